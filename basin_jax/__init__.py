@@ -1,0 +1,80 @@
+"""Measure the fraction of random seeds whose training falls into a deceptive basin.
+
+    fraction = P over seeds [ rule( probe( train( start(seed) ) ) ) = DECEPTIVE ]
+
+The flow of data, and the modules in its order:
+
+    spec ──► plan ──► kernel ──► store ──► verdict ──► statistics ──► report
+    Sweep    cells ×   trial,     Parquet    Rule        Estimate       table, figures,
+             chunks    compiled   evidence   per seed                   HTML, LaTeX
+    └────── pure ──────┘└── IO ───┘└──────── pure ───────┘└──── IO ────┘
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+
+__version__ = "0.1.0"
+
+# Imported when first used, so that `basin-jax --help` does not wait for JAX.
+_HOME = {
+    "Method": "base",
+    "Organism": "base",
+    "Plugin": "base",
+    "Start": "base",
+    "Rule": "verdict",
+    "Verdict": "verdict",
+    "Sweep": "spec",
+    "grid": "spec",
+    "build_kernel": "kernel",
+    "trial": "kernel",
+    "Estimate": "statistics",
+    "basin_fraction": "statistics",
+    "Records": "records",
+    "load": "records",
+    "run": "loop",
+    "Audit": "organisms.audit",
+    "DoubleWell": "organisms.double_well",
+    "Gate": "organisms.gate",
+    "TicketRace": "organisms.ticket_race",
+    "MLP": "organisms.networks",
+    "Fresh": "starts.fresh",
+    "Gradient": "methods.gradient",
+    "Behavior": "rules.behavior",
+    "Nearest": "rules.nearest",
+}
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from basin_jax.base import Method as Method
+    from basin_jax.base import Organism as Organism
+    from basin_jax.base import Plugin as Plugin
+    from basin_jax.base import Start as Start
+    from basin_jax.kernel import build_kernel as build_kernel
+    from basin_jax.kernel import trial as trial
+    from basin_jax.loop import run as run
+    from basin_jax.methods.gradient import Gradient as Gradient
+    from basin_jax.organisms.audit import Audit as Audit
+    from basin_jax.organisms.double_well import DoubleWell as DoubleWell
+    from basin_jax.organisms.gate import Gate as Gate
+    from basin_jax.organisms.networks import MLP as MLP
+    from basin_jax.organisms.ticket_race import TicketRace as TicketRace
+    from basin_jax.records import Records as Records
+    from basin_jax.records import load as load
+    from basin_jax.rules.behavior import Behavior as Behavior
+    from basin_jax.rules.nearest import Nearest as Nearest
+    from basin_jax.spec import Sweep as Sweep
+    from basin_jax.spec import grid as grid
+    from basin_jax.starts.fresh import Fresh as Fresh
+    from basin_jax.statistics import Estimate as Estimate
+    from basin_jax.statistics import basin_fraction as basin_fraction
+    from basin_jax.verdict import Rule as Rule
+    from basin_jax.verdict import Verdict as Verdict
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'basin_jax' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"basin_jax.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

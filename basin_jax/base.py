@@ -1,0 +1,246 @@
+"""The contracts: what an organism, a start and a method are.
+
+Everything varied in a sweep is a `Plugin`: a frozen, keyword-only dataclass that is also
+a pytree. Its `float` fields are leaves, so a grid over them shares one compilation; every
+other field is static, and a new value compiles anew.
+"""
+
+import abc
+import dataclasses
+import difflib
+import functools
+import math
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, NoReturn, Self, TypeAlias, dataclass_transform
+
+import jax
+import numpy as np
+from beartype.door import is_bearable
+from jaxtyping import Array, Float, Key, PyTree
+
+import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
+
+
+Params: TypeAlias = PyTree[Array]
+Batch: TypeAlias = PyTree[Array]
+State: TypeAlias = Any
+Evidence: TypeAlias = dict[str, Float[Array, ""]]
+
+
+class Options(Mapping[str, Any], Hashable):
+    """A frozen mapping; its float values are pytree leaves, the others are static."""
+
+    def __init__(self, items: Mapping[str, Any]):
+        self._items = dict(sorted(items.items()))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+    def _flatten(self):
+        traced = {n: v for n, v in self.items() if isinstance(v, float | jax.Array)}
+        static = tuple((n, v) for n, v in self.items() if n not in traced)
+        return tuple(traced.values()), (tuple(traced), static)
+
+    @classmethod
+    def _unflatten(cls, names, leaves):
+        traced, static = names
+        return cls(dict(zip(traced, leaves, strict=True)) | dict(static))
+
+
+jax.tree_util.register_pytree_node(Options, Options._flatten, Options._unflatten)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Plugin:
+    """Declare a frozen, keyword-only dataclass that is also a pytree, by subclassing.
+
+    A field annotated `float` (or `float | None`) is a traced leaf, a field that holds
+    another plug-in or a mapping is a subtree, and every other field is static and must
+    be hashable.
+
+    Raises:
+        ValueError: at construction, where a value is not of its field's type or is
+            refused by `validate`; it names the field, the value and what is allowed.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        jax.tree_util.register_pytree_with_keys(
+            cls, cls._flatten_with_keys, cls._unflatten, cls._flatten
+        )
+
+    def __post_init__(self) -> None:
+        for name, hint in field_types(type(self)).items():
+            value = coerce(getattr(self, name), hint)
+            if not is_bearable(value, hint):
+                self.refuse(name, type_name(hint))
+            if isinstance(value, float) and not math.isfinite(value):
+                self.refuse(name, "a finite number")
+            if isinstance(value, Mapping):
+                value = Options(value)
+            try:
+                hash(value)
+            except TypeError:
+                self.refuse(name, "a value that can be hashed, such as a tuple")
+            object.__setattr__(self, name, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Check the fields against each other and against their ranges; call `require`."""
+
+    def require(self, holds: bool, field: str, allowed: str) -> None:
+        """Raise `ValueError` naming the field, its value and what is allowed, or pass."""
+        if not holds:
+            self.refuse(field, allowed)
+
+    def refuse(self, field: str, allowed: str) -> NoReturn:
+        """Raise the `ValueError` that names the field, its value and what is allowed."""
+        raise ValueError(
+            f"{type(self).__name__}.{field} = {getattr(self, field)!r}; allowed: {allowed}"
+        )
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
+
+    def _subtrees(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, hint in field_types(type(self)).items()
+            if _is_traced(hint) or isinstance(getattr(self, name), Plugin | Options)
+        )
+
+    def _flatten(self):
+        traced = self._subtrees()
+        static = tuple(
+            (name, getattr(self, name)) for name in field_types(type(self)) if name not in traced
+        )
+        return tuple(getattr(self, name) for name in traced), (traced, static)
+
+    def _flatten_with_keys(self):
+        children, names = self._flatten()
+        keys = (jax.tree_util.GetAttrKey(name) for name in names[0])
+        return tuple(zip(keys, children, strict=True)), names
+
+    @classmethod
+    def _unflatten(cls, names, children):
+        # Not through __init__: inside a kernel the leaves are tracers, not floats.
+        plugin = object.__new__(cls)
+        for name, value in zip(names[0], children, strict=True):
+            object.__setattr__(plugin, name, value)
+        for name, value in names[1]:
+            object.__setattr__(plugin, name, value)
+        return plugin
+
+
+@functools.cache
+def field_types(cls: type[Plugin]) -> dict[str, Any]:
+    """Return the annotated type of each field of a plug-in class, in order."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+
+
+def _is_traced(hint: Any) -> bool:
+    return hint is float or set(typing.get_args(hint)) == {float, type(None)}
+
+
+def coerce(value: Any, hint: Any) -> Any:
+    """Return the value in the field's own type where no information is lost."""
+    accepted = {hint, *typing.get_args(hint)}
+    if isinstance(value, bool) or value is None:
+        return value
+    if float in accepted and isinstance(value, int) and int not in accepted:
+        return float(value)
+    if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
+        return coerce(value.item(), hint)
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(value)
+    return value
+
+
+def type_name(hint: Any) -> str:
+    """Return a type as a user would write it."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(repr(choice) for choice in typing.get_args(hint))
+    if isinstance(hint, type) and not typing.get_args(hint):
+        return {"str": "a string", "int": "an integer", "float": "a number"}.get(
+            hint.__name__, hint.__name__
+        )
+    return str(hint).replace("typing.", "").replace("collections.abc.", "")
+
+
+def closest(name: str, names: Any) -> str:
+    """Return the names allowed, led by the one that was probably meant."""
+    names = sorted(names)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return hint + "allowed: " + ", ".join(names)
+
+
+class Organism(Plugin, abc.ABC):
+    """A model organism: a network, its training objective, and its examination.
+
+    The standard evidence, so that one rule serves every organism (floats of any kind):
+
+    - `fit`: skill on the training objective, 0 as an uninformed policy, 1 at the best.
+    - `watched`, `unwatched`: rate of the unintended act where the network is watched,
+      and where it is not, in [0, 1].
+    - `competence`: performance on the intended task where it is not watched, in [0, 1].
+    - `margin`: graded distance from the decision boundary, > 0 on the deceptive side.
+
+    An organism adds what else it can measure. All of it is finite unless the run has
+    diverged: a seed with any value that is not finite is counted as DIVERGED.
+
+    Draw random numbers in `jnp.float32`, so that a seed starts alike at every
+    precision; the engine casts parameters to the precision of the sweep.
+    """
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Return the parameters at random initialization."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key[Array, ""]) -> Batch:
+        """Return one batch of the training distribution (all of it, where exact)."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        """Return the training loss: all that a method may see."""
+
+    @abc.abstractmethod
+    def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
+        """Measure the network, without judging it."""
+
+
+class Start(Plugin, abc.ABC):
+    """Where a trial begins."""
+
+    @abc.abstractmethod
+    def params(self, key: Key[Array, ""], organism: Organism) -> Params:
+        """Return the parameters from which training starts."""
+
+
+class Method(Plugin, abc.ABC):
+    """A training process: `init` and `step`, like an Optax transformation."""
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> State:
+        """Return the state before the first step: any pytree with `.params`."""
+
+    @abc.abstractmethod
+    def step(self, key: Key[Array, ""], state: State, organism: Organism) -> State:
+        """Return the state after one step; the key is this step's own."""

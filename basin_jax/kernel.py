@@ -1,0 +1,250 @@
+"""The performance core: a trial, and the compiled program that trains blocks of them.
+
+A lane trains one seed; a block is the lanes that one program instance holds, small
+enough that their state stays in cache; the loop over steps runs inside the loop over
+blocks, and each local device runs whole blocks under `shard_map`. The number of lanes is
+part of the executable, since XLA's low bits depend on it; the number of blocks, of steps
+and of devices is not, so a seed's evidence is the same bits whatever they are.
+"""
+
+import contextlib
+import functools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, Int32, Key, UInt32
+from numpy import ndarray
+
+from basin_jax.base import Method, Organism, Start
+from basin_jax.spec import Precision, Sweep
+
+
+# Blocks a call can hold a device. A call runs as many as it is given: this bounds memory.
+CAPACITY = 64
+# Seconds of work a call aims at: how often progress shows, and what an interrupt waits.
+CALL_SECONDS = 1.0
+
+Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
+
+_MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16", "float64": "float32"}
+
+
+def seed_words(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
+    """Return the high and the low 32 bits of 64-bit seeds."""
+    seeds = np.asarray(seeds, dtype=np.uint64)
+    return np.stack([seeds >> np.uint64(32), seeds & np.uint64(2**32 - 1)], -1).astype(np.uint32)
+
+
+def fold_in_seed(key: Key[Array, ""], words: UInt32[Array, "2"]) -> Key[Array, ""]:
+    """Fold a 64-bit identity into a key. (`jax.random.key(2**32)` equals `key(0)`.)"""
+    return jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
+
+
+def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
+    """Train one seed and return its evidence at each of the sweep's stops.
+
+    A pure function of a seed: the unit of meaning of the package. `run` computes it for
+    many seeds at once, to within the rounding that the number of lanes brings.
+    """
+    with _numerics(sweep.precision):
+        stops = jnp.asarray(sweep.stops, jnp.int32)
+        words = jnp.asarray(seed_words(seed))
+        root = jnp.asarray(seed_words(sweep.root))
+        plugins = (sweep.organism, sweep.start, sweep.method)
+        return _jitted_trial(plugins, root, stops, words, vary=sweep.vary)
+
+
+def _trial(
+    plugins: tuple[Organism, Start, Method],
+    root: UInt32[Array, "2"],
+    stops: Int32[Array, " stop"],
+    seed: UInt32[Array, "2"],
+    vary: str,
+) -> dict[str, Float[Array, " stop"]]:
+    organism, start, method = plugins
+    # Streams are split before seeds are folded in, so that no seed's key is a stream's.
+    init_key, data_key, probe_key = jax.random.split(fold_in_seed(jax.random.key(0), root), 3)
+    init_key = init_key if vary == "data" else fold_in_seed(init_key, seed)
+    data_key = data_key if vary == "init" else fold_in_seed(data_key, seed)
+    probe_key = fold_in_seed(probe_key, seed)
+    method_key, step_key = jax.random.split(data_key)
+
+    params = jax.tree.map(_cast, start.params(init_key, organism))
+    state = method.init(method_key, params, organism)
+
+    def step(i, state):
+        return method.step(jax.random.fold_in(step_key, i), state, organism)
+
+    def until(state, span):
+        state = jax.lax.fori_loop(span[0], span[1], step, state)
+        evidence = organism.probe(probe_key, state.params)
+        return state, {name: jnp.asarray(value, float) for name, value in evidence.items()}
+
+    spans = (jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops)
+    return jax.lax.scan(until, state, spans)[1]
+
+
+_jitted_trial = jax.jit(_trial, static_argnames="vary")
+
+
+def _cast(leaf: Array) -> Array:
+    return leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+@contextlib.contextmanager
+def _numerics(precision: Precision) -> Iterator[None]:
+    with (
+        jax.enable_x64(precision == "float64"),
+        jax.default_matmul_precision(_MATMUL[precision]),
+    ):
+        yield
+
+
+@functools.cache
+def _program(lanes: int, devices: Devices, vary: str):
+    """Return the jitted function of all kernels of these lanes; JAX caches it by plug-in."""
+
+    def shard(plugins, root, stops, counts, seeds):
+        # One device's share: seeds[1, CAPACITY, lanes, 2], of which counts[0] blocks run.
+        def block(words):
+            trial_of = functools.partial(_trial, plugins, root, stops, vary=vary)
+            return jax.vmap(trial_of)(words)
+
+        def body(b, out):
+            return jax.tree.map(lambda o, e: o.at[0, b].set(e), out, block(seeds[0, b]))
+
+        shapes = jax.eval_shape(block, seeds[0, 0])
+        empty = jax.tree.map(lambda s: jnp.zeros((1, CAPACITY, *s.shape), s.dtype), shapes)
+        return jax.lax.fori_loop(0, counts[0], body, empty)
+
+    sharded = jax.shard_map(
+        shard,
+        mesh=Mesh(np.array(devices), ("device",)),
+        in_specs=(P(), P(), P(), P("device"), P("device")),
+        out_specs=P("device"),
+        check_vma=False,
+    )
+    return jax.jit(sharded)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """Train any number of seeds of one sweep with one compiled program."""
+
+    sweep: Sweep
+    lanes: int
+    devices: Devices
+
+    def compile(self) -> float:
+        """Compile by a call with no block in it; return the seconds it took."""
+        began = time.perf_counter()
+        jax.block_until_ready(self._dispatch(np.zeros(0, np.uint64)))
+        return time.perf_counter() - began
+
+    def __call__(self, seeds: ndarray) -> dict[str, ndarray]:
+        """Return evidence [seed, stop] of any number of seeds."""
+        parts = [evidence for _, evidence in self.stream(seeds, blocks=CAPACITY)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def stream(
+        self, seeds: ndarray, *, blocks: int
+    ) -> Iterator[tuple[ndarray, dict[str, ndarray]]]:
+        """Yield seeds and their evidence, a call at a time of up to `blocks` a device.
+
+        One call is always under way while another's evidence is being used.
+        """
+        share = blocks * self.lanes * len(self.devices)
+        running = None
+        for i in range(0, len(seeds), share):
+            part = seeds[i : i + share]
+            following = part, self._dispatch(part)
+            if running:
+                yield self._fetch(*running)
+            running = following
+        if running:
+            yield self._fetch(*running)
+
+    def _dispatch(self, seeds: ndarray, stops: tuple[int, ...] | None = None):
+        width = len(self.devices)
+        blocks = -(-len(seeds) // self.lanes)
+        # Block j runs on device j mod width; what is left of the last block is padded.
+        padded = np.zeros(CAPACITY * width * self.lanes, np.uint64)
+        padded[: len(seeds)] = seeds
+        grouped = padded.reshape(CAPACITY, width, self.lanes).swapaxes(0, 1)
+        counts = np.array([len(range(d, blocks, width)) for d in range(width)], np.int32)
+        sweep = self.sweep
+        with _numerics(sweep.precision):
+            return _program(self.lanes, self.devices, sweep.vary)(
+                (sweep.organism, sweep.start, sweep.method),
+                seed_words(sweep.root),
+                np.asarray(stops or sweep.stops, np.int32),
+                counts,
+                seed_words(grouped),
+            )
+
+    def _fetch(self, seeds: ndarray, evidence: Any) -> tuple[ndarray, dict[str, ndarray]]:
+        def flat(values):
+            values = np.asarray(values).swapaxes(0, 1)
+            return values.reshape(-1, values.shape[-1])[: len(seeds)]
+
+        return seeds, {name: flat(values) for name, values in evidence.items()}
+
+    def speed(self, *, seconds: float) -> float:
+        """Measure training steps of one seed per second, over all devices."""
+        seeds = np.arange(self.lanes * len(self.devices), dtype=np.uint64)
+        steps = min(self.sweep.num_steps, 8) or 1
+        self.compile()
+        while True:
+            took = self._time(seeds, steps)
+            if took >= seconds / 4 or steps >= self.sweep.num_steps:
+                break
+            steps = min(self.sweep.num_steps, int(steps * max(2, min(16, seconds / 2 / took))))
+        best = min(took, self._time(seeds, steps), self._time(seeds, steps))
+        return len(seeds) * steps / best
+
+    def _time(self, seeds: ndarray, steps: int) -> float:
+        stops = tuple(min(stop, steps) for stop in self.sweep.stops)
+        began = time.perf_counter()
+        jax.block_until_ready(self._dispatch(seeds, stops))
+        return time.perf_counter() - began
+
+
+def build_kernel(sweep: Sweep, *, lanes: int, devices: Devices | None = None) -> Kernel:
+    """Return the compiled program of a sweep, for some or for all local devices.
+
+    Raises:
+        ValueError: where the plug-ins do not fit together, or the lanes are not positive.
+    """
+    if lanes < 1:
+        raise ValueError(f"lanes = {lanes}; allowed: at least 1")
+    evidence_names(sweep)
+    return Kernel(sweep=sweep, lanes=lanes, devices=devices or tuple(jax.local_devices()))
+
+
+def evidence_names(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of a sweep's evidence, by tracing a trial without running it."""
+    return tuple(sorted(_shapes(sweep)))
+
+
+def _shapes(sweep: Sweep) -> dict[str, jax.ShapeDtypeStruct]:
+    with _numerics(sweep.precision):
+        plugins = (sweep.organism, sweep.start, sweep.method)
+        words = jax.ShapeDtypeStruct((2,), np.uint32)
+        stops = jax.ShapeDtypeStruct((len(sweep.stops),), np.int32)
+        shapes = jax.eval_shape(
+            functools.partial(_trial, vary=sweep.vary), plugins, words, stops, words
+        )
+    for name, shape in shapes.items():
+        if shape.shape != (len(sweep.stops),):
+            raise ValueError(
+                f"{type(sweep.organism).__name__}.probe gives {name!r} of shape "
+                f"{shape.shape[1:]}; allowed: scalars"
+            )
+    return shapes

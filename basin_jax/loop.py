@@ -1,0 +1,220 @@
+"""The one loop with side effects: train what is missing, judge it, commit it."""
+
+import datetime
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from numpy import ndarray
+
+from basin_jax.kernel import build_kernel, evidence_names
+from basin_jax.manifest import manifest_of
+from basin_jax.plan import as_seeds, chunks
+from basin_jax.progress import CellProgress, Progress, Silent
+from basin_jax.records import Records
+from basin_jax.rules.behavior import Behavior
+from basin_jax.spec import Sweep, label, varied
+from basin_jax.statistics import estimate
+from basin_jax.store import Store
+from basin_jax.verdict import Rule, Verdict, judge
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run stopped by a signal, with all that was trained committed."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+def run(
+    sweep: Sweep | Sequence[Sweep],
+    seeds: int | Sequence[int] | ndarray | None,
+    store: str | os.PathLike[str],
+    *,
+    rule: Rule = Behavior(),  # noqa: B008 (frozen)
+    until: float | None = None,
+    lanes: int | None = None,
+    progress: Progress = Silent(),  # noqa: B008 (has no state)
+) -> Records:
+    """Train the seeds of a sweep that are not in its folder yet, and return the results.
+
+    Args:
+        sweep: one sweep, or the cells of a grid; every cell runs the same seeds.
+        seeds: how many (0 to n - 1), or which; None for as many as `until` needs.
+        store: the sweep's folder, made if it is not there.
+        rule: what judges the evidence. It is part of the folder's identity; to judge
+            by another one, pass it to `load`.
+        until: stop a cell where the confidence sequence of its deceptive fraction is
+            this narrow. Looks are taken at commits, and the rule is recorded.
+        lanes: seeds trained side by side; measured if None, and then kept.
+        progress: is told what happens.
+
+    Raises:
+        ValueError: where the plug-ins, the seeds or the settings do not fit together.
+        StoreError: where the folder holds another sweep; it is left as it was.
+        Interrupted: on SIGINT and SIGTERM, after what was trained is committed.
+    """
+    cells = {cell.digest(): cell for cell in ([sweep] if isinstance(sweep, Sweep) else sweep)}
+    if (seeds is None) == (until is None):
+        raise ValueError("seeds or until; allowed: exactly one of them")
+    if until is not None and not 0 < until < 1:
+        raise ValueError(f"until = {until}; allowed: a width above 0 and below 1")
+    asked = as_seeds(range(2**62) if seeds is None else seeds)
+    check(cells, rule)
+    folder = Store(store)
+    manifest = manifest_of(cells, rule, folder, lanes=lanes, tell=progress.tell)
+    folder.write_manifest(manifest)
+    folder.sweep_staging()
+    folder.record_run(_run_record(asked, until))
+
+    paths = varied([cell.fields() for cell in cells.values()])
+    states = {
+        digest: CellProgress(
+            label=label(cell.fields(), paths),
+            steps=cell.num_steps,
+            asked=None if until else len(asked),
+        )
+        for digest, cell in cells.items()
+    }
+    with _signals() as stop:
+        workers = [
+            _cell(digest, cell, manifest, folder, asked, until, rule, stop, progress, states)
+            for digest, cell in cells.items()
+        ]
+        # A chunk of every cell in turn, so that all fractions grow together.
+        while workers and stop.signum is None:
+            workers = [worker for worker in workers if next(worker, None)]
+        if stop.signum is not None:
+            raise Interrupted(stop.signum)
+    return Records(folder.folder)
+
+
+def _cell(
+    digest: str,
+    sweep: Sweep,
+    manifest: dict[str, Any],
+    folder: Store,
+    asked: Sequence[int],
+    until: float | None,
+    rule: Rule,
+    stop: "_Stop",
+    progress: Progress,
+    states: dict[str, CellProgress],
+) -> Iterator[bool]:
+    """Train one cell, yielding after each chunk that is committed."""
+    state = states[digest]
+    plan = manifest["cells"][digest]
+    done, verdicts = folder.verdicts(digest)
+    state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
+    kernel = build_kernel(sweep, lanes=plan["lanes"])
+
+    def enough() -> bool:
+        if until is None:
+            return False
+        now = estimate(state.hits, state.done, interval="anytime")
+        return now.high - now.low <= until
+
+    def told(finished: bool = False) -> None:
+        state.finished = finished
+        progress.update(list(states.values()), state)
+
+    if not enough():
+        for chunk in chunks(asked, done=done, size=manifest["chunk"]):
+            seconds = kernel.compile()
+            if seconds > 1:
+                progress.tell(f"compiled {state.label} in {seconds:.1f} s")
+            parts = []
+            for part, evidence in kernel.stream(chunk, blocks=plan["blocks"]):
+                verdicts = judge(rule, {n: values[:, -1] for n, values in evidence.items()})
+                parts.append((part, evidence))
+                state.done += len(part)
+                state.hits += int((verdicts == Verdict.DECEPTIVE).sum())
+                told()
+                if stop.signum is not None:
+                    break
+            folder.commit(digest, _columns(parts, sweep.stops, rule))
+            if enough():
+                break
+            yield True
+    told(finished=True)
+
+
+def _columns(
+    parts: list[tuple[ndarray, dict[str, ndarray]]], stops: Sequence[int], rule: Rule
+) -> dict[str, ndarray]:
+    """Lay evidence [seed, stop] out as columns, a row for each seed and stop."""
+    seeds = np.concatenate([seeds for seeds, _ in parts])
+    names = parts[0][1]
+    evidence = {n: np.concatenate([e[n] for _, e in parts]).reshape(-1) for n in names}
+    return {
+        "seed": np.repeat(seeds, len(stops)),
+        "step": np.tile(np.array(stops, np.int32), len(seeds)),
+        "verdict": judge(rule, evidence),
+        **evidence,
+    }
+
+
+def check(cells: dict[str, Sweep], rule: Rule) -> None:
+    """Raise `ValueError` where the cells or the rule do not fit together."""
+    if not cells:
+        raise ValueError("sweep has no cells; allowed: at least one")
+    names = {digest: evidence_names(cell) for digest, cell in cells.items()}
+    first = next(iter(names.values()))
+    for digest, cell in cells.items():
+        if names[digest] != first:
+            raise ValueError(
+                f"{label(cell.fields(), ())} gives the evidence {', '.join(names[digest])}; "
+                f"allowed: that of the first cell, {', '.join(first)}"
+            )
+    judge(rule, {name: np.zeros(0) for name in first})
+
+
+def _run_record(asked: Sequence[int], until: float | None) -> dict[str, Any]:
+    if until is None:
+        stop = {"rule": "seeds", "count": len(asked), "first": asked[0], "last": asked[-1]}
+    else:
+        stop = {"rule": "width", "width": until, "interval": "anytime", "level": 0.95}
+    return {
+        "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "devices": len(jax.local_devices()),
+        "stop": stop,
+    }
+
+
+class _Stop:
+    signum: int | None = None
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """Note the first SIGINT or SIGTERM, and let a second one act as it always does."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        stop.signum = signum
+        restore()
+
+    def restore() -> None:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+    for signum in before:
+        signal.signal(signum, note)
+    try:
+        yield stop
+    finally:
+        restore()

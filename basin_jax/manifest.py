@@ -1,0 +1,135 @@
+"""What a sweep's folder says of itself, and whether it may be gone on with.
+
+Evidence is the same bits only on the same kind of device, with the same versions, lanes
+and code. All of that stands in `sweep.json`; a run that differs in any of it is refused.
+"""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+import optax
+
+from basin_jax.identity import describe, origin, sources
+from basin_jax.kernel import CALL_SECONDS, CAPACITY
+from basin_jax.spec import Sweep
+from basin_jax.store import Store, StoreError
+from basin_jax.tune import choose_lanes, measure
+from basin_jax.verdict import Rule
+
+
+# Seconds of work a chunk aims at: what a killed run may lose, and the time between looks.
+CHUNK_SECONDS = 8.0
+
+
+def manifest_of(
+    cells: dict[str, Sweep],
+    rule: Rule,
+    folder: Store,
+    *,
+    lanes: int | None,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the folder's manifest with these cells in it; tune those that are new.
+
+    Raises:
+        StoreError: with the differences, where the folder holds another sweep. The same
+            cells, or a grid that has grown, are no difference.
+    """
+    old = folder.manifest() if folder.exists() else None
+    machine, judged = machine_identity(), rule_identity(rule)
+    if old is not None:
+        _refuse_others(old, cells, judged, machine, folder)
+    entries = dict(old["cells"]) if old else {}
+    for digest, cell in cells.items():
+        if digest in entries:
+            if lanes not in (None, entries[digest]["lanes"]):
+                raise StoreError(
+                    f"lanes = {lanes}, but {folder.folder} was made with "
+                    f"{entries[digest]['lanes']}, on which low bits depend; leave it out, "
+                    "or give another folder"
+                )
+            continue
+        tuning = measure(cell, lanes) if lanes else choose_lanes(cell, tell=tell)
+        call = CALL_SECONDS * tuning.speed / max(cell.num_steps, 1)
+        share = tuning.lanes * len(jax.local_devices())
+        entries[digest] = {
+            "fields": cell.fields(),
+            "sources": cell.sources(),
+            "lanes": tuning.lanes,
+            "blocks": int(np.clip(call / share, 1, CAPACITY)),
+            "speed": round(tuning.speed),
+        }
+    size = old["chunk"] if old else _chunk_size(entries.values())
+    return {"cells": entries, "rule": judged, "chunk": size, "machine": machine}
+
+
+def _chunk_size(entries: Any) -> int:
+    """Return a power of two of seeds that the slowest cell trains in some seconds."""
+    rates = [e["speed"] / max(e["fields"]["num_steps"], 1) for e in entries]
+    return 2 ** int(np.clip(np.log2(CHUNK_SECONDS * min(rates) + 1), 6, 17))
+
+
+def rule_identity(rule: Rule) -> dict[str, Any]:
+    """Return what identifies a rule: its class, its fields, its code's origin."""
+    fields = {"class": type(rule).__name__, **describe(rule)}
+    return {"fields": fields, "sources": sources(rule)}
+
+
+def machine_identity() -> dict[str, str]:
+    """Return the versions and the kind of device that fix a seed's bits."""
+    device = jax.local_devices()[0]
+    return {
+        "basin_jax": origin(Sweep).removeprefix("basin_jax "),
+        "jax": jax.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
+        "flax": flax.__version__,
+        "optax": optax.__version__,
+        "platform": device.platform,
+        "device": device.device_kind,
+        "architecture": platform.machine(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def _refuse_others(
+    old: dict[str, Any],
+    cells: dict[str, Sweep],
+    rule: dict[str, Any],
+    machine: dict[str, str],
+    folder: Store,
+) -> None:
+    """Raise `StoreError` with the differences, unless the grid is the same or has grown."""
+    lines = _differences("", old["machine"], machine)
+    lines += _differences("rule.", old["rule"]["fields"], rule["fields"])
+    lines += _differences("rule ", old["rule"]["sources"], rule["sources"])
+    gone = [cell for digest, cell in old["cells"].items() if digest not in cells]
+    if gone:
+        # The cell asked for that is most like the first one that is missing.
+        near = [
+            _differences("", gone[0]["fields"], cell.fields())
+            + _differences("code of ", gone[0]["sources"], cell.sources())
+            for cell in cells.values()
+        ]
+        lines += min(near, key=len)
+    if lines:
+        only_rule = all(line.startswith("rule") for line in lines)
+        advice = (
+            f"another rule needs no training: basin-jax report {folder.folder} --rule FILE"
+            if only_rule
+            else "give another folder with --out, or go back to what made this one"
+        )
+        raise StoreError(f"{folder.folder} holds another sweep ({'; '.join(lines)}); {advice}")
+
+
+def _differences(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [
+        f"{prefix}{name}: {old.get(name)!r} there, {new.get(name)!r} here"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]

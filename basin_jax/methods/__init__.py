@@ -1,0 +1,1 @@
+"""Training processes: one method a file."""

@@ -1,0 +1,52 @@
+"""Which seeds are still to be trained, in chunks that commit as one.
+
+A chunk holds seeds of one aligned range of `size` seeds, and never crosses its border.
+So two workers with the same size can at worst plan the same first seed, and one of them
+then finds the chunk's name taken: no seed is ever stored twice.
+"""
+
+import bisect
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import UInt64
+from numpy import ndarray
+
+
+SEEDS = 2**64
+
+
+def as_seeds(seeds: int | Sequence[int] | ndarray) -> Sequence[int]:
+    """Return seeds as a sequence: a number n means the seeds 0 to n - 1.
+
+    Raises:
+        ValueError: where there is none, or one is not a 64-bit identity, or one repeats.
+    """
+    if isinstance(seeds, int):
+        seeds = range(seeds)
+    if len(seeds) == 0:
+        raise ValueError("seeds is empty; allowed: at least one seed")
+    if not isinstance(seeds, range):
+        seeds = sorted(int(seed) for seed in seeds)
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("seeds repeat; allowed: each seed once")
+    low, high = min(seeds[0], seeds[-1]), max(seeds[0], seeds[-1])
+    if low < 0 or high >= SEEDS:
+        raise ValueError(f"seeds run from {low} to {high}; allowed: 0 to 2**64 - 1")
+    return seeds
+
+
+def chunks(
+    seeds: Sequence[int], *, done: UInt64[ndarray, " done"], size: int
+) -> Iterator[UInt64[ndarray, " chunk"]]:
+    """Yield the seeds still to be trained, in rising order, an aligned chunk at a time."""
+    ordered = seeds[::-1] if seeds[0] > seeds[-1] else seeds
+    first = 0
+    while first < len(ordered):
+        end = (int(ordered[first]) // size + 1) * size
+        last = bisect.bisect_left(ordered, end, lo=first)
+        chunk = np.array(ordered[first:last], dtype=np.uint64)
+        todo = np.setdiff1d(chunk, done, assume_unique=True)
+        if len(todo):
+            yield todo
+        first = last

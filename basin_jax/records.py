@@ -1,0 +1,161 @@
+"""What a sweep's folder says: a tidy frame a seed, and a frame of estimates."""
+
+import functools
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import polars as pl
+
+from basin_jax.base import closest
+from basin_jax.spec import label, varied
+from basin_jax.statistics import Interval, estimate
+from basin_jax.store import KEYS, Store
+from basin_jax.verdict import Rule, Verdict, judge
+
+
+VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
+
+
+class Records:
+    """The results of a sweep, read from its folder without running any of its code.
+
+    Args:
+        folder: what `run` wrote.
+        rule: a rule to judge the stored evidence by, in place of the sweep's own. It
+            costs no training.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, rule: Rule | None = None):
+        self.store = Store(folder)
+        self.manifest: dict[str, Any] = self.store.manifest()
+        self.rule = rule
+        self.cells: dict[str, dict[str, Any]] = {
+            digest: cell["fields"] for digest, cell in self.manifest["cells"].items()
+        }
+        self.varied = varied(list(self.cells.values()))
+
+    @functools.cached_property
+    def history(self) -> pl.DataFrame:
+        """A row for each cell, seed and step at which it was probed."""
+        stored = self.store.frame()
+        if self.rule is not None:
+            evidence = {n: stored[n].to_numpy() for n in stored.columns if n not in KEYS}
+            stored = stored.with_columns(verdict=judge(self.rule, evidence))
+        names = {int(verdict): verdict.name for verdict in Verdict}
+        verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
+        return (
+            stored.with_columns(verdict)
+            .join(self._fields(self.varied), on="cell", maintain_order="left")
+            .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
+        )
+
+    @functools.cached_property
+    def frame(self) -> pl.DataFrame:
+        """A row for each cell and seed: fields varied, verdict and evidence at the end."""
+        last = pl.col("step") == pl.col("step").max().over("cell")
+        return self.history.filter(last).drop("step")
+
+    @property
+    def interval(self) -> Interval:
+        """The interval that holds: "fixed" only where the number of seeds was.
+
+        That is, where every run asked for the same seeds and all of them are there.
+        Otherwise somebody may have stopped, or gone on, because of what was seen.
+        """
+        stops = [run["stop"] for run in self.store.runs()]
+        counts = self.frame.group_by("cell").len()["len"]
+        asked = stops[0].get("count") if stops else None
+        same = all(stop == stops[0] for stop in stops)
+        complete = len(counts) == len(self.cells) and set(counts) == {asked}
+        return "fixed" if same and complete else "anytime"
+
+    def label(self, cell: str) -> str:
+        """Return a cell's short name, by what distinguishes it."""
+        return label(self.cells[cell], self.varied)
+
+    def fractions(
+        self,
+        by: Sequence[str] | None = None,
+        *,
+        among: Collection[Verdict] | None = None,
+        level: float = 0.95,
+    ) -> pl.DataFrame:
+        """Estimate the fraction of every verdict in every cell.
+
+        Args:
+            by: fields that tell the cells apart (dotted paths, or their last parts);
+                those that are varied, if None.
+            among: the verdicts that make up the denominator; all of them if None.
+            level: of the intervals `low` to `high`, which hold for each row by itself,
+                and of `low_all` to `high_all`, which hold for all rows at once.
+
+        Returns:
+            One row a cell and verdict (with its upper limit where no seed has it); the
+            `hits` of a cell sum to its `trials`. `interval` says which interval it is:
+            see `Records.interval`.
+
+        Raises:
+            ValueError: where a field is unknown, or two cells fall together. Cells run
+                the same seeds, so pooling them would count a seed twice.
+        """
+        paths = self.varied if by is None else [self._path(name) for name in by]
+        groups = [tuple(str(cell.get(path)) for path in paths) for cell in self.cells.values()]
+        if len(set(groups)) < len(groups):
+            raise ValueError(
+                f"by = {by!r} puts cells together that run the same seeds; "
+                f"allowed: all of {', '.join(self.varied)}"
+            )
+        counted = [v for v in Verdict if among is None or v in among]
+        counts = dict(self.frame.group_by("cell", "verdict").len().rows_by_key(["cell", "verdict"]))
+        rows = []
+        for cell in self.cells:
+            hits = [sum(n for (n,) in counts.get((cell, v.name), [])) for v in counted]
+            for verdict, count in zip(counted, hits, strict=True):
+                rows.append(self._row(cell, verdict, count, sum(hits), level, len(counted)))
+        return self._fields(paths).join(
+            pl.DataFrame(rows, orient="row"), on="cell", maintain_order="left_right"
+        )
+
+    def _row(
+        self, cell: str, verdict: Verdict, hits: int, trials: int, level: float, verdicts: int
+    ) -> dict[str, Any]:
+        one = estimate(hits, trials, level=level, interval=self.interval)
+        together = len(self.cells) * verdicts
+        every = estimate(hits, trials, level=level, cells=together, interval=self.interval)
+        return {
+            "cell": cell,
+            "verdict": verdict.name,
+            "hits": hits,
+            "trials": trials,
+            "fraction": one.fraction,
+            "low": one.low,
+            "high": one.high,
+            "low_all": every.low,
+            "high_all": every.high,
+            "level": level,
+            "interval": one.interval,
+        }
+
+    def _path(self, name: str) -> str:
+        paths = {path for cell in self.cells.values() for path in cell}
+        meant = {path for path in paths if path == name or path.endswith(f".{name}")}
+        if len(meant) != 1:
+            raise ValueError(f"by = {name!r} is no field of the sweep; {closest(name, paths)}")
+        return meant.pop()
+
+    def _fields(self, paths: Sequence[str]) -> pl.DataFrame:
+        def plain(value: Any) -> Any:
+            return str(value) if isinstance(value, list) else value
+
+        columns = {path: [plain(c.get(path)) for c in self.cells.values()] for path in paths}
+        return pl.DataFrame({"cell": list(self.cells), **columns}, strict=False)
+
+
+def load(folder: str | os.PathLike[str], *, rule: Rule | None = None) -> Records:
+    """Load a sweep's results from its folder, without running any of its code.
+
+    Raises:
+        StoreError: where the folder holds no sweep, or a chunk in it is damaged.
+    """
+    return Records(folder, rule=rule)

@@ -1,0 +1,1 @@
+"""Decision rules from evidence to verdicts: one rule a file."""

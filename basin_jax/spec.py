@@ -1,0 +1,111 @@
+"""What decides a seed's evidence: the sweep, a grid of sweeps, and their identity."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from basin_jax.base import Method, Organism, Plugin, Start, closest
+from basin_jax.identity import describe, short_hash, sources
+from basin_jax.starts.fresh import Fresh
+
+
+Precision = Literal["float32", "tf32", "bf16", "float64"]
+
+
+class Sweep(Plugin):
+    """State all that decides a seed's evidence, and nothing else.
+
+    `vary` says what a seed changes: the initialization, the randomness of training
+    (data order, noise), or both; the other one is then the same for every seed. The
+    probe's own randomness always follows the seed. `save_at` lists steps after which
+    the network is probed, besides the last.
+    """
+
+    organism: Organism
+    start: Start = Fresh()
+    method: Method
+    num_steps: int
+    root: int = 0
+    vary: Literal["both", "init", "data"] = "both"
+    save_at: tuple[int, ...] = ()
+    precision: Precision = "float32"
+
+    def validate(self) -> None:
+        self.require(0 <= self.num_steps < 2**31, "num_steps", "0 to 2**31 - 1")
+        self.require(0 <= self.root < 2**64, "root", "0 to 2**64 - 1")
+        stops = (-1, *self.save_at, self.num_steps)
+        self.require(
+            all(a < b for a, b in itertools.pairwise(stops)),
+            "save_at",
+            f"rising steps from 0 to below num_steps = {self.num_steps}",
+        )
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """The steps after which the network is probed; the last is `num_steps`."""
+        return (*self.save_at, self.num_steps)
+
+    def fields(self) -> dict[str, Any]:
+        """Return every field by its dotted path, as in `--set`."""
+        return describe(self)
+
+    def sources(self) -> dict[str, str]:
+        """Return where the code of each plug-in comes from: a version, or a hash."""
+        found = sources(self)
+        del found["Sweep"]
+        return found
+
+    def digest(self) -> str:
+        """Return the sweep's identity: a hash of its fields and of its plug-ins' code."""
+        identity = {"fields": self.fields(), "sources": self.sources()}
+        return short_hash(json.dumps(identity, sort_keys=True))
+
+
+def override(plugin: Any, path: str, value: Any) -> Any:
+    """Return a copy with the field at a dotted path changed, and its type checked.
+
+    Raises:
+        ValueError: naming the part of the path that is no field, or the value refused.
+    """
+    name, _, rest = path.partition(".")
+    if isinstance(plugin, Mapping):
+        return {**plugin, path: value}
+    known = set(plugin.__dataclass_fields__)
+    if name not in known:
+        raise ValueError(f"{type(plugin).__name__} has no field {name!r}; {closest(name, known)}")
+    inner = getattr(plugin, name)
+    if rest and not isinstance(inner, Plugin | Mapping):
+        raise ValueError(f"{type(plugin).__name__}.{name} = {inner!r} has no field {rest!r}")
+    return plugin.replace(**{name: override(inner, rest, value) if rest else value})
+
+
+def grid(sweep: Sweep, axes: Mapping[str, Sequence[Any]]) -> tuple[Sweep, ...]:
+    """Return the cells of a grid: the product of the values of each dotted path.
+
+    Each cell is a sweep of its own, with its own identity, and every cell runs the same
+    seeds, so that cells compare pairwise. A grid is nothing but a tuple of sweeps: any
+    other collection of sweeps with the same evidence serves as well.
+    """
+    cells = []
+    for values in itertools.product(*axes.values()):
+        cell = sweep
+        for path, value in zip(axes, values, strict=True):
+            cell = override(cell, path, value)
+        cells.append(cell)
+    return tuple(cells)
+
+
+def varied(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the paths on which cells (as given by `Sweep.fields`) differ, in order."""
+    paths = dict.fromkeys(path for cell in cells for path in cell)
+    return tuple(path for path in paths if len({json.dumps(cell.get(path)) for cell in cells}) > 1)
+
+
+def label(fields: Mapping[str, Any], paths: Sequence[str]) -> str:
+    """Name a cell by the fields that are varied, each by the last part of its path."""
+    if not paths:
+        return str(fields["organism"])
+    last = [path.rpartition(".")[2] for path in paths]
+    short = [n if last.count(n) == 1 else path for n, path in zip(last, paths, strict=True)]
+    return ", ".join(f"{n}={fields.get(path)}" for n, path in zip(short, paths, strict=True))

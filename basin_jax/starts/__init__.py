@@ -1,0 +1,1 @@
+"""Where a trial begins: one start a file."""

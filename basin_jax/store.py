@@ -1,0 +1,198 @@
+"""A sweep's folder: evidence in Parquet chunks that commit as one, and its provenance.
+
+    FOLDER/
+      sweep.json       every field, sources, versions, device, lanes
+      runs/*.json      one a run: when, where, which seeds were asked for, when to stop
+      data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
+      staging/         chunks being written
+
+A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
+is taken, so a chunk appears whole, once, or not at all. Parquet readers do not notice
+flipped bits, so each chunk carries a hash of its content, which `verify` checks. Listing
+the folder is the resume logic. There is no pickle; opening a folder runs none of its code.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int8, UInt64
+from numpy import ndarray
+
+
+FORMAT = 1
+HASH = "content_sha256"
+KEYS = ("cell", "seed", "step", "verdict")
+
+
+class StoreError(ValueError):
+    """A folder that cannot be used as asked: it says what is wrong, and what to do."""
+
+
+class Store:
+    """One sweep's folder."""
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        self.data = self.folder / "data"
+        self.staging = self.folder / "staging"
+        self._runs = self.folder / "runs"
+        self._manifest = self.folder / "sweep.json"
+
+    def exists(self) -> bool:
+        """Return whether the folder holds a sweep."""
+        return self._manifest.is_file()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what `sweep.json` says.
+
+        Raises:
+            StoreError: where there is none, or it cannot be read.
+        """
+        try:
+            manifest = json.loads(self._manifest.read_text())
+        except FileNotFoundError:
+            raise StoreError(
+                f"{self.folder} holds no sweep (no sweep.json); "
+                "allowed: a folder that `basin-jax run` made"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self._manifest} cannot be read: {error}") from None
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise StoreError(
+                f"{self._manifest} is not of format {FORMAT}; "
+                "allowed: a folder made by this version of basin_jax"
+            )
+        return manifest
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write `sweep.json` whole; a reader sees the old one or the new one."""
+        for folder in (self.data, self.staging, self._runs):
+            folder.mkdir(parents=True, exist_ok=True)
+        staged = self._stage("sweep.json")
+        staged.write_text(json.dumps({"format": FORMAT, **manifest}, indent=1) + "\n")
+        _sync(staged)
+        staged.replace(self._manifest)
+        _sync(self.folder)
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Record that a run began; its stop rule decides which interval may be shown."""
+        staged = self._stage("run.json")
+        staged.write_text(json.dumps(run, indent=1) + "\n")
+        _sync(staged)
+        staged.replace(self._runs / f"{run['began'].replace(':', '')}-{uuid.uuid4().hex[:6]}.json")
+        _sync(self._runs)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return what was recorded of each run, the oldest first."""
+        return [json.loads(path.read_text()) for path in sorted(self._runs.glob("*.json"))]
+
+    def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
+        """Store one chunk of a cell; return False if its first seed is stored already."""
+        frame = pl.DataFrame({"cell": pl.repeat(cell, len(columns["seed"]), eager=True), **columns})
+        name = f"{cell}-{int(columns['seed'].min()):020d}.parquet"
+        staged = self._stage(name)
+        frame.write_parquet(staged, metadata={HASH: content_hash(frame)})
+        _sync(staged)
+        try:
+            os.link(staged, self.data / name)
+        except FileExistsError:
+            return False
+        finally:
+            staged.unlink()
+        _sync(self.data)
+        return True
+
+    def sweep_staging(self) -> None:
+        """Remove what processes of this host that are gone have left half-written."""
+        for staged in self.staging.glob(f"{os.uname().nodename}.*"):
+            with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+                os.kill(int(staged.name.removeprefix(os.uname().nodename).split(".")[1]), 0)
+                continue
+            staged.unlink(missing_ok=True)
+
+    def chunks(self, cell: str = "") -> list[Path]:
+        """Return the committed chunks, of one cell or of all."""
+        return sorted(self.data.glob(f"{cell}*.parquet"))
+
+    def verdicts(self, cell: str) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
+        """Return the seeds that are stored for a cell, and the verdicts at their end."""
+        columns = ["seed", "step", "verdict"]
+        found = [self._read(path, columns) for path in self.chunks(cell)]
+        if not found:
+            return np.zeros(0, np.uint64), np.zeros(0, np.int8)
+        stored = pl.concat(found)
+        last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
+        return last["seed"].to_numpy(), last["verdict"].to_numpy()
+
+    def frame(self) -> pl.DataFrame:
+        """Return all that is stored, in the order of cell, seed and step."""
+        chunks = self.chunks()
+        if not chunks:
+            raise StoreError(f"{self.folder} holds no seeds yet; run the sweep first")
+        return pl.concat([self._read(path) for path in chunks]).sort("cell", "seed", "step")
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the folder, a line each; nothing if it is sound."""
+        manifest, faults, cells = self.manifest(), [], []
+        for path in sorted(self.data.iterdir()):
+            try:
+                frame = pl.read_parquet(path)
+                stored = pl.read_parquet_metadata(path).get(HASH)
+            except Exception as error:  # noqa: BLE001 (a broken file can fail in any way)
+                faults.append(f"{path.name}: cannot be read ({str(error).splitlines()[0]})")
+                continue
+            if stored != content_hash(frame):
+                faults.append(f"{path.name}: content differs from the hash it was stored with")
+            elif set(frame["cell"]) - set(manifest["cells"]):
+                faults.append(f"{path.name}: of another sweep")
+            else:
+                cells.append(frame.select("cell", "seed", "step"))
+        if cells:
+            together = pl.concat(cells)
+            repeated = together.filter(together.is_duplicated()).unique().sort("cell", "seed")
+            faults += [
+                f"seed {seed} of cell {cell} is stored more than once"
+                for cell, seed in repeated.select("cell", "seed").unique().iter_rows()
+            ]
+        return faults
+
+    def _read(self, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+        try:
+            return pl.read_parquet(path, columns=columns)
+        except Exception as error:
+            raise StoreError(
+                f"{path} cannot be read; `basin-jax verify {self.folder}` lists what is "
+                "damaged; delete the damaged chunks and run again to replace them"
+            ) from error
+
+    def _stage(self, name: str) -> Path:
+        host = os.uname().nodename
+        return self.staging / f"{host}.{os.getpid()}.{uuid.uuid4().hex}.{name}"
+
+
+def content_hash(frame: pl.DataFrame) -> str:
+    """Return a hash of a frame's values, independent of how Parquet encodes them."""
+    digest = hashlib.sha256()
+    for column in frame:
+        digest.update(f"{column.name}:{column.dtype}:{len(column)};".encode())
+        if column.dtype == pl.String:
+            digest.update("\0".join(column.to_list()).encode())
+        else:
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

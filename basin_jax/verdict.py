@@ -1,0 +1,51 @@
+"""What a trial is counted as, and the rule that decides it from the evidence."""
+
+import abc
+from collections.abc import Mapping
+from enum import IntEnum
+
+import numpy as np
+from jaxtyping import Int, Int8
+from numpy import ndarray
+
+from basin_jax.base import Plugin
+
+
+class Verdict(IntEnum):
+    """The closed set of outcomes; every seed has exactly one."""
+
+    DIVERGED = -1
+    UNFIT = 0
+    INTENDED = 1
+    DECEPTIVE = 2
+    OTHER = 3
+
+
+class Rule(Plugin, abc.ABC):
+    """A decision rule: evidence to verdicts, in NumPy, after the fact.
+
+    A new rule costs no training: evidence is stored, and a verdict is derived from it.
+    """
+
+    @abc.abstractmethod
+    def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
+        """Return a `Verdict` for each seed, given equally long columns of evidence."""
+
+
+def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]:
+    """Apply a rule; seeds with evidence that is not finite are DIVERGED whatever it says.
+
+    Raises:
+        ValueError: where the rule asks for evidence that the organism does not give.
+    """
+    columns = {name: np.asarray(values) for name, values in evidence.items()}
+    finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
+    try:
+        with np.errstate(invalid="ignore"):
+            verdicts = rule.judge(columns)
+    except KeyError as error:
+        raise ValueError(
+            f"rule {type(rule).__name__} needs the evidence {error.args[0]!r}; "
+            f"the organism gives: {', '.join(sorted(columns))}"
+        ) from error
+    return np.where(finite, verdicts, Verdict.DIVERGED).astype(np.int8)
