@@ -10,9 +10,11 @@ import dataclasses
 import difflib
 import functools
 import math
+import re
+import types
 import typing
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, NoReturn, Self, TypeAlias, dataclass_transform
+from typing import Any, NoReturn, TypeAlias, dataclass_transform
 
 import jax
 import numpy as np
@@ -79,6 +81,7 @@ class Plugin:
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        typing.no_type_check(cls.__init__)  # __post_init__ checks, and says what is allowed
         jax.tree_util.register_pytree_with_keys(
             cls, cls._flatten_with_keys, cls._unflatten, cls._flatten
         )
@@ -86,9 +89,9 @@ class Plugin:
     def __post_init__(self) -> None:
         for name, hint in field_types(type(self)).items():
             value = coerce(getattr(self, name), hint)
-            if not is_bearable(value, hint):
+            if not _fits(value, hint):
                 self.refuse(name, type_name(hint))
-            if isinstance(value, float) and not math.isfinite(value):
+            if not _is_finite(value):
                 self.refuse(name, "a finite number")
             if isinstance(value, Mapping):
                 value = Options(value)
@@ -113,7 +116,7 @@ class Plugin:
             f"{type(self).__name__}.{field} = {getattr(self, field)!r}; allowed: {allowed}"
         )
 
-    def replace(self, **changes: Any) -> Self:
+    def replace[P](self: P, **changes: Any) -> P:
         """Return a copy with some fields changed, checked like a new one."""
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
@@ -160,27 +163,60 @@ def _is_traced(hint: Any) -> bool:
 
 def coerce(value: Any, hint: Any) -> Any:
     """Return the value in the field's own type where no information is lost."""
-    accepted = {hint, *typing.get_args(hint)}
-    if isinstance(value, bool) or value is None:
-        return value
-    if float in accepted and isinstance(value, int) and int not in accepted:
-        return float(value)
+    choices = _choices(hint)
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
-        return coerce(value.item(), hint)
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(value)
+        value = value.item()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value) if float in choices and int not in choices else value
+    for choice in choices:
+        kind, parts = typing.get_origin(choice), typing.get_args(choice)
+        if kind is tuple and isinstance(value, tuple | list) and Ellipsis in parts:
+            return tuple(coerce(item, parts[0]) for item in value)
+        if kind is Mapping and isinstance(value, Mapping):
+            return {name: coerce(item, parts[1]) for name, item in value.items()}
     return value
 
 
+def _choices(hint: Any) -> tuple[Any, ...]:
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    # Beartype looks at one item of a container, drawn at random, and takes True for an int.
+    for choice in _choices(hint):
+        kind, parts = typing.get_origin(choice), typing.get_args(choice)
+        if kind is tuple and isinstance(value, tuple) and Ellipsis in parts:
+            fits = all(_fits(item, parts[0]) for item in value)
+        elif kind is Mapping and isinstance(value, Mapping):
+            fits = all(_fits(n, parts[0]) and _fits(v, parts[1]) for n, v in value.items())
+        else:
+            fits = is_bearable(value, choice) and not (choice is int and isinstance(value, bool))
+        if fits:
+            return True
+    return False
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_finite, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def type_name(hint: Any) -> str:
-    """Return a type as a user would write it."""
+    """Return a type as a user would say it."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
+    if isinstance(hint, types.UnionType):
+        return " or ".join(type_name(part) for part in typing.get_args(hint))
+    said = {str: "a string", int: "an integer", float: "a number", type(None): "None"}
+    if hint in said:
+        return said[hint]
     if isinstance(hint, type) and not typing.get_args(hint):
-        return {"str": "a string", "int": "an integer", "float": "a number"}.get(
-            hint.__name__, hint.__name__
-        )
-    return str(hint).replace("typing.", "").replace("collections.abc.", "")
+        return hint.__name__
+    return re.sub(r"\b[a-z_.]+\.", "", str(hint))
 
 
 def closest(name: str, names: Any) -> str:

@@ -9,10 +9,13 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import inspect
+import itertools
+import json
+import platform
 import sys
-from collections.abc import Callable, Mapping
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -20,6 +23,9 @@ from typing import Any
 import numpy as np
 
 from basin_jax.base import Plugin, field_types
+
+
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
 
 def short_hash(text: str) -> str:
@@ -42,13 +48,17 @@ def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
     return fields
 
 
-def sources(plugin: Plugin) -> dict[str, str]:
-    """Return, by class name, where the code of a plug-in and of its parts comes from."""
-    found = {type(plugin).__name__: origin(type(plugin))}
+def sources(plugin: Plugin, path: str = "") -> dict[str, str]:
+    """Return where the code of a plug-in and of its parts comes from.
+
+    The keys are the parts' dotted paths, and the class's name for the plug-in itself:
+    two parts may be of different classes of one name.
+    """
+    found = {path or type(plugin).__name__: origin(type(plugin))}
     for name in field_types(type(plugin)):
         value = getattr(plugin, name)
         if isinstance(value, Plugin):
-            found |= sources(value)
+            found |= sources(value, f"{path}.{name}" if path else name)
     return found
 
 
@@ -59,15 +69,18 @@ def origin(thing: type | Callable[..., Any]) -> str:
     file = getattr(module, "__file__", None)
     if package == "basin_jax" or (file and "site-packages" in file):
         return f"{package} {_version(package)}"
+    if file and file.startswith(_STANDARD_LIBRARY):
+        return f"python {platform.python_version()}"
     return f"source {short_hash(_source(thing, Path(file) if file else None))}"
 
 
 @functools.cache
 def _version(package: str) -> str:
     try:
-        return importlib.metadata.version(package.replace("_", "-"))
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # distributed under another name
+        names = importlib.metadata.packages_distributions().get(package, [])
+        return " ".join(importlib.metadata.version(name) for name in names)
 
 
 def _plain(value: Any) -> Any:
@@ -92,6 +105,8 @@ def _fingerprint(value: Any) -> str:
         return f"({','.join(map(_fingerprint, value))})"
     if isinstance(value, Mapping):
         return _fingerprint(sorted(value.items()))
+    if isinstance(value, Plugin):
+        return f"{json.dumps(describe(value))}{json.dumps(sources(value))}"
     if isinstance(value, functools.partial):
         return _fingerprint(("partial", value.func, value.args, value.keywords))
     if isinstance(value, FunctionType):
@@ -112,6 +127,7 @@ def _fingerprint(value: Any) -> str:
     )
 
 
+@functools.cache  # by the thing: what is loaded anew after an edit is a new thing
 def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
     if file is None:
         try:
@@ -120,47 +136,96 @@ def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
             raise ValueError(
                 f"{thing.__qualname__} has no source to be identified by; define it in a file"
             ) from error
-    wanted = thing.__qualname__.split(".")[0]
-    return "\n".join(_definitions(file.resolve(), frozenset({wanted})))
+    file, name = file.resolve(), thing.__qualname__
+    module = ast.parse(file.read_text())
+    if isinstance(thing, FunctionType) and thing.__name__ == "<lambda>":
+        return "\n".join(_lambda(thing, module, file))
+    wanted = name.split(".")[0]
+    if not any(wanted in _bound_names(statement) for statement in module.body):
+        raise ValueError(f"{name} is not in the source of {file.name}; define it there by name")
+    return "\n".join(_definitions(module, file, {wanted}))
 
 
-@functools.cache
-def _definitions(file: Path, wanted: frozenset[str]) -> tuple[str, ...]:
+def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
+    """Dump a lambda, which has no name, and what it depends on."""
+    line = thing.__code__.co_firstlineno
+    there = [n for n in ast.walk(module) if isinstance(n, ast.Lambda) and n.lineno == line]
+    if len(there) != 1:
+        raise ValueError(
+            f"{thing.__qualname__} of line {line} of {file.name} cannot be told from others; "
+            "define it by name, or on a line of its own"
+        )
+    return [ast.dump(there[0]), *_definitions(module, file, _names(there[0]))]
+
+
+def _definitions(module: ast.Module, file: Path, wanted: set[str]) -> list[str]:
     """Dump the top-level statements of a file that the wanted names depend on."""
-    statements = ast.parse(file.read_text()).body
-    binds = {i: _bound_names(statement) for i, statement in enumerate(statements)}
+    binds = {i: _bound_names(statement) for i, statement in enumerate(module.body)}
     chosen: set[int] = set()
-    names = set(wanted)
+    names = {"*", *wanted}
     while fresh := {i for i, bound in binds.items() if bound & names} - chosen:
         chosen |= fresh
-        for i in fresh:
-            names |= {n.id for n in ast.walk(statements[i]) if isinstance(n, ast.Name)}
-    dumps = [ast.dump(statements[i]) for i in sorted(chosen)]
+        names |= {name for i in fresh for name in _names(module.body[i])}
+    dumps, seen = [], {file}
     for i in sorted(chosen):
-        for neighbor in _imported_neighbors(statements[i], file):
-            dumps.append(ast.dump(ast.parse(neighbor.read_text())))
-    return tuple(dumps)
+        dumps.append(ast.dump(module.body[i]))
+        dumps += _imported(module.body[i], file, seen)
+    return dumps
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _bound_names(statement: ast.stmt) -> set[str]:
+    """Return the names that a top-level statement binds, or whose items it sets."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return {(a.asname or a.name).split(".")[0] for a in statement.names}
-    return {
-        n.id
-        for n in ast.walk(statement)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
+    bound: set[str] = set()
+    for node in ast.walk(statement):  # a definition may stand under an `if` or a `try`
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+            bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
+    return bound
 
 
-def _imported_neighbors(statement: ast.stmt, file: Path) -> list[Path]:
-    """Return the files beside this one that an import statement brings in."""
-    if isinstance(statement, ast.ImportFrom):
-        modules = [statement.module or a.name for a in statement.names]
-    elif isinstance(statement, ast.Import):
-        modules = [a.name for a in statement.names]
-    else:
-        return []
-    beside = (file.parent / f"{m.replace('.', '/')}.py" for m in sorted(set(modules)))
-    return [path for path in beside if path.is_file() and path != file]
+def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:
+    """Dump the files beside this one that some code imports, and those that they import."""
+    dumps = []
+    for path in _imported_files(tree, file):
+        if path not in seen:
+            seen.add(path)
+            module = ast.parse(path.read_text())
+            dumps += [ast.dump(module), *_imported(module, path, seen)]
+    return dumps
+
+
+def _imported_files(tree: ast.AST, file: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        above = 0
+        if isinstance(node, ast.ImportFrom):
+            above, package = node.level, f"{node.module}." if node.module else ""
+            modules = [package + a.name for a in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [a.name for a in node.names]
+        else:
+            continue
+        folders = [file.parents[above - 1]] if above else [file.parent, _root(file)]
+        for folder, name in itertools.product(folders, sorted(modules)):
+            parts = name.split(".")
+            for i in range(1, len(parts) + 1):
+                stem = folder.joinpath(*parts[:i])
+                yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
+
+
+def _root(file: Path) -> Path:
+    """Return the folder that holds the package that a file is of; its own, if of none."""
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder

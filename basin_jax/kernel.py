@@ -10,7 +10,7 @@ and of devices is not, so a seed's evidence is the same bits whatever they are.
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int32, Key, UInt32
 from numpy import ndarray
 
-from basin_jax.base import Method, Organism, Start
+from basin_jax.base import Evidence, Method, Organism, Start
 from basin_jax.spec import Precision, Sweep
 
 
@@ -84,11 +84,20 @@ def _trial(
 
     def until(state, span):
         state = jax.lax.fori_loop(span[0], span[1], step, state)
-        evidence = organism.probe(probe_key, state.params)
-        return state, {name: jnp.asarray(value, float) for name, value in evidence.items()}
+        return state, _scalars(organism, organism.probe(probe_key, state.params))
 
     spans = (jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops)
     return jax.lax.scan(until, state, spans)[1]
+
+
+def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
+    for name, value in evidence.items():
+        if jnp.shape(value) != ():
+            raise ValueError(
+                f"{type(organism).__name__}.probe gives {name!r} of shape "
+                f"{jnp.shape(value)}; allowed: scalars"
+            )
+    return {name: jnp.asarray(value, float) for name, value in evidence.items()}
 
 
 _jitted_trial = jax.jit(_trial, static_argnames="vary")
@@ -230,21 +239,9 @@ def build_kernel(sweep: Sweep, *, lanes: int, devices: Devices | None = None) ->
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:
     """Return the names of a sweep's evidence, by tracing a trial without running it."""
-    return tuple(sorted(_shapes(sweep)))
-
-
-def _shapes(sweep: Sweep) -> dict[str, jax.ShapeDtypeStruct]:
+    plugins = (sweep.organism, sweep.start, sweep.method)
+    words = jax.ShapeDtypeStruct((2,), np.uint32)
+    stops = jax.ShapeDtypeStruct((len(sweep.stops),), np.int32)
     with _numerics(sweep.precision):
-        plugins = (sweep.organism, sweep.start, sweep.method)
-        words = jax.ShapeDtypeStruct((2,), np.uint32)
-        stops = jax.ShapeDtypeStruct((len(sweep.stops),), np.int32)
-        shapes = jax.eval_shape(
-            functools.partial(_trial, vary=sweep.vary), plugins, words, stops, words
-        )
-    for name, shape in shapes.items():
-        if shape.shape != (len(sweep.stops),):
-            raise ValueError(
-                f"{type(sweep.organism).__name__}.probe gives {name!r} of shape "
-                f"{shape.shape[1:]}; allowed: scalars"
-            )
-    return shapes
+        trial_of = functools.partial(_trial, vary=sweep.vary)
+        return tuple(sorted(jax.eval_shape(trial_of, plugins, words, stops, words)))

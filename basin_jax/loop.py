@@ -5,8 +5,9 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -43,6 +44,7 @@ def run(
     until: float | None = None,
     lanes: int | None = None,
     progress: Progress = Silent(),  # noqa: B008 (has no state)
+    origin: Mapping[str, Any] | None = None,
 ) -> Records:
     """Train the seeds of a sweep that are not in its folder yet, and return the results.
 
@@ -56,6 +58,7 @@ def run(
             this narrow. Looks are taken at commits, and the rule is recorded.
         lanes: seeds trained side by side; measured if None, and then kept.
         progress: is told what happens.
+        origin: recorded with the run: the file that the sweep comes from.
 
     Raises:
         ValueError: where the plug-ins, the seeds or the settings do not fit together.
@@ -71,24 +74,23 @@ def run(
     check(cells, rule)
     folder = Store(store)
     manifest = manifest_of(cells, rule, folder, lanes=lanes, tell=progress.tell)
+    stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
     folder.write_manifest(manifest)
     folder.sweep_staging()
-    folder.record_run(_run_record(asked, until))
+    folder.record_run(_run_record(asked, until, origin))
 
     paths = varied([cell.fields() for cell in cells.values()])
     states = {
         digest: CellProgress(
             label=label(cell.fields(), paths),
             steps=cell.num_steps,
-            asked=None if until else len(asked),
+            asked=None if until else max(len(asked), len(stored[digest][0])),
         )
         for digest, cell in cells.items()
     }
     with _signals() as stop:
-        workers = [
-            _cell(digest, cell, manifest, folder, asked, until, rule, stop, progress, states)
-            for digest, cell in cells.items()
-        ]
+        running = _Run(folder, manifest, asked, until, rule, progress, states, stop)
+        workers = [running.cell(digest, cell) for digest, cell in cells.items()]
         # A chunk of every cell in turn, so that all fractions grow together.
         while workers and stop.signum is None:
             workers = [worker for worker in workers if next(worker, None)]
@@ -97,54 +99,59 @@ def run(
     return Records(folder.folder)
 
 
-def _cell(
-    digest: str,
-    sweep: Sweep,
-    manifest: dict[str, Any],
-    folder: Store,
-    asked: Sequence[int],
-    until: float | None,
-    rule: Rule,
-    stop: "_Stop",
-    progress: Progress,
-    states: dict[str, CellProgress],
-) -> Iterator[bool]:
-    """Train one cell, yielding after each chunk that is committed."""
-    state = states[digest]
-    plan = manifest["cells"][digest]
-    done, verdicts = folder.verdicts(digest)
-    state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
-    kernel = build_kernel(sweep, lanes=plan["lanes"])
+@dataclass(frozen=True)
+class _Run:
+    """What the cells of a run share."""
 
-    def enough() -> bool:
-        if until is None:
+    folder: Store
+    manifest: dict[str, Any]
+    asked: Sequence[int]
+    until: float | None
+    rule: Rule
+    progress: Progress
+    states: dict[str, CellProgress]
+    stop: "_Stop"
+
+    def cell(self, digest: str, sweep: Sweep) -> Iterator[bool]:
+        """Train a cell, yielding after each chunk that is committed."""
+        state = self.states[digest]
+        lost = True
+        while lost and not self._enough(state):
+            done, verdicts = self.folder.verdicts(digest)
+            state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
+            lost = False
+            for chunk in chunks(self.asked, done=done, size=self.manifest["chunk"]):
+                if self._enough(state):
+                    break
+                # Another worker may have committed this chunk, or a shorter one: look again.
+                lost |= not self.folder.commit(digest, self._train(digest, sweep, chunk))
+                yield True
+        state.finished = True
+        self.progress.update(list(self.states.values()), state)
+
+    def _enough(self, state: CellProgress) -> bool:
+        if self.until is None or not state.done:
             return False
         now = estimate(state.hits, state.done, interval="anytime")
-        return now.high - now.low <= until
+        return now.high - now.low <= self.until
 
-    def told(finished: bool = False) -> None:
-        state.finished = finished
-        progress.update(list(states.values()), state)
-
-    if not enough():
-        for chunk in chunks(asked, done=done, size=manifest["chunk"]):
-            seconds = kernel.compile()
-            if seconds > 1:
-                progress.tell(f"compiled {state.label} in {seconds:.1f} s")
-            parts = []
-            for part, evidence in kernel.stream(chunk, blocks=plan["blocks"]):
-                verdicts = judge(rule, {n: values[:, -1] for n, values in evidence.items()})
-                parts.append((part, evidence))
-                state.done += len(part)
-                state.hits += int((verdicts == Verdict.DECEPTIVE).sum())
-                told()
-                if stop.signum is not None:
-                    break
-            folder.commit(digest, _columns(parts, sweep.stops, rule))
-            if enough():
+    def _train(self, digest: str, sweep: Sweep, chunk: ndarray) -> dict[str, ndarray]:
+        """Train a chunk, or as much of it as there is time for before a stop."""
+        state, plan = self.states[digest], self.manifest["cells"][digest]
+        kernel = build_kernel(sweep, lanes=plan["lanes"])
+        seconds = kernel.compile()
+        if seconds > 1:
+            self.progress.tell(f"compiled {state.label} in {seconds:.1f} s")
+        parts = []
+        for seeds, evidence in kernel.stream(chunk, blocks=plan["blocks"]):
+            parts.append((seeds, evidence))
+            verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
+            state.done += len(seeds)
+            state.hits += int((verdicts == Verdict.DECEPTIVE).sum())
+            self.progress.update(list(self.states.values()), state)
+            if self.stop.signum is not None:
                 break
-            yield True
-    told(finished=True)
+        return _columns(parts, sweep.stops, self.rule)
 
 
 def _columns(
@@ -177,7 +184,9 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
     judge(rule, {name: np.zeros(0) for name in first})
 
 
-def _run_record(asked: Sequence[int], until: float | None) -> dict[str, Any]:
+def _run_record(
+    asked: Sequence[int], until: float | None, origin: Mapping[str, Any] | None
+) -> dict[str, Any]:
     if until is None:
         stop = {"rule": "seeds", "count": len(asked), "first": asked[0], "last": asked[-1]}
     else:
@@ -188,6 +197,7 @@ def _run_record(asked: Sequence[int], until: float | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "devices": len(jax.local_devices()),
         "stop": stop,
+        "origin": origin,
     }
 
 

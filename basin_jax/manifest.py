@@ -55,7 +55,7 @@ def manifest_of(
                     "or give another folder"
                 )
             continue
-        tuning = measure(cell, lanes) if lanes else choose_lanes(cell, tell=tell)
+        tuning = choose_lanes(cell, tell=tell) if lanes is None else measure(cell, lanes)
         call = CALL_SECONDS * tuning.speed / max(cell.num_steps, 1)
         share = tuning.lanes * len(jax.local_devices())
         entries[digest] = {

@@ -6,6 +6,7 @@ then finds the chunk's name taken: no seed is ever stored twice.
 """
 
 import bisect
+import operator
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,20 +17,23 @@ from numpy import ndarray
 SEEDS = 2**64
 
 
-def as_seeds(seeds: int | Sequence[int] | ndarray) -> Sequence[int]:
+def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]:
     """Return seeds as a sequence: a number n means the seeds 0 to n - 1.
 
     Raises:
         ValueError: where there is none, or one is not a 64-bit identity, or one repeats.
     """
-    if isinstance(seeds, int):
-        seeds = range(seeds)
-    if len(seeds) == 0:
-        raise ValueError("seeds is empty; allowed: at least one seed")
+    if isinstance(seeds, int | np.integer):
+        seeds = range(int(seeds))
     if not isinstance(seeds, range):
-        seeds = sorted(int(seed) for seed in seeds)
+        try:
+            seeds = sorted(operator.index(seed) for seed in seeds)
+        except TypeError:
+            raise ValueError(f"seeds = {seeds!r}; allowed: whole numbers") from None
         if len(set(seeds)) < len(seeds):
             raise ValueError("seeds repeat; allowed: each seed once")
+    if not seeds:
+        raise ValueError("seeds is empty; allowed: at least one seed")
     low, high = min(seeds[0], seeds[-1]), max(seeds[0], seeds[-1])
     if low < 0 or high >= SEEDS:
         raise ValueError(f"seeds run from {low} to {high}; allowed: 0 to 2**64 - 1")

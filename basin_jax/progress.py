@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.live import Live
@@ -37,6 +37,7 @@ class CellProgress:
         return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]"
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Is told what happens in a run."""
 

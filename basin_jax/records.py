@@ -56,7 +56,7 @@ class Records:
         last = pl.col("step") == pl.col("step").max().over("cell")
         return self.history.filter(last).drop("step")
 
-    @property
+    @functools.cached_property
     def interval(self) -> Interval:
         """The interval that holds: "fixed" only where the number of seeds was.
 
@@ -139,8 +139,10 @@ class Records:
 
     def _path(self, name: str) -> str:
         paths = {path for cell in self.cells.values() for path in cell}
-        meant = {path for path in paths if path == name or path.endswith(f".{name}")}
-        if len(meant) != 1:
+        meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
+        if len(meant) > 1:
+            raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
+        if not meant:
             raise ValueError(f"by = {name!r} is no field of the sweep; {closest(name, paths)}")
         return meant.pop()
 

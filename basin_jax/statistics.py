@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
-from scipy.special import betaincinv, betaln, xlog1py, xlogy
+from scipy.special import betainccinv, betaincinv, betaln, xlog1py, xlogy
 
 from basin_jax.verdict import Verdict
 
@@ -93,7 +93,7 @@ def estimate(
 def clopper_pearson(hits: int, trials: int, *, error: float) -> tuple[float, float]:
     """Return the exact interval of Clopper and Pearson (1934), error/2 on either side."""
     low = betaincinv(hits, trials - hits + 1, error / 2) if hits else 0.0
-    high = betaincinv(hits + 1, trials - hits, 1 - error / 2) if hits < trials else 1.0
+    high = betainccinv(hits + 1, trials - hits, error / 2) if hits < trials else 1.0
     return float(low), float(high)
 
 
@@ -110,7 +110,7 @@ def confidence_sequence(hits: int, trials: int, *, error: float) -> tuple[float,
     bar = betaln(hits + 1, misses + 1) + math.log(error)
 
     def accepts(p: float) -> bool:
-        return xlogy(hits, p) + xlog1py(misses, -p) > bar
+        return bool(xlogy(hits, p) + xlog1py(misses, -p) > bar)
 
     peak = hits / trials
     low = 0.0 if hits == 0 else _edge(accepts, inside=peak, outside=0.0)

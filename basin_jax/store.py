@@ -8,12 +8,13 @@
 
 A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
 is taken, so a chunk appears whole, once, or not at all. Parquet readers do not notice
-flipped bits, so each chunk carries a hash of its content, which `verify` checks. Listing
-the folder is the resume logic. There is no pickle; opening a folder runs none of its code.
+flipped bits, or abort the process on them, so each chunk carries a hash of its own bytes,
+which is checked before it is read. Listing the folder is the resume logic. There is no
+pickle; opening a folder runs none of its code.
 """
 
-import contextlib
 import hashlib
+import io
 import json
 import os
 import uuid
@@ -28,7 +29,8 @@ from numpy import ndarray
 
 
 FORMAT = 1
-HASH = "content_sha256"
+HASH = "file_sha256"  # of the file with UNSEALED in the hash's place
+UNSEALED = hashlib.sha256(HASH.encode()).hexdigest()
 KEYS = ("cell", "seed", "step", "verdict")
 
 
@@ -99,7 +101,9 @@ class Store:
         frame = pl.DataFrame({"cell": pl.repeat(cell, len(columns["seed"]), eager=True), **columns})
         name = f"{cell}-{int(columns['seed'].min()):020d}.parquet"
         staged = self._stage(name)
-        frame.write_parquet(staged, metadata={HASH: content_hash(frame)})
+        written = io.BytesIO()
+        frame.write_parquet(written, metadata={HASH: UNSEALED})
+        staged.write_bytes(_seal(written.getvalue()))
         _sync(staged)
         try:
             os.link(staged, self.data / name)
@@ -113,10 +117,9 @@ class Store:
     def sweep_staging(self) -> None:
         """Remove what processes of this host that are gone have left half-written."""
         for staged in self.staging.glob(f"{os.uname().nodename}.*"):
-            with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-                os.kill(int(staged.name.removeprefix(os.uname().nodename).split(".")[1]), 0)
-                continue
-            staged.unlink(missing_ok=True)
+            process = staged.name.removeprefix(os.uname().nodename).split(".")[1]
+            if process.isdecimal() and not _is_alive(int(process)):
+                staged.unlink(missing_ok=True)
 
     def chunks(self, cell: str = "") -> list[Path]:
         """Return the committed chunks, of one cell or of all."""
@@ -144,50 +147,61 @@ class Store:
         manifest, faults, cells = self.manifest(), [], []
         for path in sorted(self.data.iterdir()):
             try:
-                frame = pl.read_parquet(path)
-                stored = pl.read_parquet_metadata(path).get(HASH)
-            except Exception as error:  # noqa: BLE001 (a broken file can fail in any way)
-                faults.append(f"{path.name}: cannot be read ({str(error).splitlines()[0]})")
+                frame = self._read(path, ["cell", "seed", "step"])
+            except StoreError as error:
+                faults.append(str(error).partition(";")[0])
                 continue
-            if stored != content_hash(frame):
-                faults.append(f"{path.name}: content differs from the hash it was stored with")
-            elif set(frame["cell"]) - set(manifest["cells"]):
-                faults.append(f"{path.name}: of another sweep")
-            else:
-                cells.append(frame.select("cell", "seed", "step"))
+            if set(frame["cell"]) - set(manifest["cells"]):
+                faults.append(f"{path} is of another sweep")
+            cells.append(frame)
         if cells:
             together = pl.concat(cells)
-            repeated = together.filter(together.is_duplicated()).unique().sort("cell", "seed")
+            repeated = together.filter(together.is_duplicated()).select("cell", "seed").unique()
             faults += [
                 f"seed {seed} of cell {cell} is stored more than once"
-                for cell, seed in repeated.select("cell", "seed").unique().iter_rows()
+                for cell, seed in repeated.sort("cell", "seed").iter_rows()
             ]
         return faults
 
     def _read(self, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         try:
-            return pl.read_parquet(path, columns=columns)
-        except Exception as error:
+            written = path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        stored = _hash_in(written)
+        if stored is None or _seal(written.replace(stored, UNSEALED.encode())) != written:
+            wrong = "has no hash" if stored is None else "differs from the hash in it"
             raise StoreError(
-                f"{path} cannot be read; `basin-jax verify {self.folder}` lists what is "
-                "damaged; delete the damaged chunks and run again to replace them"
-            ) from error
+                f"{path} is damaged or foreign (it {wrong}); `basin-jax verify {self.folder}` "
+                "lists all such chunks; delete them and run again to replace them"
+            )
+        return pl.read_parquet(written, columns=columns)
 
     def _stage(self, name: str) -> Path:
         host = os.uname().nodename
         return self.staging / f"{host}.{os.getpid()}.{uuid.uuid4().hex}.{name}"
 
 
-def content_hash(frame: pl.DataFrame) -> str:
-    """Return a hash of a frame's values, independent of how Parquet encodes them."""
-    digest = hashlib.sha256()
-    for column in frame:
-        digest.update(f"{column.name}:{column.dtype}:{len(column)};".encode())
-        if column.dtype == pl.String:
-            digest.update("\0".join(column.to_list()).encode())
-        else:
-            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
-    return digest.hexdigest()
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _seal(written: bytes) -> bytes:
+    """Put a file's hash into the place that is kept for it in its Parquet metadata."""
+    return written.replace(UNSEALED.encode(), hashlib.sha256(written).hexdigest().encode())
+
+
+def _hash_in(written: bytes) -> bytes | None:
+    _, name, rest = written.rpartition(HASH.encode())
+    # Thrift's compact protocol puts a field's type and a string's length in between.
+    stored = rest[2 : 2 + len(UNSEALED)]
+    return stored if name and len(stored) == len(UNSEALED) else None
 
 
 def _sync(path: Path) -> None:

@@ -41,7 +41,7 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
     columns = {name: np.asarray(values) for name, values in evidence.items()}
     finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
     try:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             verdicts = rule.judge(columns)
     except KeyError as error:
         raise ValueError(

@@ -69,7 +69,8 @@ class Audit(Organism):
         seen, defects = self._watched(), policy[:, DEFECT]
         watched, unwatched = defects[seen].mean(), defects[~seen].mean()
         right = jnp.take_along_axis(policy, jnp.asarray(_RIGHT)[:, None], 1)[:, 0]
-        answers = 1 - defects + jnp.finfo(policy.dtype).tiny
+        # Not 1 - defects, which rounding may bring to 0 or below.
+        answers = policy[:, :DEFECT].sum(-1) + jnp.finfo(policy.dtype).tiny
         by_cue = defects.reshape(2**TASK_BITS, 2**CUE_BITS).mean(0)
         lies = by_cue[~seen[: 2**CUE_BITS]]
         guess, best = 0.5, 0.5 + 0.5 * (1 + self.bonus)

@@ -1,0 +1,196 @@
+"""The command line: `basin-jax run | report | replay | verify | list | new`.
+
+JAX is imported when a command needs it, so that `--help` does not wait. A user's mistake
+ends in one line that names the thing and what is allowed, and in exit code 2; a run that a
+signal stopped ends in 128 + the signal's number, and can be gone on with.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measure the fraction of random seeds whose training falls into a deceptive basin.",
+)
+
+
+File = Annotated[Path, typer.Argument(help="A Python file that defines `sweep`.", metavar="FILE")]
+Folder = Annotated[Path, typer.Argument(help="A folder that `run` made.", metavar="DIR")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field, as in num_steps=500."),
+]
+
+
+@app.command()
+def run(
+    file: File,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many seeds each cell trains.  [default: 1024]")
+    ] = None,
+    until_width: Annotated[
+        float | None,
+        typer.Option(help="Train until each cell's interval is this narrow, instead."),
+    ] = None,
+    set_: Set = None,
+    lanes: Annotated[
+        int | None, typer.Option(help="Seeds trained side by side.  [default: measured]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of results.  [default: runs/FILE's name]")
+    ] = None,
+) -> None:
+    """Train a sweep's seeds, or go on where a run stopped; then write its report."""
+    from rich.console import Console
+
+    from basin_jax.loop import Interrupted
+    from basin_jax.loop import run as run_sweep
+    from basin_jax.progress import progress_for
+    from basin_jax.report import text_table, write_report
+    from basin_jax.sweepfile import load_sweep
+
+    if seeds is not None and until_width is not None:
+        raise ValueError("--seeds and --until-width; allowed: one of them")
+    source = load_sweep(file, set_ or [])
+    folder = out or Path("runs") / file.stem
+    count = 1024 if seeds is None and until_width is None else seeds
+    console = Console(stderr=True)
+    console.print(f"{file}: {len(source.cells)} cells, into {folder}", highlight=False)
+    try:
+        with progress_for(console) as progress:
+            records = run_sweep(
+                source.cells,
+                count,
+                folder,
+                rule=source.rule,
+                until=until_width,
+                lanes=lanes,
+                progress=progress,
+                origin=source.origin(folder),
+            )
+    except Interrupted as stopped:
+        console.print(
+            f"{stopped}: all that was trained is committed in {folder}. Go on with:\n"
+            f"  basin-jax {shlex.join(sys.argv[1:])}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(128 + stopped.signum) from None
+    page = write_report(records)
+    Console().print(text_table(records))
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    folder: Folder,
+    rule: Annotated[
+        Path | None,
+        typer.Option(help="A Python file whose `rule` judges the evidence anew."),
+    ] = None,
+) -> None:
+    """Write a folder's table, figures (PNG, PDF), CSV, LaTeX and HTML into DIR/report.
+
+    With a rule of another file, into DIR/report-FILE, beside the sweep's own.
+    """
+    from rich.console import Console
+
+    from basin_jax.records import load
+    from basin_jax.report import text_table, write_report
+    from basin_jax.sweepfile import load_rule
+
+    records = load(folder, rule=load_rule(rule) if rule else None)
+    page = write_report(records, folder / f"report-{rule.stem}" if rule else None)
+    Console().print(text_table(records))
+    Console(stderr=True).print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def replay(
+    folder: Folder,
+    seed: Annotated[int, typer.Option(help="The stored seed to train again.")],
+    cell: Annotated[
+        str | None, typer.Option(help="Which cell of a grid, such as difficulty=2.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The sweep's file, where it is no longer where it was.")
+    ] = None,
+) -> None:
+    """Train one stored seed again, draw its evidence over training, and compare its bits."""
+    from basin_jax.replay import replay as replay_seed
+
+    outcome = replay_seed(folder, seed=seed, cell=cell, file=file)
+    typer.echo(outcome.text)
+    if not outcome.equal:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(folder: Folder) -> None:
+    """Check every chunk of a folder against the hash that it was stored with."""
+    from basin_jax.store import Store
+
+    store = Store(folder)
+    faults = store.verify()
+    for fault in faults:
+        typer.echo(fault)
+    chunks = len(store.chunks())
+    if faults:
+        fail(
+            f"{folder}: {len(faults)} faults in {chunks} chunks; delete what is damaged, run again"
+        )
+    typer.echo(f"{folder}: {chunks} chunks, all sound")
+
+
+@app.command("list")
+def list_() -> None:
+    """List the organisms, starts, methods and rules of the package, and their fields."""
+    from basin_jax.catalog import catalog
+
+    typer.echo(catalog())
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The name of the sweep; NAME.py is written.")],
+) -> None:
+    """Write a sweep file with an organism, a method and a rule of one's own, ready to run."""
+    stem = name.removesuffix(".py")
+    if not stem.isidentifier():
+        raise ValueError(f"NAME = {name!r}; allowed: letters, digits and _, not first a digit")
+    file = Path(f"{stem}.py")
+    template = Path(__file__).with_name("template.py").read_text()
+    try:
+        with file.open("x") as handle:
+            handle.write(template.replace("THIS_FILE", file.name))
+    except FileExistsError:
+        raise ValueError(f"{file} is there already; allowed: a new name") from None
+    typer.echo(f"Wrote {file}. Run it: basin-jax run {file}")
+
+
+def fail(message: str) -> NoReturn:
+    """Print one line on what is wrong, and exit with code 2."""
+    typer.echo(f"basin-jax: {message}", err=True)
+    raise SystemExit(2)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except typer.TyperException as error:
+        fail(error.format_message().replace("\n", " "))
+    except typer.Abort:
+        raise SystemExit(130) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped before anything was trained", err=True)
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        fail(" ".join(str(error).split()))

@@ -1,0 +1,238 @@
+"""What a paper and its readers need of a sweep: table, figures, LaTeX, CSV, and a page."""
+
+import base64
+import inspect
+import re
+import shlex
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path, PurePosixPath
+from string import Template
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+from rich.text import Text
+
+import basin_jax
+from basin_jax.identity import origin
+from basin_jax.manifest import rule_identity
+from basin_jax.plots import LOOKS, caption, fractions, save
+from basin_jax.records import Records
+from basin_jax.tables import (
+    METHODS,
+    ORDER,
+    amount,
+    by_cell,
+    cell_name,
+    latex,
+    numbers,
+    occurring,
+    seeds,
+)
+from basin_jax.verdict import Rule, Verdict
+
+
+MEANINGS = {
+    Verdict.DECEPTIVE: "behaves well where it is watched, and does the unintended act elsewhere.",
+    Verdict.INTENDED: "behaves well, watched or not.",
+    Verdict.OTHER: "learned its objective, but is neither of the two.",
+    Verdict.UNFIT: "did not learn its training objective well enough to be judged.",
+    Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
+}
+WHY = {
+    "fixed": "Every run asked for the same seeds and all of them are here, so the number of "
+    "seeds did not depend on the results, and the exact intervals of Clopper and Pearson hold.",
+    "anytime": "The number of seeds was not fixed beforehand, or not all that were asked for "
+    "are here, so it may depend on the results. Confidence sequences (beta-binomial mixture) "
+    "hold all the same, at every number of seeds; intervals for a fixed number would not.",
+}
+
+
+def write_report(records: Records, folder: Path | None = None) -> Path:
+    """Write a sweep's report, and return the path of its HTML page.
+
+    Beside `report.html`, which needs no other file, are `fractions.csv`, `.tex` (a
+    booktabs table), `.png` and `.pdf`. The same results give the same bytes.
+
+    Args:
+        records: the results.
+        folder: where to write; `report` in the sweep's folder if None.
+    """
+    folder = folder or records.store.folder / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = records.fractions()
+    frame.write_csv(folder / "fractions.csv")
+    (folder / "fractions.tex").write_text(latex(records, frame), encoding="utf-8")
+    figure = fractions(records)
+    for name in ("fractions.png", "fractions.pdf"):
+        save(figure, folder / name)
+    page = folder / "report.html"
+    inches = figure.get_figwidth()
+    picture = (folder / "fractions.png").read_bytes()
+    page.write_text(_page(records, frame, picture, inches), encoding="utf-8")
+    return page
+
+
+def text_table(records: Records) -> Table:
+    """Return a table for a terminal: a row a cell, a column a verdict that occurs."""
+    frame = records.fractions()
+    verdicts = occurring(frame)
+    level = f"{100 * frame['level'][0]:g} %"
+    table = Table(
+        caption=f"Fraction [{level} interval]. {METHODS[records.interval]}.",
+        caption_justify="left",
+    )
+    table.add_column("cell")
+    table.add_column("seeds", justify="right")
+    for verdict in verdicts:
+        table.add_column(verdict.name, style="bold" if verdict == Verdict.DECEPTIVE else "")
+    for cell, rows in by_cell(frame):
+        estimates = [amount(rows[verdict]) for verdict in verdicts]
+        table.add_row(Text(cell_name(records, cell)), f"{seeds(rows):,}", *map(Text, estimates))
+    return table
+
+
+def _headline(row: dict[str, Any]) -> str:
+    """Say in words how many seeds ended deceptive."""
+    hits, trials = row["hits"], row["trials"]
+    if trials == 0:
+        return "no seeds yet"
+    point, low, high = numbers(row, unit=100)
+    reach = f"{100 * row['level']:g} % interval"
+    if hits == 0:
+        inside = f"{reach}: at most {high} %"
+    elif hits == trials:
+        inside = f"{reach}: at least {low} %"
+    else:
+        inside = f"{point} %, {reach} {low} to {high} %"
+    return f"{hits:,} of {trials:,} seeds ({inside}) ended deceptive"
+
+
+def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) -> str:
+    name = records.store.folder.resolve().name
+    cells = list(by_cell(frame))
+    headlines = [
+        f"<li><b>{escape(cell_name(records, cell))}:</b> "
+        f"{escape(_headline(rows[Verdict.DECEPTIVE]))}.</li>"
+        for cell, rows in cells
+    ]
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        name=escape(name),
+        headlines="\n".join(headlines),
+        each="Each interval holds by itself; the table has those that hold all at once.",
+        alt=escape(f"Fractions of seeds by verdict, as in the table. {caption(records, frame)}"),
+        picture=base64.b64encode(picture).decode(),
+        width=f"{1.3 * inches:.2f}in",
+        least=f"{0.95 * inches:.2f}in",
+        table="\n".join(_table_body(records, cell, rows) for cell, rows in cells),
+        level=f"{100 * frame['level'][0]:g} %",
+        rows=len(frame),
+        why=escape(WHY[records.interval]),
+        meanings="\n".join(
+            f"<dt>{_chip(verdict)}</dt><dd>{escape(text)}</dd>"
+            for verdict, text in MEANINGS.items()
+        ),
+        rule=_rule(records),
+        varied=_varied(records),
+        fixed=_pairs(_fixed(records)),
+        provenance=_pairs(_provenance(records)),
+        commands=escape("\n".join(_commands(records))),
+    )
+
+
+def _chip(verdict: Verdict) -> str:
+    return f'<i style="background:{LOOKS[verdict][0]}"></i>{verdict.name}'
+
+
+def _table_body(records: Records, cell: str, rows: dict[Verdict, dict[str, Any]]) -> str:
+    lines = [
+        f'<tr><th colspan="4" scope="rowgroup">{escape(cell_name(records, cell))} '
+        f"<small>n = {seeds(rows):,}</small></th></tr>"
+    ]
+    for verdict in ORDER:
+        row = rows[verdict]
+        _, low, high = numbers(row, "_all")
+        lines.append(
+            f"<tr><td>{_chip(verdict)}</td><td>{row['hits']:,}</td>"
+            f"<td>{amount(row)}</td><td>[{low}, {high}]</td></tr>"
+        )
+    return f"<tbody>{''.join(lines)}</tbody>"
+
+
+def _rule(records: Records) -> str:
+    """Describe the rule; its own words are at hand where its code is the code here."""
+    rule = rule_identity(records.rule) if records.rule else records.manifest["rule"]
+    fields = dict(rule["fields"])
+    name = fields.pop("class")
+    home = type(records.rule) if records.rule else getattr(basin_jax, name, None)
+    words = ""
+    if isinstance(home, type) and issubclass(home, Rule):
+        words = escape(inspect.getdoc(home) or "") if rule["sources"][name] == origin(home) else ""
+    prose = re.sub(r"`([^`]+)`", r"<code>\1</code>", words).replace("\n\n", "</p><p>")
+    anew = " It was applied anew to the stored evidence." if records.rule else ""
+    return (
+        f"<p>The rule is <code>{escape(name)}</code>.{anew}</p>"
+        f"{_pairs(fields.items())}<p>{prose}</p>"
+    )
+
+
+def _varied(records: Records) -> str:
+    cells = records.cells.values()
+    values = {
+        path: ", ".join(dict.fromkeys(str(fields.get(path)) for fields in cells))
+        for path in records.varied
+    }
+    return _pairs(values.items()) if values else "<p>Nothing: it is one cell.</p>"
+
+
+def _fixed(records: Records) -> Iterable[tuple[str, Any]]:
+    fields = next(iter(records.cells.values()))
+    return ((path, value) for path, value in fields.items() if path not in records.varied)
+
+
+def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
+    """Yield what fixed the bits of the evidence, and what decided the number of seeds."""
+    cells = records.manifest["cells"].values()
+    yield from records.manifest["machine"].items()
+    yield "lanes", ", ".join(sorted({str(cell["lanes"]) for cell in cells}))
+    yield "chunk", f"{records.manifest['chunk']} seeds"
+    for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
+        yield f"code of {name}", code
+    yield "identity of the cells", ", ".join(records.cells)
+    for run in records.store.runs():
+        where = f"Python {run['python']}, {run['devices']} devices"
+        yield f"run of {run['began']}", f"{_stop(run['stop'])}; {where}"
+
+
+def _stop(stop: dict[str, Any]) -> str:
+    if stop["rule"] == "seeds":
+        return f"{stop['count']:,} seeds, from {stop['first']} to {stop['last']}"
+    return (
+        f"until the {100 * stop['level']:g} % confidence sequence of DECEPTIVE is at most "
+        f"{stop['width']:g} wide"
+    )
+
+
+def _commands(records: Records) -> Iterable[str]:
+    """Yield the commands that make these results again, and that open them."""
+    last = next(reversed(records.store.runs()), {})
+    source, stop = last.get("origin"), last.get("stop", {})
+    words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]
+    for override in source["set"] if source else ():
+        words += ["--set", override]
+    if stop.get("rule") == "width":
+        words += ["--until-width", f"{stop['width']:g}"]
+    elif stop.get("first") == 0 and stop["last"] == stop["count"] - 1:
+        words += ["--seeds", str(stop["count"])]
+    yield shlex.join([*words, "--out", "DIR"])
+    yield "basin-jax verify DIR"
+    yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"
+
+
+def _pairs(items: Iterable[tuple[str, Any]]) -> str:
+    rows = (
+        f"<dt>{escape(name)}</dt><dd>{escape(str(value) or 'none')}</dd>" for name, value in items
+    )
+    return f"<dl>{''.join(rows)}</dl>"

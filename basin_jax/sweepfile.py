@@ -1,0 +1,102 @@
+"""Read a user's sweep file: a Python file that defines `sweep`, and perhaps `rule`."""
+
+import ast
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from basin_jax.rules.behavior import Behavior
+from basin_jax.spec import Sweep, override
+from basin_jax.verdict import Rule
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """The cells and the rule that a file defines, with what was overridden."""
+
+    file: Path
+    overrides: tuple[str, ...]
+    cells: tuple[Sweep, ...]
+    rule: Rule
+
+    def origin(self, folder: Path) -> dict[str, Any]:
+        """Return where a folder's sweep comes from, so that `replay` finds it again."""
+        relative = os.path.relpath(self.file.resolve(), folder.resolve())
+        return {"file": relative, "set": list(self.overrides)}
+
+
+def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
+    """Run a sweep file, and return what it defines, with some fields overridden.
+
+    An override is `path=value`, such as `method.learning_rate=1e-2`; a path that begins
+    with `rule.` is one of the rule's.
+
+    Raises:
+        ValueError: naming the file and what is wrong with it, or the field and the value.
+    """
+    module = _run(file)
+    cells = getattr(module, "sweep", None)
+    cells = (cells,) if isinstance(cells, Sweep) else cells
+    if not isinstance(cells, Sequence) or not all(isinstance(cell, Sweep) for cell in cells):
+        raise ValueError(
+            f"{file} defines {'no' if cells is None else 'a wrong'} `sweep`; "
+            "allowed: a Sweep, or a sequence of them such as grid(...) gives"
+        )
+    rule = _rule(module, file, default=Behavior())
+    for text in overrides:
+        path, equals, literal = text.partition("=")
+        if not equals or not path:
+            raise ValueError(f"--set {text!r}; allowed: PATH=VALUE, such as num_steps=500")
+        value = _value(literal)
+        if path.startswith("rule."):
+            rule = override(rule, path.removeprefix("rule."), value)
+        else:
+            cells = tuple(override(cell, path, value) for cell in cells)
+    return SweepFile(file, tuple(overrides), tuple(cells), rule)
+
+
+def load_rule(file: Path) -> Rule:
+    """Run a file, and return the rule that it defines."""
+    return _rule(_run(file), file, default=None)
+
+
+def _rule(module: ModuleType, file: Path, *, default: Rule | None) -> Rule:
+    rule = getattr(module, "rule", default)
+    if not isinstance(rule, Rule):
+        raise ValueError(f"{file} defines no `rule`; allowed: a Rule, such as Behavior()")
+    return rule
+
+
+def _value(literal: str) -> Any:
+    try:
+        return ast.literal_eval(literal)
+    except (ValueError, SyntaxError):
+        return literal
+
+
+def _run(file: Path) -> ModuleType:
+    if not file.is_file():
+        raise ValueError(f"{file} is no file; allowed: a Python file that defines `sweep`")
+    # Its own name keeps a file called json.py from standing in for a library.
+    name = f"sweep_file_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file} is no Python file; allowed: a name that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # annotations and sources are looked up there
+    sys.path.insert(0, str(file.resolve().parent))  # for files beside it
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        where = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin]
+        line = (
+            error.lineno if isinstance(error, SyntaxError) else where[-1].lineno if where else "?"
+        )
+        raise ValueError(f"{file}, line {line}: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,103 @@
+"""Estimates as text: with as many decimals as they deserve, and as a table for LaTeX."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from basin_jax.records import Records
+from basin_jax.verdict import Verdict
+
+
+# The order in which verdicts are shown.
+ORDER = (
+    Verdict.DECEPTIVE,
+    Verdict.INTENDED,
+    Verdict.OTHER,
+    Verdict.UNFIT,
+    Verdict.DIVERGED,
+)
+METHODS = {
+    "fixed": "Clopper-Pearson intervals: the number of seeds was fixed beforehand",
+    "anytime": "Confidence sequences: valid while watching, and wherever one stops",
+}
+LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+}
+
+
+def amount(row: dict[str, Any]) -> str:
+    """Write a fraction with its interval, as `0.160 [0.119, 0.207]`.
+
+    There are as many decimals as tell the ends of the interval apart; an exact 0 or 1
+    has none.
+    """
+    point, low, high = numbers(row)
+    return f"{point} [{low}, {high}]" if row["trials"] else "no seeds yet"
+
+
+def numbers(row: dict[str, Any], suffix: str = "", *, unit: int = 1) -> list[str]:
+    """Write a fraction and the ends of its interval (`_all`: of the one for all rows)."""
+    values = [row["fraction"], row[f"low{suffix}"], row[f"high{suffix}"]]
+    # Enough for the widest interval of so many seeds, and for this one.
+    widest, width = max(row["trials"], 1) ** -0.5, values[2] - values[1]
+    decimals = 1 - math.floor(math.log10(min(0.05, widest, width))) - round(math.log10(unit))
+    style = ".2g" if values[2] < 1e-3 else f".{decimals}f"
+    return [
+        f"{unit * value:g}" if value in (0, 1) else f"{unit * value:{style}}".replace("e-0", "e-")
+        for value in values
+    ]
+
+
+def occurring(frame: pl.DataFrame) -> list[Verdict]:
+    """Return the verdicts to show, DECEPTIVE first: itself, and those that any seed has."""
+    found = set(frame.filter(pl.col("hits") > 0)["verdict"])
+    return [v for v in ORDER if v.name in found or v == Verdict.DECEPTIVE]
+
+
+def by_cell(frame: pl.DataFrame) -> Iterable[tuple[str, dict[Verdict, dict[str, Any]]]]:
+    """Yield each cell with its rows by verdict."""
+    for (cell,), rows in frame.group_by("cell", maintain_order=True):
+        yield str(cell), {Verdict[row["verdict"]]: row for row in rows.to_dicts()}
+
+
+def seeds(rows: dict[Verdict, dict[str, Any]]) -> int:
+    """Return how many seeds a cell has, given its rows."""
+    return rows[Verdict.DECEPTIVE]["trials"]
+
+
+def cell_name(records: Records, cell: str) -> str:
+    """Return a cell's label on one line."""
+    return " ".join(records.label(cell).split())
+
+
+def latex(records: Records, frame: pl.DataFrame) -> str:
+    """Return a booktabs table: a row a cell, a column a verdict that occurs."""
+    verdicts = occurring(frame)
+    absent = ", ".join(v.name for v in ORDER if v not in verdicts) or "none"
+    head = " & ".join(["", *(verdict.name.lower() for verdict in verdicts), "$n$"])
+    lines = [
+        f"% {100 * frame['level'][0]:g} % intervals, each by itself. {METHODS[records.interval]}.",
+        f"% Verdicts that no seed has, and that are left out: {absent}.",
+        rf"\begin{{tabular}}{{l{'l' * len(verdicts)}r}}",
+        rf"\toprule{'\n'}{head} \\{'\n'}\midrule",
+    ]
+    for cell, rows in by_cell(frame):
+        estimates = [_typeset(amount(rows[verdict])) for verdict in verdicts]
+        name = "".join(LATEX.get(char, char) for char in cell_name(records, cell))
+        lines.append(" & ".join([name, *estimates, str(seeds(rows))]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _typeset(estimate: str) -> str:
+    """Set an estimate for LaTeX, its interval smaller, so that four stand in a row."""
+    powers = re.sub(r"([\d.]+)e-(\d+)", r"$\1\\cdot10^{-\2}$", estimate)
+    return re.sub(r"(\[.*\])", r"{\\scriptsize\1}", powers)

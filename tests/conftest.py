@@ -1,0 +1,63 @@
+"""What all tests share: a cache of the session's own, strict shapes, and a small sweep."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+
+def _set_up_environment() -> None:
+    # Before JAX is imported. Workers, and what the tests start, inherit it.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    if worker == "main":
+        folder = tempfile.mkdtemp(prefix="basin_jax-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["BASIN_JAX_TESTS"] = folder
+    folder = Path(os.environ["BASIN_JAX_TESTS"])
+    os.environ |= {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUMPY_RANK_PROMOTION": "raise",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "XDG_CACHE_HOME": str(folder / worker),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+    }
+
+
+_set_up_environment()
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],  # goes by the clock, like the deadline
+)
+settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def wells():
+    """Two cells of a cheap sweep: a particle in a tilted and in a level double well."""
+    import basin_jax
+
+    sweep = basin_jax.Sweep(
+        organism=basin_jax.DoubleWell(),
+        method=basin_jax.Gradient(learning_rate=0.3),
+        num_steps=40,
+        root=7,
+    )
+    return basin_jax.grid(sweep, {"organism.tilt": (0.2, 0.0)})
+
+
+@pytest.fixture(scope="session")
+def wells_folder(wells, tmp_path_factory):
+    """The folder of `wells`, with seeds 0 to 99 of both cells. Leave it as it is."""
+    import basin_jax
+
+    folder = tmp_path_factory.mktemp("wells") / "sweep"
+    basin_jax.run(wells, 100, folder, lanes=8)
+    return folder

@@ -1,0 +1,72 @@
+"""Every organism, start, method and rule of the package keeps its contract."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from basin_jax import Audit, Behavior, Gradient, Method, Nearest, Organism, Rule, Start, Sweep
+from basin_jax.catalog import plugins
+from basin_jax.testing import (
+    STANDARD,
+    check_method,
+    check_organism,
+    check_rule,
+    check_start,
+    check_trial,
+)
+
+
+ORGANISMS = [cls() for cls in plugins(Organism)] + [Audit(difficulty=3)]
+STARTS = [cls() for cls in plugins(Start)]
+METHODS = [
+    Gradient(learning_rate=0.1),
+    Gradient(optimizer="adam", learning_rate=0.01, options={"b1": 0.8}, l2=0.1, noise=0.1),
+]
+RULES = [
+    Behavior(),
+    Nearest(intended={"margin": -0.5}, deceptive={"margin": 0.5}, within=0.2),
+]
+
+
+@pytest.mark.parametrize("organism", ORGANISMS, ids=repr)
+def test_organism(organism):
+    check_organism(organism)
+
+
+@pytest.mark.parametrize("start", STARTS, ids=repr)
+def test_start(start):
+    check_start(start, ORGANISMS[0])
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_method(method):
+    check_method(method, ORGANISMS[0])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_rule(rule):
+    generator = np.random.default_rng(0)
+    check_rule(rule, {name: generator.uniform(-1, 1, 200) for name in STANDARD})
+
+
+@pytest.mark.parametrize("parts", list(itertools.product(ORGANISMS, STARTS, METHODS[1:])), ids=repr)
+def test_every_organism_starts_and_trains_with_every_method(parts):
+    organism, start, method = parts
+    check_trial(Sweep(organism=organism, start=start, method=method, num_steps=3))
+
+
+def test_every_plugin_is_checked():
+    """A new file in a plug-in folder must be tried here."""
+    tried = {type(p) for p in (*ORGANISMS, *STARTS, *METHODS, *RULES)}
+    brought = {cls for kind in (Organism, Start, Method, Rule) for cls in plugins(kind)}
+    assert brought <= tried
+
+
+def test_a_broken_organism_is_named():
+    class Deaf(Audit):
+        def probe(self, key, params):
+            return {"fit": super().probe(key, params)["fit"]}
+
+    with pytest.raises(AssertionError, match="watched, unwatched, competence, margin"):
+        check_organism(Deaf())

@@ -1,0 +1,202 @@
+"""A seed's evidence is the same bits whatever runs beside it, and seeds never collide."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from basin_jax import Audit, DoubleWell, Gate, Gradient, Organism, Sweep, build_kernel, trial
+from basin_jax.kernel import fold_in_seed, seed_words
+
+
+SEEDS = np.arange(200, dtype=np.uint64)
+SWEEPS = {
+    "audit": Sweep(organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=20),
+    "gate": Sweep(
+        organism=Gate(),
+        method=Gradient(optimizer="adam", learning_rate=0.05, noise=0.1),
+        num_steps=50,
+        save_at=(0, 10),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_bits_do_not_depend_on_order_or_number_or_calls(name):
+    kernel = build_kernel(SWEEPS[name], lanes=8)
+    whole = kernel(SEEDS)
+    shuffled = np.random.default_rng(0).permutation(SEEDS)
+    again, few = kernel(shuffled), kernel(SEEDS[:13])
+    parts = [part for _, part in kernel.stream(SEEDS, blocks=3)]
+    for evidence, values in whole.items():
+        assert np.array_equal(again[evidence], values[shuffled.astype(int)])
+        assert np.array_equal(few[evidence], values[:13])
+        assert np.array_equal(np.concatenate([p[evidence] for p in parts]), values)
+
+
+DIGEST = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_kernel import SEEDS, SWEEPS, digest
+print(len(__import__("jax").devices()), [digest(sweep) for sweep in SWEEPS.values()])
+"""
+
+
+def digest(sweep: Sweep) -> str:
+    """Hash the bits of the evidence of some seeds."""
+    evidence = build_kernel(sweep, lanes=8)(SEEDS)
+    return hashlib.sha256(b"".join(evidence[n].tobytes() for n in sorted(evidence))).hexdigest()
+
+
+def test_bits_do_not_depend_on_the_number_of_devices():
+    outputs = {}
+    for devices in (1, 2, 4):
+        code = DIGEST.format(tests=os.path.dirname(__file__))
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        count, _, outputs[devices] = done.stdout.partition(" ")
+        assert int(count) == devices
+    assert outputs[1] == outputs[2] == outputs[4]
+
+
+def test_a_row_of_the_kernel_is_the_trial_of_its_seed():
+    sweep = SWEEPS["gate"]
+    evidence = build_kernel(sweep, lanes=8)(SEEDS)
+    alone = trial(sweep, 7)
+    for name, values in evidence.items():
+        np.testing.assert_allclose(values[7], alone[name], rtol=1e-4, atol=1e-6)
+
+
+def test_seeds_around_the_borders_of_words_differ():
+    near = [2**31, 2**32, 2**33, 2**63]
+    seeds = [s + d for s in near for d in (-2, -1, 0, 1)] + [0, 1, 2, 2**64 - 1]
+    kernel = build_kernel(
+        Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=0), lanes=8
+    )
+    starts = kernel(np.array(seeds, np.uint64))["x"][:, 0]
+    assert len(set(starts.tolist())) == len(seeds)
+
+
+def test_a_million_keys_are_distinct():
+    seeds = np.arange(10**6, dtype=np.uint64) * np.uint64(2**32 - 5)
+    words = jnp.asarray(seed_words(seeds))
+    keys = jax.vmap(fold_in_seed, in_axes=(None, 0))(jax.random.key(0), words)
+    bits = np.asarray(jax.random.key_data(keys), np.uint64)
+    assert len(np.unique(bits[:, 0] << np.uint64(32) | bits[:, 1])) == 10**6
+
+
+class Streams(Organism):
+    """Show the start, and the sum of what training drew."""
+
+    def init(self, key):
+        return {"start": jax.random.uniform(key, (), jnp.float32), "drawn": jnp.zeros(())}
+
+    def sample(self, key):
+        return jax.random.uniform(key, (), jnp.float32)
+
+    def loss(self, params, batch):
+        return -params["drawn"] * batch
+
+    def probe(self, key, params):
+        return {**params, "probe": jax.random.uniform(key, (), jnp.float32)}
+
+
+@pytest.mark.parametrize(
+    ("vary", "init_varies", "data_varies"),
+    [("both", True, True), ("init", True, False), ("data", False, True)],
+)
+def test_vary_says_what_a_seed_changes(vary, init_varies, data_varies):
+    sweep = Sweep(organism=Streams(), method=Gradient(learning_rate=1.0), num_steps=3, vary=vary)
+    evidence = build_kernel(sweep, lanes=8)(SEEDS[:16])
+    assert (len(set(evidence["start"][:, 0].tolist())) == 16) == init_varies
+    assert (len(set(evidence["drawn"][:, 0].tolist())) == 16) == data_varies
+    assert len(set(evidence["probe"][:, 0].tolist())) == 16
+
+
+def test_a_root_gives_other_seeds():
+    sweep = Sweep(organism=Streams(), method=Gradient(learning_rate=1.0), num_steps=1)
+    kernels = [build_kernel(sweep.replace(root=root), lanes=8) for root in (0, 1, 2**32)]
+    first = [kernel(SEEDS[:1])["start"].item() for kernel in kernels]
+    assert len(set(first)) == 3
+
+
+def test_probing_on_the_way_does_not_change_the_end():
+    sweep = SWEEPS["gate"]
+    ends = [
+        build_kernel(sweep.replace(save_at=at), lanes=8)(SEEDS)["margin"][:, -1]
+        for at in ((), (1, 7, 30))
+    ]
+    np.testing.assert_allclose(*ends, rtol=1e-5, atol=1e-6)
+
+
+class Fragile(Organism):
+    """Diverge for about half of the seeds."""
+
+    def init(self, key):
+        return jax.random.normal(key, (), jnp.float32)
+
+    def sample(self, key):
+        return None
+
+    def loss(self, params, batch):
+        return jnp.where(params > 0, jnp.exp(100 * params**2), params**2)
+
+    def probe(self, key, params):
+        return {"x": params}
+
+
+def test_a_diverging_lane_leaves_its_neighbors_alone():
+    sweep = Sweep(organism=Fragile(), method=Gradient(learning_rate=0.1), num_steps=20)
+    kernel = build_kernel(sweep, lanes=8)
+    together = kernel(SEEDS)["x"][:, 0]
+    calm = np.isfinite(together)
+    assert 0.3 < calm.mean() < 0.7
+    assert np.array_equal(kernel(SEEDS[calm])["x"][:, 0], together[calm])
+
+
+def test_floats_roots_steps_and_numbers_of_seeds_share_one_compilation():
+    kernel = build_kernel(SWEEPS["gate"], lanes=8)
+    kernel(SEEDS)
+    changed = SWEEPS["gate"].replace(
+        organism=Gate(scale=0.7, penalty=2.0),
+        method=Gradient(optimizer="adam", learning_rate=0.01, noise=0.3),
+        root=5,
+        num_steps=40,
+        save_at=(3, 5),
+    )
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        compiled = []
+        patch.setattr(
+            "jax._src.compiler.compile_or_get_cached",
+            lambda *args, **kwargs: compiled.append(args),
+        )
+        build_kernel(changed, lanes=8)(SEEDS[:50])
+    assert not compiled
+
+
+def test_float64_trains_the_same_seeds():
+    sweep = SWEEPS["gate"]
+    single = build_kernel(sweep, lanes=8)(SEEDS)["margin"]
+    double = build_kernel(sweep.replace(precision="float64"), lanes=8)(SEEDS)["margin"]
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-4)
+
+
+def test_a_probe_that_is_no_scalar_is_refused():
+    class Wide(Fragile):
+        def probe(self, key, params):
+            return {"x": jnp.zeros(3)}
+
+    sweep = Sweep(organism=Wide(), method=Gradient(learning_rate=0.1), num_steps=1)
+    with pytest.raises(ValueError, match=r"Wide.probe gives 'x' of shape \(3,\); allowed: scalars"):
+        build_kernel(sweep, lanes=8)

@@ -1,0 +1,221 @@
+"""What a folder says: fractions, which interval holds, and verdicts by another rule."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import basin_jax
+from basin_jax import loop
+from basin_jax.records import VERDICTS, Records, load
+from basin_jax.rules.behavior import Behavior
+from basin_jax.rules.nearest import Nearest
+from basin_jax.statistics import estimate
+from basin_jax.store import Store, StoreError
+from basin_jax.verdict import Verdict
+
+
+TILT = "organism.tilt"
+NAMES = [verdict.name for verdict in Verdict]
+
+
+@pytest.fixture
+def records(wells_folder) -> Records:
+    return load(wells_folder)
+
+
+def counts_of(records: Records) -> dict:
+    fractions = records.fractions()
+    return {(row[TILT], row["verdict"]): row["hits"] for row in fractions.iter_rows(named=True)}
+
+
+def test_there_is_one_row_a_cell_and_seed(records):
+    assert len(records.frame) == 200
+    assert records.frame.columns[:3] == ["cell", TILT, "seed"]
+    for digest, cell in records.frame.group_by("cell"):
+        assert cell["seed"].to_list() == list(range(100))
+        assert set(cell[TILT]) == {records.cells[digest[0]][TILT]}
+    assert records.frame["verdict"].dtype == VERDICTS
+    assert "step" not in records.frame.columns
+
+
+def test_a_cell_has_all_verdicts_and_their_hits_sum_to_the_trials(records):
+    fractions = records.fractions()
+    assert len(fractions) == 2 * len(Verdict)
+    for _, cell in fractions.group_by("cell"):
+        assert cell["verdict"].to_list() == NAMES
+        assert cell["trials"].to_list() == [cell["hits"].sum()] * len(Verdict) == [100] * 5
+    counted = records.frame.group_by(TILT, "verdict").len()
+    assert {k: n for k, n in counts_of(records).items() if n} == {
+        (tilt, verdict): n for tilt, verdict, n in counted.iter_rows()
+    }
+
+
+def test_a_row_has_its_own_interval_and_one_that_holds_with_all_others(records):
+    for row in records.fractions(level=0.9).iter_rows(named=True):
+        alone = estimate(row["hits"], 100, level=0.9)
+        together = estimate(row["hits"], 100, level=0.9, cells=2 * len(Verdict))
+        assert (row["low"], row["high"]) == (alone.low, alone.high)
+        assert (row["low_all"], row["high_all"]) == (together.low, together.high)
+        assert row["fraction"] == row["hits"] / 100
+        assert (row["level"], row["interval"]) == (0.9, "fixed")
+
+
+def test_among_restricts_the_denominator(records):
+    among = {Verdict.INTENDED, Verdict.DECEPTIVE}
+    fractions = records.fractions(among=among)
+    assert fractions["verdict"].to_list() == ["INTENDED", "DECEPTIVE"] * 2
+    for _, cell in fractions.group_by("cell"):
+        assert set(cell["trials"]) == {cell["hits"].sum()}
+    nothing = records.fractions(among={Verdict.DIVERGED})
+    assert nothing["fraction"].is_nan().all()
+    assert nothing.select("trials", "low", "high").unique().row(0) == (0, 0.0, 1.0)
+
+
+def test_cells_are_told_apart_by_full_paths_and_by_their_last_parts(records):
+    full, short = records.fractions([TILT]), records.fractions(["tilt"])
+    assert full.equals(short)
+    assert full.equals(records.fractions())
+    assert records.fractions(["method.learning_rate", "tilt"]).columns[1:3] == [
+        "method.learning_rate",
+        TILT,
+    ]
+
+
+def test_a_field_that_is_not_there_is_refused_with_the_one_that_was_meant(records):
+    with pytest.raises(ValueError, match=r"by = 'organism.tlt'.* did you mean 'organism\.tilt'\?"):
+        records.fractions(["organism.tlt"])
+
+
+@pytest.mark.parametrize("by", [[], ["learning_rate"]])
+def test_cells_are_not_pooled_since_they_run_the_same_seeds(records, by):
+    with pytest.raises(ValueError, match=r"run the same seeds; allowed: all of organism\.tilt"):
+        records.fractions(by)
+
+
+def test_a_short_name_of_several_fields_is_refused_with_all_of_them(tmp_path):
+    folder = written(tmp_path, {"organism.scale": 1.0, "start.scale": 2.0, "root": 0, "x.root": 1})
+    with pytest.raises(ValueError, match=r"one of organism\.scale, start\.scale$"):
+        load(folder).fractions(["scale"])
+    assert "root" in load(folder).fractions(["root"]).columns  # a whole path is meant as such
+
+
+def written(folder, fields, seeds=range(5), run=None):
+    """Write a folder of one cell by hand."""
+    store = Store(folder)
+    digest = "d" * 12
+    store.write_manifest({"cells": {digest: {"fields": {"organism": "Mine", **fields}}}})
+    count = len(seeds)
+    store.commit(
+        digest,
+        {
+            "seed": np.array(seeds, np.uint64),
+            "step": np.full(count, 3, np.int32),
+            "verdict": np.full(count, 1, np.int8),
+            "fit": np.ones(count, np.float32),
+        },
+    )
+    store.record_run({"began": "2026-01-01T00:00:00", "stop": run or {"count": count}})
+    return folder
+
+
+def test_another_rule_judges_the_stored_evidence_without_training(wells_folder, monkeypatch):
+    monkeypatch.setattr(loop, "build_kernel", None)
+    before = {path: path.read_bytes() for path in wells_folder.rglob("*") if path.is_file()}
+    rule = Nearest(intended={"x": 1.0}, deceptive={"x": -1.0}, within=0.5)
+    again = load(wells_folder, rule=rule)
+    x = again.frame["x"]
+    expected = pl.select(
+        pl.when(x.abs() < 0.5)
+        .then(pl.lit("OTHER"))
+        .otherwise(pl.when(x > 0).then(pl.lit("INTENDED")).otherwise(pl.lit("DECEPTIVE")))
+    ).to_series()
+    assert again.frame["verdict"].cast(pl.String).to_list() == expected.to_list()
+    own = load(wells_folder).frame
+    assert own["verdict"].to_list() != again.frame["verdict"].to_list()
+    assert own.drop("verdict").equals(again.frame.drop("verdict"))
+    assert before == {path: path.read_bytes() for path in wells_folder.rglob("*") if path.is_file()}
+
+
+def test_the_sweeps_own_rule_gives_the_verdicts_that_are_stored(wells_folder):
+    own, again = load(wells_folder), load(wells_folder, rule=Behavior())
+    assert own.history.equals(again.history)
+
+
+def test_a_rule_that_asks_for_what_was_not_measured_is_refused(wells_folder):
+    rule = Nearest(intended={"height": 1.0}, deceptive={"height": -1.0}, within=0.5)
+    with pytest.raises(ValueError, match=r"'height'; the organism gives: competence, fit, .*, x"):
+        _ = load(wells_folder, rule=rule).frame
+
+
+def test_the_double_wells_fraction_is_the_known_one(records):
+    # P(right) = 1 - Φ(separatrix): .58283 at a tilt of .2, one half at 0.
+    deceptive = records.fractions(level=0.999).filter(verdict="DECEPTIVE")
+    for truth, low, high in zip((0.58283, 0.5), deceptive["low"], deceptive["high"], strict=True):
+        assert low < truth < high
+
+
+def test_an_interval_is_fixed_only_where_all_runs_asked_for_the_same_and_got_it(wells, tmp_path):
+    cells, folder = wells[:1], tmp_path / "sweep"
+    assert basin_jax.run(cells, 16, folder, lanes=8).interval == "fixed"
+    assert basin_jax.run(cells, 16, folder).interval == "fixed"
+    (folder / "data").joinpath(next((folder / "data").iterdir()).name).unlink()
+    basin_jax.run(cells, 16, folder)
+    assert load(folder).interval == "fixed"
+    assert basin_jax.run(cells, 24, folder).interval == "anytime"
+    assert set(load(folder).fractions()["interval"]) == {"anytime"}
+
+
+def test_a_run_that_stops_by_what_it_saw_has_the_interval_that_allows_it(wells, tmp_path):
+    records = basin_jax.run(wells[:1], None, tmp_path, until=0.5, lanes=8)
+    assert records.interval == "anytime"
+    row = records.fractions().row(by_predicate=pl.col("verdict") == "DECEPTIVE", named=True)
+    assert row["high"] - row["low"] <= 0.5
+    bounds = estimate(row["hits"], row["trials"], interval="anytime")
+    assert (row["low"], row["high"]) == (bounds.low, bounds.high)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "stop", "interval"),
+    [
+        (range(5), {"rule": "seeds", "count": 5}, "fixed"),
+        (range(4), {"rule": "seeds", "count": 5}, "anytime"),  # a run under way
+        (range(5), {"rule": "width", "width": 0.1}, "anytime"),
+    ],
+)
+def test_the_interval_follows_from_what_was_asked_and_what_is_there(
+    tmp_path, seeds, stop, interval
+):
+    assert load(written(tmp_path, {}, seeds, stop)).interval == interval
+
+
+def test_a_cell_that_lacks_seeds_takes_the_fixed_interval_from_all(wells, wells_folder, tmp_path):
+    manifest, store = Store(wells_folder).manifest(), Store(tmp_path)
+    store.write_manifest(manifest)
+    for run in Store(wells_folder).runs():
+        store.record_run(run)
+    for chunk in Store(wells_folder).chunks(wells[0].digest()):
+        (store.data / chunk.name).write_bytes(chunk.read_bytes())
+    assert load(tmp_path).interval == "anytime"
+    trials = load(tmp_path).fractions().group_by("cell").agg(pl.col("trials").first())
+    assert dict(trials.iter_rows()) == {wells[0].digest(): 100, wells[1].digest(): 0}
+
+
+def test_the_history_has_a_row_for_each_stop_and_the_frame_the_last(wells, tmp_path):
+    sweep = wells[0].replace(save_at=(0, 3, 20))
+    records = basin_jax.run(sweep, 12, tmp_path, lanes=8)
+    history = records.history
+    assert len(history) == 12 * 4
+    for _, seed in history.group_by("seed"):
+        assert seed["step"].to_list() == [0, 3, 20, 40]
+    last = history.filter(step=40)
+    assert records.frame.equals(last.drop("step"))
+    assert set(records.fractions()["trials"]) == {12}
+    # The start is the organism's own, and each stop lies on the way from there.
+    first = history.filter(step=0).sort("seed")["x"].to_numpy()
+    alone = [float(basin_jax.trial(sweep, seed)["x"][0]) for seed in range(2)]
+    assert first[:2] == pytest.approx(alone, rel=1e-6)
+
+
+def test_a_folder_that_holds_no_sweep_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="holds no sweep"):
+        load(tmp_path)
