@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 from basin_jax.base import Method, Organism, Plugin, Start, field_types, type_name
 from basin_jax.verdict import Rule
@@ -17,7 +18,7 @@ _FOLDERS: dict[type[Plugin], str] = {
 }
 
 
-def plugins[P: Plugin](kind: type[P]) -> Iterator[type[P]]:
+def plugins(kind: type[Plugin]) -> Iterator[type[Any]]:
     """Yield the package's plug-in classes of a kind, in the order of their files."""
     package = importlib.import_module(f"basin_jax.{_FOLDERS[kind]}")
     for info in pkgutil.iter_modules(package.__path__):

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from numpy import ndarray
 
+from basin_jax.identity import short_hash
 from basin_jax.kernel import build_kernel, evidence_names
 from basin_jax.manifest import manifest_of
 from basin_jax.plan import as_seeds, chunks
@@ -23,7 +24,7 @@ from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, label, varied
 from basin_jax.statistics import estimate
-from basin_jax.store import Store
+from basin_jax.store import KEYS, Store
 from basin_jax.verdict import Rule, Verdict, judge
 
 
@@ -37,7 +38,7 @@ class Interrupted(KeyboardInterrupt):
 
 def run(
     sweep: Sweep | Sequence[Sweep],
-    seeds: int | Sequence[int] | ndarray | None,
+    seeds: int | np.integer | Sequence[int] | ndarray | None,
     store: str | os.PathLike[str],
     *,
     rule: Rule = Behavior(),  # noqa: B008 (frozen)
@@ -175,6 +176,11 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
         raise ValueError("sweep has no cells; allowed: at least one")
     names = {digest: evidence_names(cell) for digest, cell in cells.items()}
     first = next(iter(names.values()))
+    if taken := {*KEYS} & {*first}:
+        raise ValueError(
+            f"the organism gives evidence named {taken.pop()!r}; allowed: other names than "
+            f"{', '.join(KEYS)}, which are columns of the store"
+        )
     for digest, cell in cells.items():
         if names[digest] != first:
             raise ValueError(
@@ -189,6 +195,8 @@ def _run_record(
 ) -> dict[str, Any]:
     if until is None:
         stop = {"rule": "seeds", "count": len(asked), "first": asked[0], "last": asked[-1]}
+        if not isinstance(asked, range):
+            stop["set"] = short_hash(repr(list(asked)))
     else:
         stop = {"rule": "width", "width": until, "interval": "anytime", "level": 0.95}
     return {

@@ -7,6 +7,7 @@ then finds the chunk's name taken: no seed is ever stored twice.
 
 import bisect
 import operator
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]
         ValueError: where there is none, or one is not a 64-bit identity, or one repeats.
     """
     if isinstance(seeds, int | np.integer):
+        if seeds > sys.maxsize:
+            raise ValueError(f"seeds = {seeds}; allowed: a number up to {sys.maxsize}")
         seeds = range(int(seeds))
     if not isinstance(seeds, range):
         try:

@@ -94,7 +94,10 @@ class Store:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return what was recorded of each run, the oldest first."""
-        return [json.loads(path.read_text()) for path in sorted(self._runs.glob("*.json"))]
+        try:
+            return [json.loads(path.read_text()) for path in sorted(self._runs.glob("*.json"))]
+        except ValueError as error:
+            raise StoreError(f"a record in {self._runs} cannot be read: {error}") from None
 
     def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
         """Store one chunk of a cell; return False if its first seed is stored already."""
@@ -145,7 +148,7 @@ class Store:
     def verify(self) -> list[str]:
         """Return what is wrong with the folder, a line each; nothing if it is sound."""
         manifest, faults, cells = self.manifest(), [], []
-        for path in sorted(self.data.iterdir()):
+        for path in sorted(self.data.glob("*")):
             try:
                 frame = self._read(path, ["cell", "seed", "step"])
             except StoreError as error:

@@ -99,7 +99,7 @@ def test_floats_are_traced_so_that_a_grid_over_them_compiles_once(whole, rate, g
         {"function": jnp.sin},
         {"decay": 0.5},  # there is a leaf more
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )
 def test_all_else_is_static_so_that_a_new_value_compiles_anew(change):
     assert jax.tree.structure(Whole().replace(**change)) != jax.tree.structure(Whole())
@@ -255,7 +255,10 @@ REQUIRED: dict[type[Plugin], dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("cls", "wrong", "said"), REFUSED, ids=str)
+NAMES = [f"{cls.__name__}-{'-'.join(wrong)}-{said}" for cls, wrong, said in REFUSED]
+
+
+@pytest.mark.parametrize(("cls", "wrong", "said"), REFUSED, ids=NAMES)
 def test_a_wrong_field_is_refused_with_its_name_its_value_and_what_is_allowed(cls, wrong, said):
     with pytest.raises(ValueError, match="allowed: ") as caught:
         cls(**REQUIRED.get(cls, {}) | wrong)

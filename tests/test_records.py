@@ -219,3 +219,22 @@ def test_the_history_has_a_row_for_each_stop_and_the_frame_the_last(wells, tmp_p
 def test_a_folder_that_holds_no_sweep_is_refused(tmp_path):
     with pytest.raises(StoreError, match="holds no sweep"):
         load(tmp_path)
+
+
+def test_two_sets_of_seeds_of_one_size_are_no_fixed_number(wells, tmp_path):
+    loop.run(wells, [0, 1, 3], tmp_path, lanes=8)
+    loop.run(wells, [0, 2, 3], tmp_path, lanes=8)
+    assert load(tmp_path).interval == "anytime"
+
+
+def test_evidence_named_like_a_column_of_the_store_is_refused(tmp_path):
+    class Named(basin_jax.DoubleWell):
+        def probe(self, key, params):
+            return {"seed": params}
+
+    sweep = basin_jax.Sweep(
+        organism=Named(), method=basin_jax.Gradient(learning_rate=0.1), num_steps=1
+    )
+    with pytest.raises(ValueError, match="evidence named 'seed'; allowed: other names"):
+        loop.run(sweep, 8, tmp_path, lanes=8)
+    assert not list(tmp_path.iterdir())
