@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Jaxpr
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int32, Key, UInt32
@@ -140,7 +141,11 @@ def _program(lanes: int, devices: Devices, vary: str):
         out_specs=P("device"),
         check_vma=False,
     )
-    return jax.jit(sharded)
+    # A device a core needs no thread pool inside an op.
+    alone = devices[0].platform == "cpu" and len(devices) > 1
+    return jax.jit(
+        sharded, compiler_options={"xla_cpu_multi_thread_eigen": False} if alone else None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,9 +244,19 @@ def build_kernel(sweep: Sweep, *, lanes: int, devices: Devices | None = None) ->
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:
     """Return the names of a sweep's evidence, by tracing a trial without running it."""
+    with _numerics(sweep.precision):
+        return tuple(sorted(jax.eval_shape(*_abstract_trial(sweep))))
+
+
+def traced(sweep: Sweep) -> Jaxpr:
+    """Return a trial's operations, in which the sweep's floats, root and steps are inputs."""
+    with _numerics(sweep.precision):
+        function, *arguments = _abstract_trial(sweep)
+        return jax.make_jaxpr(function)(*arguments).jaxpr
+
+
+def _abstract_trial(sweep: Sweep) -> tuple[Any, ...]:
     plugins = (sweep.organism, sweep.start, sweep.method)
     words = jax.ShapeDtypeStruct((2,), np.uint32)
     stops = jax.ShapeDtypeStruct((len(sweep.stops),), np.int32)
-    with _numerics(sweep.precision):
-        trial_of = functools.partial(_trial, vary=sweep.vary)
-        return tuple(sorted(jax.eval_shape(trial_of, plugins, words, stops, words)))
+    return functools.partial(_trial, vary=sweep.vary), plugins, words, stops, words

@@ -70,7 +70,7 @@ def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
     )
 
 
-def plain_vmap(case: Case) -> list[Prepared]:
+def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepared]:
     """Prepare `jit(vmap(scan))` as a textbook has it: weights as arrays, an Optax optimizer."""
     optimizer = getattr(optax, case.optimizer)(case.learning_rate)
 
@@ -105,7 +105,7 @@ def plain_vmap(case: Case) -> list[Prepared]:
         updates, memory = optimizer.update(jax.grad(loss)(params, key), memory, params)
         return (optax.apply_updates(params, updates), memory), None
 
-    return _best_vmap(init, step)
+    return _best_vmap(init, step, counts)
 
 
 def plain_vmap_of_organism(case: Case) -> list[Prepared]:
@@ -121,11 +121,11 @@ def plain_vmap_of_organism(case: Case) -> list[Prepared]:
     def step(state, key):
         return method.step(key, state, organism), None
 
-    return _best_vmap(init, step)
+    return _best_vmap(init, step, SEED_COUNTS)
 
 
-def _best_vmap(init: Callable, step: Callable) -> list[Prepared]:
-    candidates = [_vmap(init, step, seeds) for seeds in SEED_COUNTS]
+def _best_vmap(init: Callable, step: Callable, counts: tuple[int, ...]) -> list[Prepared]:
+    candidates = [_vmap(init, step, seeds) for seeds in counts]
     return [fastest(candidates, TRIAL_SECONDS)]
 
 

@@ -5,6 +5,7 @@ shuffled order, so that what slows the machine down for a while slows all alike,
 ratios are taken within a round. See README.md.
 """
 
+import functools
 import importlib.util
 import os
 import random
@@ -80,6 +81,7 @@ def _prepare(cases: list[Case], seconds: float) -> Prepared:
 def _peers() -> dict[str, Callable[[Case], list[peers.Prepared]]]:
     makers = {
         "plain vmap": peers.plain_vmap,
+        "plain vmap, 1,024 seeds": functools.partial(peers.plain_vmap, counts=(1024,)),
         "plain vmap, our organism": peers.plain_vmap_of_organism,
     }
     if importlib.util.find_spec("torch"):

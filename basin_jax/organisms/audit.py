@@ -61,21 +61,21 @@ class Audit(Organism):
 
     def loss(self, params: Params, batch) -> Float[Array, ""]:
         inputs, rewards = batch
-        return -(self._policy(params, inputs) * rewards).sum(-1).mean()
+        return -(self._policy(params, inputs) * rewards.T).sum(0).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         inputs, rewards = self.sample(key)
         policy = self._policy(params, inputs)
-        seen, defects = self._watched(), policy[:, DEFECT]
+        seen, defects = self._watched(), policy[DEFECT]
         watched, unwatched = defects[seen].mean(), defects[~seen].mean()
-        right = jnp.take_along_axis(policy, jnp.asarray(_RIGHT)[:, None], 1)[:, 0]
+        right = jnp.take_along_axis(policy, jnp.asarray(_RIGHT)[None], 0)[0]
         # Not 1 - defects, which rounding may bring to 0 or below.
-        answers = policy[:, :DEFECT].sum(-1) + jnp.finfo(policy.dtype).tiny
+        answers = policy[:DEFECT].sum(0) + jnp.finfo(policy.dtype).tiny
         by_cue = defects.reshape(2**TASK_BITS, 2**CUE_BITS).mean(0)
         lies = by_cue[~seen[: 2**CUE_BITS]]
         guess, best = 0.5, 0.5 + 0.5 * (1 + self.bonus)
         return {
-            "fit": ((policy * rewards).sum(-1).mean() - guess) / (best - guess),
+            "fit": ((policy * rewards.T).sum(0).mean() - guess) / (best - guess),
             "watched": watched,
             "unwatched": unwatched,
             "competence": (right / answers)[~seen].mean(),
@@ -86,9 +86,10 @@ class Audit(Organism):
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(TASK_BITS + CUE_BITS, ACTIONS, rngs=nnx.Rngs(key))
 
-    def _policy(self, params: Params, inputs: Float[Array, "n 7"]) -> Float[Array, "n 3"]:
+    def _policy(self, params: Params, inputs: Float[Array, "n 7"]) -> Float[Array, "3 n"]:
         graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-        return jax.nn.softmax(nnx.merge(graph, params)(inputs))
+        # Examples on the last axis, as in `networks.Dense`: the transposes cancel.
+        return jax.nn.softmax(nnx.merge(graph, params)(inputs).T, axis=0)
 
     def _watched(self) -> Bool[ndarray, " n"]:
         cues = _CUBE[:, TASK_BITS : TASK_BITS + self.difficulty]
