@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -218,3 +220,20 @@ def test_the_manifest_says_what_was_run(made):
     assert cell["sources"]["start"].startswith("basin_jax ")
     assert cell["lanes"] == 16
     assert {"jax", "device", "basin_jax"} <= manifest["machine"].keys()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(made, signum):
+    folder = made / f"runs/stopped-{signum.name}"
+    line = ["run", "mine.py", "--seeds", "100000000", "--lanes", "16", "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "basin_jax", *line], cwd=made, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not list(folder.glob("data/*")):
+        time.sleep(0.02)
+    process.send_signal(signum)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert f"basin-jax {' '.join(line)}" in text
+    assert "all sound" in basin("verify", str(folder), cwd=made)
+    assert basin_jax.load(folder).interval == "anytime"
