@@ -8,9 +8,13 @@ signal stopped ends in 128 + the signal's number, and can be gone on with.
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+
+if TYPE_CHECKING:
+    from basin_jax.records import Records
 
 
 app = typer.Typer(
@@ -53,7 +57,7 @@ def run(
     from basin_jax.loop import Interrupted
     from basin_jax.loop import run as run_sweep
     from basin_jax.progress import progress_for
-    from basin_jax.report import text_table, write_report
+    from basin_jax.report import write_report
     from basin_jax.sweepfile import load_sweep
 
     if seeds is not None and until_width is not None:
@@ -84,7 +88,7 @@ def run(
         )
         raise typer.Exit(128 + stopped.signum) from None
     page = write_report(records)
-    Console().print(text_table(records))
+    _print_table(records)
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
@@ -103,12 +107,12 @@ def report(
     from rich.console import Console
 
     from basin_jax.records import load
-    from basin_jax.report import text_table, write_report
+    from basin_jax.report import write_report
     from basin_jax.sweepfile import load_rule
 
     records = load(folder, rule=load_rule(rule) if rule else None)
     page = write_report(records, folder / f"report-{rule.stem}" if rule else None)
-    Console().print(text_table(records))
+    _print_table(records)
     Console(stderr=True).print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
@@ -173,6 +177,15 @@ def new(
     except FileExistsError:
         raise ValueError(f"{file} is there already; allowed: a new name") from None
     typer.echo(f"Wrote {file}. Run it: basin-jax run {file}")
+
+
+def _print_table(records: "Records") -> None:
+    from rich.console import Console
+
+    from basin_jax.report import text_table
+
+    # A log has no width of its own: wide enough that no interval is broken.
+    Console(width=None if sys.stdout.isatty() else 120).print(text_table(records))
 
 
 def fail(message: str) -> NoReturn:
