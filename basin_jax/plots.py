@@ -153,7 +153,7 @@ def _curves(records: Records, frame: pl.DataFrame, positions: Sequence[float]) -
     for axes, shown in zip(all_axes, panels, strict=True):
         for i, verdict in enumerate(shown):
             rows = _of(frame, verdict)[order]
-            _intervals(axes, places, rows, verdict, dodge=2.5 * (i - (len(shown) - 1) / 2))
+            _intervals(axes, places, rows, verdict, dodge=6 * (i - (len(shown) - 1) / 2))
         axes.grid(visible=True, axis="y")
         _limit(axes, "y", _of(frame, *shown))
     last = all_axes[-1]
@@ -218,17 +218,17 @@ def _intervals(
     assert axes.figure is not None
     beside = axes.transData + ScaledTranslation(dodge / 72, 0, axes.figure.dpi_scale_trans)
     draw = axes.hlines if flat else axes.vlines
-    for low, high, width in (("low_all", "high_all", 0.7), ("low", "high", 2.2)):
+    for low, high, width in (("low_all", "high_all", 0.7), ("low", "high", 2.4)):
         draw(places, rows[low], rows[high], color=color, lw=width, transform=beside)
     points = (rows["fraction"], places) if flat else (places, rows["fraction"])
     axes.plot(
         *points,
         linestyle="none" if flat else "-",
-        lw=0.8,
+        lw=0.5,
         marker=marker,
-        ms=3.6,
+        ms=2.6,
         mec="white",
-        mew=0.4,
+        mew=0.3,
         color=color,
         label=verdict.name,
         transform=beside,
