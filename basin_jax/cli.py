@@ -203,7 +203,7 @@ def main() -> None:
     except typer.Abort:
         raise SystemExit(130) from None
     except KeyboardInterrupt:
-        typer.echo("stopped before anything was trained", err=True)
+        typer.echo("stopped; what was committed is kept", err=True)
         raise SystemExit(130) from None
     except (ValueError, OSError) as error:
         fail(" ".join(str(error).split()))

@@ -5,6 +5,7 @@ where JAX has already started its devices are taken as they are.
 """
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -15,6 +16,18 @@ def cache_directory() -> Path:
     """Return the folder that outlives a run: compiled programs and measured lanes."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "basin_jax"
+
+
+def cpu_model() -> str:
+    """Return what tells this CPU from others, since JAX calls every one "cpu"."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    first = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    # The instructions that XLA may use decide low bits, and the model's name is often vague.
+    features = hashlib.sha256(first.get("flags", first.get("Features", "")).encode())
+    return f"{first.get('model name', '')} [{features.hexdigest()[:8]}]"
 
 
 def _cores() -> int:

@@ -9,7 +9,6 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
-import inspect
 import itertools
 import json
 import platform
@@ -75,6 +74,16 @@ def origin(thing: type | Callable[..., Any]) -> str:
 
 
 @functools.cache
+def package_identity() -> str:
+    """Return this package's version, and in a checkout the hash of its source, too."""
+    version, folder = _version("basin_jax"), Path(__file__).parent
+    if "site-packages" in folder.parts:
+        return version
+    texts = [ast.dump(ast.parse(path.read_text())) for path in sorted(folder.rglob("*.py"))]
+    return f"{version} source {short_hash(''.join(texts))}"
+
+
+@functools.cache
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
@@ -130,12 +139,9 @@ def _fingerprint(value: Any) -> str:
 @functools.cache  # by the thing: what is loaded anew after an edit is a new thing
 def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
     if file is None:
-        try:
-            return inspect.getsource(thing)  # a notebook cell
-        except (OSError, TypeError) as error:
-            raise ValueError(
-                f"{thing.__qualname__} has no source to be identified by; define it in a file"
-            ) from error
+        raise ValueError(
+            f"{thing.__qualname__} has no file to be identified by; define it in one and import it"
+        )
     file, name = file.resolve(), thing.__qualname__
     module = ast.parse(file.read_text())
     if isinstance(thing, FunctionType) and thing.__name__ == "<lambda>":
@@ -160,7 +166,11 @@ def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
 
 def _definitions(module: ast.Module, file: Path, wanted: set[str]) -> list[str]:
     """Dump the top-level statements of a file that the wanted names depend on."""
-    binds = {i: _bound_names(statement) for i, statement in enumerate(module.body)}
+    imported = {n for s in module.body if _is_import(s) for n in _bound_names(s)}
+    binds = {
+        i: _bound_names(statement) | (_changed_names(statement) - imported)
+        for i, statement in enumerate(module.body)
+    }
     chosen: set[int] = set()
     names = {"*", *wanted}
     while fresh := {i for i, bound in binds.items() if bound & names} - chosen:
@@ -192,6 +202,18 @@ def _bound_names(statement: ast.stmt) -> set[str]:
         elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
             bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
     return bound
+
+
+def _is_import(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+def _changed_names(statement: ast.stmt) -> set[str]:
+    """Return whose method a top-level statement calls, as in `TABLE.update(...)`."""
+    called = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(called, ast.Call) and isinstance(called.func, ast.Attribute):
+        return _names(called.func.value)
+    return set()
 
 
 def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:

@@ -23,7 +23,8 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int32, Key, UInt32
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Method, Organism, Start
+from basin_jax.base import Evidence, Method, Organism, Params, Start
+from basin_jax.plan import as_seeds
 from basin_jax.spec import Precision, Sweep
 
 
@@ -33,6 +34,14 @@ CAPACITY = 64
 CALL_SECONDS = 1.0
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
+
+# Whatever the user's environment says: a seed's draws are part of what a version promises.
+PRNG = "threefry2x32"
+# A device a core needs no threads inside an op, and their number would change low bits.
+CPU = {
+    "xla_cpu_multi_thread_eigen": False,
+    "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+}
 
 _MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16", "float64": "float32"}
 
@@ -54,6 +63,7 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
     A pure function of a seed: the unit of meaning of the package. `run` computes it for
     many seeds at once, to within the rounding that the number of lanes brings.
     """
+    (seed,) = as_seeds([seed])
     with _numerics(sweep.precision):
         stops = jnp.asarray(sweep.stops, jnp.int32)
         words = jnp.asarray(seed_words(seed))
@@ -71,7 +81,8 @@ def _trial(
 ) -> dict[str, Float[Array, " stop"]]:
     organism, start, method = plugins
     # Streams are split before seeds are folded in, so that no seed's key is a stream's.
-    init_key, data_key, probe_key = jax.random.split(fold_in_seed(jax.random.key(0), root), 3)
+    root_key = fold_in_seed(jax.random.key(0, impl=PRNG), root)
+    init_key, data_key, probe_key = jax.random.split(root_key, 3)
     init_key = init_key if vary == "data" else fold_in_seed(init_key, seed)
     data_key = data_key if vary == "init" else fold_in_seed(data_key, seed)
     probe_key = fold_in_seed(probe_key, seed)
@@ -85,7 +96,10 @@ def _trial(
 
     def until(state, span):
         state = jax.lax.fori_loop(span[0], span[1], step, state)
-        return state, _scalars(organism, organism.probe(probe_key, state.params))
+        evidence = _scalars(organism, organism.probe(probe_key, state.params))
+        # A rate may look sound where parameters are not: the argmax of NaN is an answer.
+        sound = jnp.array([jnp.isfinite(leaf).all() for leaf in _floats(state.params)]).all()
+        return state, {name: jnp.where(sound, e, jnp.nan) for name, e in evidence.items()}
 
     spans = (jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops)
     return jax.lax.scan(until, state, spans)[1]
@@ -104,6 +118,10 @@ def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
 _jitted_trial = jax.jit(_trial, static_argnames="vary")
 
 
+def _floats(params: Params) -> list[Array]:
+    return [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
 def _cast(leaf: Array) -> Array:
     return leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
@@ -113,6 +131,7 @@ def _numerics(precision: Precision) -> Iterator[None]:
     with (
         jax.enable_x64(precision == "float64"),
         jax.default_matmul_precision(_MATMUL[precision]),
+        jax.threefry_partitionable(True),
     ):
         yield
 
@@ -141,11 +160,7 @@ def _program(lanes: int, devices: Devices, vary: str):
         out_specs=P("device"),
         check_vma=False,
     )
-    # A device a core needs no thread pool inside an op.
-    alone = devices[0].platform == "cpu" and len(devices) > 1
-    return jax.jit(
-        sharded, compiler_options={"xla_cpu_multi_thread_eigen": False} if alone else None
-    )
+    return jax.jit(sharded, compiler_options=CPU if devices[0].platform == "cpu" else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +219,9 @@ class Kernel:
             )
 
     def _fetch(self, seeds: ndarray, evidence: Any) -> tuple[ndarray, dict[str, ndarray]]:
+        while not all(values.is_ready() for values in evidence.values()):
+            time.sleep(0.005)  # in Python, so that signals are heard
+
         def flat(values):
             values = np.asarray(values).swapaxes(0, 1)
             return values.reshape(-1, values.shape[-1])[: len(seeds)]

@@ -5,7 +5,7 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from basin_jax.identity import short_hash
-from basin_jax.kernel import build_kernel, evidence_names
+from basin_jax.kernel import Kernel, build_kernel, evidence_names
 from basin_jax.manifest import manifest_of
 from basin_jax.plan import as_seeds, chunks
 from basin_jax.progress import CellProgress, Progress, Silent
@@ -71,12 +71,16 @@ def run(
         raise ValueError("seeds or until; allowed: exactly one of them")
     if until is not None and not 0 < until < 1:
         raise ValueError(f"until = {until}; allowed: a width above 0 and below 1")
+    if lanes is not None and lanes < 1:
+        raise ValueError(f"lanes = {lanes}; allowed: at least 1")
     asked = as_seeds(range(2**62) if seeds is None else seeds)
     check(cells, rule)
     folder = Store(store)
-    manifest = manifest_of(cells, rule, folder, lanes=lanes, tell=progress.tell)
-    stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
-    folder.write_manifest(manifest)
+    # Of workers that start together one tunes and writes, and the others take what it wrote.
+    with folder.locked():
+        manifest = manifest_of(cells, rule, folder, lanes=lanes, tell=progress.tell)
+        stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
+        folder.write_manifest(manifest)
     folder.sweep_staging()
     folder.record_run(_run_record(asked, until, origin))
 
@@ -89,7 +93,7 @@ def run(
         )
         for digest, cell in cells.items()
     }
-    with _signals() as stop:
+    with _signals(progress.tell) as stop:
         running = _Run(folder, manifest, asked, until, rule, progress, states, stop)
         workers = [running.cell(digest, cell) for digest, cell in cells.items()]
         # A chunk of every cell in turn, so that all fractions grow together.
@@ -116,16 +120,19 @@ class _Run:
     def cell(self, digest: str, sweep: Sweep) -> Iterator[bool]:
         """Train a cell, yielding after each chunk that is committed."""
         state = self.states[digest]
+        kernel = build_kernel(sweep, lanes=self.manifest["cells"][digest]["lanes"])
         lost = True
-        while lost and not self._enough(state):
+        while lost:
             done, verdicts = self.folder.verdicts(digest)
             state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
             lost = False
             for chunk in chunks(self.asked, done=done, size=self.manifest["chunk"]):
+                if self.stop.signum is not None:
+                    return
                 if self._enough(state):
                     break
                 # Another worker may have committed this chunk, or a shorter one: look again.
-                lost |= not self.folder.commit(digest, self._train(digest, sweep, chunk))
+                lost |= not self.folder.commit(digest, self._train(digest, kernel, chunk))
                 yield True
         state.finished = True
         self.progress.update(list(self.states.values()), state)
@@ -136,10 +143,9 @@ class _Run:
         now = estimate(state.hits, state.done, interval="anytime")
         return now.high - now.low <= self.until
 
-    def _train(self, digest: str, sweep: Sweep, chunk: ndarray) -> dict[str, ndarray]:
+    def _train(self, digest: str, kernel: Kernel, chunk: ndarray) -> dict[str, ndarray]:
         """Train a chunk, or as much of it as there is time for before a stop."""
         state, plan = self.states[digest], self.manifest["cells"][digest]
-        kernel = build_kernel(sweep, lanes=plan["lanes"])
         seconds = kernel.compile()
         if seconds > 1:
             self.progress.tell(f"compiled {state.label} in {seconds:.1f} s")
@@ -152,7 +158,7 @@ class _Run:
             self.progress.update(list(self.states.values()), state)
             if self.stop.signum is not None:
                 break
-        return _columns(parts, sweep.stops, self.rule)
+        return _columns(parts, kernel.sweep.stops, self.rule)
 
 
 def _columns(
@@ -176,10 +182,11 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
         raise ValueError("sweep has no cells; allowed: at least one")
     names = {digest: evidence_names(cell) for digest, cell in cells.items()}
     first = next(iter(names.values()))
-    if taken := {*KEYS} & {*first}:
+    taken_names = {*KEYS, *(path for cell in cells.values() for path in cell.fields())}
+    if taken := taken_names & {*first}:
         raise ValueError(
             f"the organism gives evidence named {taken.pop()!r}; allowed: other names than "
-            f"{', '.join(KEYS)}, which are columns of the store"
+            f"{', '.join(KEYS)} and the sweep's fields, which are columns beside it"
         )
     for digest, cell in cells.items():
         if names[digest] != first:
@@ -187,7 +194,7 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
                 f"{label(cell.fields(), ())} gives the evidence {', '.join(names[digest])}; "
                 f"allowed: that of the first cell, {', '.join(first)}"
             )
-    judge(rule, {name: np.zeros(0) for name in first})
+    judge(rule, {name: np.zeros(2) for name in first})
 
 
 def _run_record(
@@ -214,7 +221,7 @@ class _Stop:
 
 
 @contextmanager
-def _signals() -> Iterator[_Stop]:
+def _signals(tell: Callable[[str], None]) -> Iterator[_Stop]:
     """Note the first SIGINT or SIGTERM, and let a second one act as it always does."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -225,6 +232,7 @@ def _signals() -> Iterator[_Stop]:
     def note(signum: int, frame: FrameType | None) -> None:
         stop.signum = signum
         restore()
+        tell("stopping after the running block; once more to drop it")
 
     def restore() -> None:
         for signum, handler in before.items():

@@ -15,7 +15,8 @@ import jax
 import numpy as np
 import optax
 
-from basin_jax.identity import describe, origin, sources
+from basin_jax.devices import cpu_model
+from basin_jax.identity import describe, package_identity, sources
 from basin_jax.kernel import CALL_SECONDS, CAPACITY
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
@@ -65,14 +66,16 @@ def manifest_of(
             "blocks": int(np.clip(call / share, 1, CAPACITY)),
             "speed": round(tuning.speed),
         }
-    size = old["chunk"] if old else _chunk_size(entries.values())
+    size = old["chunk"] if old else _chunk_size(list(entries.values()))
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine}
 
 
-def _chunk_size(entries: Any) -> int:
-    """Return a power of two of seeds that the slowest cell trains in some seconds."""
+def _chunk_size(entries: list[dict[str, Any]]) -> int:
+    """Return a power of two of seeds, which the slowest cell trains in some seconds."""
     rates = [e["speed"] / max(e["fields"]["num_steps"], 1) for e in entries]
-    return 2 ** int(np.clip(np.log2(CHUNK_SECONDS * min(rates) + 1), 6, 17))
+    share = max(e["lanes"] for e in entries) * len(jax.local_devices())
+    least = max(6, np.ceil(np.log2(share)))  # a block of every device is full
+    return 2 ** int(max(least, min(17, np.log2(CHUNK_SECONDS * min(rates) + 1))))
 
 
 def rule_identity(rule: Rule) -> dict[str, Any]:
@@ -85,13 +88,13 @@ def machine_identity() -> dict[str, str]:
     """Return the versions and the kind of device that fix a seed's bits."""
     device = jax.local_devices()[0]
     return {
-        "basin_jax": origin(Sweep).removeprefix("basin_jax "),
+        "basin_jax": package_identity(),
         "jax": jax.__version__,
         "jaxlib": importlib.metadata.version("jaxlib"),
         "flax": flax.__version__,
         "optax": optax.__version__,
         "platform": device.platform,
-        "device": device.device_kind,
+        "device": cpu_model() if device.platform == "cpu" else device.device_kind,
         "architecture": platform.machine(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from basin_jax.statistics import estimate
 
@@ -132,7 +133,7 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         table.add_column("deceptive so far [95 %, watched]")
         for cell in cells:
             asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
-            table.add_row(cell.label, f"{cell.done:,}", asked, cell.estimate)
+            table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)
         self._live.update(table)
 
 

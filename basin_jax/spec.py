@@ -20,6 +20,11 @@ class Sweep(Plugin):
     (data order, noise), or both; the other one is then the same for every seed. The
     probe's own randomness always follows the seed. `save_at` lists steps after which
     the network is probed, besides the last.
+
+    Where one of the two is held, the fraction is that of this root's one initialization,
+    or of its one order of data; another root is another one. `precision` is that of all
+    numbers for "float64", and else of matrix products on devices that have it (a CPU
+    multiplies in float32 whatever it says).
     """
 
     organism: Organism

@@ -5,6 +5,7 @@
       runs/*.json      one a run: when, where, which seeds were asked for, when to stop
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
+      lock             held while sweep.json is made
 
 A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
 is taken, so a chunk appears whole, once, or not at all. Parquet readers do not notice
@@ -13,12 +14,14 @@ which is checked before it is read. Listing the folder is the resume logic. Ther
 pickle; opening a folder runs none of its code.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,14 @@ class Store:
         _sync(staged)
         staged.replace(self._manifest)
         _sync(self.folder)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing `sweep.json` meanwhile."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Record that a run began; its stop rule decides which interval may be shown."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from basin_jax.devices import cache_directory
+from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
 from basin_jax.kernel import Devices, build_kernel, traced
 from basin_jax.spec import Sweep
@@ -91,20 +91,12 @@ def _program(sweep: Sweep) -> list[str]:
     device = jax.local_devices()[0]
     return [
         device.device_kind,
-        _cpu_model() if device.platform == "cpu" else "",
+        str(len(jax.local_devices())),
+        cpu_model() if device.platform == "cpu" else "",
         jax.__version__,
         sweep.precision,
         re.sub("0x[0-9a-f]+", "", str(traced(sweep))),  # without addresses
     ]
-
-
-def _cpu_model() -> str:
-    # JAX calls every CPU "cpu"; lanes follow its caches.
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    return next((line for line in lines if line.startswith("model name")), "")
 
 
 def _memory_file() -> Path:

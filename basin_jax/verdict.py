@@ -36,16 +36,21 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
     """Apply a rule; seeds with evidence that is not finite are DIVERGED whatever it says.
 
     Raises:
-        ValueError: where the rule asks for evidence that the organism does not give.
+        ValueError: where the rule asks for evidence that the organism does not give, or
+            does not give one verdict for each seed.
     """
     columns = {name: np.asarray(values) for name, values in evidence.items()}
     finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
     try:
         with np.errstate(invalid="ignore", over="ignore"):
-            verdicts = rule.judge(columns)
+            verdicts = np.asarray(rule.judge(columns))
     except KeyError as error:
         raise ValueError(
             f"rule {type(rule).__name__} needs the evidence {error.args[0]!r}; "
             f"the organism gives: {', '.join(sorted(columns))}"
         ) from error
+    if verdicts.shape != finite.shape or not np.isin(verdicts, list(Verdict)).all():
+        raise ValueError(
+            f"rule {type(rule).__name__} gives {verdicts!r}; allowed: one Verdict for each seed"
+        )
     return np.where(finite, verdicts, Verdict.DIVERGED).astype(np.int8)

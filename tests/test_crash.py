@@ -1,5 +1,6 @@
 """A run may die at any moment: nothing committed is lost, broken or stored twice."""
 
+import os
 import random
 import signal
 import subprocess
@@ -11,6 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from basin_jax import DoubleWell, Gradient, Sweep, run
+from basin_jax.loop import Interrupted
+from basin_jax.progress import Silent
 from basin_jax.store import Store
 
 
@@ -19,16 +23,16 @@ RUN = """
 import sys
 import basin_jax.manifest
 from basin_jax import DoubleWell, Gradient, Sweep, run
-basin_jax.manifest.CHUNK_SECONDS = 0.0
+basin_jax.manifest.CHUNK_SECONDS = float(sys.argv[3])
 sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=100)
 run(sweep, int(sys.argv[2]), sys.argv[1], lanes=8)
 """
 SEEDS = 64 * 3000
 
 
-def start(folder: Path, seeds: int = SEEDS) -> subprocess.Popen[bytes]:
+def start(folder: Path, seeds: int = SEEDS, chunk: str = "0.0") -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(folder), str(seeds)], stderr=subprocess.PIPE
+        [sys.executable, "-c", RUN, str(folder), str(seeds), chunk], stderr=subprocess.PIPE
     )
 
 
@@ -93,9 +97,24 @@ def test_a_signal_commits_what_was_trained(tmp_path, signum):
     assert not list(store.staging.iterdir())
 
 
-def test_two_workers_share_a_folder(tmp_path):
+def test_a_signal_keeps_the_other_cells_from_starting(tmp_path):
+    class Impatient(Silent):
+        def update(self, cells, current):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    wells = [
+        Sweep(organism=DoubleWell(tilt=tilt), method=Gradient(learning_rate=0.1), num_steps=9)
+        for tilt in (0.1, 0.2, 0.3)
+    ]
+    with pytest.raises(Interrupted):
+        run(wells, 64, tmp_path, lanes=8, progress=Impatient())
+    assert len(Store(tmp_path).chunks()) == 1
+
+
+def test_two_workers_that_start_together_share_a_folder(tmp_path):
+    # They would choose other chunks, if the later one did not take the earlier one's.
     seeds = 64 * 200
-    workers = [start(tmp_path, seeds), start(tmp_path, seeds)]
+    workers = [start(tmp_path, seeds, chunk) for chunk in ("0.0", "0.001")]
     for worker in workers:
         _, errors = worker.communicate()
         assert worker.returncode == 0, errors.decode()

@@ -324,7 +324,7 @@ UNIDENTIFIABLE = [
     (math.sin, "built-in function sin"),
     (type("Anonymous", (), {}), "Anonymous is not in the source of test_identity.py"),
     ((lambda x: x, lambda x: -x), "cannot be told from others"),
-    (eval("lambda x: x", {"__name__": "nowhere"}), "<lambda> has no source"),
+    (eval("lambda x: x", {"__name__": "nowhere"}), "<lambda> has no file"),
 ]
 
 

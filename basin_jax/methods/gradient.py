@@ -30,8 +30,9 @@ class Gradient(Method):
     leading axis; otherwise it sees the batch as the organism gives it.
 
     `noise` adds Gaussian noise to every component of the gradient (Neelakantan et al.
-    2015, "Adding gradient noise improves learning"); `l2` adds λ/2 times the squared
-    norm of the parameters to the loss.
+    2015, "Adding gradient noise improves learning"), drawn anew for each seed; a random
+    key inside a transformation of one's own would be the same for all seeds. `l2` adds
+    λ/2 times the squared norm of the parameters to the loss.
     """
 
     optimizer: str | optax.GradientTransformation = "sgd"
@@ -92,6 +93,7 @@ def _factories() -> dict[str, Callable[..., optax.GradientTransformation]]:
         and "learning_rate" in inspect.signature(function).parameters
         and not name.startswith(("_", "scale_by"))
         and name != "lbfgs"  # its line search asks for the loss as a function
+        and not {"key", "seed"} & set(inspect.signature(function).parameters)  # one for all seeds
     }
 
 
