@@ -167,7 +167,9 @@ def coerce(value: Any, hint: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
         value = value.item()
     if isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if float in choices and int not in choices else value
+        if float in choices and int not in choices and abs(value) < 2**1023:
+            return float(value)
+        return value
     for choice in choices:
         kind, parts = typing.get_origin(choice), typing.get_args(choice)
         if kind is tuple and isinstance(value, tuple | list) and Ellipsis in parts:
@@ -220,11 +222,11 @@ def type_name(hint: Any) -> str:
 
 
 def closest(name: str, names: Any) -> str:
-    """Return the names allowed, led by the one that was probably meant."""
+    """Return the names that are allowed, and the one that was probably meant."""
     names = sorted(names)
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return hint + "allowed: " + ", ".join(names)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return (", ".join(names) or "none") + hint
 
 
 class Organism(Plugin, abc.ABC):

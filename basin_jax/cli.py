@@ -66,7 +66,9 @@ def run(
     folder = out or Path("runs") / file.stem
     count = 1024 if seeds is None and until_width is None else seeds
     console = Console(stderr=True)
-    console.print(f"{file}: {len(source.cells)} cells, into {folder}", highlight=False)
+    console.print(
+        f"{file}: {len(source.cells)} cells, into {folder}", highlight=False, markup=False
+    )
     try:
         with progress_for(console) as progress:
             records = run_sweep(
@@ -84,12 +86,13 @@ def run(
             f"{stopped}: all that was trained is committed in {folder}. Go on with:\n"
             f"  basin-jax {shlex.join(sys.argv[1:])}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
         raise typer.Exit(128 + stopped.signum) from None
     page = write_report(records)
     _print_table(records)
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -113,7 +116,7 @@ def report(
     records = load(folder, rule=load_rule(rule) if rule else None)
     page = write_report(records, folder / f"report-{rule.stem}" if rule else None)
     _print_table(records)
-    Console(stderr=True).print(f"Report: {page}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -170,9 +173,9 @@ def new(
     if not stem.isidentifier():
         raise ValueError(f"NAME = {name!r}; allowed: letters, digits and _, not first a digit")
     file = Path(f"{stem}.py")
-    template = Path(__file__).with_name("template.py").read_text()
+    template = Path(__file__).with_name("template.py").read_text(encoding="utf-8")
     try:
-        with file.open("x") as handle:
+        with file.open("x", encoding="utf-8") as handle:
             handle.write(template.replace("THIS_FILE", file.name))
     except FileExistsError:
         raise ValueError(f"{file} is there already; allowed: a new name") from None
@@ -200,9 +203,7 @@ def main() -> None:
         raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))
-    except typer.Abort:
-        raise SystemExit(130) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped; what was committed is kept", err=True)
         raise SystemExit(130) from None
     except (ValueError, OSError) as error:

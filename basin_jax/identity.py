@@ -66,11 +66,33 @@ def origin(thing: type | Callable[..., Any]) -> str:
     module = sys.modules.get(thing.__module__)
     package = thing.__module__.split(".")[0]
     file = getattr(module, "__file__", None)
-    if package == "basin_jax" or (file and "site-packages" in file):
-        return f"{package} {_version(package)}"
-    if file and file.startswith(_STANDARD_LIBRARY):
+    if package in sys.stdlib_module_names:
         return f"python {platform.python_version()}"
-    return f"source {short_hash(_source(thing, Path(file) if file else None))}"
+    if file and _is_installed(file):
+        return f"{package} {_version(package)}"
+    source = _source(thing, Path(file) if file else None)
+    return f"source {short_hash(source + _made_with(thing))}"
+
+
+def _made_with(thing: type | Callable[..., Any]) -> str:
+    """Return what a class that a function makes has of that function's variables."""
+    if not isinstance(thing, type) or "<locals>" not in thing.__qualname__:
+        return ""
+    held: list[Any] = []
+    for name, value in vars(thing).items():
+        if name.startswith("__") and issubclass(thing, Plugin):
+            continue  # made by the dataclass of the fields, which are in the identity
+        if isinstance(value, FunctionType):
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            held += [name, value.__defaults__, *(c for c in cells if c is not thing)]
+        elif not name.startswith("__") and isinstance(value, bool | int | float | str):
+            held += [name, value]
+    return _fingerprint(held)
+
+
+def _is_installed(file: str) -> bool:
+    here = str(Path(__file__).parent)
+    return "site-packages" in file or file.startswith((here, _STANDARD_LIBRARY))
 
 
 @functools.cache
@@ -79,7 +101,7 @@ def package_identity() -> str:
     version, folder = _version("basin_jax"), Path(__file__).parent
     if "site-packages" in folder.parts:
         return version
-    texts = [ast.dump(ast.parse(path.read_text())) for path in sorted(folder.rglob("*.py"))]
+    texts = [ast.dump(ast.parse(path.read_bytes())) for path in sorted(folder.rglob("*.py"))]
     return f"{version} source {short_hash(''.join(texts))}"
 
 
@@ -143,7 +165,7 @@ def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
             f"{thing.__qualname__} has no file to be identified by; define it in one and import it"
         )
     file, name = file.resolve(), thing.__qualname__
-    module = ast.parse(file.read_text())
+    module = ast.parse(file.read_bytes())
     if isinstance(thing, FunctionType) and thing.__name__ == "<lambda>":
         return "\n".join(_lambda(thing, module, file))
     wanted = name.split(".")[0]
@@ -209,11 +231,8 @@ def _is_import(statement: ast.stmt) -> bool:
 
 
 def _changed_names(statement: ast.stmt) -> set[str]:
-    """Return whose method a top-level statement calls, as in `TABLE.update(...)`."""
-    called = statement.value if isinstance(statement, ast.Expr) else None
-    if isinstance(called, ast.Call) and isinstance(called.func, ast.Attribute):
-        return _names(called.func.value)
-    return set()
+    """Return what a top-level statement may change without naming it as its target."""
+    return _names(statement) if isinstance(statement, ast.Expr) else set()
 
 
 def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:
@@ -222,7 +241,7 @@ def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:
     for path in _imported_files(tree, file):
         if path not in seen:
             seen.add(path)
-            module = ast.parse(path.read_text())
+            module = ast.parse(path.read_bytes())
             dumps += [ast.dump(module), *_imported(module, path, seen)]
     return dumps
 
@@ -243,6 +262,10 @@ def _imported_files(tree: ast.AST, file: Path) -> Iterator[Path]:
             for i in range(1, len(parts) + 1):
                 stem = folder.joinpath(*parts[:i])
                 yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
+        for name in modules:  # wherever else Python has found them
+            found = getattr(sys.modules.get(name.rpartition(".")[0] or name), "__file__", None)
+            if found and found.endswith(".py") and not _is_installed(found):
+                yield Path(found).resolve()
 
 
 def _root(file: Path) -> Path:

@@ -5,9 +5,11 @@ import os
 import platform
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,8 +26,13 @@ from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, label, varied
 from basin_jax.statistics import estimate
-from basin_jax.store import KEYS, Store
+from basin_jax.store import KEYS, Store, StoreError
+from basin_jax.tune import LARGEST
 from basin_jax.verdict import Rule, Verdict, judge
+
+
+# The most seeds of a chunk: as many as are read at ease, or few between looks.
+CHUNK, CHUNK_UNTIL = 2**17, 2**10
 
 
 class Interrupted(KeyboardInterrupt):
@@ -66,19 +73,25 @@ def run(
         StoreError: where the folder holds another sweep; it is left as it was.
         Interrupted: on SIGINT and SIGTERM, after what was trained is committed.
     """
-    cells = {cell.digest(): cell for cell in ([sweep] if isinstance(sweep, Sweep) else sweep)}
+    wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
+    cells = {cell.digest(): cell for cell in wanted}
+    if len(cells) < len(wanted):
+        raise ValueError("two cells are the same sweep; allowed: cells that differ in a field")
     if (seeds is None) == (until is None):
         raise ValueError("seeds or until; allowed: exactly one of them")
     if until is not None and not 0 < until < 1:
         raise ValueError(f"until = {until}; allowed: a width above 0 and below 1")
-    if lanes is not None and lanes < 1:
-        raise ValueError(f"lanes = {lanes}; allowed: at least 1")
+    if lanes is not None and not 1 <= lanes <= LARGEST:
+        raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LARGEST}")
     asked = as_seeds(range(2**62) if seeds is None else seeds)
     check(cells, rule)
     folder = Store(store)
+    if folder.folder.is_file():
+        raise StoreError(f"{folder.folder} is a file; allowed: a folder, or a new name")
     # Of workers that start together one tunes and writes, and the others take what it wrote.
     with folder.locked():
-        manifest = manifest_of(cells, rule, folder, lanes=lanes, tell=progress.tell)
+        most = CHUNK if until is None else CHUNK_UNTIL
+        manifest = manifest_of(cells, rule, folder, lanes=lanes, most=most, tell=progress.tell)
         stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
         folder.write_manifest(manifest)
     folder.sweep_staging()
@@ -180,7 +193,7 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
     """Raise `ValueError` where the cells or the rule do not fit together."""
     if not cells:
         raise ValueError("sweep has no cells; allowed: at least one")
-    names = {digest: evidence_names(cell) for digest, cell in cells.items()}
+    names = {digest: _evidence_of(cell) for digest, cell in cells.items()}
     first = next(iter(names.values()))
     taken_names = {*KEYS, *(path for cell in cells.values() for path in cell.fields())}
     if taken := taken_names & {*first}:
@@ -195,6 +208,20 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
                 f"allowed: that of the first cell, {', '.join(first)}"
             )
     judge(rule, {name: np.zeros(2) for name in first})
+
+
+def _evidence_of(cell: Sweep) -> tuple[str, ...]:
+    try:
+        return evidence_names(cell)
+    except ValueError:
+        raise
+    except Exception as error:
+        # A mistake in a plug-in: say where it is, without the frames of JAX.
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if "site-packages" not in f.filename] or frames
+        where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name}"
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"{where}: {type(error).__name__}: {first}") from error
 
 
 def _run_record(

@@ -34,6 +34,7 @@ def manifest_of(
     folder: Store,
     *,
     lanes: int | None,
+    most: int,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return the folder's manifest with these cells in it; tune those that are new.
@@ -43,6 +44,11 @@ def manifest_of(
             cells, or a grid that has grown, are no difference.
     """
     old = folder.manifest() if folder.exists() else None
+    if old is None and folder.chunks():
+        raise StoreError(
+            f"{folder.data} has chunks, but their sweep.json is gone; without it they cannot "
+            "be told from another sweep's: give another folder, or delete them"
+        )
     machine, judged = machine_identity(), rule_identity(rule)
     if old is not None:
         _refuse_others(old, cells, judged, machine, folder)
@@ -66,16 +72,16 @@ def manifest_of(
             "blocks": int(np.clip(call / share, 1, CAPACITY)),
             "speed": round(tuning.speed),
         }
-    size = old["chunk"] if old else _chunk_size(list(entries.values()))
+    size = old["chunk"] if old else _chunk_size(list(entries.values()), most)
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine}
 
 
-def _chunk_size(entries: list[dict[str, Any]]) -> int:
+def _chunk_size(entries: list[dict[str, Any]], most: int) -> int:
     """Return a power of two of seeds, which the slowest cell trains in some seconds."""
     rates = [e["speed"] / max(e["fields"]["num_steps"], 1) for e in entries]
     share = max(e["lanes"] for e in entries) * len(jax.local_devices())
     least = max(6, np.ceil(np.log2(share)))  # a block of every device is full
-    return 2 ** int(max(least, min(17, np.log2(CHUNK_SECONDS * min(rates) + 1))))
+    return 2 ** int(max(least, min(np.log2(most), np.log2(CHUNK_SECONDS * min(rates) + 1))))
 
 
 def rule_identity(rule: Rule) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from basin_jax.base import closest
 from basin_jax.spec import label, varied
-from basin_jax.statistics import Interval, estimate
+from basin_jax.statistics import Interval, as_verdict, estimate
 from basin_jax.store import KEYS, Store
 from basin_jax.verdict import Rule, Verdict, judge
 
@@ -76,7 +76,7 @@ class Records:
 
     def fractions(
         self,
-        by: Sequence[str] | None = None,
+        by: str | Sequence[str] | None = None,
         *,
         among: Collection[Verdict] | None = None,
         level: float = 0.95,
@@ -99,6 +99,7 @@ class Records:
             ValueError: where a field is unknown, or two cells fall together. Cells run
                 the same seeds, so pooling them would count a seed twice.
         """
+        by = [by] if isinstance(by, str) else by
         paths = self.varied if by is None else [self._path(name) for name in by]
         groups = [tuple(str(cell.get(path)) for path in paths) for cell in self.cells.values()]
         if len(set(groups)) < len(groups):
@@ -106,7 +107,10 @@ class Records:
                 f"by = {by!r} puts cells together that run the same seeds; "
                 f"allowed: all of {', '.join(self.varied)}"
             )
-        counted = [v for v in Verdict if among is None or v in among]
+        wanted = set(Verdict) if among is None else {as_verdict(verdict) for verdict in among}
+        counted = [verdict for verdict in Verdict if verdict in wanted]
+        if not counted:
+            raise ValueError("among is empty; allowed: at least one verdict")
         counts = dict(self.frame.group_by("cell", "verdict").len().rows_by_key(["cell", "verdict"]))
         rows = []
         for cell in self.cells:
@@ -143,7 +147,9 @@ class Records:
         if len(meant) > 1:
             raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
         if not meant:
-            raise ValueError(f"by = {name!r} is no field of the sweep; {closest(name, paths)}")
+            raise ValueError(
+                f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
+            )
         return meant.pop()
 
     def _fields(self, paths: Sequence[str]) -> pl.DataFrame:

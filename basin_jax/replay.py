@@ -81,7 +81,8 @@ def _cell(records: Records, wanted: str | None) -> str:
     if wanted in records.cells:
         return wanted
     if wanted not in labels:
-        raise ValueError(f"--cell {wanted!r}; {closest(wanted or '', labels)}")
+        given = "is needed, since there are several cells" if wanted is None else f"= {wanted!r}"
+        raise ValueError(f"--cell {given}; allowed: {closest(wanted or '', labels)}")
     return labels[wanted]
 
 

@@ -78,7 +78,9 @@ def override(plugin: Any, path: str, value: Any) -> Any:
         return {**plugin, path: value}
     known = set(plugin.__dataclass_fields__)
     if name not in known:
-        raise ValueError(f"{type(plugin).__name__} has no field {name!r}; {closest(name, known)}")
+        raise ValueError(
+            f"{type(plugin).__name__} has no field {name!r}; allowed: {closest(name, known)}"
+        )
     inner = getattr(plugin, name)
     if rest and not isinstance(inner, Plugin | Mapping):
         raise ValueError(f"{type(plugin).__name__}.{name} = {inner!r} has no field {rest!r}")

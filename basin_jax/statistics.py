@@ -1,12 +1,13 @@
 """Fractions with intervals that hold: for a fixed number of seeds, and while watching."""
 
+import contextlib
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int
 from numpy import ndarray
 from scipy.special import betainccinv, betaincinv, betaln, xlog1py, xlogy
 
@@ -37,10 +38,10 @@ class Estimate:
 
 
 def basin_fraction(
-    verdicts: Int[ndarray, " seed"],
-    of: Verdict = Verdict.DECEPTIVE,
+    verdicts: Iterable[Any],
+    of: Verdict | str | int = Verdict.DECEPTIVE,
     *,
-    among: Collection[Verdict] | None = None,
+    among: Collection[Verdict | str | int] | None = None,
     level: float = 0.95,
     cells: int = 1,
     interval: Interval = "fixed",
@@ -48,7 +49,8 @@ def basin_fraction(
     """Estimate the fraction of seeds with a verdict, with an interval.
 
     Args:
-        verdicts: one a seed; each seed is a Bernoulli trial.
+        verdicts: one a seed, as numbers or as names (such as `Records.frame["verdict"]`);
+            each seed is a Bernoulli trial.
         of: the verdict whose fraction is wanted.
         among: the verdicts that make up the denominator; all of them if None.
         level: the probability that the interval covers the truth, at least.
@@ -60,12 +62,27 @@ def basin_fraction(
     Raises:
         ValueError: where a setting is out of its range, or `of` is not among `among`.
     """
-    if among is not None and of not in among:
+    of = as_verdict(of)
+    among = {as_verdict(verdict) for verdict in (Verdict if among is None else among)}
+    if of not in among:
         raise ValueError(f"of = {of!r} is not among {tuple(among)!r}")
-    verdicts = np.asarray(verdicts)
-    counted = np.isin(verdicts, list(among)) if among is not None else verdicts == verdicts
-    hits, trials = int(((verdicts == of) & counted).sum()), int(counted.sum())
+    counts = Counter(verdicts.tolist() if isinstance(verdicts, ndarray) else verdicts)
+    found = Counter[Verdict]()
+    for verdict, count in counts.items():
+        found[as_verdict(verdict)] += count
+    hits, trials = found[of], sum(found[verdict] for verdict in among)
     return estimate(hits, trials, level=level, cells=cells, interval=interval)
+
+
+def as_verdict(value: Any) -> Verdict:
+    """Return a verdict given by itself, by its number or by its name."""
+    if isinstance(value, str) and value in Verdict.__members__:
+        return Verdict[value]
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            return Verdict(int(value))
+    names = ", ".join(f"{verdict.name} ({verdict})" for verdict in Verdict)
+    raise ValueError(f"verdict = {value!r}; allowed: {names}")
 
 
 def estimate(

@@ -70,7 +70,8 @@ class Store:
             ) from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{self._manifest} cannot be read: {error}") from None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        whole = isinstance(manifest, dict) and isinstance(manifest.get("cells"), dict)
+        if not whole or manifest.get("format") != FORMAT:
             raise StoreError(
                 f"{self._manifest} is not of format {FORMAT}; "
                 "allowed: a folder made by this version of basin_jax"
@@ -154,11 +155,24 @@ class Store:
         chunks = self.chunks()
         if not chunks:
             raise StoreError(f"{self.folder} holds no seeds yet; run the sweep first")
-        return pl.concat([self._read(path) for path in chunks]).sort("cell", "seed", "step")
+        parts = [self._read(path) for path in chunks]
+        known = self.manifest()["cells"]
+        for path, part in zip(chunks, parts, strict=True):
+            if part["cell"][0] not in known or part.columns != parts[0].columns:
+                raise StoreError(f"{path} is of another sweep; move it away")
+        frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
+        if frame.select("cell", "seed", "step").is_duplicated().any():
+            raise StoreError(
+                f"{self.folder} has seeds that are stored more than once; "
+                f"`basin-jax verify {self.folder}` lists them"
+            )
+        return frame
 
     def verify(self) -> list[str]:
         """Return what is wrong with the folder, a line each; nothing if it is sound."""
         manifest, faults, cells = self.manifest(), [], []
+        if self.runs() and not self.chunks():
+            faults.append(f"{self.data} has no chunk, though seeds were asked for")
         for path in sorted(self.data.glob("*")):
             try:
                 frame = self._read(path, ["cell", "seed", "step"])
@@ -189,7 +203,11 @@ class Store:
                 f"{path} is damaged or foreign (it {wrong}); `basin-jax verify {self.folder}` "
                 "lists all such chunks; delete them and run again to replace them"
             )
-        return pl.read_parquet(written, columns=columns)
+        frame = pl.read_parquet(written)
+        named = f"{frame['cell'][0]}-{frame['seed'].min():020d}.parquet"
+        if path.name != named:
+            raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
+        return frame if columns is None else frame.select(columns)
 
     def _stage(self, name: str) -> Path:
         host = os.uname().nodename

@@ -57,7 +57,9 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
         if path.startswith("rule."):
             rule = override(rule, path.removeprefix("rule."), value)
         else:
-            cells = tuple(override(cell, path, value) for cell in cells)
+            # Cells that an override makes alike are one.
+            changed = [override(cell, path, value) for cell in cells]
+            cells = tuple({cell.digest(): cell for cell in changed}.values())
     return SweepFile(file, tuple(overrides), tuple(cells), rule)
 
 
@@ -93,7 +95,7 @@ def _run(file: Path) -> ModuleType:
     sys.path.insert(0, str(file.resolve().parent))  # for files beside it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin]
         line = (
             error.lineno if isinstance(error, SyntaxError) else where[-1].lineno if where else "?"

@@ -4,12 +4,13 @@ The choice is made once a device kind and program shape, before a sweep, and is 
 into the sweep's folder: lanes are part of what fixes a seed's bits.
 """
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -50,7 +51,7 @@ def choose_lanes(
     key = short_hash(json.dumps(_program(sweep)))
     memory = _remembered()
     if key in memory:
-        return Tuning(*memory[key])
+        return memory[key]
     devices = devices or tuple(jax.local_devices())
     speeds: dict[int, float] = {}
 
@@ -103,16 +104,18 @@ def _memory_file() -> Path:
     return cache_directory() / "lanes.json"
 
 
-def _remembered() -> dict[str, list[Any]]:
+def _remembered() -> dict[str, Tuning]:
     try:
-        return json.loads(_memory_file().read_text())
-    except (OSError, ValueError):
-        return {}
+        stored = json.loads(_memory_file().read_text())
+        return {key: Tuning(int(lanes), float(speed)) for key, (lanes, speed) in stored.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # measured anew
 
 
 def _remember(key: str, tuning: Tuning) -> None:
     file = _memory_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    staged = file.with_suffix(f".{os.getpid()}")
-    staged.write_text(json.dumps(_remembered() | {key: tuning}, indent=1))
-    staged.replace(file)
+    with contextlib.suppress(OSError):  # no place to remember it: the sweep's folder does
+        file.parent.mkdir(parents=True, exist_ok=True)
+        staged = file.with_suffix(f".{os.getpid()}")
+        staged.write_text(json.dumps(_remembered() | {key: tuning}, indent=1))
+        staged.replace(file)

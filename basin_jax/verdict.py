@@ -39,7 +39,9 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
         ValueError: where the rule asks for evidence that the organism does not give, or
             does not give one verdict for each seed.
     """
-    columns = {name: np.asarray(values) for name, values in evidence.items()}
+    columns = {name: np.array(values) for name, values in evidence.items()}
+    for values in columns.values():
+        values.setflags(write=False)  # a rule measures nothing, and changes nothing
     finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
     try:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -49,7 +51,8 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
             f"rule {type(rule).__name__} needs the evidence {error.args[0]!r}; "
             f"the organism gives: {', '.join(sorted(columns))}"
         ) from error
-    if verdicts.shape != finite.shape or not np.isin(verdicts, list(Verdict)).all():
+    known = verdicts.dtype.kind == "i" and np.isin(verdicts, list(Verdict)).all()
+    if verdicts.shape != finite.shape or not known:
         raise ValueError(
             f"rule {type(rule).__name__} gives {verdicts!r}; allowed: one Verdict for each seed"
         )

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basin_jax.base import Plugin
+from basin_jax.identity import origin
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.double_well import DoubleWell
@@ -355,3 +356,24 @@ def test_other_processes_find_the_same_identity(load, tmp_path):
         check=True,
     )
     assert json.loads(done.stdout) == [s.digest() for s in (SWEEP, own, mine.sweep)]
+
+
+def test_a_class_that_a_function_makes_is_told_by_what_it_was_made_with():
+    def make(strength):
+        class Made(DoubleWell):
+            def loss(self, params, batch):
+                return strength * params**2
+
+        return Made
+
+    assert origin(make(1.0)) == origin(make(1.0))
+    assert origin(make(1.0)) != origin(make(0.1))
+
+
+@pytest.mark.parametrize("call", ["TABLE.update(a={})", "TABLE.setdefault(1, {})"])
+def test_a_change_without_an_assignment_is_seen(load, call):
+    start = "import basin_jax as bj\n\n\nTABLE = {{}}\n\n\n"
+    part = "class Part(bj.Plugin):\n    def f(self):\n        return TABLE\n\n\n"
+    text = f"{start}{part}{call}\n"
+    one, two = (origin(load({"mine.py": text.format(n)}).Part) for n in (1, 2))
+    assert one != two

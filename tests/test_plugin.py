@@ -210,7 +210,7 @@ REFUSED = [
     (TicketRace, {"depth": 1}, "allowed: at least 2"),
     (TicketRace, {"scale": 0.0}, "allowed: a number above 0"),
     (TicketRace, {"ratio": -0.5}, "allowed: a number above 0"),
-    (Gradient, {"optimizer": "adm", "learning_rate": 0.1}, "did you mean 'adam'? allowed: "),
+    (Gradient, {"optimizer": "adm", "learning_rate": 0.1}, "(did you mean 'adam'?)"),
     (Gradient, {"learning_rate": None}, "allowed: a number above 0"),
     (Gradient, {"learning_rate": 0}, "allowed: a number above 0"),
     (Gradient, {"learning_rate": "1e-3"}, "allowed: a number or None"),

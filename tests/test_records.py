@@ -1,5 +1,7 @@
 """What a folder says: fractions, which interval holds, and verdicts by another rule."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -82,7 +84,7 @@ def test_cells_are_told_apart_by_full_paths_and_by_their_last_parts(records):
 
 
 def test_a_field_that_is_not_there_is_refused_with_the_one_that_was_meant(records):
-    with pytest.raises(ValueError, match=r"by = 'organism.tlt'.* did you mean 'organism\.tilt'\?"):
+    with pytest.raises(ValueError, match=r"by = 'organism.tlt'.*did you mean 'organism\.tilt'\?"):
         records.fractions(["organism.tlt"])
 
 
@@ -238,3 +240,28 @@ def test_evidence_named_like_a_column_of_the_store_is_refused(tmp_path):
     with pytest.raises(ValueError, match="evidence named 'seed'; allowed: other names"):
         loop.run(sweep, 8, tmp_path, lanes=8)
     assert not list(tmp_path.iterdir())
+
+
+def test_chunks_that_are_renamed_copied_or_of_another_sweep_are_refused(wells, tmp_path):
+    loop.run(wells, 8, tmp_path / "one", lanes=8)
+    store = Store(tmp_path / "one")
+    first, second = store.chunks()
+    for source, name in ((first, second.name), (first, f"{first.stem}x.parquet")):
+        copied = Store(tmp_path / name)
+        shutil.copytree(store.folder, copied.folder)
+        shutil.copy(source, copied.data / name)
+        assert any("renamed" in fault for fault in copied.verify())
+        with pytest.raises(StoreError, match="is a copy, or was renamed"):
+            _ = load(copied.folder).frame
+
+
+def test_chunks_without_their_manifest_are_not_taken_for_ours(wells, tmp_path):
+    loop.run(wells, 8, tmp_path, lanes=8)
+    (tmp_path / "sweep.json").unlink()
+    with pytest.raises(StoreError, match=r"has chunks, but their sweep\.json is gone"):
+        loop.run(wells, 8, tmp_path, lanes=8)
+
+
+def test_two_cells_that_are_the_same_sweep_are_refused(wells, tmp_path):
+    with pytest.raises(ValueError, match="two cells are the same sweep"):
+        loop.run([*wells, wells[0]], 8, tmp_path, lanes=8)

@@ -5,6 +5,7 @@ import itertools
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,3 +235,16 @@ def test_an_estimate_prints_its_counts_and_its_interval():
 def test_settings_out_of_range_are_refused_by_name(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_verdicts_are_taken_by_number_and_by_name_alike():
+    names = pl.Series(["DECEPTIVE", "OTHER", "DECEPTIVE"], dtype=pl.Enum([v.name for v in Verdict]))
+    for verdicts in (names, names.to_list(), [2, 3, 2], np.array([2, 3, 2], np.int8)):
+        assert basin_fraction(verdicts).hits == 2
+    assert basin_fraction(names, "OTHER", among=["OTHER", "DECEPTIVE"]).hits == 1
+
+
+@pytest.mark.parametrize("wrong", ["deceptive", None, 1.0, 77, True, math.nan])
+def test_what_is_no_verdict_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"verdict = .*; allowed: DIVERGED \(-1\)"):
+        basin_fraction([2, wrong])

@@ -125,3 +125,13 @@ def test_a_rule_that_does_not_give_one_verdict_for_each_seed_is_refused(answer):
 
     with pytest.raises(ValueError, match=r"rule Odd gives .*; allowed: one Verdict for each seed"):
         judge(Odd(), {"x": np.zeros(2)})
+
+
+def test_a_rule_cannot_change_the_evidence():
+    class Meddling(Rule):
+        def judge(self, evidence):
+            evidence["x"][:] = 9
+            return np.ones(2, int)
+
+    with pytest.raises(ValueError, match="read-only"):
+        judge(Meddling(), {"x": np.zeros(2)})
