@@ -8,9 +8,21 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 
-from basin_jax import MLP, Audit, DoubleWell, Gate, Gradient, Organism, Sweep, build_kernel, trial
+from basin_jax import (
+    MLP,
+    Audit,
+    DoubleWell,
+    Gate,
+    Gradient,
+    Organism,
+    Sweep,
+    build_kernel,
+    run,
+    trial,
+)
 from basin_jax.kernel import fold_in_seed, seed_words
 
 
@@ -231,3 +243,13 @@ def test_a_probe_that_is_no_scalar_is_refused():
     sweep = Sweep(organism=Wide(), method=Gradient(learning_rate=0.1), num_steps=1)
     with pytest.raises(ValueError, match=r"Wide.probe gives 'x' of shape \(3,\); allowed: scalars"):
         build_kernel(sweep, lanes=8)
+
+
+def test_a_thousand_seeds_are_the_first_of_a_hundred_thousand_in_chunks_of_any_size(
+    tmp_path, monkeypatch
+):
+    few = run(SWEEPS["gate"], 1000, tmp_path / "few", lanes=8)
+    monkeypatch.setattr("basin_jax.manifest.CHUNK_SECONDS", 0.05)
+    many = run(SWEEPS["gate"], 100_000, tmp_path / "many", lanes=8)
+    assert few.manifest["chunk"] != many.manifest["chunk"]
+    assert few.history.equals(many.history.filter(pl.col("seed") < 1000))
