@@ -16,7 +16,7 @@ import jax
 
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
-from basin_jax.kernel import Devices, build_kernel, traced
+from basin_jax.kernel import build_kernel, traced
 from basin_jax.spec import Sweep
 
 
@@ -35,16 +35,15 @@ class Tuning(NamedTuple):
     speed: float
 
 
-def measure(sweep: Sweep, lanes: int, *, devices: Devices | None = None) -> Tuning:
+def measure(sweep: Sweep, lanes: int) -> Tuning:
     """Measure the speed of a given number of lanes."""
-    kernel = build_kernel(sweep, lanes=lanes, devices=devices)
+    kernel = build_kernel(sweep, lanes=lanes)
     return Tuning(lanes, kernel.speed(seconds=MEASURE_SECONDS))
 
 
 def choose_lanes(
     sweep: Sweep,
     *,
-    devices: Devices | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
     """Return the fastest number of lanes for a sweep on this kind of device."""
@@ -52,14 +51,13 @@ def choose_lanes(
     memory = _remembered()
     if key in memory:
         return memory[key]
-    devices = devices or tuple(jax.local_devices())
     speeds: dict[int, float] = {}
 
     def speed(lanes: int) -> float:
         """Measure once more, and return the best so far: noise only ever slows."""
         first = lanes not in speeds
         try:
-            now = measure(sweep, lanes, devices=devices).speed
+            now = measure(sweep, lanes).speed
         except jax.errors.JaxRuntimeError:  # does not fit into the device's memory
             now = 0.0
         speeds[lanes] = max(now, speeds.get(lanes, 0.0))
@@ -67,7 +65,7 @@ def choose_lanes(
             tell(f"tuning: {lanes} lanes, {speeds[lanes]:,.0f} seed-steps/s")
         return speeds[lanes]
 
-    best = _climb(speed, start=8 if devices[0].platform == "cpu" else 1024)
+    best = _climb(speed, start=8 if jax.local_devices()[0].platform == "cpu" else 1024)
     tuning = Tuning(best, speeds[best])
     tell(f"tuned: {best} lanes, {tuning.speed:,.0f} seed-steps/s")
     _remember(key, tuning)
