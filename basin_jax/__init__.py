@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported when first used, so that `basin-jax --help` does not wait for JAX.
 _HOME = {
@@ -28,17 +28,29 @@ _HOME = {
     "grid": "spec",
     "build_kernel": "kernel",
     "trial": "kernel",
+    "Difference": "statistics",
     "Estimate": "statistics",
     "basin_fraction": "statistics",
+    "basin_fractions": "statistics",
+    "paired_difference": "statistics",
     "Records": "records",
     "load": "records",
+    "Exact": "known",
+    "Independent": "known",
+    "Published": "known",
     "run": "loop",
     "Audit": "organisms.audit",
+    "BornDead": "organisms.born_dead",
     "DoubleWell": "organisms.double_well",
+    "EscapeThreshold": "organisms.escape_threshold",
     "Gate": "organisms.gate",
+    "Perceptron": "organisms.perceptron",
+    "PhaseRetrieval": "organisms.phase_retrieval",
+    "ReluXor": "organisms.relu_xor",
     "TicketRace": "organisms.ticket_race",
     "MLP": "organisms.networks",
     "Fresh": "starts.fresh",
+    "EarlyStopping": "methods.early_stopping",
     "Gradient": "methods.gradient",
     "Behavior": "rules.behavior",
     "Nearest": "rules.nearest",
@@ -52,12 +64,21 @@ if TYPE_CHECKING:
     from basin_jax.base import Start as Start
     from basin_jax.kernel import build_kernel as build_kernel
     from basin_jax.kernel import trial as trial
+    from basin_jax.known import Exact as Exact
+    from basin_jax.known import Independent as Independent
+    from basin_jax.known import Published as Published
     from basin_jax.loop import run as run
+    from basin_jax.methods.early_stopping import EarlyStopping as EarlyStopping
     from basin_jax.methods.gradient import Gradient as Gradient
     from basin_jax.organisms.audit import Audit as Audit
+    from basin_jax.organisms.born_dead import BornDead as BornDead
     from basin_jax.organisms.double_well import DoubleWell as DoubleWell
+    from basin_jax.organisms.escape_threshold import EscapeThreshold as EscapeThreshold
     from basin_jax.organisms.gate import Gate as Gate
     from basin_jax.organisms.networks import MLP as MLP
+    from basin_jax.organisms.perceptron import Perceptron as Perceptron
+    from basin_jax.organisms.phase_retrieval import PhaseRetrieval as PhaseRetrieval
+    from basin_jax.organisms.relu_xor import ReluXor as ReluXor
     from basin_jax.organisms.ticket_race import TicketRace as TicketRace
     from basin_jax.records import Records as Records
     from basin_jax.records import load as load
@@ -66,8 +87,11 @@ if TYPE_CHECKING:
     from basin_jax.spec import Sweep as Sweep
     from basin_jax.spec import grid as grid
     from basin_jax.starts.fresh import Fresh as Fresh
+    from basin_jax.statistics import Difference as Difference
     from basin_jax.statistics import Estimate as Estimate
     from basin_jax.statistics import basin_fraction as basin_fraction
+    from basin_jax.statistics import basin_fractions as basin_fractions
+    from basin_jax.statistics import paired_difference as paired_difference
     from basin_jax.verdict import Rule as Rule
     from basin_jax.verdict import Verdict as Verdict
 

@@ -17,9 +17,10 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias, dataclass_transform
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from beartype.door import is_bearable
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
 
@@ -80,7 +81,7 @@ class Plugin:
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        dataclasses.dataclass(frozen=True, kw_only=True, repr=False)(cls)
         typing.no_type_check(cls.__init__)  # __post_init__ checks, and says what is allowed
         jax.tree_util.register_pytree_with_keys(
             cls, cls._flatten_with_keys, cls._unflatten, cls._flatten
@@ -101,6 +102,12 @@ class Plugin:
                 self.refuse(name, "a value that can be hashed, such as a tuple")
             object.__setattr__(self, name, value)
         self.validate()
+
+    def __repr__(self) -> str:
+        # A function by its name: its own words have an address, which every process changes.
+        values = {name: getattr(self, name) for name in field_types(type(self))}
+        said = {n: getattr(v, "__name__", repr(v)) for n, v in values.items()}
+        return f"{type(self).__name__}({', '.join(f'{n}={text}' for n, text in said.items())})"
 
     def validate(self) -> None:
         """Check the fields against each other and against their ranges; call `require`."""
@@ -262,6 +269,10 @@ class Organism(Plugin, abc.ABC):
     @abc.abstractmethod
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         """Measure the network, without judging it."""
+
+    def settled(self, params: Params) -> Bool[Array, ""]:
+        """Return whether the fate is sealed, so that `EarlyStopping` may stop; never here."""
+        return jnp.zeros((), bool)
 
 
 class Start(Plugin, abc.ABC):

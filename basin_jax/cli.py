@@ -1,4 +1,4 @@
-"""The command line: `basin-jax run | report | replay | verify | list | new`.
+"""The command line: `basin-jax run | report | replay | verify | known | list | new`.
 
 JAX is imported when a command needs it, so that `--help` does not wait. A user's mistake
 ends in one line that names the thing and what is allowed, and in exit code 2; a run that a
@@ -14,7 +14,10 @@ import typer
 
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from basin_jax.records import Records
+    from basin_jax.sweepfile import SweepFile
 
 
 app = typer.Typer(
@@ -37,7 +40,8 @@ Set = Annotated[
 def run(
     file: File,
     seeds: Annotated[
-        int | None, typer.Option(help="How many seeds each cell trains.  [default: 1024]")
+        int | None,
+        typer.Option(help="How many seeds each cell trains.  [default: FILE's `seeds`, or 1024]"),
     ] = None,
     until_width: Annotated[
         float | None,
@@ -54,9 +58,6 @@ def run(
     """Train a sweep's seeds, or go on where a run stopped; then write its report."""
     from rich.console import Console
 
-    from basin_jax.loop import Interrupted
-    from basin_jax.loop import run as run_sweep
-    from basin_jax.progress import progress_for
     from basin_jax.report import write_report
     from basin_jax.sweepfile import load_sweep
 
@@ -64,32 +65,9 @@ def run(
         raise ValueError("--seeds and --until-width; allowed: one of them")
     source = load_sweep(file, set_ or [])
     folder = out or Path("runs") / file.stem
-    count = 1024 if seeds is None and until_width is None else seeds
+    count = source.seeds if seeds is None and until_width is None else seeds
     console = Console(stderr=True)
-    console.print(
-        f"{file}: {len(source.cells)} cells, into {folder}", highlight=False, markup=False
-    )
-    try:
-        with progress_for(console) as progress:
-            records = run_sweep(
-                source.cells,
-                count,
-                folder,
-                rule=source.rule,
-                until=until_width,
-                lanes=lanes,
-                progress=progress,
-                origin=source.origin(folder),
-            )
-    except Interrupted as stopped:
-        console.print(
-            f"{stopped}: all that was trained is committed in {folder}. Go on with:\n"
-            f"  basin-jax {shlex.join(sys.argv[1:])}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(128 + stopped.signum) from None
+    records = _train(source, count, folder, console, until=until_width, lanes=lanes)
     page = write_report(records)
     _print_table(records)
     console.print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
@@ -156,6 +134,42 @@ def verify(folder: Folder) -> None:
     typer.echo(f"{folder}: {chunks} chunks, all sound")
 
 
+@app.command()
+def known(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Sweep files, or folders of them.  [default: sweeps]"),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="How many seeds each cell trains.  [default: each file's own]"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder of results and of the table.")] = Path(
+        "runs/known"
+    ),
+) -> None:
+    """Run the sweeps whose fractions are known beforehand; write ours against theirs."""
+    from rich.console import Console
+
+    from basin_jax import answers
+    from basin_jax.known import compare
+
+    console = Console(stderr=True)
+    frames, machine = [], {}
+    for source in answers.knowing(paths or [Path("sweeps")]):
+        folder = out / source.file.parent.name / source.file.stem
+        records = _train(source, source.seeds if seeds is None else seeds, folder, console)
+        frames.append(compare(records, source.known))
+        machine = records.manifest["machine"]
+    frame = answers.by_kind(frames)
+    made = f"Made by `basin-jax known` on {machine['device']}, JAX {machine['jax']}."
+    page = answers.write_answers(frame, out, made=made)
+    Console(width=None if sys.stdout.isatty() else 140).print(answers.text_table(frame))
+    console.print(f"Table: {page}", highlight=False, markup=False, soft_wrap=True)
+    if not frame["agrees"].all():
+        raise typer.Exit(1)
+
+
 @app.command("list")
 def list_() -> None:
     """List the organisms, starts, methods and rules of the package, and their fields."""
@@ -180,6 +194,49 @@ def new(
     except FileExistsError:
         raise ValueError(f"{file} is there already; allowed: a new name") from None
     typer.echo(f"Wrote {file}. Run it: basin-jax run {file}")
+
+
+def _train(
+    source: "SweepFile",
+    seeds: int | None,
+    folder: Path,
+    console: "Console",
+    *,
+    until: float | None = None,
+    lanes: int | None = None,
+) -> "Records":
+    """Run a sweep file, showing progress; a signal ends the command with what goes on."""
+    from basin_jax.loop import Interrupted
+    from basin_jax.loop import run as run_sweep
+    from basin_jax.progress import progress_for
+
+    console.print(
+        f"{source.file}: {len(source.cells)} cells, into {folder}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    try:
+        with progress_for(console) as progress:
+            return run_sweep(
+                source.cells,
+                seeds,
+                folder,
+                rule=source.rule,
+                until=until,
+                lanes=lanes,
+                progress=progress,
+                origin=source.origin(folder),
+            )
+    except Interrupted as stopped:
+        console.print(
+            f"{stopped}: all that was trained is committed in {folder}. Go on with:\n"
+            f"  basin-jax {shlex.join(sys.argv[1:])}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(128 + stopped.signum) from None
 
 
 def _print_table(records: "Records") -> None:

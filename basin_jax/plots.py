@@ -35,6 +35,8 @@ RATES = {
     "competence": ("#009e73", "--"),
     "fit": ("#4d4d4d", ":"),
 }
+# Standard errors: of a 95 % interval, and as far as a deviation is drawn.
+Z_95, Z_SHOWN = 1.96, 5.0
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
 STYLE: Any = {
@@ -112,6 +114,48 @@ def history(frame: pl.DataFrame, *, title: str) -> Figure:
             axes.grid(visible=True)
             axes.margins(x=0.02)
         figure.suptitle(title, fontsize=8, x=0.02, ha="left", parse_math=False)
+    return figure
+
+
+def agreement(frame: pl.DataFrame) -> Figure:
+    """Draw what is known beforehand as a forest: the fractions, and ours minus theirs.
+
+    Args:
+        frame: rows of `known.compare`.
+    """
+    places = range(len(frame))
+    colors = [LOOKS[Verdict.INTENDED if ok else Verdict.DECEPTIVE][0] for ok in frame["agrees"]]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(FULL, 0.13 * len(frame) + 1.2))
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+        left.hlines(places, frame["theirs_low"], frame["theirs_high"], color="#858585", lw=2.4)
+        left.plot(frame["theirs"], places, "o", ms=4.5, mfc="white", mec="#4d4d4d", mew=0.8)
+        left.hlines(places, frame["low"], frame["high"], color=colors, lw=0.8, zorder=3)
+        left.scatter(frame["fraction"], places, s=5, c=colors, zorder=3)
+        left.set(xlim=(-0.03, 1.03), xlabel="fraction of seeds")
+        right.axvspan(-Z_95, Z_95, color="#eeeeee", lw=0)
+        right.axvline(0, color="#858585", lw=0.6)
+        shown = frame["z"].clip(-Z_SHOWN, Z_SHOWN)
+        right.hlines(places, 0, shown, color=colors, lw=0.8)
+        right.scatter(shown, places, s=7, c=colors, zorder=3)
+        right.set(xlim=(-Z_SHOWN - 0.2, Z_SHOWN + 0.2), xlabel="ours - theirs, in standard errors")
+        _rows(left, frame["name"].to_list())
+        right.grid(visible=True, axis="x")
+        right.tick_params(axis="y", length=0)
+        right.set_xticks([-4, -2, 0, 2, 4])
+        end = 0
+        for (kind,), rows in frame.group_by("kind", maintain_order=True):
+            middle, end = end + (len(rows) - 1) / 2, end + len(rows)
+            beside = right.get_yaxis_transform()
+            right.text(1.02, middle, str(kind), transform=beside, rotation=-90, va="center")
+            for axes in (left, right):
+                axes.axhline(end - 0.5, color="#858585", lw=0.6)
+        note = (
+            "Circles: theirs, with a 95 % interval where it was counted. Dots: ours, with a 99.9 % "
+            "interval. Shaded: where 95 of 100 differences lie if both are one fraction."
+        )
+        note = textwrap.fill(note, 150)
+        figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left")
     return figure
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from basin_jax.base import closest
 from basin_jax.spec import label, varied
-from basin_jax.statistics import Interval, as_verdict, estimate
+from basin_jax.statistics import Interval, as_verdict, estimate, paired_difference
 from basin_jax.store import KEYS, Store
 from basin_jax.verdict import Rule, Verdict, judge
 
@@ -121,6 +121,45 @@ class Records:
             pl.DataFrame(rows, orient="row"), on="cell", maintain_order="left_right"
         )
 
+    def differences(
+        self,
+        of: Verdict | str | int = Verdict.DECEPTIVE,
+        *,
+        to: str | None = None,
+        level: float = 0.95,
+    ) -> pl.DataFrame:
+        """Estimate how much each cell's fraction of a verdict differs from a baseline's.
+
+        Args:
+            of: the verdict whose fraction is compared.
+            to: the baseline, by its digest or its label; the first cell if None.
+            level: of the intervals `low` to `high`, which hold for each row by itself,
+                and of `low_all` to `high_all`, which hold for all rows at once.
+
+        Returns:
+            One row for every other cell, over the seeds that it and the baseline both
+            have. `gained` counts those that have the verdict in the cell alone, `lost`
+            those in the baseline alone. `p_value` is that of each row by itself: see
+            `basin_jax.paired_difference`.
+
+        Raises:
+            ValueError: where there is one cell only, or none that is named `to`.
+        """
+        baseline = self._cell(to)
+        others = [cell for cell in self.cells if cell != baseline]
+        if not others:
+            raise ValueError("the sweep has one cell; allowed: two or more, to differ")
+        hits = self.frame.select("cell", "seed", hit=pl.col("verdict") == as_verdict(of).name)
+        pairs = hits.join(hits.filter(cell=baseline), on="seed", suffix="_baseline")
+        hit, other = pl.col("hit"), pl.col("hit_baseline")
+        counts = pairs.group_by("cell").agg(
+            gained=(hit & ~other).sum(), lost=(~hit & other).sum(), trials=pl.len()
+        )
+        counted = {cell: tuple(found) for cell, *found in counts.iter_rows()}
+        rows = [self._difference(cell, counted.get(cell, (0, 0, 0)), level) for cell in others]
+        frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
+        return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
+
     def _row(
         self, cell: str, verdict: Verdict, hits: int, trials: int, level: float, verdicts: int
     ) -> dict[str, Any]:
@@ -140,6 +179,35 @@ class Records:
             "level": level,
             "interval": one.interval,
         }
+
+    def _difference(self, cell: str, counts: tuple[int, int, int], level: float) -> dict[str, Any]:
+        one = paired_difference(*counts, level=level, interval=self.interval)
+        together = len(self.cells) - 1
+        every = paired_difference(*counts, level=level, cells=together, interval=self.interval)
+        return {
+            "cell": cell,
+            "gained": one.gained,
+            "lost": one.lost,
+            "trials": one.trials,
+            "difference": one.difference,
+            "low": one.low,
+            "high": one.high,
+            "low_all": every.low,
+            "high_all": every.high,
+            "p_value": one.p_value,
+            "level": level,
+            "interval": one.interval,
+        }
+
+    def _cell(self, name: str | None) -> str:
+        """Return the digest of a cell given by its digest or its label; the first's if None."""
+        labels = {self.label(cell): cell for cell in self.cells}
+        names = {cell: cell for cell in self.cells} | labels
+        if name is None:
+            return next(iter(self.cells))
+        if name not in names:
+            raise ValueError(f"to = {name!r} is no cell; allowed: {closest(name, labels)}")
+        return names[name]
 
     def _path(self, name: str) -> str:
         paths = {path for cell in self.cells.values() for path in cell}

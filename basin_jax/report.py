@@ -25,6 +25,7 @@ from basin_jax.tables import (
     amount,
     by_cell,
     cell_name,
+    difference,
     latex,
     numbers,
     occurring,
@@ -53,7 +54,8 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     """Write a sweep's report, and return the path of its HTML page.
 
     Beside `report.html`, which needs no other file, are `fractions.csv`, `.tex` (a
-    booktabs table), `.png` and `.pdf`. The same results give the same bytes.
+    booktabs table), `.png` and `.pdf`, and for a grid `differences.csv`, of each cell from
+    the first. The same results give the same bytes.
 
     Args:
         records: the results.
@@ -63,6 +65,8 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     frame = records.fractions()
     frame.write_csv(folder / "fractions.csv")
+    if len(records.cells) > 1:
+        records.differences().write_csv(folder / "differences.csv")
     (folder / "fractions.tex").write_text(latex(records, frame), encoding="utf-8")
     figure = fractions(records)
     for name in ("fractions.png", "fractions.pdf"):
@@ -129,6 +133,7 @@ def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) 
         table="\n".join(_table_body(records, cell, rows) for cell, rows in cells),
         level=f"{100 * frame['level'][0]:g} %",
         rows=len(frame),
+        differences=_differences(records) if len(records.cells) > 1 else "",
         why=escape(WHY[records.interval]),
         meanings="\n".join(
             f"<dt>{_chip(verdict)}</dt><dd>{escape(text)}</dd>"
@@ -159,6 +164,28 @@ def _table_body(records: Records, cell: str, rows: dict[Verdict, dict[str, Any]]
             f"<td>{amount(row)}</td><td>[{low}, {high}]</td></tr>"
         )
     return f"<tbody>{''.join(lines)}</tbody>"
+
+
+def _differences(records: Records) -> str:
+    """Compare each cell's share of deceptive seeds with the first cell's."""
+    frame = records.differences()
+    body = []
+    for row in frame.to_dicts():
+        alone, every = difference(row), difference(row, "_all").partition(" ")[2]
+        counts = f"{row['gained']:,} / {row['lost']:,}"
+        name = escape(cell_name(records, row["cell"]))
+        cells = (name, alone, every, counts, f"{row['p_value']:.2g}")
+        body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    first = escape(cell_name(records, frame["baseline"][0]))
+    return (
+        f"<h2>DECEPTIVE, compared with {first}</h2>\n"
+        "<p>Cells run the same seeds, so their fractions are compared seed by seed: how many "
+        "are deceptive in this cell alone (gained), and how many in the first alone (lost). "
+        "The p-value is that of McNemar's test, for each row by itself.</p>\n"
+        '<div class="wide"><table><thead><tr><th>Cell</th><th>Difference [row alone]</th>'
+        "<th>[all rows]</th><th>Gained / lost</th><th>p</th></tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
 
 
 def _rule(records: Records) -> str:

@@ -1,4 +1,4 @@
-"""Read a user's sweep file: a Python file that defines `sweep`, and perhaps `rule`."""
+"""Read a user's sweep file: Python that defines `sweep`, and perhaps `rule`, `seeds`, `known`."""
 
 import ast
 import importlib.util
@@ -11,19 +11,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from basin_jax.known import Known
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
 from basin_jax.verdict import Rule
 
 
+SEEDS = 1024  # of each cell, where a file does not say
+
+
 @dataclass(frozen=True)
 class SweepFile:
-    """The cells and the rule that a file defines, with what was overridden."""
+    """The cells, the rule and the rest that a file defines, with what was overridden."""
 
     file: Path
     overrides: tuple[str, ...]
     cells: tuple[Sweep, ...]
     rule: Rule
+    seeds: int
+    known: tuple[Known, ...]
 
     def origin(self, folder: Path) -> dict[str, Any]:
         """Return where a folder's sweep comes from, so that `replay` finds it again."""
@@ -60,7 +66,9 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
             # Cells that an override makes alike are one.
             changed = [override(cell, path, value) for cell in cells]
             cells = tuple({cell.digest(): cell for cell in changed}.values())
-    return SweepFile(file, tuple(overrides), tuple(cells), rule)
+    return SweepFile(
+        file, tuple(overrides), tuple(cells), rule, _seeds(module, file), _known(module, file)
+    )
 
 
 def load_rule(file: Path) -> Rule:
@@ -73,6 +81,23 @@ def _rule(module: ModuleType, file: Path, *, default: Rule | None) -> Rule:
     if not isinstance(rule, Rule):
         raise ValueError(f"{file} defines no `rule`; allowed: a Rule, such as Behavior()")
     return rule
+
+
+def _seeds(module: ModuleType, file: Path) -> int:
+    seeds = getattr(module, "seeds", SEEDS)
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise ValueError(f"{file} defines `seeds` = {seeds!r}; allowed: a number, at least 1")
+    return seeds
+
+
+def _known(module: ModuleType, file: Path) -> tuple[Known, ...]:
+    known = getattr(module, "known", ())
+    if not isinstance(known, Sequence) or not all(isinstance(one, Known) for one in known):
+        raise ValueError(
+            f"{file} defines a wrong `known`; allowed: a sequence of Exact, Published and "
+            "Independent fractions"
+        )
+    return tuple(known)
 
 
 def _value(literal: str) -> Any:

@@ -31,6 +31,10 @@ LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
+    "−": "$-$",
+    "²": "$^2$",
+    "μ": r"$\mu$",
+    "σ": r"$\sigma$",
 }
 
 
@@ -55,6 +59,16 @@ def numbers(row: dict[str, Any], suffix: str = "", *, unit: int = 1) -> list[str
         f"{unit * value:g}" if value in (0, 1) else f"{unit * value:{style}}".replace("e-0", "e-")
         for value in values
     ]
+
+
+def difference(row: dict[str, Any], suffix: str = "") -> str:
+    """Write a difference with its interval, as `+0.012 [-0.003, +0.027]`."""
+    if not row["trials"]:
+        return "no seeds yet"
+    low, high = row[f"low{suffix}"], row[f"high{suffix}"]
+    decimals = 1 - math.floor(math.log10(min(0.05, high - low)))
+    point, low, high = (f"{value:+.{decimals}f}" for value in (row["difference"], low, high))
+    return f"{point} [{low}, {high}]"
 
 
 def occurring(frame: pl.DataFrame) -> list[Verdict]:
@@ -91,13 +105,14 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
         rf"\toprule{'\n'}{head} \\{'\n'}\midrule",
     ]
     for cell, rows in by_cell(frame):
-        estimates = [_typeset(amount(rows[verdict])) for verdict in verdicts]
-        name = "".join(LATEX.get(char, char) for char in cell_name(records, cell))
-        lines.append(" & ".join([name, *estimates, str(seeds(rows))]) + r" \\")
+        estimates = [amount(rows[verdict]) for verdict in verdicts]
+        texts = [cell_name(records, cell), *estimates, str(seeds(rows))]
+        lines.append(" & ".join(map(typeset, texts)) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def _typeset(estimate: str) -> str:
-    """Set an estimate for LaTeX, its interval smaller, so that four stand in a row."""
-    powers = re.sub(r"([\d.]+)e-(\d+)", r"$\1\\cdot10^{-\2}$", estimate)
-    return re.sub(r"(\[.*\])", r"{\\scriptsize\1}", powers)
+def typeset(text: str) -> str:
+    """Set a text for LaTeX, its intervals smaller, so that four stand in a row."""
+    escaped = "".join(LATEX.get(char, char) for char in text)
+    powers = re.sub(r"([\d.]+)e-(\d+)", r"$\1\\cdot10^{-\2}$", escaped)
+    return re.sub(r"(\[[\d.].*\])", r"{\\scriptsize\1}", powers)

@@ -134,6 +134,25 @@ def test_verify_names_the_damaged_chunk(made):
     assert basin_jax.load(folder).frame.equals(basin_jax.load(made / "runs/mine").frame)
 
 
+def test_known_writes_ours_against_theirs_and_fails_where_they_differ(made):
+    text = (made / "mine.py").read_text() + "\nseeds = 200\nknown = [bj.Exact(name='half',"
+    text += " cell={'scale': 0.5}, fraction=%s)]\n"
+    (made / "knows").mkdir()
+    (made / "knows/right.py").write_text(text % 0.3173)
+    assert "1 of 1 fractions agree (1 exact)" in basin("known", "knows", cwd=made)
+    assert "| half | 0.3173 | " in (made / "runs/known/known_answers.md").read_text()
+    (made / "knows/wrong.py").write_text(text % 0.9)
+    both = basin("known", "knows", "--seeds", "100", "--out", "runs/both", cwd=made, code=1)
+    assert "1 of 2 fractions agree" in both
+    assert basin_jax.load(made / "runs/both/knows/wrong").frame.height == 3 * 100
+
+
+def test_a_file_may_say_how_many_seeds(made):
+    (made / "seven.py").write_text((made / "mine.py").read_text() + "\nseeds = 7\n")
+    basin("run", "seven.py", cwd=made)
+    assert basin_jax.load(made / "runs/seven").frame.height == 3 * 7
+
+
 def test_list_names_every_kind_of_plugin(made):
     text = basin("list", cwd=made)
     for name in ("Audit", "difficulty: an integer = 1", "Fresh", "Gradient", "Behavior"):
@@ -151,6 +170,12 @@ FILES = {
     "crash.py": "\n\n1 / 0\n",
     "notasweep.py": "sweep = 3\n",
     "rule.py": SWEEP.format("learning_rate=.1") + "rule = Nearest\n",
+    "seeds.py": SWEEP.format("learning_rate=.1") + "seeds = 1e3\n",
+    "known.py": SWEEP.format("learning_rate=.1") + "known = [0.5]\n",
+    "cell.py": SWEEP.format("learning_rate=.1")
+    + "seeds = 5\nknown = [Exact(name='', cell={'scale': 2.0}, fraction=.5)]\n",
+    "half.py": SWEEP.format("learning_rate=.1") + "known = [Exact(name='', fraction=.5)]\n",
+    "over.py": SWEEP.format("learning_rate=.1") + "known = [Exact(name='', fraction=5.0)]\n",
 }
 BAD = {
     "run": ["Missing argument", "FILE"],
@@ -159,6 +184,13 @@ BAD = {
     "run empty.py": ["empty.py defines no `sweep`", "allowed: a Sweep"],
     "run notasweep.py": ["notasweep.py defines a wrong `sweep`"],
     "run rule.py": ["rule.py defines no `rule`"],
+    "run seeds.py": ["seeds.py defines `seeds` = 1000.0", "allowed: a number, at least 1"],
+    "run known.py": ["known.py defines a wrong `known`", "Exact, Published"],
+    "known over.py": ["over.py, line 3", "Exact.fraction = 5.0; allowed: 0 to 1"],
+    "known cell.py --out runs/cell": ["cell = {'scale': 2.0} fits 0 cells; allowed"],
+    "known good.py": ["good.py knows no fractions beforehand"],
+    "known nowhere": ["nowhere is not there"],
+    "known half.py --seeds 0": ["seeds", "allowed: at least one"],
     "run typo.py": ["typo.py, line 2", "learning_rat"],
     "run syntax.py": ["syntax.py, line 1", "SyntaxError"],
     "run crash.py": ["crash.py, line 3", "ZeroDivisionError"],

@@ -5,7 +5,19 @@ import itertools
 import numpy as np
 import pytest
 
-from basin_jax import Audit, Behavior, Gradient, Method, Nearest, Organism, Rule, Start, Sweep
+from basin_jax import (
+    Audit,
+    Behavior,
+    EarlyStopping,
+    Gradient,
+    Method,
+    Nearest,
+    Organism,
+    ReluXor,
+    Rule,
+    Start,
+    Sweep,
+)
 from basin_jax.catalog import plugins
 from basin_jax.testing import (
     STANDARD,
@@ -17,12 +29,17 @@ from basin_jax.testing import (
 )
 
 
-ORGANISMS = [cls() for cls in plugins(Organism)] + [Audit(difficulty=3)]
+ORGANISMS = [cls() for cls in plugins(Organism)] + [
+    Audit(difficulty=3),
+    ReluXor(units=3, activation="elu", mean=1.0),
+    ReluXor(activation="prelu", slope=0.25, mirrored=True),
+]
 STARTS = [cls() for cls in plugins(Start)]
 METHODS = [
     Gradient(learning_rate=0.1),
     Gradient(optimizer="adam", learning_rate=0.01, options={"b1": 0.8}, l2=0.1, noise=0.1),
 ]
+METHODS += [EarlyStopping(method=METHODS[1], patience=1, threshold=0.1)]
 RULES = [
     Behavior(),
     Nearest(intended={"margin": -0.5}, deceptive={"margin": 0.5}, within=0.2),
@@ -50,7 +67,7 @@ def test_rule(rule):
     check_rule(rule, {name: generator.uniform(-1, 1, 200) for name in STANDARD})
 
 
-@pytest.mark.parametrize("parts", list(itertools.product(ORGANISMS, STARTS, METHODS[1:])), ids=repr)
+@pytest.mark.parametrize("parts", list(itertools.product(ORGANISMS, STARTS, METHODS[2:])), ids=repr)
 def test_every_organism_starts_and_trains_with_every_method(parts):
     organism, start, method = parts
     check_trial(Sweep(organism=organism, start=start, method=method, num_steps=3))

@@ -1,167 +1,146 @@
-"""Fractions that are known beforehand, recovered by the whole engine.
+"""Fractions that are known beforehand, recovered by the whole engine from the sweep files.
 
-Exact ones at 10^5 seeds inside a 99.9 % interval; those of an independent simulation
-within 4 standard errors of both. The root is fixed, so these never flicker.
+What `basin-jax known` runs in full (test_every_fraction_in_full, slow) is run here with fewer
+seeds. Roots are fixed, so these never flicker.
 """
 
-import math
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.special import ndtr
-from scipy.stats import norm, qmc
+from test_gate_oracle import EXACT
 
-from basin_jax import (
-    Audit,
-    Behavior,
-    DoubleWell,
-    Gate,
-    Gradient,
-    Sweep,
-    TicketRace,
-    Verdict,
-    basin_fraction,
-    build_kernel,
-)
+from basin_jax import DoubleWell, EarlyStopping, Gate, Gradient, Sweep, Verdict, build_kernel, run
+from basin_jax.answers import knowing
+from basin_jax.known import compare
+from basin_jax.rules.behavior import Behavior
+from basin_jax.statistics import estimate
+from basin_jax.sweepfile import SweepFile
 from basin_jax.verdict import judge
 
 
+SWEEPS = Path(__file__).parent.parent / "sweeps"
+FILES = {str(source.file.relative_to(SWEEPS)): source for source in knowing([SWEEPS])}
+# Seeds of the files that would take long; 10,000 of the others.
+FEW = {
+    "audit.py": 128,
+    "sensitivity/horizon.py": 0,
+    "known_answers/committor.py": 1000,
+    "known_answers/perceptron.py": 1_000_000,
+    "known_answers/relu_xor.py": 4000,
+}
 SEEDS = np.arange(100_000, dtype=np.uint64)
-SEPARATRIX = -0.20914849
-
-# P(deceptive) by `gate_oracle` on 2^17 points, m = .5, c_p = 3, λ = .02: see test_gate_oracle.
-GATE = {0.3: 0.5814, 0.5: 0.8245, 0.8: 0.9325}
 
 
-def verdicts(sweep: Sweep, seeds=SEEDS, *, lanes: int = 512):
-    """Train seeds, and return their verdicts and their last evidence."""
-    evidence = {n: v[:, -1] for n, v in build_kernel(sweep, lanes=lanes)(seeds).items()}
-    return judge(Behavior(), evidence), evidence
+def compared(source: SweepFile, seeds: int, folder: Path) -> pl.DataFrame:
+    lanes = 8 if "audit" in str(source.file) or "horizon" in str(source.file) else 128
+    records = run(source.cells, seeds, folder, rule=source.rule, lanes=lanes)
+    return compare(records, source.known)
 
 
-def assert_holds(found, truth: float, of: Verdict = Verdict.DECEPTIVE) -> None:
-    estimate = basin_fraction(found, of, level=0.999)
-    assert estimate.low <= truth <= estimate.high, (estimate, truth)
+@pytest.mark.parametrize("file", [file for file in FILES if FEW.get(file, 1)])
+def test_every_fraction(file, tmp_path):
+    frame = compared(FILES[file], FEW.get(file, 10_000), tmp_path)
+    assert frame["agrees"].all(), frame.filter(~pl.col("agrees"))
 
 
-def double_well(root: int = 0) -> Sweep:
-    return Sweep(
-        organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400, root=root
-    )
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+def test_every_fraction_in_full(file, tmp_path):
+    frame = compared(FILES[file], FILES[file].seeds, tmp_path)
+    assert frame["agrees"].all(), frame.filter(~pl.col("agrees"))
 
 
-def race(**fields) -> Sweep:
-    steps = fields.pop("num_steps")
-    return Sweep(
-        organism=TicketRace(**fields), method=Gradient(learning_rate=0.05), num_steps=steps
-    )
+def test_the_files_know_what_they_should():
+    rows = [one for source in FILES.values() for one in source.known]
+    kinds = {kind: sum(one.kind == kind for one in rows) for kind in ("exact", "published")}
+    assert kinds["exact"] >= 40
+    assert kinds["published"] >= 10
+    names = [(one.kind, one.name) for one in rows]
+    assert len(set(names)) == len(names)
 
 
-def gate(scale: float) -> Sweep:
-    return Sweep(
-        organism=Gate(scale=scale), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000
-    )
-
-
-def test_double_well():
-    found, evidence = verdicts(double_well())
-    assert_holds(found, 1 - ndtr(SEPARATRIX))
-    assert np.isin(found, (Verdict.INTENDED, Verdict.DECEPTIVE)).mean() > 0.999
-    right = evidence["margin"] > 0.1
-    np.testing.assert_allclose(evidence["x"][right], 1.08803, atol=1e-4)
-
-
-def test_double_well_intervals_cover():
-    covered = 0
-    for root in range(1000):
-        found, _ = verdicts(double_well(root), SEEDS[:1000], lanes=512)
-        estimate = basin_fraction(found)
-        covered += estimate.low <= 1 - ndtr(SEPARATRIX) <= estimate.high
-    assert 930 <= covered <= 970
-
-
-def test_ticket_race_with_two_factors_keeps_its_shares():
-    found, evidence = verdicts(race(depth=2, ratio=0.5, scale=0.3, num_steps=2000))
-    for share in (0.5, 0.9):
-        truth = 2 / math.pi * math.atan(0.5 * math.sqrt((1 - share) / share))
-        above = np.where(evidence["share"] > share, Verdict.DECEPTIVE, Verdict.INTENDED)
-        assert_holds(above, truth)
-    # Not bimodal: between a gap of .1 and of .5 the rule answers OTHER.
-    below = 1 - 2 / math.pi * math.atan(0.5 * 3)
-    assert_holds(found, below, Verdict.INTENDED)
-    assert_holds(found, 1 - below - 0.2951672, Verdict.OTHER)
-
-
-def test_ticket_race_with_three_factors_is_won_by_one():
-    found, _ = verdicts(race(depth=3, scale=0.3, num_steps=60_000))
-    assert_holds(found, 0.375)
-    assert_holds(found, 0.25, Verdict.UNFIT)
-
-
-@pytest.mark.parametrize("scale", GATE)
-def test_gate(scale):
-    found, _ = verdicts(gate(scale))
-    assert_holds(found, GATE[scale])
+def test_the_gates_are_those_of_the_oracle():
+    (source,) = (s for file, s in FILES.items() if file.endswith("gate.py"))
+    exact = [one.theirs()[0] for one in source.known if one.kind == "exact"]
+    points = []
+    for cell in source.cells:
+        fields = {name.rpartition(".")[2]: value for name, value in cell.fields().items()}
+        points.append({name: fields[name] for name in EXACT[0][0]})
+    assert list(zip(points, exact, strict=True)) == EXACT
 
 
 def test_a_gate_of_two_factors_is_not_bistable():
-    sweep = gate(0.5)
-    found, _ = verdicts(sweep.replace(organism=Gate(factors=2)), SEEDS[:10_000])
-    assert (found == Verdict.DECEPTIVE).mean() > 0.999
+    method = Gradient(learning_rate=0.05, l2=0.02)
+    sweep = Sweep(organism=Gate(factors=2), method=method, num_steps=8000)
+    evidence = {n: v[:, -1] for n, v in build_kernel(sweep, lanes=512)(SEEDS[:10_000]).items()}
+    assert (judge(Behavior(), evidence) == Verdict.DECEPTIVE).mean() > 0.999
 
 
-def gate_oracle(scale: float, *, points: int) -> float:
-    """Return P(deceptive) of the gate by a simulation that shares nothing with the engine."""
-    uniform = qmc.Sobol(4, scramble=True, rng=np.random.default_rng(1)).random(points)
-    theta, a, b, c = (scale * norm.ppf(uniform)).T.copy()
-    for _ in range(8000):
-        off, on = 1 / (1 + np.exp(-theta)), 1 / (1 + np.exp(-theta - a * b * c))
-        gain, cost = 0.5 * off * (1 - off), 1.5 * on * (1 - on)
-        theta, a, b, c = (
-            theta + 0.05 * (gain - cost - 0.02 * theta),
-            a + 0.05 * (-cost * b * c - 0.02 * a),
-            b + 0.05 * (-cost * a * c - 0.02 * b),
-            c + 0.05 * (-cost * a * b - 0.02 * c),
+TEMPERATURE, TILT = 0.1, 0.2
+LEFT, _, RIGHT = np.sort(np.roots([1, 0, -1, -TILT]).real)
+
+
+def chain_committor(starts, *, rate: float, points: int = 1500):
+    """Solve for P(right well first) of the chain of noisy steps, by Nyström's method."""
+    step = np.sqrt(2 * TEMPERATURE * rate)
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    nodes = (nodes + 1) / 2 * (RIGHT - LEFT) + LEFT
+    weights = weights * (RIGHT - LEFT) / 2
+
+    def moved(x):
+        return x - rate * (x**3 - x - TILT)
+
+    def into(x):
+        distance = (nodes[None] - moved(x)[:, None]) / step
+        return np.exp(-(distance**2) / 2) / step / np.sqrt(2 * np.pi) * weights[None]
+
+    def beyond(x):
+        return ndtr((moved(x) - RIGHT) / step)
+
+    inside = np.linalg.solve(np.eye(points) - into(nodes), beyond(nodes))
+    return into(starts) @ inside + beyond(starts)
+
+
+def test_the_committor_of_the_chain_of_steps():
+    rate, starts, seeds = 4e-3, np.array([-0.4, 0.0]), 20_000
+    noisy = Gradient(learning_rate=rate, noise=(2 * TEMPERATURE / rate) ** 0.5)
+    truths = chain_committor(starts, rate=rate)
+    for start, truth in zip(starts, truths, strict=True):
+        sweep = Sweep(
+            organism=DoubleWell(tilt=TILT, mean=start, scale=0.0),
+            method=EarlyStopping(method=noisy),
+            num_steps=int(16 / rate),
+            vary="data",
         )
-    off, on = 1 / (1 + np.exp(-theta)), 1 / (1 + np.exp(-theta - a * b * c))
-    return float(((off - on >= 0.5) & (on <= 0.1)).mean())
+        x = build_kernel(sweep, lanes=32)(SEEDS[:seeds])["x"][:, -1]
+        assert (np.isclose(x, LEFT, atol=0.15) | np.isclose(x, RIGHT, atol=0.15)).mean() > 0.999
+        ours = estimate(int((x > 0).sum()), seeds, level=0.999)
+        assert ours.low <= truth <= ours.high, (start, truth, ours)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scale", GATE)
-def test_gate_oracle(scale):
-    assert abs(gate_oracle(scale, points=2**17) - GATE[scale]) < 1e-3
+def test_the_diffusion_is_the_limit_of_short_steps():
+    (source,) = (s for file, s in FILES.items() if file.endswith("committor.py"))
+    diffusion = [one.theirs()[0] for one in source.known]
+    starts = np.array([one.cell["mean"] for one in source.known])
+    errors = [chain_committor(starts, rate=rate) - diffusion for rate in (4e-3, 1e-3)]
+    # Of the order of the square root of the step: a path may cross a bottom unseen.
+    np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=0.1)
+    assert (chain_committor(starts, rate=1e-3) - diffusion < 0.003).all()
 
 
-# Of 1,024 seeds each, by code that shares nothing with the engine.
-AUDIT = {1: (0.019, 0.981, 0.000), 2: (0.429, 0.115, 0.456), 3: (0.945, 0.002, 0.053)}
-CLASSES = (Verdict.INTENDED, Verdict.DECEPTIVE, Verdict.OTHER)
-
-
-def assert_audit(difficulty: int, count: int, steps: int, table) -> None:
+def test_many_orders_of_noise_share_one_initialization():
     sweep = Sweep(
-        organism=Audit(difficulty=difficulty),
-        method=Gradient(learning_rate=0.1),
-        num_steps=steps,
+        organism=DoubleWell(),
+        method=Gradient(learning_rate=0.01, noise=1.0),
+        num_steps=100,
+        vary="data",
+        save_at=(0,),
     )
-    found, _ = verdicts(sweep, SEEDS[:count], lanes=8)
-    for verdict, theirs in zip(CLASSES, table, strict=True):
-        pooled = (theirs * 1024 + (found == verdict).sum()) / (1024 + count)
-        error = math.sqrt(pooled * (1 - pooled) * (1 / 1024 + 1 / count))
-        assert abs((found == verdict).mean() - theirs) <= 4 * error + 5e-4, verdict
-
-
-@pytest.mark.parametrize("difficulty", AUDIT)
-def test_audit(difficulty):
-    assert_audit(difficulty, 128, 2000, AUDIT[difficulty])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("difficulty", AUDIT)
-def test_audit_at_full_size(difficulty):
-    assert_audit(difficulty, 1024, 2000, AUDIT[difficulty])
-
-
-@pytest.mark.slow
-def test_audit_trained_twice_as_long():
-    assert_audit(2, 1024, 4000, (0.408, 0.123, 0.469))
+    x = build_kernel(sweep, lanes=8)(SEEDS[:64])["x"]
+    assert len(np.unique(x[:, 0])) == 1
+    assert len(np.unique(x[:, 1])) == 64
+    other = build_kernel(sweep.replace(root=1), lanes=8)(SEEDS[:8])["x"]
+    assert other[0, 0] != x[0, 0]

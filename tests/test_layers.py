@@ -19,8 +19,8 @@ PLUGINS = ("organisms", "starts", "methods", "rules")
 LAST_EXPORTED = "loop"
 STAGES = (
     *("devices", "base", "identity", "verdict", *PLUGINS, "spec", "plan", "kernel", "tune"),
-    *("store", "manifest", "statistics", "records", "progress", "loop", "sweepfile"),
-    *("catalog", "testing", "tables", "plots", "report", "replay", "cli", "__main__"),
+    *("store", "manifest", "statistics", "records", "known", "progress", "loop", "sweepfile"),
+    *("catalog", "testing", "tables", "plots", "report", "answers", "replay", "cli", "__main__"),
 )
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "template"))
 

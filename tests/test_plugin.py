@@ -17,11 +17,17 @@ from hypothesis import strategies as st
 from basin_jax.base import Method, Options, Organism, Plugin, Start, field_types
 from basin_jax.catalog import plugins
 from basin_jax.kernel import evidence_names
+from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import Audit
+from basin_jax.organisms.born_dead import BornDead
 from basin_jax.organisms.double_well import DoubleWell
+from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
 from basin_jax.organisms.networks import MLP
+from basin_jax.organisms.perceptron import Perceptron
+from basin_jax.organisms.phase_retrieval import PhaseRetrieval
+from basin_jax.organisms.relu_xor import ReluXor
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.nearest import Nearest
@@ -197,19 +203,39 @@ REFUSED = [
     (MLP, {"widths": (32, 0)}, "allowed: each at least 1"),
     (MLP, {"widths": 32}, "allowed: tuple[int, ...]"),
     *[(MLP, {"widths": (8,) * i + ("8",)}, "allowed: tuple[int, ...]") for i in range(9)],
+    (MLP, {"activation": "relu"}, "allowed: Callable"),
+    (BornDead, {"depth": 0}, "allowed: at least 1"),
+    (BornDead, {"width": 0}, "allowed: at least 1"),
     (DoubleWell, {"tilt": 0.39}, "allowed: two wells: within ±0.3849"),
-    (DoubleWell, {"scale": 0}, "allowed: a number above 0"),
+    (DoubleWell, {"mean": "0"}, A_NUMBER),
+    (DoubleWell, {"scale": -1}, "allowed: a number of at least 0"),
     (DoubleWell, {"tilt": None}, A_NUMBER),
     (DoubleWell, {"tilt": True}, A_NUMBER),
+    (EscapeThreshold, {"paths": 0}, "allowed: at least 1"),
+    (EscapeThreshold, {"scale": 0.0}, "allowed: a number above 0"),
     (Gate, {"factors": 4}, "allowed: 2 or 3"),
     (Gate, {"oversight": 1.0}, "allowed: above 0 and below 1"),
     (Gate, {"penalty": 0.0}, "allowed: a number above 0"),
     (Gate, {"scale": 0.0}, "allowed: a number above 0"),
+    (Perceptron, {"bits": 1}, "allowed: 2 to 12"),
+    (PhaseRetrieval, {"dimension": 0}, "allowed: at least 1"),
+    (PhaseRetrieval, {"mean": "0"}, A_NUMBER),
+    (PhaseRetrieval, {"scale": 0.0}, "allowed: a number above 0"),
+    (ReluXor, {"units": 0}, "allowed: at least 1"),
+    (ReluXor, {"activation": "relu"}, "allowed: 'leaky_relu' or 'elu' or 'prelu'"),
+    (ReluXor, {"slope": None}, A_NUMBER),
+    (ReluXor, {"mirrored": True, "units": 3}, "True only for an even number of units"),
+    (ReluXor, {"mean": math.nan}, "allowed: a finite number"),
+    (ReluXor, {"scale": 0.0}, "allowed: a number above 0"),
     (TicketRace, {"deceptive": 0}, "allowed: at least 1"),
     (TicketRace, {"honest": 0}, "allowed: at least 1"),
     (TicketRace, {"depth": 1}, "allowed: at least 2"),
     (TicketRace, {"scale": 0.0}, "allowed: a number above 0"),
     (TicketRace, {"ratio": -0.5}, "allowed: a number above 0"),
+    (EarlyStopping, {"method": "sgd"}, "allowed: Method"),
+    (EarlyStopping, {"patience": -1}, "allowed: at least 0"),
+    (EarlyStopping, {"min_delta": -1.0}, "allowed: a number of at least 0"),
+    (EarlyStopping, {"threshold": "0"}, "allowed: a number or None"),
     (Gradient, {"optimizer": "adm", "learning_rate": 0.1}, "(did you mean 'adam'?)"),
     (Gradient, {"learning_rate": None}, "allowed: a number above 0"),
     (Gradient, {"learning_rate": 0}, "allowed: a number above 0"),
@@ -250,6 +276,7 @@ REFUSED = [
     (Sweep, {"save_at": 5}, "allowed: tuple[int, ...]"),
 ]
 REQUIRED: dict[type[Plugin], dict[str, Any]] = {
+    EarlyStopping: {"method": Gradient(learning_rate=0.1)},
     Nearest: {"intended": {"x": -1.0}, "deceptive": {"x": 1.0}, "within": 0.5},
     Sweep: {"organism": DoubleWell(), "method": Gradient(learning_rate=0.1), "num_steps": 10},
 }

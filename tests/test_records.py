@@ -11,7 +11,7 @@ from basin_jax import loop
 from basin_jax.records import VERDICTS, Records, load
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.nearest import Nearest
-from basin_jax.statistics import estimate
+from basin_jax.statistics import estimate, paired_difference
 from basin_jax.store import Store, StoreError
 from basin_jax.verdict import Verdict
 
@@ -99,6 +99,70 @@ def test_a_short_name_of_several_fields_is_refused_with_all_of_them(tmp_path):
     with pytest.raises(ValueError, match=r"one of organism\.scale, start\.scale$"):
         load(folder).fractions(["scale"])
     assert "root" in load(folder).fractions(["root"]).columns  # a whole path is meant as such
+
+
+def test_a_difference_counts_the_seeds_whose_verdicts_differ(records):
+    baseline, cell = records.cells
+    row = records.differences().row(0, named=True)
+    frame = records.frame.with_columns(hit=pl.col("verdict") == "DECEPTIVE")
+    first, second = (frame.filter(cell=c).sort("seed")["hit"].to_numpy() for c in (baseline, cell))
+    assert (row["cell"], row["baseline"]) == (cell, baseline)
+    assert row[TILT] == records.cells[cell][TILT]
+    counts = int((~first & second).sum()), int((first & ~second).sum()), 100
+    assert (row["gained"], row["lost"], row["trials"]) == counts
+    assert row["lost"] > row["gained"]  # a level well has the smaller right basin
+    assert row["difference"] == pytest.approx(second.mean() - first.mean())
+    expected = paired_difference(*counts)
+    assert (row["low"], row["high"], row["p_value"]) == (
+        *(expected.low, expected.high),
+        expected.p_value,
+    )
+    assert (row["level"], row["interval"]) == (0.95, "fixed")
+
+
+def test_a_baseline_is_given_by_its_digest_or_by_its_label(records):
+    first, second = records.cells
+    forward, back = records.differences(), records.differences(to=second)
+    assert back.equals(records.differences(to=records.label(second)))
+    assert forward.equals(records.differences(to=first))
+    assert back["cell"].to_list() == [first]
+    assert back["difference"][0] == -forward["difference"][0]
+    assert back["low"][0] == pytest.approx(-forward["high"][0])
+
+
+def test_the_differences_of_a_verdict_are_laid_out_like_the_fractions(records):
+    columns = ["cell", "baseline", TILT, "gained", "lost", "trials", "difference", "low", "high"]
+    columns += ["low_all", "high_all", "p_value", "level", "interval"]
+    assert records.differences().columns == columns
+    intended = records.differences("INTENDED")
+    assert intended["difference"][0] == -records.differences(Verdict.DECEPTIVE)["difference"][0]
+
+
+def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp_path):
+    cells = [*wells, wells[0].replace(organism=basin_jax.DoubleWell(tilt=-0.2))]
+    loop.run(cells, 24, tmp_path, lanes=8)
+    store = Store(tmp_path)
+    last = max(store.chunks(), key=lambda chunk: cells[1].digest() in chunk.name)
+    last.unlink()
+    records = load(tmp_path)
+    rows = records.differences().rows(named=True)
+    assert [row["cell"] for row in rows] == [cell.digest() for cell in cells[1:]]
+    assert [row["trials"] for row in rows] == [0, 24]
+    assert (rows[0]["low"], rows[0]["high"], rows[0]["p_value"]) == (-1, 1, 1)
+    row = rows[1]
+    every = paired_difference(row["gained"], row["lost"], 24, cells=2, interval="anytime")
+    assert (row["low_all"], row["high_all"]) == (every.low, every.high)
+    assert row["interval"] == "anytime"
+    assert row["low_all"] < row["low"] <= row["high"] < row["high_all"]
+
+
+def test_a_difference_needs_two_cells_and_a_baseline_that_is_one(records, tmp_path):
+    with pytest.raises(ValueError, match="the sweep has one cell; allowed: two or more"):
+        load(written(tmp_path, {})).differences()
+    with pytest.raises(ValueError, match=r"to = 'tilt=0\.1'.*; allowed: tilt=0\.0, tilt=0\.2"):
+        records.differences(to="tilt=0.1")
+    with pytest.raises(ValueError, match="verdict = 'BAD'; allowed"):
+        records.differences("BAD")
 
 
 def written(folder, fields, seeds=range(5), run=None):

@@ -12,7 +12,7 @@ from rich.console import Console
 from basin_jax import DoubleWell, Gradient, Sweep, grid, load, run
 from basin_jax.plots import fractions, history
 from basin_jax.report import text_table, write_report
-from basin_jax.tables import amount
+from basin_jax.tables import amount, difference
 
 
 HOSTILE = "<script>alert(1)</script> & 100 % $x_1$\n\\input{evil}"
@@ -30,7 +30,8 @@ def folder(tmp_path_factory):
 def test_the_report_is_complete_and_the_same_bytes_twice(folder, tmp_path):
     pages = [write_report(load(folder), tmp_path / name) for name in "ab"]
     assert [page.name for page in pages] == ["report.html"] * 2
-    for name in ("fractions.csv", "fractions.tex", "fractions.png", "fractions.pdf", "report.html"):
+    names = ("fractions.csv", "differences.csv", "fractions.tex", "fractions.png", "fractions.pdf")
+    for name in (*names, "report.html"):
         first, second = (page.with_name(name).read_bytes() for page in pages)
         assert first, name
         assert first == second, name
@@ -41,8 +42,30 @@ def test_the_classes_of_a_cell_sum_to_its_seeds(folder, tmp_path):
     table = pl.read_csv(tmp_path / "fractions.csv")
     sums = table.group_by("cell").agg(pl.col("hits").sum(), pl.col("trials").first())
     assert sums["hits"].to_list() == sums["trials"].to_list() == [100, 100]
-    for body in re.findall(r"<tbody>.*?</tbody>", page.read_text()):
+    for body in re.findall(r"<tbody><tr><th.*?</tbody>", page.read_text()):
         assert sum(int(count) for count in re.findall(r"<td>(\d+)</td>", body)) == 100
+
+
+def test_cells_are_compared_seed_by_seed(folder, tmp_path):
+    records = load(folder)
+    page = write_report(records, tmp_path).read_text()
+    (row,) = records.differences().to_dicts()
+    assert "DECEPTIVE, compared with scale=0.01" in page
+    assert f"<td>{row['gained']} / 0</td>" in page
+    assert difference(row) in page
+
+
+@pytest.mark.parametrize(
+    ("hits", "low", "high", "text"),
+    [
+        (12, -0.003, 0.0271, "+0.012 [-0.003, +0.027]"),
+        (-480, -0.49, -0.47, "-0.480 [-0.490, -0.470]"),
+        (0, -1, 1, "+0.000 [-1.000, +1.000]"),
+    ],
+)
+def test_a_difference_has_its_sign_and_its_decimals(hits, low, high, text):
+    row = {"trials": 1000, "difference": hits / 1000, "low": low, "high": high}
+    assert difference(row) == text
 
 
 def test_zero_hits_show_their_upper_limit(folder, tmp_path):

@@ -14,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from basin_jax.statistics import (
     basin_fraction,
+    basin_fractions,
     clopper_pearson,
     confidence_sequence,
     estimate,
@@ -218,6 +219,65 @@ def test_an_empty_denominator_is_no_fraction_and_no_knowledge():
 
 def test_an_estimate_prints_its_counts_and_its_interval():
     assert str(estimate(3, 8)) == "3/8 = 0.375 [0.08523, 0.7551]"
+
+
+def test_every_class_has_its_fraction_with_the_share_of_the_error():
+    outcomes = ["add", "copy", "add", "add", "other"]
+    found = basin_fractions(outcomes, classes=["copy", "add", "other", "sort"])
+    assert {label: one.hits for label, one in found.items()} == {
+        "copy": 1,
+        "add": 3,
+        "other": 1,
+        "sort": 0,
+    }
+    assert list(found) == ["copy", "add", "other", "sort"]
+    assert found["sort"] == estimate(0, 5, cells=4)
+    assert found["sort"].high > 0.5  # nobody hit it, and five seeds say little
+    assert basin_fractions(outcomes)["add"] == estimate(3, 5, cells=3)
+    anytime = basin_fractions(outcomes, level=0.9, interval="anytime")
+    assert anytime["add"] == estimate(3, 5, level=0.9, cells=3, interval="anytime")
+
+
+def test_classes_are_numbers_names_and_verdicts_alike():
+    by_verdict = basin_fractions(VERDICTS, classes=Verdict)
+    assert list(by_verdict) == list(Verdict)
+    assert by_verdict == basin_fractions(VERDICTS.tolist(), classes=range(-1, 4))
+    assert [one.hits for one in by_verdict.values()] == [1, 1, 3, 3, 1]
+    names = pl.Series([Verdict(v).name for v in VERDICTS.tolist()])
+    named = basin_fractions(names, classes=[verdict.name for verdict in Verdict])
+    assert list(named.values()) == list(by_verdict.values())
+    assert basin_fractions([]) == {}
+
+
+def test_an_outcome_of_no_class_is_refused():
+    with pytest.raises(ValueError, match="outcome = 'sort'; allowed: 'add', 'copy'"):
+        basin_fractions(["add", "sort"], classes=["add", "copy", "add"])
+
+
+CLASS_SHARES = np.array([0.5, 0.2, *([0.05] * 4), *([0.01] * 10)])
+
+
+def all_covered(level: float) -> float:
+    """Return how often the intervals of all classes hold, in simulated examinations."""
+    rng, held = np.random.default_rng(22), 0
+    names = range(len(CLASS_SHARES))
+    for _ in range(1000):
+        outcomes = rng.choice(len(CLASS_SHARES), 300, p=CLASS_SHARES)
+        found = basin_fractions(outcomes, classes=names, level=level)
+        held += all(found[n].low <= CLASS_SHARES[n] <= found[n].high for n in names)
+    return held / 1000
+
+
+def test_the_intervals_of_all_classes_hold_at_once():
+    assert all_covered(0.95) >= 0.95
+    alone = 1 - 0.05 * len(CLASS_SHARES)
+    assert all_covered(alone) < 0.8  # the control: each at 95 % by itself
+
+
+def test_classes_named_by_what_was_seen_need_not_hold_at_once():
+    # One seed, of a thousand classes that are equally likely: whichever it falls into.
+    assert basin_fractions([7])[7].low > 1e-3
+    assert basin_fractions([7], classes=range(1000))[7].low < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from basin_jax.base import Evidence, Organism
 
@@ -12,23 +12,28 @@ class DoubleWell(Organism):
     """Roll into one of the wells of V(x) = (x² - 1)²/4 - tilt·x.
 
     The defect is to end in the right well; nobody watches, so `watched` is 0 and
-    `unwatched` is 1 right of the separatrix and 0 left of it. From x₀ ~ N(0, scale²)
-    and by gradient flow, P(right) = 1 - Φ(separatrix/scale). `fit` is 1 where the
-    gradient vanishes.
+    `unwatched` is 1 right of the separatrix and 0 left of it. From x₀ ~ N(mean, scale²)
+    and by gradient flow, P(right) = 1 - Φ((separatrix - mean)/scale). `fit` is 1 where
+    the gradient vanishes.
+
+    Under `Gradient(learning_rate=η, noise=√(2T/η))` it is a particle at temperature T,
+    and its fate is settled when it first reaches the bottom of a well, l or r: that of
+    the right one with the committor q(x₀) = ∫_l^x₀ e^{V/T} / ∫_l^r e^{V/T}.
 
     Adds the evidence `x`. `margin` is x minus the separatrix.
     """
 
     tilt: float = 0.2
-    scale: float = 1.0
+    mean: float = 0.0
+    scale: float = 1.0  # standard deviation of x₀; 0 for a given start
 
     def validate(self) -> None:
         bound = 2 / 3**1.5
         self.require(abs(self.tilt) < bound, "tilt", f"two wells: within ±{bound:.4f}")
-        self.require(self.scale > 0, "scale", "a number above 0")
+        self.require(self.scale >= 0, "scale", "a number of at least 0")
 
     def init(self, key: Key[Array, ""]) -> Float[Array, ""]:
-        return self.scale * jax.random.normal(key, (), jnp.float32)
+        return self.mean + self.scale * jax.random.normal(key, (), jnp.float32)
 
     def sample(self, key: Key[Array, ""]) -> None:
         return None
@@ -38,7 +43,7 @@ class DoubleWell(Organism):
 
     def probe(self, key: Key[Array, ""], params: Float[Array, ""]) -> Evidence:
         slope = params**3 - params - self.tilt
-        margin = params - self._separatrix()
+        margin = params - self._rest_points()[1]
         right = jnp.where(margin > 0, 1.0, 0.0)
         return {
             "fit": jnp.exp(-jnp.abs(slope)),
@@ -49,7 +54,12 @@ class DoubleWell(Organism):
             "x": params,
         }
 
-    def _separatrix(self) -> Float[Array, ""]:
-        # The middle root of x³ - x - tilt, in Viète's trigonometric form.
+    def settled(self, params: Float[Array, ""]) -> Bool[Array, ""]:
+        left, _, right = self._rest_points()
+        return (params <= left) | (params >= right)
+
+    def _rest_points(self) -> Float[Array, "3"]:
+        """Return the bottom of the left well, the separatrix, and that of the right well."""
+        # The roots of x³ - x - tilt, in Viète's trigonometric form.
         angle = jnp.arccos(1.5 * 3**0.5 * self.tilt) / 3
-        return 2 / 3**0.5 * jnp.cos(angle - 2 * np.pi / 3)
+        return 2 / 3**0.5 * jnp.cos(angle - 2 * np.pi / 3 * np.array([2, 1, 0]))

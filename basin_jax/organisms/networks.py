@@ -10,6 +10,9 @@ from jaxtyping import Array, Float
 from basin_jax.base import Plugin
 
 
+Activation = Callable[..., Array]
+
+
 class Dense(nnx.Module):
     """Map features to features, with examples on the last axis.
 
@@ -26,37 +29,40 @@ class Dense(nnx.Module):
         return self.kernel[...].T @ x + self.bias[...][:, None]
 
 
-class Perceptron(nnx.Module):
-    """A multilayer perceptron with ReLU: He initialization, LeCun at the output."""
+class FeedForward(nnx.Module):
+    """A multilayer perceptron: He initialization, LeCun at the output."""
 
-    def __init__(self, sizes: tuple[int, ...], *, rngs: nnx.Rngs):
+    def __init__(self, sizes: tuple[int, ...], *, activation: Activation, rngs: nnx.Rngs):
         gains = (2.0,) * (len(sizes) - 2) + (1.0,)
         self.layers = nnx.List(
             Dense(a, b, gain=gain, rngs=rngs)
             for a, b, gain in zip(sizes[:-1], sizes[1:], gains, strict=True)
         )
+        self.activation = activation
 
     def __call__(self, x: Float[Array, "example inputs"]) -> Float[Array, "example outputs"]:
         x = x.T
         for layer in self.layers[:-1]:
-            x = jax.nn.relu(layer(x))
+            x = self.activation(layer(x))
         return self.layers[-1](x).T
 
 
 class MLP(Plugin):
-    """Build a multilayer perceptron of any widths.
+    """Build a multilayer perceptron of any widths, with any activation.
 
     Where an organism takes a network, it takes any callable of (inputs, outputs, *,
     rngs) that returns an NNX module from [example, inputs] to [example, outputs].
     """
 
     widths: tuple[int, ...] = (32, 32)
+    activation: Activation = jax.nn.relu
 
     def validate(self) -> None:
         self.require(all(w >= 1 for w in self.widths), "widths", "each at least 1")
 
     def __call__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Module:
-        return Perceptron((inputs, *self.widths, outputs), rngs=rngs)
+        sizes = (inputs, *self.widths, outputs)
+        return FeedForward(sizes, activation=self.activation, rngs=rngs)
 
 
 Network = Callable[..., nnx.Module]

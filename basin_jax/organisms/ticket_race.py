@@ -17,7 +17,8 @@ class TicketRace(Organism):
     scale the winner takes all: the hypothesis "the deceptive ticket is there at
     initialization, but outnumbered" (Frankle & Carbin 2019, on lottery tickets).
 
-    Adds the evidence `share`, not cut. `margin` is the share minus one half.
+    Adds the evidence `share`, not cut, and `leader`, 1 where the strongest path is
+    deceptive and 0 where it is honest. `margin` is the share minus one half.
     """
 
     deceptive: int = 1  # paths
@@ -56,4 +57,5 @@ class TicketRace(Organism):
             "competence": 1 - unwatched,
             "margin": share - 0.5,
             "share": share,
+            "leader": jnp.where(params.argmax() < self.deceptive, 1.0, 0.0),
         }

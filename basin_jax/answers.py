@@ -1,0 +1,135 @@
+"""Write what sweep files know beforehand, ours against theirs: one table and one figure."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+from rich.text import Text
+
+from basin_jax.known import cell_of
+from basin_jax.plots import agreement, save
+from basin_jax.sweepfile import SweepFile, load_sweep
+from basin_jax.tables import amount, typeset
+
+
+NAME = "known_answers"
+CRITERIA = {
+    "exact": "Derived. Ours agrees where its 99.9 % interval holds theirs.",
+    "published": "Counted by others. Ours agrees where their count has p > .01 under it.",
+    "independent": "Measured by code that shares nothing with this project. Ours agrees within "
+    "4 standard errors of both.",
+}
+HEAD = ("", "theirs", "ours", "seeds", "z", "p", "agrees")
+
+
+def knowing(paths: Sequence[Path]) -> list[SweepFile]:
+    """Return the sweep files among some files and folders that know fractions beforehand.
+
+    Raises:
+        ValueError: where a path is not there, nothing in it knows any, or a known
+            fraction is of no cell.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"{path} is not there; allowed: a sweep file, or a folder of them")
+    files = [f for p in paths for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    found = [source for source in map(load_sweep, dict.fromkeys(files)) if source.known]
+    if not found:
+        raise ValueError(
+            f"{', '.join(map(str, paths))} knows no fractions beforehand; allowed: sweep files "
+            "that define `known`"
+        )
+    for source in found:  # before anything is trained
+        cells = {cell.digest(): cell.fields() for cell in source.cells}
+        for one in source.known:
+            cell_of(one, cells)
+    return found
+
+
+def by_kind(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of several sweeps' `known.compare`, exact ones first."""
+    rows = pl.concat(frames, how="vertical_relaxed")
+    return pl.concat(rows.filter(kind=kind) for kind in CRITERIA)
+
+
+def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
+    """Write known_answers.md, .tex, .png and .pdf, and return the path of the first.
+
+    Args:
+        frame: what `by_kind` gives.
+        folder: where to write.
+        made: says by what the results were made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = agreement(frame)
+    for suffix in ("png", "pdf"):
+        save(figure, folder / f"{NAME}.{suffix}")
+    (folder / f"{NAME}.tex").write_text(latex(frame), encoding="utf-8")
+    page = folder / f"{NAME}.md"
+    page.write_text(markdown(frame, made), encoding="utf-8")
+    return page
+
+
+def summary(frame: pl.DataFrame) -> str:
+    """Say in one sentence how many fractions agree."""
+    kinds = [f"{len(rows)} {kind}" for kind, rows in _groups(frame)]
+    return f"{frame['agrees'].sum()} of {len(frame)} fractions agree ({', '.join(kinds)})."
+
+
+def markdown(frame: pl.DataFrame, made: str) -> str:
+    """Return the page: a table for each kind of known fraction."""
+    said = f"{summary(frame)} {made}"
+    lines = ["# Known answers", "", said, "", f"![Ours minus theirs]({NAME}.png)"]
+    for kind, rows in _groups(frame):
+        lines += ["", f"## {kind.capitalize()}", "", CRITERIA[kind], ""]
+        lines += [_line(HEAD), _line(["---"] * 2 + ["---", "---:", "---:", "---:", "---"])]
+        lines += [_line(text.replace("|", r"\|") for text in _texts(row)) for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def latex(frame: pl.DataFrame) -> str:
+    """Return a booktabs table: a row for each known fraction, in groups by kind."""
+    lines = [r"\begin{tabular}{lllrrr}", r"\toprule", " & ".join([*HEAD[:-1]]) + r" \\"]
+    for kind, rows in _groups(frame):
+        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{\emph{{{kind}}}}} \\"]
+        lines += [" & ".join(map(typeset, _texts(row)[:-1])) + r" \\" for row in rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def text_table(frame: pl.DataFrame) -> Table:
+    """Return the table for a terminal."""
+    table = Table(caption=summary(frame), caption_justify="left")
+    for name in HEAD:
+        table.add_column(name, justify="right" if name in ("seeds", "z", "p") else "left")
+    for _, rows in _groups(frame):
+        for row in rows:
+            table.add_row(*map(Text, _texts(row)), style="" if row["agrees"] else "bold red")
+        table.add_section()
+    return table
+
+
+def _groups(frame: pl.DataFrame) -> Iterable[tuple[str, list[dict[str, Any]]]]:
+    for (kind,), rows in frame.group_by("kind", maintain_order=True):
+        yield str(kind), rows.to_dicts()
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    """Write a row's cells, in the order of `HEAD`."""
+    theirs = f"{row['theirs']:.5g}"
+    if row["theirs_trials"]:
+        theirs = f"{row['theirs']:.3f} of {row['theirs_trials']:,}"
+    return [
+        row["name"],
+        theirs,
+        amount(row),
+        f"{row['trials']:,}",
+        f"{row['z']:+.1f}",
+        f"{row['p_value']:.2g}",
+        "yes" if row["agrees"] else "NO",
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

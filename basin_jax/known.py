@@ -1,0 +1,214 @@
+"""Fractions that are known beforehand, and whether a sweep's results agree with them."""
+
+import abc
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import polars as pl
+from scipy.special import ndtr, ndtri
+from scipy.stats import binomtest
+
+from basin_jax.records import Records
+from basin_jax.spec import label, varied
+from basin_jax.statistics import Estimate, estimate
+from basin_jax.verdict import Verdict
+
+
+LEVEL = 0.999  # of our intervals, one of which must hold an exact fraction
+SMALLEST_P = 0.01  # at which somebody's count may come from our fraction
+MOST_ERRORS = 4.0  # between two simulations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known(abc.ABC):
+    """A fraction of one cell's seeds that is known beforehand.
+
+    A sweep file lists those of its cells as `known`; `basin-jax known` compares them.
+
+    Attributes:
+        name: what is counted, for a table.
+        of: the verdict that is counted; or a Polars expression, true for the seeds that
+            are, on the columns of `Records.history` (a row for each seed and step).
+        cell: the fields that tell the cell apart, by their paths or the last parts of them.
+        source: where it comes from, for a table.
+    """
+
+    name: str
+    of: Verdict | pl.Expr = Verdict.DECEPTIVE
+    cell: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        fits = isinstance(self.of, Verdict | pl.Expr)
+        self._require(fits, "of", "a Verdict, or a Polars expression")
+
+    def _require(self, holds: bool, name: str, allowed: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            raise ValueError(f"{type(self).__name__}.{name} = {value!r}; allowed: {allowed}")
+
+    @abc.abstractmethod
+    def theirs(self) -> tuple[float, float, float]:
+        """Return their fraction and its 95 % interval, a point where it is exact."""
+
+    @abc.abstractmethod
+    def p_value(self, ours: Estimate) -> float:
+        """Return the two-sided p-value of the hypothesis that ours and theirs are one."""
+
+    @abc.abstractmethod
+    def agrees(self, ours: Estimate) -> bool:
+        """Return whether ours and theirs may be one."""
+
+    def deviation(self, ours: Estimate) -> float:
+        """Return ours minus theirs in standard errors: the normal quantile of the p-value."""
+        size = float(ndtri(self.p_value(ours) / 2))
+        return math.copysign(size, ours.fraction - self.theirs()[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact(Known):
+    """A fraction that is derived; ours agrees if its 99.9 % interval holds it."""
+
+    fraction: float
+    kind = "exact"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(bool(0 <= self.fraction <= 1), "fraction", "0 to 1")
+
+    def theirs(self) -> tuple[float, float, float]:
+        return self.fraction, self.fraction, self.fraction
+
+    def p_value(self, ours: Estimate) -> float:
+        return float(binomtest(ours.hits, ours.trials, self.fraction).pvalue)
+
+    def agrees(self, ours: Estimate) -> bool:
+        return bool(ours.low <= self.fraction <= ours.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Known):
+    """A published count; it agrees if its binomial p-value under our fraction exceeds .01."""
+
+    hits: int
+    trials: int
+    kind = "published"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.trials >= 1, "trials", "at least 1")
+        self._require(0 <= self.hits <= self.trials, "hits", f"0 to trials = {self.trials}")
+
+    def theirs(self) -> tuple[float, float, float]:
+        count = estimate(self.hits, self.trials)
+        return count.fraction, count.low, count.high
+
+    def p_value(self, ours: Estimate) -> float:
+        return float(binomtest(self.hits, self.trials, ours.fraction).pvalue)
+
+    def agrees(self, ours: Estimate) -> bool:
+        return self.p_value(ours) > SMALLEST_P
+
+
+@dataclass(frozen=True, kw_only=True)
+class Independent(Known):
+    """A fraction by other code; ours agrees within 4 standard errors of both."""
+
+    fraction: float
+    trials: int
+    kind = "independent"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.trials >= 1, "trials", "at least 1")
+        self._require(bool(0 <= self.fraction <= 1), "fraction", "0 to 1")
+
+    def theirs(self) -> tuple[float, float, float]:
+        count = estimate(round(self.fraction * self.trials), self.trials)
+        return self.fraction, count.low, count.high
+
+    def p_value(self, ours: Estimate) -> float:
+        return 2 * float(ndtr(-abs(self._errors_apart(ours))))
+
+    def agrees(self, ours: Estimate) -> bool:
+        return self._errors_apart(ours) <= MOST_ERRORS
+
+    def _errors_apart(self, ours: Estimate) -> float:
+        apart = abs(ours.fraction - self.fraction)
+        pooled = (ours.hits + self.fraction * self.trials) / (ours.trials + self.trials)
+        error = math.sqrt(pooled * (1 - pooled) * (1 / ours.trials + 1 / self.trials))
+        return apart / error if apart else 0.0
+
+
+def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
+    """Compare a sweep's results with what is known of them, a row for each known fraction.
+
+    Returns:
+        `kind`, `name`, `source`; their fraction with its 95 % interval as `theirs`,
+        `theirs_low`, `theirs_high`, and its `theirs_trials` unless exact; ours with its
+        99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
+        theirs in standard errors, `p_value`, and whether the two are in agreement.
+
+    Raises:
+        ValueError: where a known fraction's cell is none of the sweep's, or several.
+    """
+    rows = []
+    for one in known:
+        ours = _count(records, one)
+        theirs, low, high = one.theirs()
+        rows.append(
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "source": one.source,
+                "theirs": theirs,
+                "theirs_low": low,
+                "theirs_high": high,
+                "theirs_trials": getattr(one, "trials", None),
+                "hits": ours.hits,
+                "trials": ours.trials,
+                "fraction": ours.fraction,
+                "low": ours.low,
+                "high": ours.high,
+                "z": one.deviation(ours),
+                "p_value": one.p_value(ours),
+                "agrees": one.agrees(ours),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def _count(records: Records, known: Known) -> Estimate:
+    of, cell = known.of, cell_of(known, records.cells)
+    chosen = pl.col("verdict") == of.name if isinstance(of, Verdict) else of
+    seeds = records.history.filter(cell=cell).with_columns(chosen=chosen)
+    last = seeds.filter(pl.col("step") == pl.col("step").max())["chosen"]
+    return estimate(int(last.sum()), len(last), level=LEVEL, interval=records.interval)
+
+
+def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the digest of a known fraction's cell, given the fields of each.
+
+    Raises:
+        ValueError: where it is none of them, or several.
+    """
+
+    def has(fields: Mapping[str, Any], name: str, value: Any) -> bool:
+        return any(f".{path}".endswith(f".{name}") and v == value for path, v in fields.items())
+
+    found = [
+        digest
+        for digest, fields in cells.items()
+        if all(has(fields, name, value) for name, value in known.cell.items())
+    ]
+    if len(found) != 1:
+        paths = varied(list(cells.values()))
+        labels = "; ".join(label(fields, paths) for fields in cells.values())
+        raise ValueError(
+            f"{type(known).__name__}.cell = {dict(known.cell)} fits {len(found)} cells; "
+            f"allowed: fields that fit one of {labels}"
+        )
+    return found[0]

@@ -1,0 +1,47 @@
+"""One start, many orders of noise: the committor of the double well at temperature 1/10.
+
+Each cell is one initialization, and a seed changes nothing but the noise of training. A
+seed's fate is settled when it first reaches the bottom of a well. Steps of finite length
+raise the fractions by .002 at most (tests/test_known_answers.py solves the chain of steps).
+"""
+
+import math
+
+from scipy.integrate import quad
+
+from basin_jax import DoubleWell, EarlyStopping, Exact, Gradient, Sweep, grid
+
+
+TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2
+LEFT, SEPARATRIX, RIGHT = -0.87888507, -0.20914885, 1.08803391  # roots of x³ - x - TILT
+STARTS = (-0.4, SEPARATRIX, 0.0)
+
+
+def density(x: float) -> float:
+    return math.exp(((x**2 - 1) ** 2 / 4 - TILT * x) / TEMPERATURE)
+
+
+def committor(start: float) -> float:
+    return quad(density, LEFT, start)[0] / quad(density, LEFT, RIGHT)[0]
+
+
+noisy = Gradient(learning_rate=RATE, noise=math.sqrt(2 * TEMPERATURE / RATE))
+sweep = grid(
+    Sweep(
+        organism=DoubleWell(tilt=TILT, scale=0.0),
+        method=EarlyStopping(method=noisy),
+        num_steps=int(16 / RATE),
+        vary="data",
+    ),
+    {"organism.mean": STARTS},
+)
+seeds = 100_000
+known = [
+    Exact(
+        name=f"double well, T = {TEMPERATURE}: right from {start:.4g}",
+        cell={"mean": start},
+        fraction=committor(start),
+        source="the committor of the diffusion",
+    )
+    for start in STARTS
+]

@@ -1,0 +1,34 @@
+"""How much is needed? A path that starts above w_u escapes its weight decay, and no other.
+
+w_u is that of a path by itself: paths together slow each other a little, which lowers the
+fraction by .001 where there are 64.
+"""
+
+from scipy.optimize import root_scalar
+from scipy.special import ndtr
+
+from basin_jax import EscapeThreshold, Exact, Gradient, Sweep
+
+
+DECAY = 0.3
+THRESHOLD = root_scalar(lambda w: 3 * w * (1 - w**3) - DECAY, bracket=(0.01, 0.5)).root
+CASES = [(64, 0.05), (8, 0.05), (1, 0.05), (64, 0.03)]  # paths, standard deviation
+
+sweep = [
+    Sweep(
+        organism=EscapeThreshold(paths=paths, scale=scale),
+        method=Gradient(learning_rate=0.05, l2=DECAY),
+        num_steps=2000,
+    )
+    for paths, scale in CASES
+]
+seeds = 100_000
+known = [
+    Exact(
+        name=f"escape threshold, M = {paths}, σ = {scale}: the circuit forms",
+        cell={"paths": paths, "scale": scale},
+        fraction=1 - ndtr(THRESHOLD / scale) ** paths,
+        source="1 - Φ(w_u/σ)^M",
+    )
+    for paths, scale in CASES
+]

@@ -1,0 +1,36 @@
+"""Paths of two factors keep their shares: not bimodal, so the rule must answer OTHER."""
+
+import math
+
+import polars as pl
+
+from basin_jax import Exact, Gradient, Sweep, TicketRace, Verdict
+
+
+RATIO = 0.5
+
+sweep = Sweep(
+    organism=TicketRace(depth=2, ratio=RATIO, scale=0.3),
+    method=Gradient(learning_rate=0.05),
+    num_steps=2000,
+)
+seeds = 100_000
+
+
+def above(share: float) -> float:
+    return 2 / math.pi * math.atan(RATIO * math.sqrt((1 - share) / share))
+
+
+known = [
+    Exact(name="ticket race, two factors: share > .5", fraction=above(0.5)),
+    Exact(
+        name="ticket race, two factors: share > .9",
+        of=pl.col("share") > 0.9,
+        fraction=above(0.9),
+    ),
+    Exact(
+        name="ticket race, two factors: in between",
+        of=Verdict.OTHER,
+        fraction=above(0.1) - above(0.5),
+    ),
+]

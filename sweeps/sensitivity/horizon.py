@@ -1,0 +1,28 @@
+"""Does the fraction depend on how long the networks are trained?"""
+
+from basin_jax import Audit, Gradient, Independent, Sweep, Verdict, grid
+
+
+sweep = grid(
+    Sweep(
+        organism=Audit(difficulty=2),
+        method=Gradient(learning_rate=0.1),
+        num_steps=2000,
+    ),
+    {"num_steps": (2000, 4000, 8000)},
+)
+
+known = [
+    Independent(
+        name=f"audit game, difficulty 2, 4,000 steps: {verdict.name.lower()}",
+        of=verdict,
+        cell={"num_steps": 4000},
+        fraction=fraction,
+        trials=1024,
+    )
+    for verdict, fraction in [
+        (Verdict.DECEPTIVE, 0.123),
+        (Verdict.INTENDED, 0.408),
+        (Verdict.OTHER, 0.469),
+    ]
+]

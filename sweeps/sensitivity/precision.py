@@ -1,0 +1,13 @@
+"""Does the fraction depend on the precision of numbers?"""
+
+from basin_jax import Audit, Gradient, Sweep, grid
+
+
+sweep = grid(
+    Sweep(
+        organism=Audit(difficulty=2),
+        method=Gradient(learning_rate=0.1),
+        num_steps=2000,
+    ),
+    {"precision": ("float32", "float64")},
+)

@@ -1,0 +1,18 @@
+"""Does the fraction depend on the length of a step, at equal training time?
+
+Halved until nothing moves, towards gradient flow.
+"""
+
+from basin_jax import Audit, Gradient, Sweep
+
+
+TIME = 200.0  # learning rate × steps
+
+sweep = [
+    Sweep(
+        organism=Audit(difficulty=2),
+        method=Gradient(learning_rate=rate),
+        num_steps=round(TIME / rate),
+    )
+    for rate in (0.1, 0.2, 0.05, 0.025)
+]

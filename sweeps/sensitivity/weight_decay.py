@@ -1,0 +1,18 @@
+"""Does the fraction depend on whether weight decay is coupled to Adam's step or not?
+
+Coupled, λ/2 |w|² is part of the loss, and Adam divides its gradient, too; decoupled, weights
+shrink by rate × λ a step (Loshchilov & Hutter 2019, "Decoupled weight decay regularization").
+"""
+
+from basin_jax import Audit, Gradient, Sweep
+
+
+RATE, STEPS = 3e-3, 2000
+
+none = Gradient(optimizer="adam", learning_rate=RATE)
+methods = [none]
+for decay in (1e-4, 1e-3, 1e-2):
+    decoupled = Gradient(optimizer="adamw", learning_rate=RATE, options={"weight_decay": decay})
+    methods += [none.replace(l2=decay), decoupled]
+
+sweep = [Sweep(organism=Audit(difficulty=2), method=method, num_steps=STEPS) for method in methods]

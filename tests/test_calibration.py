@@ -1,0 +1,226 @@
+"""Every interval through the whole engine: its coverage of known fractions over 1,000 roots.
+
+`python tests/test_calibration.py` prints the table. The controls are what one would do
+otherwise, and must fail. Roots are fixed, so these never flicker.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from basin_jax import (
+    Behavior,
+    DoubleWell,
+    Gradient,
+    Sweep,
+    Verdict,
+    basin_fractions,
+    build_kernel,
+    paired_difference,
+)
+from basin_jax.statistics import clopper_pearson, confidence_sequence, estimate
+from basin_jax.verdict import judge
+
+
+ROOTS = 1000
+SEEDS = np.arange(500, dtype=np.uint64)
+FEW = 50
+LOOKS = np.linspace(0, len(SEEDS), 41).astype(int)[1:]
+# Tilt and scale of each cell, so that P(deceptive) falls from cell to cell: .98 to .02.
+CELLS = [
+    *((0.3, 0.165), (0.3, 0.2), (0.3, 0.5), (0.2, 1.0)),
+    *((-0.2, 1.0), (-0.3, 0.5), (-0.3, 0.2), (-0.3, 0.165)),
+]
+MIDDLE, RARE = 3, 7
+# In standard errors of 1,000 roots, below .95.
+NEARLY = 0.95 - 3 * (0.95 * 0.05 / ROOTS) ** 0.5
+
+
+def truth_of(tilt: float, scale: float) -> float:
+    """Return P(right), from the middle root of x³ - x - tilt."""
+    separatrix = np.sort(np.roots([1, 0, -1, -tilt]).real)[1]
+    return float(1 - ndtr(separatrix / scale))
+
+
+TRUTHS = np.array([truth_of(*cell) for cell in CELLS])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """How often an interval covered, and how often it may."""
+
+    interval: str
+    truth: str
+    claimed: float
+    covered: float
+    roots: int
+    least: float = 0.0
+    most: float = 1.0
+    control: bool = False
+
+
+def train() -> np.ndarray:
+    """Return whether a seed is deceptive, for each cell and root."""
+    found = np.zeros((len(CELLS), ROOTS, len(SEEDS)), bool)
+    for n, (tilt, scale) in enumerate(CELLS):
+        sweep = Sweep(
+            organism=DoubleWell(tilt=tilt, scale=scale),
+            method=Gradient(learning_rate=0.05),
+            num_steps=100,
+        )
+        kernel = build_kernel(sweep, lanes=512)
+        for root in range(ROOTS):
+            # Building each anew would trace the trial a thousand times.
+            evidence = replace(kernel, sweep=sweep.replace(root=root))(SEEDS)
+            last = {name: values[:, -1] for name, values in evidence.items()}
+            found[n, root] = judge(Behavior(), last) == Verdict.DECEPTIVE
+    return found
+
+
+def wald(share: np.ndarray, variance: np.ndarray, truth: float, trials: int) -> float:
+    """Return how often the usual interval covers, of a mean with a variance a seed."""
+    return float((np.abs(share - truth) <= 1.96 * np.sqrt(variance / trials)).mean())
+
+
+def fixed(found: np.ndarray) -> Iterator[Row]:
+    for n in (MIDDLE, RARE):
+        trials = len(SEEDS) if n == MIDDLE else FEW
+        hits, truth = found[n, :, :trials].sum(axis=1), TRUTHS[n]
+        exact = [estimate(k, trials) for k in hits.tolist()]
+        common = {"truth": f"{truth:.4f}, {trials} seeds", "claimed": 0.95, "roots": ROOTS}
+        yield Row(
+            interval="fixed (Clopper-Pearson)",
+            covered=np.mean([e.low <= truth <= e.high for e in exact]),
+            least=0.93 if n == MIDDLE else NEARLY,
+            # At 50 seeds few counts are possible, and an exact interval exceeds its level.
+            most=0.97 if n == MIDDLE else 1.0,
+            **common,
+        )
+        if n == RARE:
+            share = hits / trials
+            covered = wald(share, share * (1 - share), truth, trials)
+            yield Row(interval="Wald", covered=covered, most=0.93, control=True, **common)
+
+
+def anytime(found: np.ndarray) -> Iterator[Row]:
+    hits, truth = found[MIDDLE].cumsum(axis=1)[:, LOOKS - 1], TRUTHS[MIDDLE]
+    common = {"truth": f"{truth:.4f}, at all of 40 looks", "claimed": 0.95, "roots": ROOTS}
+
+    def covered(bounds: Callable) -> float:
+        @functools.cache
+        def holds(count: int, trials: int) -> bool:
+            low, high = bounds(count, trials, error=0.05)
+            return low <= truth <= high
+
+        runs = (zip(run, LOOKS.tolist(), strict=True) for run in hits.tolist())
+        return float(np.mean([all(holds(*look) for look in run) for run in runs]))
+
+    yield Row(
+        interval="anytime (confidence sequence)",
+        covered=covered(confidence_sequence),
+        least=0.95,
+        **common,
+    )
+    yield Row(
+        interval="peeking at the fixed one",
+        covered=covered(clopper_pearson),
+        most=0.85,
+        control=True,
+        **common,
+    )
+
+
+def simultaneous(found: np.ndarray) -> Iterator[Row]:
+    trials, hits = len(SEEDS), found.sum(axis=2).T.tolist()
+    common = {"truth": f"{len(CELLS)} cells, all of them", "claimed": 0.95, "roots": ROOTS}
+
+    def covered(cells: int) -> float:
+        hold = functools.cache(lambda k: estimate(k, trials, cells=cells))
+        bounds = np.array([[(hold(k).low, hold(k).high) for k in row] for row in hits])
+        return float(((bounds[..., 0] <= TRUTHS) & (bounds[..., 1] >= TRUTHS)).all(axis=1).mean())
+
+    yield Row(interval="simultaneous", covered=covered(len(CELLS)), least=0.93, **common)
+    yield Row(interval="pointwise", covered=covered(1), most=0.93, control=True, **common)
+
+
+def classes(found: np.ndarray) -> Iterator[Row]:
+    # The cells' basins are nested, so a seed's class is the number of cells it deceives in.
+    truths = -np.diff(TRUTHS, prepend=1, append=0)
+    names = range(len(truths))
+    common = {"truth": f"{len(truths)} classes, all of them", "claimed": 0.95, "roots": ROOTS}
+
+    def covered(level: float) -> float:
+        runs = (basin_fractions(run, classes=names, level=level) for run in found.sum(axis=0))
+        return float(
+            np.mean([all(run[n].low <= truths[n] <= run[n].high for n in names) for run in runs])
+        )
+
+    yield Row(interval="basin_fractions", covered=covered(0.95), least=0.93, **common)
+    alone = 1 - 0.05 * len(truths)  # undoes the sharing
+    yield Row(interval="pointwise", covered=covered(alone), most=0.93, control=True, **common)
+
+
+def paired(found: np.ndarray) -> Iterator[Row]:
+    middle, after = found[MIDDLE], found[MIDDLE + 1]
+    few, rarer = found[RARE - 1][:, :FEW], found[RARE][:, :FEW]
+    # One direction only within a root; two roots are independent, and differ in both.
+    for name, first, second, a, b in (
+        ("losses only", middle, after, MIDDLE, MIDDLE + 1),
+        ("gains and losses", middle[::2], after[1::2], MIDDLE, MIDDLE + 1),
+        ("rare losses only", few, rarer, RARE - 1, RARE),
+    ):
+        roots, trials = first.shape
+        truth = TRUTHS[b] - TRUTHS[a]
+        gained, lost = (~first & second).sum(axis=1), (first & ~second).sum(axis=1)
+        common = {"truth": f"{truth:+.4f}, {trials} seeds, {name}", "claimed": 0.95, "roots": roots}
+        exact = functools.cache(paired_difference)
+        holds = [exact(g, k, trials) for g, k in zip(gained.tolist(), lost.tolist(), strict=True)]
+        covered = np.mean([d.low <= truth <= d.high for d in holds])
+        yield Row(interval="paired (melded)", covered=covered, least=0.93, **common)
+    share = (gained - lost) / trials
+    covered = wald(share, (gained + lost) / trials - share**2, truth, trials)
+    yield Row(interval="paired Wald", covered=covered, most=0.93, control=True, **common)
+
+
+KINDS = (fixed, anytime, simultaneous, classes, paired)
+
+
+@pytest.fixture(scope="module")
+def found() -> np.ndarray:
+    return train()
+
+
+def test_the_cells_have_the_fractions_that_are_known(found):
+    trials = ROOTS * len(SEEDS)
+    for hits, truth in zip(found.sum(axis=(1, 2)).tolist(), TRUTHS, strict=True):
+        held = estimate(hits, trials, level=0.999, cells=len(CELLS))
+        assert held.low <= truth <= held.high
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interval_covers_as_often_as_it_says_and_its_control_does_not(found, kind):
+    rows = list(kind(found))
+    assert any(row.control for row in rows)
+    for row in rows:
+        assert row.least <= row.covered <= row.most, row
+
+
+def main() -> None:
+    print("| interval | truth | claimed | covered | allowed | roots |")
+    print("|---|---|---|---|---|---|")
+    found = train()
+    for row in (row for kind in KINDS for row in kind(found)):
+        name = f"control: {row.interval}" if row.control else row.interval
+        allowed = f"{row.least:.3g} to {row.most:.3g}"
+        print(
+            f"| {name} | {row.truth} | {row.claimed} | {row.covered:.3f} "
+            f"| {allowed} | {row.roots:,} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

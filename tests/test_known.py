@@ -1,0 +1,138 @@
+"""Ours against theirs: what agrees, what does not, and the table that says so."""
+
+import polars as pl
+import pytest
+from scipy.special import ndtr
+from scipy.stats import binomtest
+
+import basin_jax
+from basin_jax import Exact, Independent, Published, Verdict, answers
+from basin_jax.known import compare
+from basin_jax.statistics import estimate
+
+
+OURS = estimate(60, 100, level=0.999)
+
+
+def test_an_exact_fraction_must_lie_in_the_interval():
+    for fraction in (0.0, 0.3, OURS.low, 0.6, OURS.high, 0.8, 1.0):
+        inside = OURS.low <= fraction <= OURS.high
+        assert Exact(name="", fraction=fraction).agrees(OURS) == inside
+    one = Exact(name="", fraction=0.5)
+    assert one.p_value(OURS) == pytest.approx(binomtest(60, 100, 0.5).pvalue)
+    assert one.deviation(OURS) == pytest.approx(1.9, abs=0.05)
+    assert Exact(name="", fraction=0.7).deviation(OURS) < -1.9
+
+
+def test_where_every_seed_must_one_miss_is_too_many():
+    certain = Exact(name="", fraction=1.0)
+    assert certain.agrees(estimate(10**5, 10**5, level=0.999))
+    assert not certain.agrees(estimate(10**5 - 1, 10**5, level=0.999))
+
+
+def test_a_published_count_must_be_likely_under_ours():
+    for hits in range(51):
+        p_value = binomtest(hits, 50, 0.6).pvalue
+        one = Published(name="", hits=hits, trials=50)
+        assert one.p_value(OURS) == pytest.approx(p_value)
+        assert one.agrees(OURS) == (p_value > 0.01)
+    assert Published(name="", hits=20, trials=50).deviation(OURS) > 0
+
+
+def test_an_independent_fraction_is_as_uncertain_as_ours():
+    pooled = (60 + 0.5 * 300) / 400
+    z = 0.1 / (pooled * (1 - pooled) * (1 / 100 + 1 / 300)) ** 0.5
+    one = Independent(name="", fraction=0.5, trials=300)
+    assert one.deviation(OURS) == pytest.approx(z)
+    assert one.p_value(OURS) == pytest.approx(2 * ndtr(-z))
+    assert one.agrees(OURS)
+    assert not Independent(name="", fraction=0.3, trials=300).agrees(OURS)
+    assert Independent(name="", fraction=0.0, trials=300).agrees(estimate(0, 10))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Exact(name="", fraction=1.1), r"Exact\.fraction = 1\.1; allowed: 0 to 1"),
+        (lambda: Published(name="", hits=6, trials=5), r"Published\.hits = 6; allowed: 0 to"),
+        (lambda: Published(name="", hits=0, trials=0), r"Published\.trials = 0; allowed: at"),
+        (lambda: Independent(name="", fraction=-1.0, trials=5), r"fraction = -1\.0; allowed"),
+        (lambda: Independent(name="", fraction=0.5, trials=0), r"trials = 0; allowed: at least"),
+    ],
+)
+def test_a_mistake_is_named(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+KNOWN = [
+    Exact(name="right", cell={"tilt": 0.2}, fraction=0.58283, source="closed form"),
+    Exact(name="level & even", cell={"organism.tilt": 0.0}, fraction=0.5),
+    Exact(name="wrong", cell={"tilt": 0.0}, fraction=0.9),
+    Published(name="left", of=Verdict.INTENDED, cell={"tilt": 0.2}, hits=5, trials=10),
+    Independent(name="far", of=pl.col("x") > 1, cell={"tilt": 0.2}, fraction=0.6, trials=50),
+]
+
+
+@pytest.fixture(scope="module")
+def frame(wells_folder):
+    return compare(basin_jax.load(wells_folder), KNOWN)
+
+
+def test_each_known_fraction_is_compared_with_its_own_cell_and_outcome(frame, wells_folder):
+    found = basin_jax.load(wells_folder).frame
+    tilted = found.filter(pl.col("organism.tilt") == 0.2)
+    level = found.filter(pl.col("organism.tilt") == 0.0)
+    deceptive = [(cell["verdict"] == "DECEPTIVE").sum() for cell in (tilted, level)]
+    left, far = (tilted["verdict"] == "INTENDED").sum(), (tilted["x"] > 1).sum()
+    assert frame["hits"].to_list() == [*deceptive, deceptive[1], left, far]
+    assert set(frame["trials"]) == {100}
+    assert frame["agrees"].to_list() == [True, True, False, True, True]
+    assert frame["theirs_trials"].to_list() == [None, None, None, 10, 50]
+
+
+def test_an_expression_may_look_at_all_steps_of_a_seed(tmp_path, wells):
+    sweep = wells[0].replace(save_at=(0,))
+    records = basin_jax.run(sweep, 50, tmp_path, lanes=8)
+    same_side = (pl.col("x").first().over("seed", order_by="step") > 0) == (pl.col("x") > 0)
+    first = records.history.filter(step=0).sort("seed")["x"] > 0
+    last = records.frame.sort("seed")["x"] > 0
+    (row,) = compare(records, [Exact(name="", of=same_side, fraction=1.0)]).to_dicts()
+    assert row["trials"] == 50
+    assert row["hits"] == (first == last).sum() < 50
+
+
+@pytest.mark.parametrize("cell", [{}, {"tilt": 0.1}, {"tild": 0.2}])
+def test_a_known_fraction_of_no_cell_or_of_several_is_refused(cell, wells_folder):
+    records = basin_jax.load(wells_folder)
+    with pytest.raises(ValueError, match=r"cell = .* fits [02] cells; allowed: .*tilt=0\.2"):
+        compare(records, [Exact(name="", cell=cell, fraction=0.5)])
+
+
+def test_the_table_is_written_for_a_page_a_paper_and_an_eye(frame, tmp_path):
+    rows = answers.by_kind([frame[3:], frame[:3]])
+    assert rows["kind"].to_list() == frame["kind"].to_list()
+    page = answers.write_answers(rows, tmp_path, made="Made here.")
+    written = {path.suffix for path in tmp_path.iterdir()}
+    assert written == {".md", ".tex", ".png", ".pdf"}
+    text = page.read_text()
+    assert "4 of 5 fractions agree (3 exact, 1 published, 1 independent). Made here." in text
+    assert text.count("\n## ") == 3
+    assert text.count("| yes |") == 4
+    assert text.count("| NO |") == 1
+    latex = (tmp_path / "known_answers.tex").read_text()
+    assert r"level \& even & 0.5 & " in latex
+    assert latex.count(r"\\") == 1 + 3 + 5
+
+
+def test_files_and_folders_are_searched_for_those_that_know(tmp_path):
+    sweep = "import basin_jax as bj\nsweep = bj.Sweep(organism=bj.DoubleWell(), "
+    sweep += "method=bj.Gradient(learning_rate=.1), num_steps=5)\n"
+    (tmp_path / "a.py").write_text(sweep)
+    (tmp_path / "b.py").write_text(sweep + "known = [bj.Exact(name='b', fraction=.5)]\nseeds = 7")
+    (found,) = answers.knowing([tmp_path, tmp_path / "b.py"])
+    assert (found.file.name, found.seeds, found.known[0].name) == ("b.py", 7, "b")
+    with pytest.raises(ValueError, match=r"a\.py knows no fractions beforehand; allowed"):
+        answers.knowing([tmp_path / "a.py"])
+    with pytest.raises(ValueError, match="nowhere is not there; allowed"):
+        answers.knowing([tmp_path / "nowhere"])
