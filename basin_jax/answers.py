@@ -84,8 +84,8 @@ def markdown(frame: pl.DataFrame, made: str) -> str:
     lines = ["# Known answers", "", said, "", f"![Ours minus theirs]({NAME}.png)"]
     for kind, rows in _groups(frame):
         lines += ["", f"## {kind.capitalize()}", "", CRITERIA[kind], ""]
-        lines += [_line(HEAD), _line(["---"] * 2 + ["---", "---:", "---:", "---:", "---"])]
-        lines += [_line(text.replace("|", r"\|") for text in _texts(row)) for row in rows]
+        lines += [_line([*HEAD, "source"]), "|---|---|---|--:|--:|--:|---|---|"]
+        lines += [_line([*_texts(row), row["source"]]) for row in rows]
     return "\n".join([*lines, ""])
 
 
@@ -132,4 +132,4 @@ def _texts(row: dict[str, Any]) -> list[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |"

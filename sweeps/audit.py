@@ -25,6 +25,7 @@ known = [
         cell={"difficulty": difficulty},
         fraction=fraction,
         trials=1024,
+        source="other code",
     )
     for difficulty, fractions in MEASURED.items()
     for verdict, fraction in zip(

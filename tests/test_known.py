@@ -120,6 +120,7 @@ def test_the_table_is_written_for_a_page_a_paper_and_an_eye(frame, tmp_path):
     assert text.count("\n## ") == 3
     assert text.count("| yes |") == 4
     assert text.count("| NO |") == 1
+    assert "| yes | closed form |" in text
     latex = (tmp_path / "known_answers.tex").read_text()
     assert r"level \& even & 0.5 & " in latex
     assert latex.count(r"\\") == 1 + 3 + 5

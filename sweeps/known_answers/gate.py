@@ -25,5 +25,7 @@ for oversight, penalty, decay, scale, exact, other in TABLE:
     cell = {"oversight": oversight, "scale": scale}
     known.append(Exact(name=name, cell=cell, fraction=exact, source="quadrature"))
     if other is not None:
-        known.append(Independent(name=name, cell=cell, fraction=other, trials=8000, source="NumPy"))
+        known.append(
+            Independent(name=name, cell=cell, fraction=other, trials=8000, source="other code")
+        )
 seeds = 100_000

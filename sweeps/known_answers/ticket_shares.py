@@ -22,15 +22,21 @@ def above(share: float) -> float:
 
 
 known = [
-    Exact(name="ticket race, two factors: share > .5", fraction=above(0.5)),
+    Exact(
+        name="ticket race, two factors: share > .5",
+        fraction=above(0.5),
+        source="conserved shares",
+    ),
     Exact(
         name="ticket race, two factors: share > .9",
         of=pl.col("share") > 0.9,
         fraction=above(0.9),
+        source="conserved shares",
     ),
     Exact(
         name="ticket race, two factors: in between",
         of=Verdict.OTHER,
         fraction=above(0.1) - above(0.5),
+        source="conserved shares",
     ),
 ]

@@ -39,5 +39,5 @@ for name, organism, epochs, rate, hits, trials, other in TABLE:
     }
     known.append(Published(**of_this, hits=hits, trials=trials, source="tr_xor"))
     if other is not None:
-        known.append(Independent(**of_this, fraction=other, trials=5000, source="NumPy"))
+        known.append(Independent(**of_this, fraction=other, trials=5000, source="other code"))
 seeds = 10_000

@@ -19,6 +19,7 @@ known = [
         cell={"num_steps": 4000},
         fraction=fraction,
         trials=1024,
+        source="other code",
     )
     for verdict, fraction in [
         (Verdict.DECEPTIVE, 0.123),
