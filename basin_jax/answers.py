@@ -17,7 +17,8 @@ from basin_jax.tables import amount, typeset
 NAME = "known_answers"
 CRITERIA = {
     "exact": "Derived. Ours agrees where its 99.9 % interval holds theirs.",
-    "published": "Counted by others. Ours agrees where their count has p > .01 under it.",
+    "published": "Counted by others. Ours agrees where their count has p > .01 under it, which "
+    "takes ours as exact and so wants some 10,000 seeds.",
     "independent": "Measured by code that shares nothing with this project. Ours agrees within "
     "4 standard errors of both.",
 }
@@ -34,18 +35,34 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path} is not there; allowed: a sweep file, or a folder of them")
-    files = [f for p in paths for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
-    found = [source for source in map(load_sweep, dict.fromkeys(files)) if source.known]
+    files = {file.resolve(): file for path in paths for file in _candidates(path)}
+    found = [source for source in map(load_sweep, files.values()) if source.known]
     if not found:
         raise ValueError(
             f"{', '.join(map(str, paths))} knows no fractions beforehand; allowed: sweep files "
             "that define `known`"
         )
+    folders: dict[Path, Path] = {}
     for source in found:  # before anything is trained
+        other = folders.setdefault(folder_of(source), source.file)
+        if other != source.file:
+            raise ValueError(f"{other} and {source.file}; allowed: files of different names")
         cells = {cell.digest(): cell.fields() for cell in source.cells}
         for one in source.known:
             cell_of(one, cells)
     return found
+
+
+def _candidates(path: Path) -> list[Path]:
+    """Return the file, or those of a folder that mention what they know: others are not run."""
+    if not path.is_dir():
+        return [path]
+    return [file for file in sorted(path.rglob("*.py")) if "known" in file.read_text("utf-8")]
+
+
+def folder_of(source: SweepFile) -> Path:
+    """Return where a file's results go, in the folder of all of them."""
+    return Path(source.file.resolve().parent.name, source.file.stem)
 
 
 def by_kind(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -75,7 +92,11 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
 def summary(frame: pl.DataFrame) -> str:
     """Say in one sentence how many fractions agree."""
     kinds = [f"{len(rows)} {kind}" for kind, rows in _groups(frame)]
-    return f"{frame['agrees'].sum()} of {len(frame)} fractions agree ({', '.join(kinds)})."
+    said = f"{frame['agrees'].sum()} of {len(frame)} fractions agree ({', '.join(kinds)})."
+    if "anytime" in frame["interval"]:
+        said += " Where the number of seeds was not fixed beforehand, intervals are confidence"
+        said += " sequences."
+    return said
 
 
 def markdown(frame: pl.DataFrame, made: str) -> str:

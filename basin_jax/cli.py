@@ -157,7 +157,7 @@ def known(
     console = Console(stderr=True)
     frames, machine = [], {}
     for source in answers.knowing(paths or [Path("sweeps")]):
-        folder = out / source.file.parent.name / source.file.stem
+        folder = out / answers.folder_of(source)
         records = _train(source, source.seeds if seeds is None else seeds, folder, console)
         frames.append(compare(records, source.known))
         machine = records.manifest["machine"]

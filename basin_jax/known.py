@@ -4,8 +4,9 @@ import abc
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
+import numpy as np
 import polars as pl
 from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
@@ -30,7 +31,8 @@ class Known(abc.ABC):
     Attributes:
         name: what is counted, for a table.
         of: the verdict that is counted; or a Polars expression, true for the seeds that
-            are, on the columns of `Records.history` (a row for each seed and step).
+            are, on the columns of `Records.history` (a row for each seed and step). A seed
+            that diverged is counted by `Verdict.DIVERGED` alone.
         cell: the fields that tell the cell apart, by their paths or the last parts of them.
         source: where it comes from, for a table.
     """
@@ -44,11 +46,31 @@ class Known(abc.ABC):
     def __post_init__(self) -> None:
         fits = isinstance(self.of, Verdict | pl.Expr)
         self._require(fits, "of", "a Verdict, or a Polars expression")
+        self._require(isinstance(self.cell, Mapping), "cell", "a mapping from fields to values")
+
+    def _require_fraction(self, name: str) -> None:
+        value = getattr(self, name)
+        fits = isinstance(value, int | float) and 0 <= value <= 1
+        self._require(bool(fits), name, "0 to 1")
+
+    def _require_count(self, name: str, least: int, most: int | None = None) -> None:
+        value = getattr(self, name)
+        fits = isinstance(value, int | np.integer) and value >= least
+        end = "" if most is None else f", at most trials = {most}"
+        fits = fits and (most is None or value <= most)
+        self._require(bool(fits), name, f"a whole number, at least {least}{end}")
 
     def _require(self, holds: bool, name: str, allowed: str) -> None:
         if not holds:
             value = getattr(self, name)
             raise ValueError(f"{type(self).__name__}.{name} = {value!r}; allowed: {allowed}")
+
+    def refuse_of(self, why: str) -> NoReturn:
+        """Raise the `ValueError` that says why the expression cannot be counted."""
+        raise ValueError(
+            f"{type(self).__name__}.of of {self.name!r}: {why}; allowed: a Polars expression "
+            "that is true or false for every row of Records.history"
+        )
 
     @abc.abstractmethod
     def theirs(self) -> tuple[float, float, float]:
@@ -77,7 +99,7 @@ class Exact(Known):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(bool(0 <= self.fraction <= 1), "fraction", "0 to 1")
+        self._require_fraction("fraction")
 
     def theirs(self) -> tuple[float, float, float]:
         return self.fraction, self.fraction, self.fraction
@@ -91,7 +113,10 @@ class Exact(Known):
 
 @dataclass(frozen=True, kw_only=True)
 class Published(Known):
-    """A published count; it agrees if its binomial p-value under our fraction exceeds .01."""
+    """A published count; it agrees if its binomial p-value under our fraction exceeds .01.
+
+    Ours is taken as exact, so that it should have many more seeds than theirs.
+    """
 
     hits: int
     trials: int
@@ -99,8 +124,8 @@ class Published(Known):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.trials >= 1, "trials", "at least 1")
-        self._require(0 <= self.hits <= self.trials, "hits", f"0 to trials = {self.trials}")
+        self._require_count("trials", 1)
+        self._require_count("hits", 0, self.trials)
 
     def theirs(self) -> tuple[float, float, float]:
         count = estimate(self.hits, self.trials)
@@ -123,8 +148,8 @@ class Independent(Known):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.trials >= 1, "trials", "at least 1")
-        self._require(bool(0 <= self.fraction <= 1), "fraction", "0 to 1")
+        self._require_count("trials", 1)
+        self._require_fraction("fraction")
 
     def theirs(self) -> tuple[float, float, float]:
         count = estimate(round(self.fraction * self.trials), self.trials)
@@ -150,7 +175,8 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
         `kind`, `name`, `source`; their fraction with its 95 % interval as `theirs`,
         `theirs_low`, `theirs_high`, and its `theirs_trials` unless exact; ours with its
         99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
-        theirs in standard errors, `p_value`, and whether the two are in agreement.
+        theirs in standard errors, `p_value`, whether the two are in agreement, and which
+        `interval` ours is.
 
     Raises:
         ValueError: where a known fraction's cell is none of the sweep's, or several.
@@ -176,15 +202,28 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "z": one.deviation(ours),
                 "p_value": one.p_value(ours),
                 "agrees": one.agrees(ours),
+                "interval": ours.interval,
             }
         )
     return pl.DataFrame(rows)
 
 
 def _count(records: Records, known: Known) -> Estimate:
-    of, cell = known.of, cell_of(known, records.cells)
-    chosen = pl.col("verdict") == of.name if isinstance(of, Verdict) else of
-    seeds = records.history.filter(cell=cell).with_columns(chosen=chosen)
+    verdict = pl.col("verdict")
+    seeds = records.history.filter(cell=cell_of(known, records.cells))
+    if isinstance(known.of, Verdict):
+        seeds = seeds.with_columns(chosen=verdict == known.of.name)
+    else:
+        try:
+            seeds = seeds.with_columns(chosen=known.of)
+        except pl.exceptions.PolarsError as error:
+            known.refuse_of(" ".join(str(error).split()))
+        if seeds["chosen"].dtype != pl.Boolean or seeds["chosen"].null_count():
+            known.refuse_of(
+                f"it gives {seeds['chosen'].dtype}, {seeds['chosen'].null_count()} null"
+            )
+        # Not a number is larger than every number, to Polars.
+        seeds = seeds.with_columns(chosen=pl.col("chosen") & (verdict != Verdict.DIVERGED.name))
     last = seeds.filter(pl.col("step") == pl.col("step").max())["chosen"]
     return estimate(int(last.sum()), len(last), level=LEVEL, interval=records.interval)
 
@@ -197,6 +236,7 @@ def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
     """
 
     def has(fields: Mapping[str, Any], name: str, value: Any) -> bool:
+        value = list(value) if isinstance(value, tuple) else value
         return any(f".{path}".endswith(f".{name}") and v == value for path, v in fields.items())
 
     found = [
@@ -208,7 +248,7 @@ def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
         paths = varied(list(cells.values()))
         labels = "; ".join(label(fields, paths) for fields in cells.values())
         raise ValueError(
-            f"{type(known).__name__}.cell = {dict(known.cell)} fits {len(found)} cells; "
-            f"allowed: fields that fit one of {labels}"
+            f"{known.name!r}: {type(known).__name__}.cell = {dict(known.cell)} fits "
+            f"{len(found)} cells; allowed: fields that fit one of {labels}"
         )
     return found[0]

@@ -2,10 +2,11 @@
 
 import contextlib
 import math
+import operator
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 from numpy import ndarray
@@ -165,9 +166,9 @@ def estimate(
 
 
 def paired_difference(
-    gained: int,
-    lost: int,
-    trials: int,
+    gained: SupportsIndex,
+    lost: SupportsIndex,
+    trials: SupportsIndex,
     *,
     level: float = 0.95,
     cells: int = 1,
@@ -194,13 +195,15 @@ def paired_difference(
     Raises:
         ValueError: where a count or a setting is out of its range.
     """
-    counts = {"gained": gained, "lost": lost, "trials": trials}
-    if min(gained, lost) < 0 or gained + lost > trials:
+    # Small whole numbers of NumPy's would overflow.
+    x, y, n = operator.index(gained), operator.index(lost), operator.index(trials)
+    counts = {"gained": x, "lost": y, "trials": n}
+    if min(x, y) < 0 or x + y > n:
         raise ValueError(f"counts = {counts}; allowed: at least 0, and a sum of at most trials")
     error = _error_of_each(level, cells, interval)
     bounds = melded if interval == "fixed" else melded_sequence
     low, high = bounds(**counts, error=error)
-    p_value = _mcnemar(gained, lost, interval)
+    p_value = _mcnemar(x, y, interval)
     return Difference(**counts, low=low, high=high, level=level, interval=interval, p_value=p_value)
 
 

@@ -80,6 +80,16 @@ def test_it_stops_where_its_rule_says(losses, patience, min_delta, threshold):
     assert int(state.params["step"]) == expected
 
 
+def test_a_loss_that_is_no_number_is_borne_like_one_that_does_not_improve():
+    losses = [np.nan, 5.0, 4.0, np.nan, 3.0, 3.0, 3.0, 3.0, 3.0, 2.0, 1.0, 0.0]
+    method = EarlyStopping(method=Count(), patience=2)
+    script = {"step": jnp.zeros(()), "losses": jnp.array(losses, jnp.float32)}
+    state = method.init(jax.random.key(0), script, Scripted())
+    for _ in range(LENGTH):
+        state = method.step(jax.random.key(0), state, Scripted())
+    assert int(state.params["step"]) == 8  # after three 3s that follow the first
+
+
 def test_without_a_rule_it_is_the_method_inside():
     inside = Gradient(learning_rate=0.1, noise=0.1)
     sweep = Sweep(organism=ReluXor(), method=inside, num_steps=50)

@@ -240,3 +240,10 @@ def test_a_difference_prints_its_counts_its_interval_and_its_p_value():
 def test_settings_out_of_range_are_refused_by_name(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64])
+def test_counts_of_any_whole_kind_are_the_same_counts(kind):
+    counts = paired_difference(*map(kind, (3, 5, 120)))
+    assert counts == paired_difference(3, 5, 120)
+    assert counts.difference < 0

@@ -32,7 +32,8 @@ class EarlyStopping(Method):
     its fate is `settled`. From then on its state stays as it is. The rule is part of the
     basin: what stops early on a plateau never leaves it.
 
-    The loss is that of the step's own batch. A block of seeds that have all stopped takes
+    The loss is that of a batch of the organism's, drawn for it alone where batches are
+    random; one that is not a number does not improve. A block of seeds that have all stopped takes
     no further updates and costs next to nothing.
     """
 
@@ -79,4 +80,4 @@ class EarlyStopping(Method):
             stopped |= waited > self.patience
         if self.threshold is not None:
             stopped |= loss < self.threshold
-        return EarlyStoppingState(inner, jnp.minimum(state.best, loss), waited, stopped)
+        return EarlyStoppingState(inner, jnp.fmin(state.best, loss), waited, stopped)
