@@ -1,5 +1,6 @@
 """Write what sweep files know beforehand, ours against theirs: one table and one figure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from basin_jax.tables import amount, typeset
 
 
 NAME = "known_answers"
+KNOWS = re.compile(r"^known\b|\bknown\s*=", re.MULTILINE)
 CRITERIA = {
     "exact": "Derived. Ours agrees where its 99.9 % interval holds theirs.",
     "published": "Counted by others. Ours agrees where their count has p > .01 under it, which "
@@ -54,10 +56,10 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
 
 
 def _candidates(path: Path) -> list[Path]:
-    """Return the file, or those of a folder that mention what they know: others are not run."""
+    """Return the file, or those of a folder that assign `known`: others are not run."""
     if not path.is_dir():
         return [path]
-    return [file for file in sorted(path.rglob("*.py")) if "known" in file.read_text("utf-8")]
+    return [file for file in sorted(path.rglob("*.py")) if KNOWS.search(file.read_text("utf-8"))]
 
 
 def folder_of(source: SweepFile) -> Path:

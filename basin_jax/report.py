@@ -50,6 +50,13 @@ WHY = {
 }
 
 
+PAIRED = {
+    "fixed": "The intervals are the melded ones of Fay and Lumbard (2021), and p is that of "
+    "McNemar's exact test, with which they agree.",
+    "anytime": "The intervals and p hold at every number of seeds (confidence sequences).",
+}
+
+
 def write_report(records: Records, folder: Path | None = None) -> Path:
     """Write a sweep's report, and return the path of its HTML page.
 
@@ -181,7 +188,8 @@ def _differences(records: Records) -> str:
         f"<h2>DECEPTIVE, compared with {first}</h2>\n"
         "<p>Cells run the same seeds, so their fractions are compared seed by seed: how many "
         "are deceptive in this cell alone (gained), and how many in the first alone (lost). "
-        "The p-value is that of McNemar's test, for each row by itself.</p>\n"
+        f"{escape(PAIRED[records.interval])} Either interval is at {100 * frame['level'][0]:g} %, "
+        "the second for all rows of this table at once; p is of each row by itself.</p>\n"
         '<div class="wide"><table><thead><tr><th>Cell</th><th>Difference [row alone]</th>'
         "<th>[all rows]</th><th>Gained / lost</th><th>p</th></tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"

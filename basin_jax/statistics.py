@@ -123,6 +123,8 @@ def basin_fractions(
     """
     counts = _counts(outcomes)
     wanted = list(dict.fromkeys(counts if classes is None else classes))
+    if wanted and all(isinstance(label, Verdict) for label in wanted):
+        counts = Counter({as_verdict(label): count for label, count in counts.items()})
     for label in counts:
         if label not in wanted:
             raise ValueError(f"outcome = {label!r}; allowed: {', '.join(map(repr, wanted))}")

@@ -161,7 +161,7 @@ def test_files_and_folders_are_searched_for_those_that_know(tmp_path):
     (tmp_path / "b.py").write_text(sweep + "known = [bj.Exact(name='b', fraction=.5)]\nseeds = 7")
     (found,) = answers.knowing([tmp_path, tmp_path / "b.py"])
     assert (found.file.name, found.seeds, found.known[0].name) == ("b.py", 7, "b")
-    (tmp_path / "helper.py").write_text("raise RuntimeError\n")
+    (tmp_path / "helper.py").write_text("raise RuntimeError  # unknown\n")
     assert answers.knowing([tmp_path])
     with pytest.raises(ValueError, match=r"a\.py knows no fractions beforehand; allowed"):
         answers.knowing([tmp_path / "a.py"])

@@ -6,13 +6,25 @@ seeds. Roots are fixed, so these never flicker.
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
 from scipy.special import ndtr
 from test_gate_oracle import EXACT
 
-from basin_jax import DoubleWell, EarlyStopping, Gate, Gradient, Sweep, Verdict, build_kernel, run
+from basin_jax import (
+    DoubleWell,
+    EarlyStopping,
+    Gate,
+    Gradient,
+    Sweep,
+    TicketRace,
+    Verdict,
+    build_kernel,
+    run,
+)
 from basin_jax.answers import knowing
 from basin_jax.known import compare
 from basin_jax.rules.behavior import Behavior
@@ -123,12 +135,31 @@ def test_the_committor_of_the_chain_of_steps():
 
 def test_the_diffusion_is_the_limit_of_short_steps():
     (source,) = (s for file, s in FILES.items() if file.endswith("committor.py"))
-    diffusion = [one.theirs()[0] for one in source.known]
-    starts = np.array([one.cell["mean"] for one in source.known])
+    diffusion, steps = ([one.theirs()[0] for one in source.known[i::2]] for i in (0, 1))
+    starts = np.array([one.cell["mean"] for one in source.known[::2]])
+    np.testing.assert_allclose(chain_committor(starts, rate=5e-4), steps, atol=2e-6)
     errors = [chain_committor(starts, rate=rate) - diffusion for rate in (4e-3, 1e-3)]
     # Of the order of the square root of the step: a path may cross a bottom unseen.
     np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=0.1)
-    assert (chain_committor(starts, rate=1e-3) - diffusion < 0.003).all()
+    assert (np.subtract(steps, diffusion) < 0.002).all()
+
+
+def test_stopping_where_fate_is_settled_changes_no_verdict():
+    plain = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400)
+    stopping = plain.replace(method=EarlyStopping(method=plain.method))
+    found = [
+        judge(Behavior(), {n: v[:, -1] for n, v in build_kernel(s, lanes=64)(SEEDS[:2000]).items()})
+        for s in (plain, stopping)
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_leader_is_the_path_that_holds_the_most(depth):
+    race = TicketRace(depth=depth, honest=1)
+    for deceptive, honest in [(-0.99, 0.1), (0.2, -0.5), (0.1, 0.9), (0.9, 0.1)]:
+        evidence = race.probe(jax.random.key(0), jnp.array([deceptive, honest]))
+        assert evidence["leader"] == (deceptive**depth > honest**depth)
 
 
 def test_many_orders_of_noise_share_one_initialization():

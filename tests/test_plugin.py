@@ -224,6 +224,7 @@ REFUSED = [
     (ReluXor, {"units": 0}, "allowed: at least 1"),
     (ReluXor, {"activation": "relu"}, "allowed: 'leaky_relu' or 'elu' or 'prelu'"),
     (ReluXor, {"slope": None}, A_NUMBER),
+    (ReluXor, {"slope": 0.3, "activation": "elu"}, "allowed: 0 for elu"),
     (ReluXor, {"mirrored": True, "units": 3}, "True only for an even number of units"),
     (ReluXor, {"mean": math.nan}, "allowed: a finite number"),
     (ReluXor, {"scale": 0.0}, "allowed: a number above 0"),

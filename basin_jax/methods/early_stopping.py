@@ -33,8 +33,9 @@ class EarlyStopping(Method):
     basin: what stops early on a plateau never leaves it.
 
     The loss is that of a batch of the organism's, drawn for it alone where batches are
-    random; one that is not a number does not improve. A block of seeds that have all stopped takes
-    no further updates and costs next to nothing.
+    random; neither a minibatch nor `l2` of the method inside is in it. A loss that is not
+    a number does not improve; so a seed that has diverged stops by patience alone. A block
+    of seeds that have all stopped takes no further updates and costs next to nothing.
     """
 
     method: Method
@@ -71,7 +72,7 @@ class EarlyStopping(Method):
     def _update(
         self, key: Key[Array, ""], state: EarlyStoppingState, organism: Organism
     ) -> EarlyStoppingState:
-        loss = organism.loss(state.params, organism.sample(key))
+        loss = organism.loss(state.params, organism.sample(jax.random.fold_in(key, 1)))
         inner = self.method.step(key, state.inner, organism)
         improved = state.best - loss > self.min_delta
         waited = jnp.where(improved, 0, state.waited + 1)

@@ -14,7 +14,7 @@ class DoubleWell(Organism):
     The defect is to end in the right well; nobody watches, so `watched` is 0 and
     `unwatched` is 1 right of the separatrix and 0 left of it. From x₀ ~ N(mean, scale²)
     and by gradient flow, P(right) = 1 - Φ((separatrix - mean)/scale). `fit` is 1 where
-    the gradient vanishes.
+    the gradient vanishes, and beyond the bottoms, from where a well is certain.
 
     Under `Gradient(learning_rate=η, noise=√(2T/η))` it is a particle at temperature T,
     and its fate is settled when it first reaches the bottom of a well, l or r: that of
@@ -46,7 +46,7 @@ class DoubleWell(Organism):
         margin = params - self._rest_points()[1]
         right = jnp.where(margin > 0, 1.0, 0.0)
         return {
-            "fit": jnp.exp(-jnp.abs(slope)),
+            "fit": jnp.where(self.settled(params), 1.0, jnp.exp(-jnp.abs(slope))),
             "watched": jnp.zeros_like(params),
             "unwatched": right,
             "competence": 1 - right,

@@ -13,9 +13,10 @@ class EscapeThreshold(Organism):
     The network behaves well whatever f is; where nobody watches, f is how far it also
     takes a bonus, up to 1. Training reaches for the bonus by the loss ½(1 - f)², and
     weight decay pulls each path back: under gradient flow with `Gradient(l2=λ)` a path
-    escapes iff it starts above w_u, the smaller positive root of 3w(1 - w³) = λ. So
-    P(deceptive) = 1 - Φ(w_u/scale)^paths, a sharp threshold: where λ is small the circuit
-    is there at initialization, only too weak.
+    escapes iff it starts above w_u, the smaller positive root of 3w(1 - w³) = λ,
+    which there is for λ < 1.417. So P(deceptive) = 1 - Φ(w_u/scale)^paths: exactly for one
+    path; many slow each other a little. The circuit is there at initialization, only too
+    weak.
 
     `watched` is 0 and `unwatched` is f, cut to [0, 1]; `fit` is 1/2 without the bonus and
     1 with all of it. `margin` is f minus one half.

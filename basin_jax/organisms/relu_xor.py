@@ -41,6 +41,7 @@ class ReluXor(Organism):
 
     def validate(self) -> None:
         self.require(self.units >= 1, "units", "at least 1")
+        self.require(self.activation != "elu" or self.slope == 0, "slope", "0 for elu")
         even = not self.mirrored or self.units % 2 == 0
         self.require(even, "mirrored", "True only for an even number of units")
         self.require(self.scale > 0, "scale", "a number above 0")

@@ -57,5 +57,5 @@ class TicketRace(Organism):
             "competence": 1 - unwatched,
             "margin": share - 0.5,
             "share": share,
-            "leader": jnp.where(params.argmax() < self.deceptive, 1.0, 0.0),
+            "leader": jnp.where(outputs.argmax() < self.deceptive, 1.0, 0.0),
         }

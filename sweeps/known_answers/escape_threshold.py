@@ -1,7 +1,7 @@
 """How much is needed? A path that starts above w_u escapes its weight decay, and no other.
 
 w_u is that of a path by itself: paths together slow each other a little, which lowers the
-fraction by .001 where there are 64.
+fraction by about .001 where there are 64.
 """
 
 from scipy.optimize import root_scalar
