@@ -156,7 +156,7 @@ class Independent(Known):
         return self.fraction, count.low, count.high
 
     def p_value(self, ours: Estimate) -> float:
-        return 2 * float(ndtr(-abs(self._errors_apart(ours))))
+        return 2 * float(ndtr(-self._errors_apart(ours)))
 
     def agrees(self, ours: Estimate) -> bool:
         return self._errors_apart(ours) <= MOST_ERRORS

@@ -17,8 +17,8 @@ def gate_fraction(
 ) -> float:
     """Return the probability that a gate of three factors ends deceptive.
 
-    It is that of 8,000 Euler steps of 0.05, as the engine runs them: the flow's is up to
-    6e-4 larger. The initial point is θ, the direction of (a, b, c) and their length. The
+    It is that of 8,000 Euler steps of 0.05, as the engine runs them: the flow's is a
+    little larger. The initial point is θ, the direction of (a, b, c) and their length. The
     length is integrated exactly, by bisecting for each length at which the verdict changes,
     the rest by Gauss quadrature: of the sphere, over one of the 24 equal parts into which
     the symmetries of the product (permutations, flips of two signs) cut it.

@@ -1,7 +1,7 @@
 """How much is needed? A path that starts above w_u escapes its weight decay, and no other.
 
-w_u is that of a path by itself: paths together slow each other a little, which lowers the
-fraction by about .001 where there are 64.
+w_u is that of a path by itself: paths together slow each other, which lowers the
+fraction a little where there are many.
 """
 
 from scipy.optimize import root_scalar

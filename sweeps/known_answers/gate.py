@@ -1,7 +1,7 @@
 """A detector of oversight that has to be built: P(deceptive) of the four-parameter gate.
 
 The exact fractions are those of the steps taken here, to six digits, by quadrature over the
-initializations (tests/gate_oracle.py); those of the gradient flow are up to 6e-4 larger.
+initializations (tests/gate_oracle.py); those of the gradient flow are a little larger.
 """
 
 from basin_jax import Exact, Gate, Gradient, Independent, Sweep
