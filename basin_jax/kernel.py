@@ -5,6 +5,10 @@ enough that their state stays in cache; the loop over steps runs inside the loop
 blocks, and each local device runs whole blocks under `shard_map`. The number of lanes is
 part of the executable, since XLA's low bits depend on it; the number of blocks, of steps
 and of devices is not, so a seed's evidence is the same bits whatever they are.
+
+There are two programs: "xla" is a trial under `vmap`; in "simd" the steps are compiled for
+the CPU's vectors, with a seed in each lane of a vector (see `basin_jax.simd`), which is
+faster where a step is made of what that knows.
 """
 
 import contextlib
@@ -12,7 +16,7 @@ import functools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +27,10 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int32, Key, UInt32
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Method, Organism, Params, Start
+from basin_jax.base import Evidence, Method, Organism, Params, Start, State
 from basin_jax.plan import as_seeds
+from basin_jax.simd.arrays import Unsupported
+from basin_jax.simd.build import compile_steps
 from basin_jax.spec import Precision, Sweep
 
 
@@ -34,6 +40,8 @@ CAPACITY = 64
 CALL_SECONDS = 1.0
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
+Program: TypeAlias = Literal["simd", "xla"]
+Plugins: TypeAlias = tuple[Organism, Start, Method]
 
 # Whatever the user's environment says: a seed's draws are part of what a version promises.
 PRNG = "threefry2x32"
@@ -73,36 +81,95 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
 
 
 def _trial(
-    plugins: tuple[Organism, Start, Method],
+    plugins: Plugins,
     root: UInt32[Array, "2"],
     stops: Int32[Array, " stop"],
     seed: UInt32[Array, "2"],
     vary: str,
 ) -> dict[str, Float[Array, " stop"]]:
+    state, step_key, probe_key = _begin(plugins, root, seed, vary)
+
+    def until(state, span):
+        state = jax.lax.fori_loop(
+            span[0], span[1], lambda i, state: _step(plugins, step_key, i, state), state
+        )
+        return state, _look(plugins, probe_key, state)
+
+    return jax.lax.scan(until, state, _spans(stops))[1]
+
+
+def _begin(
+    plugins: Plugins, root: UInt32[Array, "2"], seed: UInt32[Array, "2"], vary: str
+) -> tuple[State, Key[Array, ""], Key[Array, ""]]:
+    """Return the state before the first step, and the keys of the steps and of the probe."""
     organism, start, method = plugins
     # Streams are split before seeds are folded in, so that no seed's key is a stream's.
     root_key = fold_in_seed(jax.random.key(0, impl=PRNG), root)
     init_key, data_key, probe_key = jax.random.split(root_key, 3)
     init_key = init_key if vary == "data" else fold_in_seed(init_key, seed)
     data_key = data_key if vary == "init" else fold_in_seed(data_key, seed)
-    probe_key = fold_in_seed(probe_key, seed)
     method_key, step_key = jax.random.split(data_key)
-
     params = jax.tree.map(_cast, start.params(init_key, organism))
     state = method.init(method_key, params, organism)
+    return state, step_key, fold_in_seed(probe_key, seed)
 
-    def step(i, state):
-        return method.step(jax.random.fold_in(step_key, i), state, organism)
 
-    def until(state, span):
-        state = jax.lax.fori_loop(span[0], span[1], step, state)
-        evidence = _scalars(organism, organism.probe(probe_key, state.params))
-        # A rate may look sound where parameters are not: the argmax of NaN is an answer.
-        sound = jnp.array([jnp.isfinite(leaf).all() for leaf in _floats(state.params)]).all()
-        return state, {name: jnp.where(sound, e, jnp.nan) for name, e in evidence.items()}
+def _step(plugins: Plugins, key: Key[Array, ""], number: Int32[Array, ""], state: State) -> State:
+    organism, _, method = plugins
+    return method.step(jax.random.fold_in(key, number), state, organism)
 
-    spans = (jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops)
-    return jax.lax.scan(until, state, spans)[1]
+
+def _look(plugins: Plugins, key: Key[Array, ""], state: State) -> Evidence:
+    organism = plugins[0]
+    evidence = _scalars(organism, organism.probe(key, state.params))
+    # A rate may look sound where parameters are not: the argmax of NaN is an answer.
+    sound = jnp.array([jnp.isfinite(leaf).all() for leaf in _floats(state.params)]).all()
+    return {name: jnp.where(sound, e, jnp.nan) for name, e in evidence.items()}
+
+
+def _spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:
+    """Return the first step from each stop to the next, and the one behind the last."""
+    return jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops
+
+
+def _block(
+    plugins: Plugins,
+    root: UInt32[Array, "2"],
+    stops: Int32[Array, " stop"],
+    seeds: UInt32[Array, "lane 2"],
+    vary: str,
+) -> dict[str, Float[Array, "lane stop"]]:
+    """Train a seed a lane, as `_trial` under `vmap` does, with steps compiled by `simd`."""
+    begin = functools.partial(_begin, plugins, root, vary=vary)
+    state, step_keys, probe_keys = jax.vmap(begin)(seeds)
+    leaves, structure = jax.tree.flatten(state)
+    numbers = jax.tree.leaves(plugins)
+    lanes = [jnp.broadcast_to(jnp.asarray(n, float), len(seeds)) for n in numbers]
+    fixed = [jax.random.key_data(step_keys), *lanes]
+    one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in (*fixed, *leaves)]
+    steps = _compiled(plugins, one[: len(fixed)], one[len(fixed) :], structure)
+
+    def until(leaves, span):
+        first = jnp.broadcast_to(span[0], len(seeds))
+        leaves = steps(first, span[1] - span[0], fixed, leaves)
+        look = functools.partial(_look, plugins)
+        return leaves, jax.vmap(look)(probe_keys, jax.tree.unflatten(structure, leaves))
+
+    evidence = jax.lax.scan(until, leaves, _spans(stops))[1]
+    return {name: values.T for name, values in evidence.items()}
+
+
+def _compiled(plugins: Plugins, fixed: list[Any], state: list[Any], structure: Any) -> Any:
+    """Return `simd`'s program of a step, given the shapes of one seed's arrays."""
+    plugin_structure = jax.tree.structure(plugins)
+
+    def step(number, fixed, leaves):
+        words, *numbers = fixed
+        traced = jax.tree.unflatten(plugin_structure, numbers)
+        key = jax.random.wrap_key_data(words, impl=PRNG)
+        return jax.tree.leaves(_step(traced, key, number, jax.tree.unflatten(structure, leaves)))
+
+    return compile_steps(step, fixed, state)
 
 
 def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
@@ -137,12 +204,14 @@ def _numerics(precision: Precision) -> Iterator[None]:
 
 
 @functools.cache
-def _program(lanes: int, devices: Devices, vary: str):
+def _program(lanes: int, devices: Devices, vary: str, program: Program):
     """Return the jitted function of all kernels of these lanes; JAX caches it by plug-in."""
 
     def shard(plugins, root, stops, counts, seeds):
         # One device's share: seeds[1, CAPACITY, lanes, 2], of which counts[0] blocks run.
         def block(words):
+            if program == "simd":
+                return _block(plugins, root, stops, words, vary)
             trial_of = functools.partial(_trial, plugins, root, stops, vary=vary)
             return jax.vmap(trial_of)(words)
 
@@ -170,6 +239,7 @@ class Kernel:
     sweep: Sweep
     lanes: int
     devices: Devices
+    program: Program
 
     def compile(self) -> float:
         """Compile by a call with no block in it; return the seconds it took."""
@@ -210,7 +280,7 @@ class Kernel:
         counts = np.array([len(range(d, blocks, width)) for d in range(width)], np.int32)
         sweep = self.sweep
         with _numerics(sweep.precision):
-            return _program(self.lanes, self.devices, sweep.vary)(
+            return _program(self.lanes, self.devices, sweep.vary, self.program)(
                 (sweep.organism, sweep.start, sweep.method),
                 seed_words(sweep.root),
                 np.asarray(stops or sweep.stops, np.int32),
@@ -248,16 +318,53 @@ class Kernel:
         return time.perf_counter() - began
 
 
-def build_kernel(sweep: Sweep, *, lanes: int, devices: Devices | None = None) -> Kernel:
+def build_kernel(
+    sweep: Sweep,
+    *,
+    lanes: int,
+    devices: Devices | None = None,
+    program: Program | None = None,
+) -> Kernel:
     """Return the compiled program of a sweep, for some or for all local devices.
 
+    Args:
+        sweep: what to train.
+        lanes: seeds trained side by side.
+        devices: where; all local devices if None.
+        program: "simd" or "xla"; "simd" if None and there is one.
+
     Raises:
-        ValueError: where the plug-ins do not fit together, or the lanes are not positive.
+        ValueError: where the plug-ins do not fit together, the lanes are not positive, or
+            there is no such program, with the reason.
     """
     if lanes < 1:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1")
     evidence_names(sweep)
-    return Kernel(sweep=sweep, lanes=lanes, devices=devices or tuple(jax.local_devices()))
+    why = refusal(sweep) if program != "xla" else None
+    if program == "simd" and why:
+        raise ValueError(f'program = "simd"; allowed: "xla", since simd has none for {why}')
+    return Kernel(
+        sweep=sweep,
+        lanes=lanes,
+        devices=devices or tuple(jax.local_devices()),
+        program=program or ("xla" if why else "simd"),
+    )
+
+
+def refusal(sweep: Sweep) -> str | None:
+    """Return why a sweep has no program of `simd`, or None where it has one."""
+    if jax.local_devices()[0].platform != "cpu":
+        return "devices other than CPUs"
+    plugins = (sweep.organism, sweep.start, sweep.method)
+    words = jax.ShapeDtypeStruct((1, 2), np.uint32)
+    stops = jax.ShapeDtypeStruct((len(sweep.stops),), np.int32)
+    with _numerics(sweep.precision):
+        try:
+            block = functools.partial(_block, vary=sweep.vary)
+            jax.eval_shape(block, plugins, jax.ShapeDtypeStruct((2,), np.uint32), stops, words)
+        except Unsupported as why:
+            return str(why)
+    return None
 
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:

@@ -133,7 +133,8 @@ class _Run:
     def cell(self, digest: str, sweep: Sweep) -> Iterator[bool]:
         """Train a cell, yielding after each chunk that is committed."""
         state = self.states[digest]
-        kernel = build_kernel(sweep, lanes=self.manifest["cells"][digest]["lanes"])
+        plan = self.manifest["cells"][digest]
+        kernel = build_kernel(sweep, lanes=plan["lanes"], program=plan["program"]["name"])
         lost = True
         while lost:
             done, verdicts = self.folder.verdicts(digest)

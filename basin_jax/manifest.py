@@ -17,10 +17,11 @@ import optax
 
 from basin_jax.devices import cpu_model
 from basin_jax.identity import describe, package_identity, sources
-from basin_jax.kernel import CALL_SECONDS, CAPACITY
+from basin_jax.kernel import CALL_SECONDS, CAPACITY, Program, refusal
+from basin_jax.simd.build import compiler
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
-from basin_jax.tune import choose_lanes, measure
+from basin_jax.tune import choose, measure
 from basin_jax.verdict import Rule
 
 
@@ -55,25 +56,47 @@ def manifest_of(
     entries = dict(old["cells"]) if old else {}
     for digest, cell in cells.items():
         if digest in entries:
-            if lanes not in (None, entries[digest]["lanes"]):
-                raise StoreError(
-                    f"lanes = {lanes}, but {folder.folder} was made with "
-                    f"{entries[digest]['lanes']}, on which low bits depend; leave it out, "
-                    "or give another folder"
-                )
+            _refuse_other_program(entries[digest], cell, lanes, folder)
             continue
-        tuning = choose_lanes(cell, tell=tell) if lanes is None else measure(cell, lanes)
+        tuning = choose(cell, tell=tell) if lanes is None else measure(cell, lanes)
         call = CALL_SECONDS * tuning.speed / max(cell.num_steps, 1)
         share = tuning.lanes * len(jax.local_devices())
         entries[digest] = {
             "fields": cell.fields(),
             "sources": cell.sources(),
+            "program": _program(tuning.program, cell),
             "lanes": tuning.lanes,
             "blocks": int(np.clip(call / share, 1, CAPACITY)),
             "speed": round(tuning.speed),
         }
     size = old["chunk"] if old else _chunk_size(list(entries.values()), most)
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine}
+
+
+def _program(program: Program, cell: Sweep) -> dict[str, str]:
+    """Return what identifies a program, or says why it is not the other one."""
+    if program == "simd":
+        return {"name": "simd", "compiler": compiler()[1]}
+    return {"name": "xla", "why": refusal(cell) or "measured to be faster"}
+
+
+def _refuse_other_program(
+    entry: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
+) -> None:
+    """Raise `StoreError` unless a cell can be gone on with as it was begun."""
+    if lanes not in (None, entry["lanes"]):
+        raise StoreError(
+            f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "
+            "low bits depend; leave it out, or give another folder"
+        )
+    if entry["program"]["name"] == "simd":
+        why = refusal(cell)
+        lines = _differences("", entry["program"], {} if why else _program("simd", cell))
+        if lines:
+            raise StoreError(
+                f"{folder.folder} was made with the program simd, on which low bits depend "
+                f"({why or '; '.join(lines)}); give another folder"
+            )
 
 
 def _chunk_size(entries: list[dict[str, Any]], most: int) -> int:

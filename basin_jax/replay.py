@@ -51,14 +51,15 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
         )
     sweep = _sweep(records, digest, file)
     names = [n for n in stored.columns if n not in KEYS and n not in records.varied]
-    lanes = records.manifest["cells"][digest]["lanes"]
+    plan = records.manifest["cells"][digest]
+    lanes, program = plan["lanes"], plan["program"]["name"]
 
-    again = build_kernel(sweep, lanes=lanes)(np.array([seed], np.uint64))
+    again = build_kernel(sweep, lanes=lanes, program=program)(np.array([seed], np.uint64))
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 
     steps = np.unique(np.round(sweep.num_steps * np.linspace(0, 1, POINTS) ** 2).astype(int))
     along = sweep.replace(save_at=tuple(int(step) for step in steps[:-1]))
-    evidence = build_kernel(along, lanes=lanes)(np.array([seed], np.uint64))
+    evidence = build_kernel(along, lanes=lanes, program=program)(np.array([seed], np.uint64))
     curve = pl.DataFrame({"step": along.stops} | {n: evidence[n][0] for n in names})
 
     verdict = stored["verdict"][-1]

@@ -1,7 +1,7 @@
-"""Choose the number of lanes by a short measurement, and remember it.
+"""Choose the program and the number of lanes by a short measurement, and remember them.
 
-The choice is made once a device kind and program shape, before a sweep, and is frozen
-into the sweep's folder: lanes are part of what fixes a seed's bits.
+The choice is made once a device kind and sweep's shape, before a sweep, and is frozen into
+the sweep's folder: program and lanes are part of what fixes a seed's bits.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import jax
 
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
-from basin_jax.kernel import build_kernel, traced
+from basin_jax.kernel import Program, build_kernel, refusal, traced
 from basin_jax.spec import Sweep
 
 
@@ -26,50 +26,69 @@ MEASURE_SECONDS = 0.2
 TURNS = 3
 GAIN = 1.03
 LARGEST = 2**16
+# Lanes to begin with, and the share of the best speed so far below which nothing is climbed.
+FIRST = {"simd": 16, "xla": 8, "accelerator": 1024}
+HOPELESS = 1 / 3
 
 
 class Tuning(NamedTuple):
-    """Lanes, and the speed they were measured at (training steps of one seed per second)."""
+    """A program, its lanes, and their speed (training steps of one seed per second)."""
 
+    program: Program
     lanes: int
     speed: float
 
 
-def measure(sweep: Sweep, lanes: int) -> Tuning:
+def measure(sweep: Sweep, lanes: int, program: Program | None = None) -> Tuning:
     """Measure the speed of a given number of lanes."""
-    kernel = build_kernel(sweep, lanes=lanes)
-    return Tuning(lanes, kernel.speed(seconds=MEASURE_SECONDS))
+    kernel = build_kernel(sweep, lanes=lanes, program=program)
+    return Tuning(kernel.program, lanes, kernel.speed(seconds=MEASURE_SECONDS))
 
 
-def choose_lanes(
+def choose(
     sweep: Sweep,
     *,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
-    """Return the fastest number of lanes for a sweep on this kind of device."""
-    key = short_hash(json.dumps(_program(sweep)))
+    """Return the fastest program and number of lanes for a sweep on this kind of device."""
+    why = refusal(sweep)
+    programs: tuple[Program, ...] = ("xla",) if why else ("simd", "xla")
+    key = short_hash(json.dumps([*_shape(sweep), *programs]))
     memory = _remembered()
     if key in memory:
         return memory[key]
+    if why:
+        tell(f"tuning: xla, since simd has no program for {why}")
+    best = Tuning("xla", 1, 0.0)
+    for program in programs:
+        tuning = _choose_lanes(sweep, program, best.speed * HOPELESS, tell)
+        best = max(best, tuning, key=lambda tuning: tuning.speed)
+    tell(f"tuned: {best.program}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")
+    _remember(key, best)
+    return best
+
+
+def _choose_lanes(
+    sweep: Sweep, program: Program, hopeless: float, tell: Callable[[str], None]
+) -> Tuning:
+    """Return a program's best number of lanes, or its first where it is hopelessly slow."""
     speeds: dict[int, float] = {}
 
     def speed(lanes: int) -> float:
         """Measure once more, and return the best so far: noise only ever slows."""
         first = lanes not in speeds
         try:
-            now = measure(sweep, lanes).speed
+            now = measure(sweep, lanes, program).speed
         except jax.errors.JaxRuntimeError:  # does not fit into the device's memory
             now = 0.0
         speeds[lanes] = max(now, speeds.get(lanes, 0.0))
         if first:
-            tell(f"tuning: {lanes} lanes, {speeds[lanes]:,.0f} seed-steps/s")
+            tell(f"tuning: {program}, {lanes} lanes, {speeds[lanes]:,.0f} seed-steps/s")
         return speeds[lanes]
 
-    best = _climb(speed, start=8 if jax.local_devices()[0].platform == "cpu" else 1024)
-    tuning = Tuning(best, speeds[best])
-    tell(f"tuned: {best} lanes, {tuning.speed:,.0f} seed-steps/s")
-    _remember(key, tuning)
-    return tuning
+    start = FIRST[program if jax.local_devices()[0].platform == "cpu" else "accelerator"]
+    best = start if speed(start) < hopeless else _climb(speed, start=start)
+    return Tuning(program, best, speeds[best])
 
 
 def _climb(speed: Callable[[int], float], *, start: int) -> int:
@@ -85,8 +104,8 @@ def _climb(speed: Callable[[int], float], *, start: int) -> int:
     return next(lanes for lanes in finalists if GAIN * speeds[lanes] >= max(speeds.values()))
 
 
-def _program(sweep: Sweep) -> list[str]:
-    """Describe a program as far as its speed goes: its operations, not its numbers."""
+def _shape(sweep: Sweep) -> list[str]:
+    """Describe a sweep as far as its speed goes: its operations, not its numbers."""
     device = jax.local_devices()[0]
     return [
         device.device_kind,
@@ -99,13 +118,13 @@ def _program(sweep: Sweep) -> list[str]:
 
 
 def _memory_file() -> Path:
-    return cache_directory() / "lanes.json"
+    return cache_directory() / "tuning.json"
 
 
 def _remembered() -> dict[str, Tuning]:
     try:
         stored = json.loads(_memory_file().read_text())
-        return {key: Tuning(int(lanes), float(speed)) for key, (lanes, speed) in stored.items()}
+        return {key: Tuning(*values) for key, values in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}  # measured anew
 

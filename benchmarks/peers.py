@@ -57,7 +57,7 @@ def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
 
 def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
     """Prepare this package's kernel, on full blocks of trials: start, steps and probe."""
-    kernel = build_kernel(case.sweep, lanes=tuning.lanes)
+    kernel = build_kernel(case.sweep, lanes=tuning.lanes, program=tuning.program)
     compile_seconds = kernel.compile()
     block = tuning.lanes * len(kernel.devices)
     blocks = round(tuning.speed * seconds / (block * NUM_STEPS))
@@ -66,7 +66,7 @@ def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
         work=len(seeds) * NUM_STEPS,
         call=lambda: kernel(seeds),
         compile_seconds=compile_seconds,
-        note=f"{tuning.lanes} lanes",
+        note=f"{tuning.program}, {tuning.lanes} lanes",
     )
 
 

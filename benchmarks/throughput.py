@@ -20,7 +20,7 @@ import typer
 from cases import CASES, Case
 from rich.console import Console
 
-from basin_jax.tune import choose_lanes
+from basin_jax.tune import choose
 
 
 # Wide enough for the table where the output is no terminal.
@@ -65,8 +65,9 @@ def _cases(name: str) -> list[Case]:
 def _prepare(cases: list[Case], seconds: float) -> Prepared:
     tunings = {}
     for case in cases:
-        tunings[case.name] = choose_lanes(case.sweep)
-        console.print(f"{case.name}: {tunings[case.name].lanes} lanes")
+        tunings[case.name] = choose(case.sweep)
+        program, lanes, _ = tunings[case.name]
+        console.print(f"{case.name}: {program}, {lanes} lanes")
     jax.clear_caches()  # or what tuning has compiled would not be compiled again
     prepared = [(report.CEILING, name, make()) for name, make in _ceilings().items()]
     for case in cases:

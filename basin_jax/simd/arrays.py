@@ -1,0 +1,273 @@
+"""What a step computes for one seed: a graph of arrays.
+
+An element of an array becomes a vector with a seed in each lane, or a number where all seeds
+share it. Nodes say what is computed, not where it is stored: that is for `emit` to plan.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+
+class Unsupported(Exception):
+    """A step that has no program of this kind, and why."""
+
+
+_NAMES = {
+    "float32": "f32",
+    "float64": "f64",
+    "int32": "i32",
+    "int64": "i64",
+    "uint32": "u32",
+    "uint64": "u64",
+    "bool": "b32",
+}
+_identity = itertools.count()
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A whole number that is linear in loop variables: an index, or a place in memory."""
+
+    constant: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def __add__(self, other: "Linear") -> "Linear":
+        sums = dict(self.terms)
+        for name, factor in other.terms:
+            sums[name] = sums.get(name, 0) + factor
+        return Linear(self.constant + other.constant, tuple((n, f) for n, f in sums.items() if f))
+
+    def __mul__(self, factor: int) -> "Linear":
+        terms = tuple((n, f * factor) for n, f in self.terms) if factor else ()
+        return Linear(self.constant * factor, terms)
+
+    def __str__(self) -> str:
+        parts = [name if factor == 1 else f"{factor} * {name}" for name, factor in self.terms]
+        return " + ".join(parts + [str(self.constant)] * (self.constant != 0 or not parts))
+
+
+Index = tuple[Linear, ...]
+
+
+@dataclass(eq=False, repr=False)
+class Node:
+    """An array: what it is computed from, and its shape and type."""
+
+    args: tuple["Node", ...]
+    shape: tuple[int, ...]
+    dtype: Any
+    number: int = field(default_factory=lambda: next(_identity))
+    varies: bool = False  # with the step or the state; else it is computed once
+    cost: int = 0  # operations of one element, up to what is stored
+    ties: tuple["Node", ...] = ()  # what it waits for besides
+
+    def __post_init__(self) -> None:
+        self.varies |= any(arg.varies for arg in self.args)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.number}: {self.type}{list(self.shape)}"
+
+    @property
+    def type(self) -> str:
+        """The C++ name of the vectors of its elements."""
+        return type_of(self.dtype)
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return math.prod(self.shape)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """How far apart elements are, where it is stored: the last axis is contiguous."""
+        return row_major(self.shape)
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return how far apart elements of an array are along each axis, in C's order."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def type_of(dtype: Any) -> str:
+    """Return the C++ name of vectors of a type.
+
+    Raises:
+        Unsupported: where there is none.
+    """
+    name = np.dtype(dtype).name
+    if name not in _NAMES:
+        raise Unsupported(f"numbers of type {name}")
+    return _NAMES[name]
+
+
+def place(index: Sequence[Linear], strides: Sequence[int]) -> Linear:
+    """Return where an element lies, given its index and how far apart elements are."""
+    return sum((i * stride for i, stride in zip(index, strides, strict=True)), Linear())
+
+
+@dataclass(eq=False, repr=False)
+class Input(Node):
+    """What comes from outside: numbers of the plug-ins, the key, the step, the state."""
+
+
+@dataclass(eq=False, repr=False)
+class Constant(Node):
+    """Numbers known beforehand, the same for all seeds."""
+
+    value: ndarray = field(kw_only=True)
+
+    @property
+    def is_splat(self) -> bool:
+        """Whether all elements are one number."""
+        return self.value.size == 1 or not any(self.value.strides)
+
+    @property
+    def scalar(self) -> Any:
+        """That number."""
+        return self.value.flat[0]
+
+
+@dataclass(eq=False, repr=False)
+class Elementwise(Node):
+    """One operation on elements at the same place: a C++ expression of its arguments."""
+
+    template: str = field(kw_only=True)
+
+
+@dataclass(eq=False, repr=False)
+class Random(Node):
+    """One of the two words that Threefry makes of two words of a key and two of a counter."""
+
+    word: int = field(kw_only=True)
+
+
+@dataclass(eq=False, repr=False)
+class View(Node):
+    """The same elements at other places: axis d of the argument is read at
+    `start + step * index[axis]`, where `axes[d]` is (axis or None, start, step)."""
+
+    axes: tuple[tuple[int | None, int, int], ...] = field(kw_only=True)
+
+    def at(self, index: Sequence[Linear]) -> Index:
+        """Return the argument's index of an element."""
+        return tuple(
+            Linear(start) if axis is None else index[axis] * step + Linear(start)
+            for axis, start, step in self.axes
+        )
+
+    @property
+    def repeats(self) -> bool:
+        """Whether an element of the argument is read for several of its own."""
+        used = {axis for axis, _, _ in self.axes}
+        return any(n > 1 and d not in used for d, n in enumerate(self.shape))
+
+
+@dataclass(eq=False, repr=False)
+class Reshape(Node):
+    """The same elements in the same order, in another shape."""
+
+
+@dataclass(eq=False, repr=False)
+class Iota(Node):
+    """A number counted along the axes: the sum of index times step."""
+
+    steps: tuple[int, ...] = field(kw_only=True)
+
+
+@dataclass(eq=False, repr=False)
+class Rows(Node):
+    """Rows of the first argument along its first axis; the second says which, a seed each."""
+
+
+@dataclass(eq=False, repr=False)
+class Join(Node):
+    """Arrays one after the other along an axis, or elements moved to other places.
+
+    Element e is element `places[e]` of all the arguments' elements in their order.
+    """
+
+    places: ndarray = field(kw_only=True)
+
+
+@dataclass(eq=False, repr=False)
+class Reduce(Node):
+    """Sums, extremes, or conjunctions along axes."""
+
+    template: str = field(kw_only=True)
+    start: str = field(kw_only=True)
+    axes: tuple[int, ...] = field(kw_only=True)
+
+
+@dataclass(eq=False, repr=False)
+class Product(Node):
+    """A product of matrices: [batch..., left's free axes..., right's free axes...]."""
+
+    contract: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
+    batch: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
+
+    def free(self, side: int) -> tuple[int, ...]:
+        """Return the axes of an argument that are neither contracted nor batched."""
+        taken = {*self.contract[side], *self.batch[side]}
+        return tuple(d for d in range(len(self.args[side].shape)) if d not in taken)
+
+
+@dataclass(eq=False, repr=False)
+class While(Node):
+    """A loop that turns while any seed has to; the arguments are what it begins with, and
+    what it reads from outside."""
+
+    begin: tuple[Node, ...] = field(kw_only=True)
+    carry: tuple[Input, ...] = field(kw_only=True)
+    goes_on: Node = field(kw_only=True)
+    results: tuple[Node, ...] = field(kw_only=True)
+
+    @classmethod
+    def of(cls, begin: Sequence[Node], *, carry, goes_on: Node, results) -> "While":
+        """Return the loop; its arguments are found in what it computes."""
+        inside = {node.number for node in carry}
+        for node in below([goes_on, *results]):
+            if any(arg.number in inside for arg in (*node.args, *node.ties)):
+                inside.add(node.number)
+        reads = [
+            arg
+            for node in below([goes_on, *results])
+            if node.number in inside
+            for arg in node.args
+            if arg.number not in inside
+        ]
+        reads += [node for node in (goes_on, *results) if node.number not in inside]
+        args = tuple(dict.fromkeys([*begin, *reads]))
+        return cls(
+            args,
+            (),
+            np.dtype(bool),
+            begin=tuple(begin),
+            carry=tuple(carry),
+            goes_on=goes_on,
+            results=tuple(results),
+        )
+
+
+@dataclass(eq=False, repr=False)
+class Part(Node):
+    """One of the arrays that a loop leaves behind."""
+
+    which: int = field(kw_only=True)
+
+
+def below(nodes: Sequence[Node]) -> list[Node]:
+    """Return nodes and all that they are computed from, arguments first."""
+    seen: dict[int, Node] = {}
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node.number not in seen:
+            seen[node.number] = node
+            stack += node.args
+    return [seen[number] for number in sorted(seen)]

@@ -1,0 +1,294 @@
+"""A graph of arrays as C++: what has to be stored, where, and a loop for each of it.
+
+Stored are products, reductions and results, what a product reads, and what several loops
+need; all else is computed where it is read. What does not vary with the step is computed
+once, and memory is used again when its last reader has run.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from basin_jax.simd.arrays import (
+    Constant,
+    Elementwise,
+    Input,
+    Iota,
+    Join,
+    Linear,
+    Node,
+    Part,
+    Product,
+    Random,
+    Reduce,
+    Reshape,
+    Rows,
+    View,
+    While,
+    below,
+)
+from basin_jax.simd.loops import Loop, Text, element, product
+
+
+LANES = 16  # the most that the runtime has: what memory is made for
+STORED = (Product, Reduce, Join, While)
+NEVER = (Input, Constant, Iota, View, Reshape, Part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The parts of a program, as C++."""
+
+    tables: list[str]
+    before: list[str]  # once, before the first step
+    step: list[str]
+    places: dict[Input, int]  # where each input is put, in bytes
+    memory: int  # bytes
+
+
+def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:
+    """Return the program that computes the state after a step from that before it.
+
+    Args:
+        inputs: all that comes from outside.
+        states: those of them that a step replaces.
+        results: what replaces each.
+    """
+    text = Text()
+    scope = _Scope(text, inputs, states, results, below(results))
+    before, step = scope.code()
+    places = {node: scope.place[node] for node in inputs}
+    return Code(tables=text.tables(), before=before, step=step, places=places, memory=scope.memory)
+
+
+def _bytes(node: Node) -> int:
+    return node.size * LANES * max(np.dtype(node.dtype).itemsize, 4)
+
+
+def _base(node: Node) -> Node:
+    """Return what a view is a view of."""
+    return _base(node.args[0]) if isinstance(node, View) else node
+
+
+class _Scope:
+    """The arrays that are computed anew at each step, or at each turn of a loop inside it."""
+
+    def __init__(
+        self,
+        text: Text,
+        inputs: Sequence[Input],
+        states: Sequence[Input],
+        results: Sequence[Node],
+        nodes: Sequence[Node],
+        *,
+        goes_on: Node | None = None,
+        outer: "_Scope | None" = None,
+        start: int = 0,
+    ):
+        self.text, self.outer, self.goes_on = text, outer, goes_on
+        self.inputs, self.states, self.results = list(inputs), list(states), list(results)
+        self.nodes = list(nodes)
+        self.stored = self._choose()
+        # First comes what does not vary with the step, or what ends the turns.
+        ends = (
+            {node for node in self.nodes if not node.varies}
+            if goes_on is None
+            else below([goes_on])
+        )
+        self.first = self.stored & set(ends)
+        stored = [node for node in self.nodes if node in self.stored]
+        self.order = sorted(stored, key=lambda node: node not in self.first)
+        self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
+        self.in_place = self._in_place()
+        self.turns: dict[While, _Scope] = {}
+        self.place: dict[Node, int] = {}
+        self.memory = self._allocate(start)
+
+    def holds(self, node: Node) -> bool:
+        """Return whether an array is stored."""
+        inside = node in self.stored or isinstance(node, Input | Part)
+        return inside or (self.outer is not None and self.outer.holds(node))
+
+    def array(self, node: Node) -> str:
+        """Return the C++ of a pointer to a stored array."""
+        return f"(({node.type}*)(memory + {self._find(node)}))"
+
+    def _find(self, node: Node) -> int:
+        if isinstance(node, Part):
+            (loop,) = node.args
+            turn = self.turns.get(loop)  # pyright: ignore
+            if turn is not None:
+                return turn.place[turn.states[node.which]]
+        elif node in self.place:
+            return self.place[node]
+        assert self.outer is not None, node
+        return self.outer._find(node)
+
+    def _choose(self) -> set[Node]:
+        """Choose what is stored."""
+        own = set(self.nodes)
+        stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
+        for node in self.nodes:
+            if isinstance(node, Product | Reshape | Join | Rows | While):
+                stored |= set(map(_base, node.args))
+            # A processor sees further ahead in two loops than in one that is too long.
+            if any(isinstance(arg, Random) for arg in node.args):
+                stored.add(node)
+        stored |= set(self.results)
+        if self.goes_on is not None:
+            stored.add(self.goes_on)
+        readers: dict[Node, set[Node]] = {node: set() for node in self.nodes}
+        # Readers first: which loops does each value end up in?
+        for node in reversed(self.nodes):
+            loops = readers[node]
+            if node.cost and len(loops) > 1:
+                stored.add(node)
+            for arg in node.args:
+                if arg not in own:
+                    continue
+                readers[arg] |= {node} if node in stored else loops
+                again = isinstance(node, View) and node.repeats
+                once = node.varies and not arg.varies
+                if (again or once) and _base(arg).cost:
+                    stored.add(_base(arg))
+        return {node for node in stored & own if not isinstance(node, NEVER)}
+
+    def _leaves(self, node: Node) -> Iterator[tuple[Node, bool]]:
+        """Yield what the loop of a node reads, and whether at the same place as it writes."""
+        loose = not isinstance(node, Elementwise | Random)
+        stack = [(arg, loose) for arg in node.args]
+        while stack:
+            arg, moved = stack.pop()
+            moved |= isinstance(arg, View | Reshape | Rows)
+            if isinstance(arg, Part):
+                yield arg.args[0], False
+            elif isinstance(arg, Input) or arg in self.stored:
+                yield arg, not moved
+            else:
+                stack += [(a, moved) for a in arg.args]
+
+    def _in_place(self) -> dict[Node, Input]:
+        """Return the results that may overwrite the state that they replace."""
+        found: dict[Node, Input] = {}
+        for state, result in zip(self.states, self.results, strict=True):
+            if not isinstance(result, Elementwise) or result in found or result not in self.stored:
+                continue
+            when = self.order.index(result)
+            later = any(state in self.reads[node] for node in self.order[when + 1 :])
+            moved = any(leaf is state and not same for leaf, same in self._leaves(result))
+            kept = any(_base(other) is state for other in self.results)
+            also = self.results.count(result) > 1
+            if not (later or moved or kept or also):
+                found[result] = state
+        return found
+
+    def _allocate(self, start: int) -> int:
+        """Give each stored array its place in memory, and return where memory ends."""
+        last = {node: i for i, node in enumerate(self.order)}
+        for i, node in enumerate(self.order):
+            last |= dict.fromkeys(self.reads[node], i)
+        lasting = {*self.inputs, *self.results, self.goes_on}
+        lasting |= {node for node in self.order if node in self.first or isinstance(node, While)}
+        end, free = start, dict[int, list[int]]()
+        for i, node in enumerate([*self.inputs, *self.order]):
+            size = _bytes(node)
+            if node in self.in_place:
+                self.place[node] = self.place[self.in_place[node]]
+            elif isinstance(node, While):
+                end = self._nest(node, end)
+            elif free.get(size):
+                self.place[node] = free[size].pop()
+            else:
+                self.place[node], end = end, end + size
+            for done, when in last.items():
+                if when == i - len(self.inputs) and done in self.place and done not in lasting:
+                    free.setdefault(_bytes(done), []).append(self.place[done])
+        return end
+
+    def _nest(self, node: While, start: int) -> int:
+        """Plan the turns of a loop; their memory is their own."""
+        inside: set[Node] = set(node.carry)
+        for inner in below([node.goes_on, *node.results]):
+            if any(arg in inside for arg in (*inner.args, *inner.ties)):
+                inside.add(inner)
+        nodes = [n for n in below([node.goes_on, *node.results]) if n in inside]
+        self.turns[node] = _Scope(
+            self.text,
+            node.carry,
+            node.carry,
+            node.results,
+            nodes,
+            goes_on=node.goes_on,
+            outer=self,
+            start=start,
+        )
+        return self.turns[node].memory
+
+    def code(self) -> tuple[list[str], list[str]]:
+        """Return what is done first, and what is done at each step or turn."""
+        first = [line for node in self.order if node in self.first for line in self._loop(node)]
+        then = [line for node in self.order if node not in self.first for line in self._loop(node)]
+        return first, then + self._replace()
+
+    def _loop(self, node: Node) -> list[str]:
+        if isinstance(node, Product):
+            return product(self, node)
+        if isinstance(node, Join):
+            return self._join(node)
+        if isinstance(node, While):
+            return self._while(node)
+        loop = Loop(self)
+        index = loop.over(node.shape)
+        loop.store(node, index, self._masked(node, loop, index, loop.compute(node, index)))
+        return loop.close()
+
+    def _masked(self, node: Node, loop: Loop, index, value: str) -> str:
+        """Keep the old value of what is overwritten, where a seed's loop has ended."""
+        if self.goes_on is None or node not in self.in_place:
+            return value
+        return f"select(goes_on, {value}, {loop.at(self.in_place[node], index)})"
+
+    def _replace(self) -> list[str]:
+        """Copy results that could not overwrite their state, once all is computed."""
+        lines: list[str] = []
+        for state, result in zip(self.states, self.results, strict=True):
+            if result is state or self.in_place.get(result) is state:
+                continue
+            loop = Loop(self)
+            index = loop.over(state.shape)
+            value = loop.at(result, index)
+            if self.goes_on is not None:
+                value = f"select(goes_on, {value}, {loop.at(state, index)})"
+            loop.store(state, index, value)
+            lines += loop.close()
+        return lines
+
+    def _while(self, node: While) -> list[str]:
+        turn = self.turns[node]
+        lines = []
+        for carry, begin in zip(node.carry, node.begin, strict=True):
+            loop = Loop(turn)
+            index = loop.over(carry.shape)
+            loop.store(carry, index, loop.at(begin, index))
+            lines += loop.close()
+        ask, step = turn.code()
+        test = Loop(turn)
+        goes_on = test.at(node.goes_on, ())
+        lines += ["for (;;) {", *ask, *test.lines, f"const b32 goes_on = {goes_on};"]
+        return [*lines, "if (!any(goes_on)) break;", *step, "}"]
+
+    def _join(self, node: Join) -> list[str]:
+        """Move elements as a table says."""
+        table = self.text.table(node.places.reshape(-1).astype(np.int32), "int32_t")
+        lines, first = [], 0
+        for arg in node.args:
+            loop = Loop(self)
+            (e,) = loop.over((node.size,)) or (Linear(),)
+            source = self.text.name()
+            loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
+            moved = f"{self.array(node)}[{e}] = {element(self, arg, source)};"
+            loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")
+            lines += loop.close()
+            first += arg.size
+        return lines

@@ -1,0 +1,172 @@
+"""A traced step as a graph of arrays."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+
+from basin_jax.simd.arrays import Constant, Input, Node, Part, Rows, Unsupported, While
+from basin_jax.simd.draws import DRAWS, MOVES, Keys
+from basin_jax.simd.rules import RULES, TEMPLATES, concretely, constant, each, elementwise, solid
+
+
+class Refused(NamedTuple):
+    """What has no rule; it matters only if something needs it."""
+
+    why: str
+
+
+Value = Any  # Node, Keys or Refused
+# What is written out where it is called, and the parameter that holds its operations.
+INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "remat": "jaxpr"}
+INLINED |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
+# A number that is repeated stays a number: it is written as one.
+NOT_FOLDED = {"broadcast_in_dim", "random_seed", "random_wrap"}
+
+
+def lower(jaxpr: Any, inputs: Sequence[Node]) -> list[Node]:
+    """Return the graph of a traced function of some arrays.
+
+    Raises:
+        Unsupported: where a primitive that the outputs need has no rule.
+    """
+    return _nodes(_closed(jaxpr, inputs))
+
+
+def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
+    consts = [constant(np.asarray(const)) for const in getattr(jaxpr, "consts", ())]
+    inner: Jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    values: dict[Any, Value] = dict(zip(inner.constvars, consts, strict=True))
+    values |= dict(zip(inner.invars, arguments, strict=True))
+
+    def read(atom: Any) -> Value:
+        if isinstance(atom, Literal):
+            return constant(np.asarray(atom.val, atom.aval.dtype))  # pyright: ignore
+        return values[atom]
+
+    for eqn in inner.eqns:
+        try:
+            outputs = _apply(eqn, [read(atom) for atom in eqn.invars])
+        except Unsupported as refusal:
+            outputs = [Refused(str(refusal))] * len(eqn.outvars)
+        values |= dict(zip(eqn.outvars, outputs, strict=True))
+    return [read(atom) for atom in inner.outvars]
+
+
+def _nodes(values: Sequence[Value]) -> list[Node]:
+    for value in values:
+        if isinstance(value, Refused):
+            raise Unsupported(value.why)
+        if isinstance(value, Keys):
+            raise Unsupported("a random key in the state")
+    return list(values)
+
+
+def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    name = eqn.primitive.name
+    if name in INLINED:
+        return _closed(eqn.params[INLINED[name]], args)
+    for arg in args:
+        if isinstance(arg, Refused):
+            raise Unsupported(arg.why)
+    if name == "optimization_barrier":
+        return _tied(args)
+    if name == "cond":
+        return _cond(eqn, args)
+    if name in ("while", "scan"):
+        return (_while if name == "while" else _scan)(eqn, args)
+    if args and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
+        return _fold(eqn, args)
+    rule = DRAWS.get(name) or RULES.get(name) or (elementwise if name in TEMPLATES else None)
+    if rule is None:
+        raise Unsupported(f"the primitive {name}")
+    if name in MOVES and any(isinstance(arg, Keys) for arg in args):
+        halves = [rule(eqn, [_half(arg, i) for arg in args]) for i in (0, 1)]
+        return [Keys(*pair) for pair in zip(*halves, strict=True)]
+    return list(rule(eqn, args))
+
+
+def _half(value: Value, i: int) -> Value:
+    return value[i] if isinstance(value, Keys) else value
+
+
+def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:
+    """Compute what depends on nothing but constants."""
+    splat = all(arg.is_splat for arg in args) and eqn.primitive.name in TEMPLATES
+    results = concretely(eqn, [np.asarray(arg.scalar) if splat else arg.value for arg in args])
+    shapes = [var.aval.shape for var in eqn.outvars]  # pyright: ignore
+    return [constant(np.broadcast_to(r, shape)) for r, shape in zip(results, shapes, strict=True)]
+
+
+def _tied(args: list[Value]) -> list[Value]:
+    """Make each of some values wait for all of them, so that no loop is left by one alone."""
+    flat = [node for arg in args for node in (arg if isinstance(arg, Keys) else (arg,))]
+
+    def tie(node: Node) -> Node:
+        tied = each("{0}", [node], node.shape, node.dtype, cost=0)
+        tied.ties = tuple(flat)
+        return tied
+
+    return [Keys(*map(tie, arg)) if isinstance(arg, Keys) else tie(arg) for arg in args]
+
+
+def _cond(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Compute both branches, since seeds differ in which they take."""
+    which, *operands = args
+    branches = [_nodes(_closed(branch, operands)) for branch in eqn.params["branches"]]
+    if len(branches) != 2:
+        raise Unsupported("a choice among more than two branches")
+    taken = each("{0} > 0", _nodes([which]), (), np.dtype(bool))
+    return [
+        each("select({0}, {1}, {2})", [taken, on, off], on.shape, on.dtype)
+        for off, on in zip(*branches, strict=True)
+    ]
+
+
+def _while(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Loop while any seed has to; a seed that is done stays as it is."""
+    first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    cond_consts, body_consts = args[:first], args[first : first + second]
+    start = _nodes(args[first + second :])
+    carry = [Input((), node.shape, node.dtype, varies=True) for node in start]
+    (goes_on,) = _nodes(_closed(eqn.params["cond_jaxpr"], [*cond_consts, *carry]))
+    results = _nodes(_closed(eqn.params["body_jaxpr"], [*body_consts, *carry]))
+    return _parts(start, carry, goes_on, results)
+
+
+def _scan(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Loop over rows, where nothing is kept of each."""
+    # Told by shapes, since the parameters that count them change with JAX's versions.
+    inner = eqn.params["jaxpr"].jaxpr
+    if _shapes(eqn.outvars) != _shapes(inner.outvars):
+        raise Unsupported("a scan that keeps something of each turn")
+    outside, within = _shapes(eqn.invars), _shapes(inner.invars)
+    scanned = sum(a != b for a, b in zip(outside, within, strict=True))
+    carried = len(eqn.outvars)
+    consts = len(args) - carried - scanned
+    length = eqn.params["length"]
+    start = _nodes(args[consts : consts + carried])
+    carry = [Input((), node.shape, node.dtype, varies=True) for node in start]
+    turn = Input((), (), np.dtype(np.int32), varies=True)
+    step = "{0} - 1" if eqn.params["reverse"] else "{0} + 1"
+    first = constant(np.asarray(length - 1 if eqn.params["reverse"] else 0, np.int32))
+    rows = [
+        Rows((solid(xs), turn), xs.shape[1:], xs.dtype) for xs in _nodes(args[consts + carried :])
+    ]
+    results = _nodes(_closed(eqn.params["jaxpr"], [*args[:consts], *carry, *rows]))
+    inside = f"({{0}} >= 0) & ({{0}} < {length})"
+    goes_on = each(inside, [turn], (), np.dtype(bool))
+    following = each(step, [turn], (), np.dtype(np.int32))
+    return _parts([*start, first], [*carry, turn], goes_on, [*results, following])[:-1]
+
+
+def _shapes(atoms: Any) -> list[tuple[int, ...]]:
+    return [atom.aval.shape for atom in atoms]
+
+
+def _parts(
+    start: list[Node], carry: Sequence[Input], goes_on: Node, results: Sequence[Node]
+) -> list[Value]:
+    loop = While.of(start, carry=tuple(carry), goes_on=goes_on, results=tuple(results))
+    return [Part((loop,), n.shape, n.dtype, which=i) for i, n in enumerate(start)]

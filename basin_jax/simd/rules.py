@@ -1,0 +1,368 @@
+"""A rule for each of JAX's primitives that the steps are made of."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import JaxprEqn
+from numpy import ndarray
+
+from basin_jax.simd.arrays import (
+    Constant,
+    Elementwise,
+    Iota,
+    Join,
+    Node,
+    Product,
+    Reduce,
+    Reshape,
+    Rows,
+    Unsupported,
+    View,
+    type_of,
+)
+
+
+# C++ of the vectors {0}, {1}, ...
+TEMPLATES = {
+    "add": "{0} + {1}",
+    "add_any": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "abs": "magnitude({0})",
+    "sign": "sign({0})",
+    "max": "maximum({0}, {1})",
+    "min": "minimum({0}, {1})",
+    "exp": "exponential({0})",
+    "expm1": "exponential_less_one({0})",
+    "log": "logarithm({0})",
+    "log1p": "logarithm_one_plus({0})",
+    "tanh": "hyperbolic_tangent({0})",
+    "logistic": "logistic({0})",
+    "erf": "error_function({0})",
+    "erf_inv": "inverse_error_function({0})",
+    "sin": "sine({0})",
+    "cos": "cosine({0})",
+    "atan2": "angle({0}, {1})",
+    "sqrt": "square_root({0})",
+    "rsqrt": "1 / square_root({0})",
+    "cbrt": "cube_root({0})",
+    "square": "{0} * {0}",
+    "floor": "floor_of({0})",
+    "ceil": "ceiling({0})",
+    "rem": "remainder_of({0}, {1})",
+    "is_finite": "({0} - {0}) == {0} - {0}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "not": "~{0}",
+    "shift_left": "{0} << {1}",
+    "shift_right_logical": "{0} >> {1}",
+    "shift_right_arithmetic": "{0} >> {1}",
+    "eq": "{0} == {1}",
+    "ne": "{0} != {1}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "stop_gradient": "{0}",
+    "copy": "{0}",
+}
+COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
+ROUNDING = {0: "nearest_away({0})", 1: "nearest_even({0})"}
+REDUCTIONS = {
+    "reduce_sum": ("{0} + {1}", "0"),
+    "reduce_prod": ("{0} * {1}", "1"),
+    "reduce_max": ("maximum({0}, {1})", "low"),
+    "reduce_min": ("minimum({0}, {1})", "high"),
+    "reduce_and": ("{0} & {1}", "true"),
+    "reduce_or": ("{0} | {1}", "false"),
+}
+
+
+def constant(value: np.ndarray) -> Constant:
+    return Constant((), value.shape, value.dtype, value=value)
+
+
+def concretely(eqn: JaxprEqn, values: Sequence[ndarray]) -> list[ndarray]:
+    """Apply a primitive to numbers."""
+    with jax.ensure_compile_time_eval():
+        results = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
+        results = results if eqn.primitive.multiple_results else [results]
+        return [np.asarray(result) for result in results]
+
+
+def out_of(eqn: JaxprEqn) -> tuple[tuple[int, ...], Any]:
+    aval: Any = eqn.outvars[0].aval
+    return aval.shape, aval.dtype
+
+
+def each(template: str, args: Sequence[Node], shape, dtype, cost: int = 1) -> Elementwise:
+    alike = tuple(arg if arg.shape == shape else spread(arg, shape) for arg in args)
+    total = cost + sum(arg.cost for arg in alike)
+    return Elementwise(alike, shape, dtype, template=template, cost=total)
+
+
+def spread(arg: Node, shape: tuple[int, ...]) -> Node:
+    """Repeat a scalar, or an array along its axes of length one."""
+    if isinstance(arg, Constant) and arg.is_splat:
+        return constant(np.broadcast_to(np.asarray(arg.scalar), shape))
+    return view(arg, shape, [(d if n > 1 else None, 0, 1) for d, n in enumerate(arg.shape)])
+
+
+def elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    name, template = eqn.primitive.name, TEMPLATES[eqn.primitive.name]
+    if name == "not" and np.dtype(dtype) != bool and np.issubdtype(dtype, np.signedinteger):
+        template = "~{0}"
+    if name == "shift_right_logical" and np.issubdtype(dtype, np.signedinteger):
+        raise Unsupported("a logical shift of signed numbers")
+    if name in COMPARISONS and np.dtype(args[0].dtype).itemsize == 8:
+        template = f"cast<b32>({template})"
+    return [each(template, args, shape, dtype)]
+
+
+def _integer_pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    power = eqn.params["y"]
+    text = " * ".join(["{0}"] * abs(power)) or "{0} * 0 + 1"
+    return [each(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
+
+
+def _pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    text = "power({0}, {1})"
+    if args[1].type != type_of(dtype):  # a whole exponent
+        text = f"power({{0}}, cast<{type_of(dtype)}>({{1}}))"
+    return [each(text, args, shape, dtype)]
+
+
+def _round(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    return [each(ROUNDING[int(eqn.params["rounding_method"])], args, *out_of(eqn))]
+
+
+def _clamp(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    low, value, high = args
+    return [each("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
+
+
+def _select_n(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    which, *cases = args
+    if len(cases) != 2 or np.dtype(which.dtype) != bool:
+        raise Unsupported("a choice among more than two")
+    off, on = cases
+    return [each("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
+
+
+def _convert(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    (arg,) = args
+    to, old = type_of(dtype), arg.type
+    template = "{0}" if to == old else f"cast<{to}>({{0}})"
+    if old == "b32" != to:
+        template = f"from_truth<{to}>({{0}})"
+    elif to == "b32" != old:
+        template = "truth({0})"
+    return [each(template, args, shape, dtype)]
+
+
+def _bitcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    if shape != args[0].shape:
+        raise Unsupported("a bit cast between sizes")
+    return [each(f"({type_of(dtype)})({{0}})", args, shape, dtype, cost=0)]
+
+
+def view(arg: Node, shape: Sequence[int], axes) -> View:
+    # Parameters of primitives may be NumPy's integers.
+    read = tuple((None if d is None else int(d), int(start), int(step)) for d, start, step in axes)
+    return View((arg,), tuple(map(int, shape)), arg.dtype, axes=read, cost=arg.cost)
+
+
+def _broadcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dims = eqn.params["shape"], eqn.params["broadcast_dimensions"]
+    if isinstance(args[0], Constant) and args[0].is_splat:
+        return [constant(np.broadcast_to(np.asarray(args[0].scalar), shape))]
+    axes = [(d if n > 1 else None, 0, 1) for d, n in zip(dims, args[0].shape, strict=True)]
+    return [view(args[0], shape, axes)]
+
+
+def _transpose(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    order = eqn.params["permutation"]
+    axes = [(order.index(d), 0, 1) for d in range(len(order))]
+    return [view(args[0], out_of(eqn)[0], axes)]
+
+
+def _slice(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    starts, steps = eqn.params["start_indices"], eqn.params["strides"]
+    steps = steps or (1,) * len(starts)
+    axes = [(d, start, step) for d, (start, step) in enumerate(zip(starts, steps, strict=True))]
+    return [view(args[0], out_of(eqn)[0], axes)]
+
+
+def _rev(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    turned = eqn.params["dimensions"]
+    axes = [(d, n - 1, -1) if d in turned else (d, 0, 1) for d, n in enumerate(args[0].shape)]
+    return [view(args[0], args[0].shape, axes)]
+
+
+def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    (arg,) = args
+    # Of a key only the axes of the keys are known here, and they come in `_out`.
+    shape = eqn.params.get("new_sizes", out_of(eqn)[0])
+    return [reshape(arg, tuple(shape))]
+
+
+def reshape(arg: Node, shape: tuple[int, ...]) -> Node:
+    """Return the same elements in another shape: as a view where only ones come and go."""
+    if isinstance(arg, Constant):
+        return constant(arg.value.reshape(shape))
+    kept = [d for d, n in enumerate(shape) if n != 1]
+    if [shape[d] for d in kept] != [n for n in arg.shape if n != 1]:
+        return Reshape((solid(arg),), shape, arg.dtype)
+    places = iter(kept)
+    return view(arg, shape, [(None if n == 1 else next(places), 0, 1) for n in arg.shape])
+
+
+def solid(node: Node) -> Node:
+    """Return a node whose elements lie in memory in the order of its axes."""
+    if isinstance(node, View | Reshape | Iota) or (isinstance(node, Constant) and node.is_splat):
+        return each("{0}", [node], node.shape, node.dtype)
+    return node
+
+
+def _unstack(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    (arg,), axis = args, eqn.params["axis"]
+    shape = arg.shape[:axis] + arg.shape[axis + 1 :]
+    kept = [d - (d > axis) for d in range(len(arg.shape))]
+    return [
+        view(arg, shape, [(None, i, 1) if d == axis else (kept[d], 0, 1) for d in range(len(kept))])
+        for i in range(arg.shape[axis])
+    ]
+
+
+def _iota(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    steps = tuple(int(d == eqn.params["dimension"]) for d in range(len(shape)))
+    return [Iota((), shape, dtype, steps=steps)]
+
+
+def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    template, start = REDUCTIONS[eqn.primitive.name]
+    axes = tuple(eqn.params["axes"])
+    return [Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
+
+
+def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
+    contract, batch = eqn.params["dimension_numbers"]
+    shape, dtype = out_of(eqn)
+    to = type_of(dtype)
+    args = [
+        arg if arg.type == to else each(f"cast<{to}>({{0}})", [arg], arg.shape, dtype)
+        for arg in args
+    ]
+    contract, batch = _pair(contract), _pair(batch)
+    if len(contract[0]) != 1:
+        args, contract, batch = _one_contracted(args, contract, batch)
+    factors = tuple(solid(arg) if not _lies(arg) else arg for arg in args)
+    return [Product(factors, shape, dtype, contract=contract, batch=batch)]
+
+
+def _pair(axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    left, right = axes
+    return tuple(left), tuple(right)
+
+
+def _lies(node: Node) -> bool:
+    """Return whether a node is a view of what lies in memory."""
+    while isinstance(node, View):
+        (node,) = node.args
+    return solid(node) is node
+
+
+def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any, Any]:
+    """Make the contracted axes one, the last."""
+    merged = []
+    for arg, summed, apart in zip(args, contract, batch, strict=True):
+        free = [d for d in range(len(arg.shape)) if d not in (*summed, *apart)]
+        order = [*apart, *free, *summed]
+        axes = [(order.index(d), 0, 1) for d in range(len(order))]
+        turned = view(arg, [arg.shape[d] for d in order], axes)
+        kept = turned.shape[: len(order) - len(summed)]
+        merged.append(reshape(turned, (*kept, int(np.prod([arg.shape[d] for d in summed])))))
+    last = tuple((len(arg.shape) - 1,) for arg in merged)
+    return merged, last, tuple(tuple(range(len(apart))) for apart in batch)
+
+
+def _moved(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+    """Move elements to places that no seed decides: do it to the elements' numbers."""
+    whole = {"concatenate": len(args), "pad": 2, "scatter": 3, "gather": 2, "dynamic_slice": 1}
+    whole["stack"] = len(args)
+    name = eqn.primitive.name
+    moved = [0, 2] if name == "scatter" else [0] if name == "gather" else range(whole[name])
+    places = [i for i in range(len(args)) if i not in moved]
+    if not all(isinstance(args[i], Constant) for i in places):
+        raise Unsupported(f"the primitive {name} at places of a seed's own")
+    numbers, first = [], 0
+    for i, arg in enumerate(args):
+        if i in places:
+            numbers.append(arg.value)
+        else:
+            numbers.append(np.arange(first, first + arg.size, dtype=np.int32).reshape(arg.shape))
+            first += arg.size
+    (result,) = concretely(eqn, numbers)
+    return [Join(tuple(solid(args[i]) for i in moved), *out_of(eqn), places=result)]
+
+
+def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+    rows, indices = args
+    if isinstance(indices, Constant):
+        return _moved(eqn, args)
+    numbers = eqn.params["dimension_numbers"]
+    whole = (1, *rows.shape[1:])
+    shape, _ = out_of(eqn)
+    beside = len(shape) - len(rows.shape) + 1
+    takes_rows = (
+        numbers.collapsed_slice_dims == (0,)
+        and numbers.start_index_map == (0,)
+        and not numbers.operand_batching_dims
+        and tuple(eqn.params["slice_sizes"]) == whole
+        and numbers.offset_dims == tuple(range(beside, len(shape)))
+        and "PROMISE_IN_BOUNDS" in str(eqn.params["mode"])
+    )
+    if not takes_rows:
+        raise Unsupported("a look-up by a seed's own indices, other than of rows")
+    which = reshape(indices, tuple(shape[:beside]))
+    return [Rows((rows, which), shape, rows.dtype)]
+
+
+RULES: dict[str, Callable[[JaxprEqn, list[Any]], Sequence[Node]]] = {
+    **dict.fromkeys(REDUCTIONS, _reduce),
+    "integer_pow": _integer_pow,
+    "pow": _pow,
+    "round": _round,
+    "clamp": _clamp,
+    "select_n": _select_n,
+    "convert_element_type": _convert,
+    "bitcast_convert_type": _bitcast,
+    "broadcast_in_dim": _broadcast,
+    "transpose": _transpose,
+    "slice": _slice,
+    "rev": _rev,
+    "reshape": _reshape,
+    "squeeze": _reshape,
+    "expand_dims": _reshape,
+    "unstack": _unstack,
+    "iota": _iota,
+    "dot_general": _dot_general,
+    "concatenate": _moved,
+    "stack": _moved,
+    "dynamic_slice": _moved,
+    "pad": _moved,
+    "scatter": _moved,
+    "gather": _gather,
+}

@@ -1,0 +1,285 @@
+"""Steps compiled for the CPU's vectors: each operation against XLA, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import erfinv
+
+from basin_jax import EarlyStopping, Gate, Gradient, Organism, ReluXor, Sweep, build_kernel
+from basin_jax.kernel import refusal
+from basin_jax.simd.arrays import Unsupported
+from basin_jax.simd.build import compile_steps, compiler
+
+
+SEEDS = 21  # no multiple of any number of lanes
+RANDOM = np.random.default_rng(0)
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e38, 3e-5, -3e-5, 0.9999999, -88.0]
+NUMBERS = np.concatenate(
+    [RANDOM.normal(size=(8, 12)), 20 * RANDOM.normal(size=(12, 12)), [SPECIAL]]
+).astype(np.float32)
+MATRICES = RANDOM.normal(size=(SEEDS, 5, 7)).astype(np.float32)
+OTHERS = RANDOM.normal(size=(SEEDS, 7, 9)).astype(np.float32)
+WORDS = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(0), SEEDS)))
+
+
+def once(function, *arrays):
+    """Return what one step gives that computes a function of some arrays, and what vmap does."""
+    arrays = [jnp.asarray(array) for array in arrays]
+    shapes = [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
+    out = jax.eval_shape(function, *shapes)
+    steps = compile_steps(lambda number, fixed, state: [function(*fixed)], shapes, [out])
+    expected = jax.vmap(function)(*arrays)
+    number = jnp.zeros(SEEDS, jnp.int32)
+    (found,) = steps(number, jnp.ones((), jnp.int32), arrays, [jnp.zeros_like(expected)])
+    return np.asarray(found), np.asarray(expected)
+
+
+def agree(function, *arrays, rtol=3e-7, atol=0.0):
+    found, expected = once(function, *arrays)
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+POINTWISE = [
+    *(jnp.exp, jnp.log, jnp.log1p, jnp.expm1, jnp.tanh, jnp.sqrt, jnp.abs, jnp.sign, jnp.floor),
+    *(jnp.ceil, jnp.round, jnp.sin, jnp.cos, jnp.cbrt, jax.lax.erf, jax.lax.rsqrt, jax.nn.relu),
+    *(jax.nn.sigmoid, jax.nn.silu, jax.nn.softplus, jnp.square, jnp.isfinite, jnp.reciprocal),
+]
+
+
+@pytest.mark.parametrize("function", POINTWISE, ids=lambda f: f.__name__)
+def test_functions_of_numbers(function):
+    agree(lambda x: jnp.asarray(function(x), jnp.float32), NUMBERS, rtol=1e-6, atol=1e-7)
+
+
+def test_the_inverse_error_function_in_the_tails():
+    middle = np.linspace(-0.9999999, 0.9999999, SEEDS * 40, dtype=np.float32)
+    ends = np.float32(1) - np.geomspace(6e-8, 0.1, SEEDS * 40, dtype=np.float32)
+    numbers = np.concatenate([middle, ends, -ends]).reshape(SEEDS, -1)
+    found, _ = once(jax.lax.erf_inv, numbers)
+    np.testing.assert_allclose(found, erfinv(numbers.astype(np.float64)), rtol=1e-6)
+    agree(jax.lax.erf_inv, np.array([[1, -1, 0, np.nan]] * SEEDS, np.float32))
+
+
+BINARY = [jnp.add, jnp.subtract, jnp.multiply, jnp.divide, jnp.maximum, jnp.minimum, jnp.arctan2]
+BINARY += [jnp.less, jnp.equal, jnp.not_equal, jnp.greater_equal, jnp.logical_xor]
+
+
+@pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
+def test_functions_of_two_numbers(function):
+    agree(lambda x, y: jnp.asarray(function(x, y), jnp.float32), NUMBERS, NUMBERS[::-1], rtol=1e-6)
+
+
+ARRAYS = {
+    "sum": lambda a: a.sum(0),
+    "sum of all": lambda a: a.sum(),
+    "max": lambda a: a.max(1),
+    "min": lambda a: a.min(),
+    "product": lambda a: jnp.prod(a[0, 1:]),
+    "any": lambda a: jnp.asarray((a > 0.5).any(0), jnp.float32),
+    "all": lambda a: jnp.asarray((a > -0.5).all(0), jnp.float32),
+    "softmax": lambda a: jax.nn.softmax(a),
+    "log softmax": lambda a: jax.nn.log_softmax(a, axis=0),
+    "transposed": lambda a: a.T * jnp.arange(7.0)[:, None],
+    "slice": lambda a: a[1:4:2, ::-1],
+    "reshape": lambda a: jnp.where(a > 0, a, 2 * a).reshape(-1)[3:30:2],
+    "reshape of a view": lambda a: a.T.reshape(5, 7),
+    "concatenate": lambda a: jnp.concatenate([a, 2 * a[:, :3]], 1),
+    "stack": lambda a: jnp.stack([a[0], 2 * a[1]]),
+    "pad": lambda a: jnp.pad(a, 1),
+    "set": lambda a: a.at[:, 2].set(a[0, 0]),
+    "look-up": lambda a: a[jnp.array([3, 0, 3])],
+    "one hot": lambda a: jax.nn.one_hot((a[0] > 0).astype(int), 3),
+    "where": lambda a: jnp.where(a.sum() > 0, a, 0),
+    "clip": lambda a: jnp.clip(a, -0.5, 0.5),
+    "powers": lambda a: a**2 + a**-3 + jnp.abs(a) ** 0.3,
+    "bits": lambda a: (a > 0).astype(jnp.uint32).astype(jnp.float32) - (a < 1),
+    "choice": lambda a: jax.lax.cond(a[0, 0] > 0, lambda a: 2 * a, lambda a: a - 1, a),
+    "while": lambda a: jax.lax.while_loop(
+        lambda c: c[0] < 10 * a[0, 0], lambda c: (c[0] + 1, 1.1 * c[1] + a), (0.0, a)
+    )[1],
+    "loop": lambda a: jax.lax.fori_loop(0, 5, lambda i, c: jnp.tanh(c @ c.T @ c) + i, a),
+    "swap": lambda a: jnp.stack(
+        jax.lax.fori_loop(0, 3, lambda i, c: (c[1], 2 * c[0]), (a[0], a[1]))
+    ),
+    "loop in a loop": lambda a: jax.lax.fori_loop(
+        0,
+        3,
+        lambda i, c: 0.5 * jax.lax.while_loop(lambda d: d.sum() < 9 * i, lambda d: d + 1, c),
+        a,
+    ),
+    "rows": lambda a: jax.lax.scan(lambda c, x: (0.5 * c + x, None), a[0], a)[0],
+    "rows backward": lambda a: jax.lax.scan(
+        lambda c, x: (0.5 * c + x, None), a[0], a, reverse=True
+    )[0],
+    "gradient": jax.grad(lambda a: (jax.nn.relu(a @ OTHERS[0]) ** 2).sum()),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_functions_of_arrays(name):
+    agree(ARRAYS[name], MATRICES, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=12)
+@given(
+    sizes=st.tuples(*[st.integers(1, 40)] * 3),
+    turned=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    shared=st.sampled_from([None, 0, 1]),
+)
+def test_products_of_any_size(sizes, turned, shared):
+    m, n, k = sizes
+    shapes = [(k, m) if turned[0] else (m, k), (n, k) if turned[1] else (k, n)]
+    pair = [RANDOM.normal(size=(SEEDS, *shape)).astype(np.float32) for shape in shapes]
+
+    def product(a, b):
+        a, b = (x[0] if shared == i else x for i, x in enumerate((a, b)))
+        out = (a.T if turned[0] else a) @ (b.T if turned[1] else b)
+        return out.T if turned[2] else out
+
+    if shared is None:
+        agree(product, *pair, rtol=1e-4, atol=1e-4)
+    else:
+        whole = pair[shared]
+        own = pair[1 - shared]
+        agree(
+            lambda x: product(whole, x) if shared == 0 else product(x, whole),
+            own,
+            rtol=1e-4,
+            atol=1e-4,
+        )
+
+
+CONTRACTIONS = ["ij,jk->ki", "ij,jk->ikj", "ij,ij->", "ij,ij->i", "ij,jk->k"]
+
+
+@pytest.mark.parametrize("subscripts", CONTRACTIONS)
+def test_contractions(subscripts):
+    second = OTHERS if "jk" in subscripts else MATRICES[::-1]
+    agree(lambda a, b: jnp.einsum(subscripts, a, b), MATRICES, second, rtol=1e-5, atol=1e-5)
+
+
+def key_of(words):
+    return jax.random.wrap_key_data(words)
+
+
+DRAWS = {
+    "normal": lambda w: jax.random.normal(key_of(w), (6, 3)),
+    "uniform": lambda w: jax.random.uniform(key_of(w), (6, 3)),
+    "split": lambda w: jax.random.uniform(jax.random.split(key_of(w), 3)[1], (4,)),
+    "fold": lambda w: jax.random.uniform(jax.random.fold_in(key_of(w), 7)),
+    "integers": lambda w: jax.random.randint(key_of(w), (6,), 0, 10).astype(jnp.float32),
+    "rows": lambda w: jnp.asarray(OTHERS[0])[jax.random.randint(key_of(w), (6,), 0, 7)],
+    "a fixed key": lambda w: jax.random.uniform(jax.random.key(5), (3,)) + w[0],
+    "coins": lambda w: jax.random.bernoulli(key_of(w), 0.3, (9,)).astype(jnp.float32),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_draws(name):
+    agree(lambda w: jnp.asarray(DRAWS[name](w), jnp.float32), WORDS, rtol=1e-6)
+
+
+def test_rows_of_a_seeds_own():
+    agree(lambda w, b: b[jax.random.randint(key_of(w), (6,), 0, 7)], WORDS, OTHERS)
+
+
+REFUSED = {
+    "the primitive cumsum": lambda a: jnp.cumsum(a, 0),
+    "a scan that keeps something": lambda a: jax.lax.scan(lambda c, x: (c + x, c), a[0], a)[1],
+    "at places of a seed's own": lambda a: jax.lax.dynamic_slice(
+        a, (a[0, 0].astype(int), 0), (1, 2)
+    ),
+    "numbers of type float16": lambda a: a.astype(jnp.float16).sum(),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_has_no_program_is_refused_with_the_reason(why):
+    with pytest.raises(Unsupported, match=why):
+        once(REFUSED[why], MATRICES)
+
+
+class Cumulative(Organism):
+    """Has an operation that only XLA knows."""
+
+    def init(self, key):
+        return jax.random.normal(key, (3,), jnp.float32)
+
+    def sample(self, key):
+        return None
+
+    def loss(self, params, batch):
+        return (jnp.cumsum(params) ** 2).sum()
+
+    def probe(self, key, params):
+        return {"x": params.sum()}
+
+
+def test_xla_trains_what_simd_refuses_and_the_reason_is_told():
+    sweep = Sweep(organism=Cumulative(), method=Gradient(learning_rate=0.1), num_steps=3)
+    assert refusal(sweep) == "the primitive cumsum"
+    assert build_kernel(sweep, lanes=4).program == "xla"
+    with pytest.raises(ValueError, match='allowed: "xla", since simd has none for the primitive'):
+        build_kernel(sweep, lanes=4, program="simd")
+
+
+def test_without_a_compiler_xla_trains(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    compiler.cache_clear()
+    sweep = Sweep(organism=Gate(scale=0.123), method=Gradient(learning_rate=0.1), num_steps=1)
+    assert "no C++ compiler" in (refusal(sweep) or "")
+    compiler.cache_clear()
+
+
+METHODS = {
+    "adam": Gradient(optimizer="adam", learning_rate=0.01),
+    "noise": Gradient(learning_rate=0.01, noise=0.1, l2=0.01),
+    "patience": EarlyStopping(method=Gradient(learning_rate=0.3), patience=5, threshold=0.05),
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_seed_is_trained_as_xla_trains_it(method, precision):
+    sweep = Sweep(
+        organism=ReluXor(),
+        method=METHODS[method],
+        num_steps=40,
+        save_at=(0, 7),
+        precision=precision,
+    )
+    seeds = np.arange(50, dtype=np.uint64)
+    found, expected = (
+        build_kernel(sweep, lanes=20, program=program)(seeds) for program in ("simd", "xla")
+    )
+    # Noise is drawn in float32 whatever the precision.
+    rtol = 1e-10 if precision == "float64" and method != "noise" else 1e-4
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=rtol, atol=rtol / 10)
+
+
+def test_bits_depend_on_no_other_seed_and_on_no_lane():
+    def step(number, fixed, state):
+        (words,) = fixed
+        (weights,) = state
+        inputs = jax.random.normal(jax.random.fold_in(key_of(words), number), (6, 5))
+        return [jnp.tanh(weights - 0.1 * inputs.T @ (inputs @ weights))]
+
+    shapes = [jax.ShapeDtypeStruct((2,), jnp.uint32)], [jax.ShapeDtypeStruct((5, 6), jnp.float32)]
+    steps = compile_steps(step, *shapes)
+    weights = RANDOM.normal(size=(SEEDS, 5, 6)).astype(np.float32)
+
+    def train(order):
+        numbers = jnp.asarray(order, jnp.int32)  # each seed may be at a step of its own
+        (out,) = steps(numbers, jnp.asarray(30, jnp.int32), [WORDS[order]], [weights[order]])
+        return np.asarray(out)
+
+    together = train(np.arange(SEEDS))
+    shuffled = RANDOM.permutation(SEEDS)
+    assert np.array_equal(train(shuffled), together[shuffled])
+    for seed in (0, 7, SEEDS - 1):
+        assert np.array_equal(train(np.array([seed]))[0], together[seed])
