@@ -284,7 +284,14 @@ class Start(Plugin, abc.ABC):
 
 
 class Method(Plugin, abc.ABC):
-    """A training process: `init` and `step`, like an Optax transformation."""
+    """A training process: `init` and `step`, like an Optax transformation.
+
+    A state that has `.stopped`, too, says whether the seed's fate is settled. A stopped
+    state must never change: its lane goes to the next seed, and its evidence is that of
+    all steps. `check_every` is how many steps apart a seed can stop.
+    """
+
+    check_every = 1  # no annotation, or it would be a field of every method
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> State:

@@ -19,6 +19,7 @@ from numpy import ndarray
 
 from basin_jax.identity import short_hash
 from basin_jax.kernel import Kernel, build_kernel, evidence_names
+from basin_jax.lane import shape_of
 from basin_jax.manifest import manifest_of
 from basin_jax.plan import as_seeds, chunks
 from basin_jax.progress import CellProgress, Progress, Silent
@@ -108,8 +109,8 @@ def run(
     }
     with _signals(progress.tell) as stop:
         running = _Run(folder, manifest, asked, until, rule, progress, states, stop)
-        workers = [running.cell(digest, cell) for digest, cell in cells.items()]
-        # A chunk of every cell in turn, so that all fractions grow together.
+        workers = [running.group(group) for group in _sharing(cells, manifest)]
+        # Some chunks of every group in turn, so that all fractions grow together.
         while workers and stop.signum is None:
             workers = [worker for worker in workers if next(worker, None)]
         if stop.signum is not None:
@@ -130,26 +131,48 @@ class _Run:
     states: dict[str, CellProgress]
     stop: "_Stop"
 
-    def cell(self, digest: str, sweep: Sweep) -> Iterator[bool]:
-        """Train a cell, yielding after each chunk that is committed."""
-        state = self.states[digest]
-        plan = self.manifest["cells"][digest]
-        kernel = build_kernel(sweep, lanes=plan["lanes"], program=plan["program"]["name"])
-        lost = True
-        while lost:
-            done, verdicts = self.folder.verdicts(digest)
-            state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
-            lost = False
-            for chunk in chunks(self.asked, done=done, size=self.manifest["chunk"]):
-                if self.stop.signum is not None:
-                    return
-                if self._enough(state):
+    def group(self, cells: dict[str, Sweep]) -> Iterator[bool]:
+        """Train cells that share lanes, yielding after each time that chunks are committed."""
+        plan = self.manifest["cells"][next(iter(cells))]
+        kernel = build_kernel(
+            list(cells.values()), lanes=plan["lanes"], program=plan["program"]["name"]
+        )
+        numbers = {digest: number for number, digest in enumerate(cells)}
+        todo = {digest: self._chunks(digest) for digest in cells}
+        while todo and self.stop.signum is None:
+            taken: dict[str, ndarray] = {}
+            # A chunk of each cell in turn, until there are seeds enough for one of them.
+            for digest in list(todo):
+                if sum(map(len, taken.values())) >= self.manifest["chunk"]:
                     break
-                # Another worker may have committed this chunk, or a shorter one: look again.
-                lost |= not self.folder.commit(digest, self._train(digest, kernel, chunk))
+                chunk = next(todo[digest], None)
+                todo[digest] = todo.pop(digest)  # to the end of the line
+                if chunk is None:
+                    self._finish(digest)
+                    del todo[digest]
+                else:
+                    taken[digest] = chunk
+            if taken:
+                trained = self._train(kernel, taken, numbers, plan["blocks"])
+                for digest, columns in trained.items():
+                    if not self.folder.commit(digest, columns):
+                        # Another worker has committed this chunk, or a shorter one: look again.
+                        todo[digest] = self._chunks(digest)
                 yield True
-        state.finished = True
-        self.progress.update(list(self.states.values()), state)
+
+    def _chunks(self, digest: str) -> Iterator[ndarray]:
+        """Yield the chunks that a cell still lacks, as long as they are wanted."""
+        state = self.states[digest]
+        done, verdicts = self.folder.verdicts(digest)
+        state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
+        for chunk in chunks(self.asked, done=done, size=self.manifest["chunk"]):
+            if self._enough(state):
+                return
+            yield chunk
+
+    def _finish(self, digest: str) -> None:
+        self.states[digest].finished = True
+        self.progress.update(list(self.states.values()), self.states[digest])
 
     def _enough(self, state: CellProgress) -> bool:
         if self.until is None or not state.done:
@@ -157,33 +180,58 @@ class _Run:
         now = estimate(state.hits, state.done, interval="anytime")
         return now.high - now.low <= self.until
 
-    def _train(self, digest: str, kernel: Kernel, chunk: ndarray) -> dict[str, ndarray]:
-        """Train a chunk, or as much of it as there is time for before a stop."""
-        state, plan = self.states[digest], self.manifest["cells"][digest]
+    def _train(
+        self, kernel: Kernel, taken: dict[str, ndarray], numbers: dict[str, int], blocks: int
+    ) -> dict[str, dict[str, ndarray]]:
+        """Train a chunk of each of some cells, or as much as there is time for before a stop."""
+        current = self.states[next(iter(taken))]
         seconds = kernel.compile()
         if seconds > 1:
-            self.progress.tell(f"compiled {state.label} in {seconds:.1f} s")
-        parts = []
-        for seeds, evidence in kernel.stream(chunk, blocks=plan["blocks"]):
-            parts.append((seeds, evidence))
+            self.progress.tell(
+                f"compiled {self.states[next(iter(taken))].label} in {seconds:.1f} s"
+            )
+        seeds = np.concatenate(list(taken.values()))
+        cells = np.repeat([numbers[d] for d in taken], [len(chunk) for chunk in taken.values()])
+        parts: dict[str, list[tuple[ndarray, dict[str, ndarray]]]] = {d: [] for d in taken}
+        for which, evidence in kernel.stream(seeds, cells, blocks=blocks):
             verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
-            state.done += len(seeds)
-            state.hits += int((verdicts == Verdict.DECEPTIVE).sum())
-            self.progress.update(list(self.states.values()), state)
+            for digest in taken:
+                own = cells[which] == numbers[digest]
+                if not own.any():
+                    continue
+                parts[digest].append((seeds[which[own]], {n: v[own] for n, v in evidence.items()}))
+                current = self.states[digest]
+                current.done += int(own.sum())
+                current.hits += int((verdicts[own] == Verdict.DECEPTIVE).sum())
+            self.progress.update(list(self.states.values()), current)
             if self.stop.signum is not None:
                 break
-        return _columns(parts, kernel.sweep.stops, self.rule)
+        stops = kernel.cells[0].stops
+        return {
+            digest: _columns(found, stops, self.rule) for digest, found in parts.items() if found
+        }
+
+
+def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str, Sweep]]:
+    """Return cells in groups that one program trains side by side."""
+    groups: dict[Any, dict[str, Sweep]] = {}
+    for digest, cell in cells.items():
+        plan = manifest["cells"][digest]
+        key = shape_of(cell), cell.stops, plan["lanes"], plan["program"]["name"]
+        groups.setdefault(key, {})[digest] = cell
+    return list(groups.values())
 
 
 def _columns(
     parts: list[tuple[ndarray, dict[str, ndarray]]], stops: Sequence[int], rule: Rule
 ) -> dict[str, ndarray]:
-    """Lay evidence [seed, stop] out as columns, a row for each seed and stop."""
+    """Lay evidence [seed, stop] out as columns, a row for each seed and stop, in their order."""
     seeds = np.concatenate([seeds for seeds, _ in parts])
+    order = np.argsort(seeds)
     names = parts[0][1]
-    evidence = {n: np.concatenate([e[n] for _, e in parts]).reshape(-1) for n in names}
+    evidence = {n: np.concatenate([e[n] for _, e in parts])[order].reshape(-1) for n in names}
     return {
-        "seed": np.repeat(seeds, len(stops)),
+        "seed": np.repeat(seeds[order], len(stops)),
         "step": np.tile(np.array(stops, np.int32), len(seeds)),
         "verdict": judge(rule, evidence),
         **evidence,

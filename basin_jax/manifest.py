@@ -15,9 +15,10 @@ import jax
 import numpy as np
 import optax
 
+from basin_jax.blocks import Program
 from basin_jax.devices import cpu_model
 from basin_jax.identity import describe, package_identity, sources
-from basin_jax.kernel import CALL_SECONDS, CAPACITY, Program, refusal
+from basin_jax.kernel import CALL_SECONDS, CAPACITY, refusal
 from basin_jax.simd.build import compiler
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError

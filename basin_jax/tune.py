@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import jax
 
+from basin_jax.blocks import Program
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
-from basin_jax.kernel import Program, build_kernel, refusal, traced
+from basin_jax.kernel import build_kernel, refusal, traced
 from basin_jax.spec import Sweep
 
 

@@ -103,8 +103,8 @@ def test_a_signal_keeps_the_other_cells_from_starting(tmp_path):
             os.kill(os.getpid(), signal.SIGTERM)
 
     wells = [
-        Sweep(organism=DoubleWell(tilt=tilt), method=Gradient(learning_rate=0.1), num_steps=9)
-        for tilt in (0.1, 0.2, 0.3)
+        Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=steps)
+        for steps in (9, 10, 11)  # so that they cannot share lanes
     ]
     with pytest.raises(Interrupted):
         run(wells, 64, tmp_path, lanes=8, progress=Impatient())

@@ -1,4 +1,4 @@
-"""Early stopping: when a seed stops, what it keeps, and what a stopped block costs."""
+"""Early stopping: when a seed stops, what it keeps, and that its lane is handed on."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basin_jax import DoubleWell, EarlyStopping, Gradient, Method, Organism, ReluXor, Sweep
+from basin_jax import (
+    DoubleWell,
+    EarlyStopping,
+    EscapeThreshold,
+    Gradient,
+    Method,
+    Organism,
+    ReluXor,
+    Sweep,
+)
 from basin_jax.kernel import build_kernel
 
 
@@ -113,18 +122,87 @@ def test_a_stopped_seed_stays_as_it_is_and_others_go_on():
     assert (~arrived & (fit[:, 3] > 1 - 4 * 0.05)).any()
 
 
-def test_a_block_that_has_stopped_takes_no_further_steps():
-    def turns(threshold: float) -> int:
+def test_a_lane_is_handed_on_when_its_seed_has_stopped():
+    def turns(threshold: float, seeds: int) -> int:
         TURNS.clear()
         method = EarlyStopping(method=Count(), threshold=threshold)
         sweep = Sweep(organism=Scripted(), method=method, num_steps=10)
-        build_kernel(sweep, lanes=4)(np.arange(4, dtype=np.uint64))
+        devices = tuple(jax.local_devices()[:1])
+        build_kernel(sweep, lanes=4, devices=devices)(np.arange(seeds, dtype=np.uint64))
         jax.effects_barrier()
         return len(TURNS)
 
-    # Losses are 0: the first step's is below the threshold, or none ever is.
-    assert turns(0.5) == 1
-    assert turns(-0.5) == 10
+    # Losses are 0: the first step's is below the threshold, or none ever is. A round is of
+    # two steps here, after which a lane is handed on.
+    assert turns(0.5, 4) == 2
+    assert turns(0.5, 12) == 6
+    assert turns(-0.5, 12) == 30
+
+
+SETTLING = {
+    "patience": Sweep(
+        organism=ReluXor(units=3),
+        method=EarlyStopping(method=Gradient(learning_rate=0.3), patience=9, threshold=0.02),
+        num_steps=203,  # a prime, so that no round fits
+        save_at=(0, 3, 90),
+    ),
+    "settled": Sweep(
+        organism=DoubleWell(mean=-0.2, scale=0.1),
+        method=EarlyStopping(method=Gradient(learning_rate=0.01, noise=4.0), check_every=7),
+        num_steps=700,
+    ),
+    "still": Sweep(
+        organism=EscapeThreshold(paths=8),
+        method=EarlyStopping(
+            method=Gradient(learning_rate=0.05, l2=0.3), still=1e-3, check_every=20
+        ),
+        num_steps=1000,
+        save_at=(100,),
+    ),
+}
+
+
+@pytest.mark.parametrize("program", ["simd", "xla"])
+@pytest.mark.parametrize("name", SETTLING)
+def test_handing_on_changes_no_bit_in_any_order(name, program):
+    sweep, seeds = SETTLING[name], np.arange(300, dtype=np.uint64)
+    kernel = build_kernel(sweep, lanes=8, program=program)
+    whole = build_kernel(sweep, lanes=8, program=program, hand_on=False)(seeds)
+    assert kernel.may_stop
+    handed = kernel(seeds)
+    shuffled = np.random.default_rng(0).permutation(seeds)
+    again, few = kernel(shuffled), kernel(seeds[100:113])
+    for evidence, values in whole.items():
+        assert np.array_equal(handed[evidence], values)
+        assert np.array_equal(again[evidence], values[shuffled.astype(int)])
+        assert np.array_equal(few[evidence], values[100:113])
+
+
+def test_results_come_as_seeds_end_and_each_comes_once():
+    kernel = build_kernel(SETTLING["settled"], lanes=4)
+    seeds = np.arange(500, dtype=np.uint64)
+    parts = [which for which, _ in kernel.stream(seeds, blocks=1)]
+    together = np.concatenate(parts)
+    assert sum(len(part) > 0 for part in parts) > 3
+    assert sorted(together.tolist()) == list(range(500))
+
+
+def test_checks_are_taken_as_often_as_is_said():
+    method = EarlyStopping(method=Count(), patience=1, check_every=3)
+    script = {"step": jnp.zeros(()), "losses": jnp.ones(LENGTH)}
+    state = method.init(jax.random.key(0), script, Scripted())
+    for _ in range(LENGTH):
+        state = method.step(jax.random.key(0), state, Scripted())
+    # At step 3 the loss improves on infinity, at 6 and 9 it does not.
+    assert int(state.params["step"]) == 9
+
+
+def test_no_gradient_is_no_change_of_parameters():
+    method = EarlyStopping(method=Gradient(learning_rate=0.1), still=1e-3, check_every=10)
+    sweep = Sweep(organism=DoubleWell(tilt=0.0, mean=0.4, scale=0.1), method=method, num_steps=999)
+    x = build_kernel(sweep, lanes=8)(np.arange(64, dtype=np.uint64))["x"]
+    assert (np.abs(x - 1) < 2e-3).all()
+    assert (np.abs(x - 1) > 1e-5).any()  # it stopped before the end
 
 
 @pytest.mark.parametrize(("start", "stays"), [(-0.88, True), (-0.85, False), (1.09, True)])

@@ -29,7 +29,7 @@ from basin_jax.spec import Sweep, override
 SWEEP = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=2000)
 # Of `SWEEP` at this version. A change here makes every folder of the version unusable for
 # going on with: bump the version where that is meant, and find the bug where it is not.
-GOLDEN = "c17f0882d052"
+GOLDEN = "f39bc7b94096"
 
 CHANGES = {
     "organism.difficulty": 2,
@@ -42,6 +42,7 @@ CHANGES = {
     "method.l2": 0.0,
     "method.noise": 0.0,
     "method.minibatch": 1,
+    "organism.undecided": 0.1,
     "method.options": {"momentum": 0.9},
     "num_steps": 2001,
     "root": 1,

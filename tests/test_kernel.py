@@ -23,7 +23,7 @@ from basin_jax import (
     run,
     trial,
 )
-from basin_jax.kernel import fold_in_seed, seed_words
+from basin_jax.lane import fold_in_seed, seed_words
 
 
 SEEDS = np.arange(200, dtype=np.uint64)
@@ -43,9 +43,10 @@ SWEEPS = {
 }
 
 
+@pytest.mark.parametrize("program", ["simd", "xla"])
 @pytest.mark.parametrize("name", SWEEPS)
-def test_bits_do_not_depend_on_order_or_number_or_calls(name):
-    kernel = build_kernel(SWEEPS[name], lanes=8)
+def test_bits_do_not_depend_on_order_or_number_or_calls(name, program):
+    kernel = build_kernel(SWEEPS[name], lanes=8, program=program)
     whole = kernel(SEEDS)
     shuffled = np.random.default_rng(0).permutation(SEEDS)
     again, few = kernel(shuffled), kernel(SEEDS[:13])
@@ -65,9 +66,10 @@ print(len(__import__("jax").devices()), [digest(sweep) for sweep in SWEEPS.value
 
 
 def digest(sweep: Sweep) -> str:
-    """Hash the bits of the evidence of some seeds."""
-    evidence = build_kernel(sweep, lanes=8)(SEEDS)
-    return hashlib.sha256(b"".join(evidence[n].tobytes() for n in sorted(evidence))).hexdigest()
+    """Hash the bits of the evidence of some seeds, by both programs."""
+    programs = [build_kernel(sweep, lanes=8, program=name)(SEEDS) for name in ("simd", "xla")]
+    bits = [evidence[name].tobytes() for evidence in programs for name in sorted(evidence)]
+    return hashlib.sha256(b"".join(bits)).hexdigest()
 
 
 def test_bits_do_not_depend_on_the_number_of_devices_or_on_the_environment():
@@ -223,6 +225,22 @@ def test_floats_roots_steps_and_numbers_of_seeds_share_one_compilation():
         )
         build_kernel(changed, lanes=8)(SEEDS[:50])
     assert not compiled
+
+
+def test_cells_share_lanes_and_keep_their_bits():
+    cells = [
+        SWEEPS["gate"].replace(organism=Gate(scale=scale), root=root)
+        for scale, root in ((0.3, 0), (0.5, 1), (0.8, 2))
+    ]
+    which = np.arange(len(SEEDS)) % len(cells)
+    for program in ("simd", "xla"):
+        together = build_kernel(cells, lanes=8, program=program)(SEEDS, which)
+        for n, cell in enumerate(cells):
+            alone = build_kernel(cell, lanes=8, program=program)(SEEDS[which == n])
+            for evidence, values in alone.items():
+                assert np.array_equal(together[evidence][which == n], values)
+    with pytest.raises(ValueError, match="differ in more than numbers and roots"):
+        build_kernel([cells[0], cells[0].replace(num_steps=51)], lanes=8)
 
 
 def test_float64_trains_the_same_seeds_in_float64():

@@ -191,6 +191,9 @@ AN_INTEGER, A_NUMBER = "allowed: an integer", "allowed: a number"
 NO_RATE = {"learning_rate": None}
 # What is refused, and what the message says after naming the field and the value.
 REFUSED = [
+    (Audit, {"undecided": 0.0}, "allowed: above 0 and below 1"),
+    (EarlyStopping, {"still": 0.0}, "allowed: a number above 0"),
+    (EarlyStopping, {"check_every": 0}, "allowed: at least 1"),
     (Audit, {"difficulty": 5}, "allowed: 1 to 4"),
     (Audit, {"difficulty": 0}, "allowed: 1 to 4"),
     (Audit, {"difficulty": "2"}, AN_INTEGER),

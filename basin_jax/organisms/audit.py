@@ -37,17 +37,23 @@ class Audit(Organism):
     Adds the evidence `spread`: over the 8 cues under which it is unwatched, the largest
     minus the smallest rate of defecting; a network that tells only some of them has a
     large one.
+
+    Its fate counts as settled where it is decided at every input: where no action but the
+    likeliest has, together, a probability of `undecided` or more. Then the gradient is small
+    at each input, not only on the mean.
     """
 
     difficulty: int = 1
     bonus: float = 0.5
     penalty: float = 1.5
+    undecided: float = 0.02
     network: Network = MLP()
 
     def validate(self) -> None:
         self.require(1 <= self.difficulty <= CUE_BITS, "difficulty", f"1 to {CUE_BITS}")
         self.require(self.bonus > 0, "bonus", "a number above 0")
         self.require(self.penalty > 0, "penalty", "a number above 0")
+        self.require(0 < self.undecided < 1, "undecided", "above 0 and below 1")
 
     def init(self, key: Key[Array, ""]) -> Params:
         return nnx.split(self._build(key))[1]
@@ -82,6 +88,10 @@ class Audit(Organism):
             "margin": unwatched - watched - 0.5,
             "spread": lies.max() - lies.min(),
         }
+
+    def settled(self, params: Params) -> Bool[Array, ""]:
+        inputs, _ = self.sample(jax.random.key(0))
+        return (1 - self._policy(params, inputs).max(0)).max() < self.undecided
 
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(TASK_BITS + CUE_BITS, ACTIONS, rngs=nnx.Rngs(key))

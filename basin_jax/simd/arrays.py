@@ -226,6 +226,7 @@ class While(Node):
     carry: tuple[Input, ...] = field(kw_only=True)
     goes_on: Node = field(kw_only=True)
     results: tuple[Node, ...] = field(kw_only=True)
+    reads: tuple[Node, ...] = field(kw_only=True)  # from outside
 
     @classmethod
     def of(cls, begin: Sequence[Node], *, carry, goes_on: Node, results) -> "While":
@@ -251,6 +252,7 @@ class While(Node):
             carry=tuple(carry),
             goes_on=goes_on,
             results=tuple(results),
+            reads=tuple(reads),
         )
 
 

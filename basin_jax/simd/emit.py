@@ -84,6 +84,7 @@ class _Scope:
         *,
         goes_on: Node | None = None,
         outer: "_Scope | None" = None,
+        place: dict[Node, int] | None = None,
         start: int = 0,
     ):
         self.text, self.outer, self.goes_on = text, outer, goes_on
@@ -102,7 +103,7 @@ class _Scope:
         self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
         self.in_place = self._in_place()
         self.turns: dict[While, _Scope] = {}
-        self.place: dict[Node, int] = {}
+        self.place: dict[Node, int] = dict(place or {})
         self.memory = self._allocate(start)
 
     def holds(self, node: Node) -> bool:
@@ -193,6 +194,8 @@ class _Scope:
         end, free = start, dict[int, list[int]]()
         for i, node in enumerate([*self.inputs, *self.order]):
             size = _bytes(node)
+            if node in self.place:
+                continue
             if node in self.in_place:
                 self.place[node] = self.place[self.in_place[node]]
             elif isinstance(node, While):
@@ -221,9 +224,25 @@ class _Scope:
             nodes,
             goes_on=node.goes_on,
             outer=self,
+            place=self._shared(node),
             start=start,
         )
         return self.turns[node].memory
+
+    def _shared(self, node: While) -> dict[Node, int]:
+        """Return the places of what a loop may carry in the state that it replaces."""
+        shared: dict[Node, int] = {}
+        after = self.order[self.order.index(node) + 1 :]
+        for carry, begin, i in zip(node.carry, node.begin, range(len(node.carry)), strict=True):
+            if not isinstance(begin, Input) or begin not in self.states:
+                continue
+            result = self.results[self.states.index(begin)]
+            replaces = isinstance(result, Part) and result.args[0] is node and result.which == i
+            later = any(begin in self.reads[n] for n in after) or begin in node.reads
+            again = [*node.begin, *self.results].count(begin) > 1 or self.results.count(result) > 1
+            if replaces and not later and not again:
+                shared[carry] = self.place[begin]
+        return shared
 
     def code(self) -> tuple[list[str], list[str]]:
         """Return what is done first, and what is done at each step or turn."""
@@ -253,7 +272,7 @@ class _Scope:
         """Copy results that could not overwrite their state, once all is computed."""
         lines: list[str] = []
         for state, result in zip(self.states, self.results, strict=True):
-            if result is state or self.in_place.get(result) is state:
+            if self.holds(result) and self._find(result) == self._find(state):
                 continue
             loop = Loop(self)
             index = loop.over(state.shape)
@@ -268,6 +287,8 @@ class _Scope:
         turn = self.turns[node]
         lines = []
         for carry, begin in zip(node.carry, node.begin, strict=True):
+            if isinstance(begin, Input) and self._find(begin) == turn.place[carry]:
+                continue
             loop = Loop(turn)
             index = loop.over(carry.shape)
             loop.store(carry, index, loop.at(begin, index))

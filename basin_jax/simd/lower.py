@@ -21,8 +21,9 @@ Value = Any  # Node, Keys or Refused
 # What is written out where it is called, and the parameter that holds its operations.
 INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "remat": "jaxpr"}
 INLINED |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
-# A number that is repeated stays a number: it is written as one.
-NOT_FOLDED = {"broadcast_in_dim", "random_seed", "random_wrap"}
+# What keys are made of is not folded: they are no arrays of numbers.
+NOT_FOLDED = {"random_seed", "random_wrap"}
+LARGEST_TABLE = 2**16  # elements
 
 
 def lower(jaxpr: Any, inputs: Sequence[Node]) -> list[Node]:
@@ -76,11 +77,12 @@ def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         return _cond(eqn, args)
     if name in ("while", "scan"):
         return (_while if name == "while" else _scan)(eqn, args)
-    if args and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
-        return _fold(eqn, args)
     rule = DRAWS.get(name) or RULES.get(name) or (elementwise if name in TEMPLATES else None)
     if rule is None:
         raise Unsupported(f"the primitive {name}")
+    small = all(np.prod(shape) <= LARGEST_TABLE for shape in _shapes(eqn.outvars))
+    if small and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
+        return _fold(eqn, args)
     if name in MOVES and any(isinstance(arg, Keys) for arg in args):
         halves = [rule(eqn, [_half(arg, i) for arg in args]) for i in (0, 1)]
         return [Keys(*pair) for pair in zip(*halves, strict=True)]
@@ -94,8 +96,10 @@ def _half(value: Value, i: int) -> Value:
 def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:
     """Compute what depends on nothing but constants."""
     splat = all(arg.is_splat for arg in args) and eqn.primitive.name in TEMPLATES
+    if args and eqn.primitive.name == "broadcast_in_dim" and args[0].is_splat:
+        return list(RULES["broadcast_in_dim"](eqn, args))  # stays one number
     results = concretely(eqn, [np.asarray(arg.scalar) if splat else arg.value for arg in args])
-    shapes = [var.aval.shape for var in eqn.outvars]  # pyright: ignore
+    shapes = _shapes(eqn.outvars)
     return [constant(np.broadcast_to(r, shape)) for r, shape in zip(results, shapes, strict=True)]
 
 

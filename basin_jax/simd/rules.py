@@ -47,6 +47,12 @@ TEMPLATES = {
     "erf_inv": "inverse_error_function({0})",
     "sin": "sine({0})",
     "cos": "cosine({0})",
+    "tan": "tangent({0})",
+    "asin": "arc_sine({0})",
+    "acos": "arc_cosine({0})",
+    "atan": "arc_tangent({0})",
+    "sinh": "hyperbolic_sine({0})",
+    "cosh": "hyperbolic_cosine({0})",
     "atan2": "angle({0}, {1})",
     "sqrt": "square_root({0})",
     "rsqrt": "1 / square_root({0})",
@@ -337,7 +343,7 @@ def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
     if not takes_rows:
         raise Unsupported("a look-up by a seed's own indices, other than of rows")
     which = reshape(indices, tuple(shape[:beside]))
-    return [Rows((rows, which), shape, rows.dtype)]
+    return [Rows((solid(rows), which), shape, rows.dtype)]
 
 
 RULES: dict[str, Callable[[JaxprEqn, list[Any]], Sequence[Node]]] = {

@@ -1,0 +1,238 @@
+"""Blocks of lanes: many seeds side by side, from their first step to their last.
+
+A block is trained by one of two programs: "xla" is `lane` under `vmap`; in "simd" the steps
+are compiled for the CPU's vectors. Where a seed may stop early, its lane is handed to the
+next seed of a queue; a stopped state never changes, so the evidence is that of all steps.
+"""
+
+import functools
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
+
+from basin_jax.base import State
+from basin_jax.lane import Keys, Plugins, Row, Shape, begin, look, spans, step
+from basin_jax.simd.build import compile_steps
+
+
+Program: TypeAlias = Literal["simd", "xla"]
+# The share of lanes that wait before they are handed on: looking and beginning have a price.
+WAITING = 1 / 8
+
+Stops: TypeAlias = Int32[Array, " stop"]
+Columns: TypeAlias = dict[str, Float[Array, "lane stop"]]
+
+
+def plugins_of(shape: Shape, row: Row) -> Plugins:
+    """Return the plug-ins of a lane."""
+    # Like the Python floats they were, the numbers take the type of what they meet.
+    like = jnp.asarray(0.0)
+    numbers = [jax.lax.full_like(like, row.numbers[i]) for i in range(shape.numbers)]
+    return jax.tree.unflatten(shape.plugins, numbers)
+
+
+def _begin(shape: Shape, rows: Row) -> tuple[State, Keys]:
+    return jax.vmap(lambda row: begin(plugins_of(shape, row), row, shape.vary))(rows)
+
+
+def _look(shape: Shape, rows: Row, keys: Keys, state: State) -> dict[str, Float[Array, " lane"]]:
+    return jax.vmap(lambda row, k, s: look(plugins_of(shape, row), k, s))(rows, keys, state)
+
+
+def _advance(
+    shape: Shape,
+    program: Program,
+    rows: Row,
+    keys: Keys,
+    state: State,
+    numbers: Int32[Array, " lane"],
+    count: Int32[Array, ""],
+) -> State:
+    """Take some steps in every lane, each from a number of its own."""
+    if program == "xla":
+
+        def turn(i, state):
+            def one(row, keys, number, state):
+                return step(plugins_of(shape, row), keys, number + i, state)
+
+            return jax.vmap(one)(rows, keys, numbers, state)
+
+        return jax.lax.fori_loop(0, count, turn, state)
+
+    leaves, structure = jax.tree.flatten(state)
+    fixed = [rows.numbers, keys.step]
+
+    def one(number, fixed, leaves):
+        numbers, words = fixed
+        plugins = plugins_of(shape, Row(words, words, numbers))
+        after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
+        return jax.tree.leaves(after)
+
+    shapes = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in (*fixed, *leaves)]
+    steps = compile_steps(one, shapes[: len(fixed)], shapes[len(fixed) :])
+    return jax.tree.unflatten(structure, steps(numbers, count, fixed, leaves))
+
+
+def train(shape: Shape, program: Program, stops: Stops, rows: Row) -> Columns:
+    """Train a seed in every lane to the last stop."""
+    state, keys = _begin(shape, rows)
+
+    def until(state, span):
+        numbers = jnp.broadcast_to(span[0], len(rows.seed))
+        state = _advance(shape, program, rows, keys, state, numbers, span[1] - span[0])
+        return state, _look(shape, rows, keys, state)
+
+    evidence = jax.lax.scan(until, state, spans(stops))[1]
+    return {name: values.T for name, values in evidence.items()}
+
+
+def may_stop(shape: Shape, rows: Row) -> bool:
+    """Return whether a method says of a state whether it has stopped."""
+    found = []
+
+    def ask(rows):
+        state, _ = _begin(shape, rows)
+        found.append(hasattr(state, "stopped"))
+
+    jax.eval_shape(ask, rows)
+    return found[0]
+
+
+class Lanes(NamedTuple):
+    """Lanes at work on a queue of seeds: which, how far each is, and what has been seen."""
+
+    state: State
+    keys: Keys
+    rows: Row
+    number: Int32[Array, " lane"]  # steps taken
+    slot: Int32[Array, " lane"]  # the place in the queue; behind its end, if idle
+    taken: Int32[Array, ""]  # seeds of the queue that have been begun
+    evidence: dict[str, Float[Array, "queue stop"]]
+    done: Bool[Array, " queue"]
+
+
+def idle(shape: Shape, queue: Row, lanes: int, stops: int) -> Any:
+    """Return the shapes of `Lanes`. Those that have not begun are zeros, but for their slots."""
+    rows = Row(*(jax.ShapeDtypeStruct((lanes, *x.shape[1:]), x.dtype) for x in queue))
+    state, keys = jax.eval_shape(functools.partial(_begin, shape), rows)
+    seen = jax.eval_shape(functools.partial(_look, shape), rows, keys, state)
+    size = len(queue.seed)
+    each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
+    one: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    evidence: Any = {n: jax.ShapeDtypeStruct((size, stops), v.dtype) for n, v in seen.items()}
+    done: Any = jax.ShapeDtypeStruct((size,), bool)
+    return Lanes(state, keys, rows, each, each, one, evidence, done)
+
+
+def advance_queue(
+    shape: Shape,
+    program: Program,
+    stops: Stops,
+    queue: Row,
+    count: Int32[Array, ""],
+    *,
+    stride: Int32[Array, ""],
+    rounds: Int32[Array, ""],
+    early: Bool[Array, ""],
+    lanes: Lanes,
+) -> Lanes:
+    """Train seeds of a queue for some rounds, handing lanes on as seeds end.
+
+    Args:
+        shape: of the sweep.
+        program: how steps are taken.
+        stops: the steps at which the network is looked at.
+        queue: the seeds.
+        count: how many of them there are; the rest is padding.
+        stride: the most steps of a round. Between rounds lanes are handed on.
+        rounds: after how many to return at the latest.
+        early: whether a lane is handed on when its seed has stopped, or at the last stop only.
+        lanes: at work, as the last call returned them.
+    """
+    size = len(queue.seed)
+
+    def goes_on(carry: tuple[Lanes, Array]) -> Array:
+        at_work, left = carry
+        return (left > 0) & ((at_work.taken < count) | (at_work.slot < size).any())
+
+    def turn(carry: tuple[Lanes, Array]) -> tuple[Lanes, Array]:
+        at_work, left = carry
+        busy = at_work.slot < size
+        free = ~busy | (at_work.state.stopped & early)
+        # At a stop a lane has to be looked at; one that has stopped can wait for others.
+        seen = (busy & (at_work.number[:, None] == stops[None]).any(1)).any()
+        enough = free.sum() >= WAITING * len(free)
+        due = seen | free.all() | (enough & (at_work.taken < count))
+        exchange = functools.partial(_exchange, shape, stops, queue, count, early)
+        at_work = jax.lax.cond(due, exchange, lambda same: same, at_work)
+        # No further than the next stop of any lane, so that none has to wait in its place.
+        ahead = stops[None] - at_work.number[:, None]
+        ahead = jnp.where(ahead > 0, ahead, stride).min(1)
+        ahead = jnp.where(at_work.number < stops[-1], ahead, 0)
+        busy = at_work.slot < size
+        steps = jnp.where(busy.any(), jnp.where(busy, ahead, stride).min(), 0)
+        steps = jnp.minimum(steps, stride)
+        state = _advance(
+            shape, program, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
+        )
+        return at_work._replace(state=state, number=at_work.number + steps), left - 1
+
+    return jax.lax.while_loop(goes_on, turn, (lanes, rounds))[0]
+
+
+def _exchange(
+    shape: Shape, stops: Stops, queue: Row, count: Array, early: Array, lanes: Lanes
+) -> Lanes:
+    """Note what is seen of lanes that are due, and hand on those that have ended."""
+    size = len(queue.seed)
+    busy = lanes.slot < size
+    ended = (lanes.state.stopped & early) | (lanes.number >= stops[-1])
+    # What has stopped looks the same at all later stops.
+    ahead = stops[None] - lanes.number[:, None]
+    due = (ahead == 0) | (ended[:, None] & (ahead >= 0))
+    evidence = _note(shape, lanes, busy[:, None] & due)
+    done = lanes.done.at[jnp.where(busy & ended, lanes.slot, size)].set(True, mode="drop")
+    free = ~busy | ended
+    following = lanes.taken + jnp.cumsum(free, dtype=jnp.int32) - 1
+    takes = free & (following < count)
+    rows = jax.tree.map(lambda x: x[jnp.minimum(following, size - 1)], queue)
+    rows = _chosen(takes, rows, lanes.rows)
+    fresh = _begin(shape, rows)
+    state, keys = _chosen(takes, fresh, (lanes.state, lanes.keys))
+    lanes = Lanes(
+        state=state,
+        keys=keys,
+        rows=rows,
+        number=jnp.where(takes, 0, lanes.number),
+        slot=jnp.where(takes, following, jnp.where(free, size, lanes.slot)),
+        taken=lanes.taken + takes.sum(dtype=jnp.int32),
+        evidence=evidence,
+        done=done,
+    )
+    at_start = takes[:, None] & (stops == 0)[None]
+    evidence = jax.lax.cond(
+        at_start.any(), lambda: _note(shape, lanes, at_start), lambda: lanes.evidence
+    )
+    return lanes._replace(evidence=evidence)
+
+
+def _note(
+    shape: Shape, lanes: Lanes, where: Bool[Array, "lane stop"]
+) -> dict[str, Float[Array, "queue stop"]]:
+    """Write down what is seen now of some lanes at some stops."""
+    seen = _look(shape, lanes.rows, lanes.keys, lanes.state)
+
+    def note(column, values):
+        rows = jnp.where(where, values[:, None], column[jnp.minimum(lanes.slot, len(column) - 1)])
+        return column.at[lanes.slot].set(rows, mode="drop")
+
+    return {name: note(lanes.evidence[name], values) for name, values in seen.items()}
+
+
+def _chosen(which: Bool[Array, " lane"], new: Any, old: Any) -> Any:
+    def choose(a, b):
+        return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, new, old)
