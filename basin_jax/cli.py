@@ -1,4 +1,4 @@
-"""The command line: `basin-jax run | report | replay | verify | known | list | new`.
+"""The command line: `basin-jax run | report | replay | verify | known | bench | list | new`.
 
 JAX is imported when a command needs it, so that `--help` does not wait. A user's mistake
 ends in one line that names the thing and what is allowed, and in exit code 2; a run that a
@@ -168,6 +168,56 @@ def known(
     console.print(f"Table: {page}", highlight=False, markup=False, soft_wrap=True)
     if not frame["agrees"].all():
         raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Also time PyTorch and pybasin, where installed.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, instead of tables.")
+    ] = False,
+    cases: Annotated[
+        str | None, typer.Option(help="Which, with commas between.  [default: all]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="How often everything is timed.")] = 7,
+    seconds: Annotated[float, typer.Option(help="How long each is timed, at least.")] = 0.5,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for a record, with figures.  [default: none]"),
+    ] = None,
+) -> None:
+    """Measure how fast seeds are trained, against peers and the machine's ceilings."""
+    from rich.console import Console
+
+    from basin_jax.bench.cases import CASES
+    from basin_jax.bench.measure import run as measure
+    from basin_jax.bench.record import as_json as to_json
+    from basin_jax.bench.record import write
+    from basin_jax.bench.report import summarize, tables
+
+    if out is not None and out.exists():
+        raise ValueError(f"--out {out} is there already; allowed: a new folder")
+    console = Console(stderr=True)
+    results = measure(
+        list(CASES) if cases is None else cases.split(","),
+        rounds=rounds,
+        seconds=seconds,
+        with_peers=peers,
+        with_scaling=out is not None,
+        tell=lambda line: console.print(line, highlight=False, markup=False),
+    )
+    rows = summarize(results)
+    if as_json:
+        typer.echo(to_json(results, rows))
+    else:
+        # A log has no width of its own: wide enough that no row is broken.
+        for table in tables(results, rows):
+            Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if out is not None:
+        write(out, results, rows)
+        console.print(f"Record: {out}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("list")

@@ -30,8 +30,9 @@ from basin_jax.simd.arrays import Unsupported
 from basin_jax.spec import Sweep
 
 
-# Blocks a call can hold a device. A call runs as many as it is given: this bounds memory.
-CAPACITY = 64
+# Blocks, and seeds, that a call can hold a device: they bound memory. A call runs as many
+# blocks as it is given.
+BLOCKS, SEEDS = 64, 2**16
 # Seconds of work a call aims at: how often progress shows, and what an interrupt waits.
 CALL_SECONDS = 1.0
 # Rounds that a seed takes which does not stop early: between them lanes are handed on.
@@ -45,6 +46,11 @@ CPU = {
     "xla_cpu_multi_thread_eigen": False,
     "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
 }
+
+
+def capacity(lanes: int) -> int:
+    """Return how many blocks of so many lanes a call can hold a device."""
+    return max(1, min(BLOCKS, SEEDS // lanes))
 
 
 def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
@@ -78,7 +84,7 @@ def _block_program(shape: Shape, program: Program, lanes: int, devices: Devices)
     """Return the jitted function that trains blocks of seeds from the first step to the last."""
 
     def shard(stops, counts, rows):
-        # One device's share: rows[1, CAPACITY, lanes, ...], of which counts[0] blocks run.
+        # One device's share: rows[1, blocks, lanes, ...], of which counts[0] blocks run.
         def block(b):
             return train(shape, program, stops, jax.tree.map(lambda x: x[0, b], rows))
 
@@ -86,7 +92,7 @@ def _block_program(shape: Shape, program: Program, lanes: int, devices: Devices)
             return jax.tree.map(lambda o, e: o.at[0, b].set(e), out, block(b))
 
         shapes = jax.eval_shape(block, 0)
-        empty = jax.tree.map(lambda s: jnp.zeros((1, CAPACITY, *s.shape), s.dtype), shapes)
+        empty = jax.tree.map(lambda s: jnp.zeros((1, capacity(lanes), *s.shape), s.dtype), shapes)
         return jax.lax.fori_loop(0, counts[0], body, empty)
 
     return _over(devices, shard, (P(), P("device"), P("device")))
@@ -154,7 +160,7 @@ class Kernel:
 
     def __call__(self, seeds: ndarray, cells: ndarray | int = 0) -> dict[str, ndarray]:
         """Return evidence [seed, stop] of any number of seeds, each of the cell of its number."""
-        parts = list(self.stream(seeds, cells, blocks=CAPACITY))
+        parts = list(self.stream(seeds, cells, blocks=capacity(self.lanes)))
         order = np.argsort(np.concatenate([which for which, _ in parts]))
         names = parts[0][1]
         return {n: np.concatenate([seen[n] for _, seen in parts])[order] for n in names}
@@ -195,13 +201,13 @@ class Kernel:
             yield self._fetch(*running)
 
     def _dispatch(self, rows: Row, stops: Sequence[int]) -> dict[str, Array]:
-        width, size = len(self.devices), len(rows.seed)
+        width, size, held = len(self.devices), len(rows.seed), capacity(self.lanes)
         blocks = -(-size // self.lanes)
         # Block j runs on device j mod width; what is left of the last block is padded.
         grouped = jax.tree.map(
             lambda x: (
-                _padded(x, CAPACITY * self._block)
-                .reshape(CAPACITY, width, self.lanes, *x.shape[1:])
+                _padded(x, held * self._block)
+                .reshape(held, width, self.lanes, *x.shape[1:])
                 .swapaxes(0, 1)
             ),
             rows,
@@ -222,13 +228,13 @@ class Kernel:
 
     def _queues(self, rows: Row, *, blocks: int, stops, empty: bool) -> Iterator[Part]:
         """Train queues of seeds, each as long as memory is for."""
-        share = CAPACITY * self._block
+        share = capacity(self.lanes) * self._block
         for first in range(0, len(rows.seed) + empty, share):
             which = np.arange(first, min(first + share, len(rows.seed)))
             yield from self._queue(Row(*(x[which] for x in rows)), which, blocks, stops)
 
     def _queue(self, rows: Row, which: ndarray, blocks: int, stops) -> Iterator[Part]:
-        width, length = len(self.devices), CAPACITY * self.lanes
+        width, length = len(self.devices), capacity(self.lanes) * self.lanes
         places = _padded(which, width * length, fill=-1).reshape(length, width).T
         queue = jax.tree.map(
             lambda x: (

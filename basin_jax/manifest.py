@@ -18,7 +18,7 @@ import optax
 from basin_jax.blocks import Program
 from basin_jax.devices import cpu_model
 from basin_jax.identity import describe, package_identity, sources
-from basin_jax.kernel import CALL_SECONDS, CAPACITY, refusal
+from basin_jax.kernel import CALL_SECONDS, capacity, refusal
 from basin_jax.simd.build import compiler
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
@@ -67,7 +67,7 @@ def manifest_of(
             "sources": cell.sources(),
             "program": _program(tuning.program, cell),
             "lanes": tuning.lanes,
-            "blocks": int(np.clip(call / share, 1, CAPACITY)),
+            "blocks": int(np.clip(call / share, 1, capacity(tuning.lanes))),
             "speed": round(tuning.speed),
         }
     size = old["chunk"] if old else _chunk_size(list(entries.values()), most)

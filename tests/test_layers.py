@@ -18,11 +18,40 @@ PLUGINS = ("organisms", "starts", "methods", "rules")
 # `LAST_EXPORTED`, and what comes after it may import the package.
 LAST_EXPORTED = "loop"
 STAGES = (
-    *("devices", "base", "identity", "verdict", *PLUGINS, "spec", "plan", "simd", "kernel", "tune"),
-    *("store", "manifest", "statistics", "records", "known", "progress", "loop", "sweepfile"),
-    *("catalog", "testing", "tables", "plots", "report", "answers", "replay", "cli", "__main__"),
+    *(
+        "devices",
+        "base",
+        "identity",
+        "verdict",
+        *PLUGINS,
+        "spec",
+        "plan",
+        "lane",
+        "simd",
+        "blocks",
+        "kernel",
+    ),
+    *(
+        "tune",
+        "store",
+        "manifest",
+        "statistics",
+        "records",
+        "known",
+        "progress",
+        "loop",
+        "sweepfile",
+    ),
+    *("catalog", "testing", "tables", "plots", "report", "answers", "replay"),
+    *("bench", "cli", "__main__"),
 )
-WITHIN = {"simd": ("arrays", "rules", "draws", "lower", "loops", "emit", "build")}
+WITHIN = {
+    "simd": ("arrays", "rules", "draws", "lower", "loops", "emit", "build"),
+    "bench": (
+        *("cases", "pendulum", "timing", "peers", "torch_peers", "pybasin_peer", "scaling"),
+        *("measure", "report", "figures", "record"),
+    ),
+}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "template"))
 
 

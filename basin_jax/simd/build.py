@@ -4,6 +4,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -24,10 +25,11 @@ from basin_jax.simd.lower import lower
 RUNTIME = Path(__file__).with_name("runtime.h")
 # No option here lets a compiler reorder sums or forget that a number may not be one.
 FLAGS = (
-    *("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fPIC", "-shared"),
-    *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
+    *("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast"),
+    *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
 )
-
+PATIENCE = 120  # seconds that a compiler may take
 PAGE = 4096  # bytes
 TEMPLATE = """
 #include "runtime.h"
@@ -148,22 +150,34 @@ def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str
 @functools.cache
 def _operation(source: str) -> str:
     """Compile a program, unless it has been, and make it known to XLA; return its name."""
-    path, version = compiler()
-    include = jax.ffi.include_dir()
+    _, version = compiler()
     said = [source, RUNTIME.read_text(), version, *FLAGS, cpu_model(), jax.__version__]
     name = f"basin_jax_{hashlib.sha256('|'.join(said).encode()).hexdigest()[:16]}"
     folder = cache_directory() / "simd"
     library = folder / f"{name}.so"
-    if not library.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        text, staged = folder / f"{name}.{os.getpid()}.cc", folder / f"{name}.{os.getpid()}.so"
-        text.write_text(source)
-        command = [path, *FLAGS, f"-I{RUNTIME.parent}", f"-I{include}", text, "-o", staged]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise Unsupported(f"{version} refuses the program: {done.stderr[:500]}")
-        staged.replace(library)
-        text.unlink()
-    handler = ctypes.CDLL(str(library)).steps
+    try:
+        if not library.is_file():
+            _compile(source, folder, name)
+        handler = ctypes.CDLL(str(library)).steps
+    except OSError as error:
+        raise Unsupported(f"programs cannot be kept in {folder} and run: {error}") from error
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
     return name
+
+
+def _compile(source: str, folder: Path, name: str) -> None:
+    path, version = compiler()
+    folder.mkdir(parents=True, exist_ok=True)
+    text, staged = (folder / f"{name}.{os.getpid()}.{suffix}" for suffix in ("cc", "so"))
+    text.write_text(source)
+    includes = [f"-I{RUNTIME.parent}", f"-I{jax.ffi.include_dir()}"]
+    command = [path, *FLAGS, *includes, str(text), "-o", str(staged)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired as late:
+        raise Unsupported(f"{version} took longer than {PATIENCE} s") from late
+    finally:
+        text.unlink()
+    if done.returncode:
+        raise Unsupported(f"{version} refuses the program: {done.stderr[:500]}")
+    staged.replace(folder / f"{name}.so")

@@ -1,20 +1,22 @@
-"""The same work by this package, by textbook JAX, and by the machine's matrix product."""
+"""The same work by this package and by textbook JAX, and what the machine can do at most."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from cases import CLASSES, INPUTS, NUM_STEPS, Case
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from basin_jax.kernel import CAPACITY, build_kernel
+from basin_jax.bench.cases import CLASSES, INPUTS, NUM_STEPS, Case
+from basin_jax.bench.pendulum import SWEEP, TRIALS
+from basin_jax.bench.timing import TRIAL_SECONDS, Prepared, fastest
+from basin_jax.kernel import Kernel, build_kernel, capacity
 from basin_jax.organisms.audit import Audit
+from basin_jax.spec import Sweep
+from basin_jax.statistics import Estimate, estimate
 from basin_jax.tune import Tuning
 
 
@@ -22,52 +24,50 @@ from basin_jax.tune import Tuning
 SEED_COUNTS = (16, 64, 256, 1024)
 # Seed-steps of a call of a vmapped peer: enough for dispatch to cost nothing.
 CALL_WORK = 8192
-# Seconds that each number of seeds is tried for.
-TRIAL_SECONDS = 0.1
 SIDE = 2048  # of the ceiling's square matrices
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Work that is compiled, warm, and ready to be timed."""
-
-    work: float  # of a call: steps of one seed, or floating-point operations
-    call: Callable[[], Any]  # returns when the work is done
-    compile_seconds: float | None = None
-    note: str = ""
-
-
-def measure(prepared: Prepared, seconds: float) -> float:
-    """Return work a second, over whole calls that take at least so many seconds."""
-    calls, began = 0, time.perf_counter()
-    while True:
-        prepared.call()
-        calls += 1
-        took = time.perf_counter() - began
-        if took >= seconds:
-            return calls * prepared.work / took
-
-
-def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
-    """Return the candidate that does most work a second, at the better of two tries each."""
-    tries = [[measure(candidate, seconds) for candidate in candidates] for _ in range(2)]
-    best = [max(speeds) for speeds in zip(*tries, strict=True)]
-    return candidates[best.index(max(best))]
+STREAM_BYTES = 2**28  # of the array that is read and written: more than any cache holds
 
 
 def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
     """Prepare this package's kernel, on full blocks of trials: start, steps and probe."""
-    kernel = build_kernel(case.sweep, lanes=tuning.lanes, program=tuning.program)
-    compile_seconds = kernel.compile()
+    kernel, compile_seconds = _compiled(case.sweep, tuning)
     block = tuning.lanes * len(kernel.devices)
     blocks = round(tuning.speed * seconds / (block * NUM_STEPS))
-    seeds = np.arange(block * min(max(blocks, 1), CAPACITY), dtype=np.uint64)
+    seeds = np.arange(block * min(max(blocks, 1), capacity(tuning.lanes)), dtype=np.uint64)
     return Prepared(
         work=len(seeds) * NUM_STEPS,
         call=lambda: kernel(seeds),
         compile_seconds=compile_seconds,
         note=f"{tuning.program}, {tuning.lanes} lanes",
     )
+
+
+def our_pendulum(tuning: Tuning) -> Prepared:
+    """Prepare this package's kernel on the pendulum, from as many points as others took."""
+    kernel, compile_seconds = _compiled(SWEEP, tuning)
+    seeds = np.arange(TRIALS, dtype=np.uint64)
+    hits: list[int] = []
+
+    def call() -> None:
+        hits.append(int(kernel(seeds)["unwatched"].sum()))
+
+    def basin() -> Estimate:
+        return estimate(hits[-1], TRIALS)
+
+    return Prepared(
+        work=TRIALS,
+        call=call,
+        compile_seconds=compile_seconds,
+        note=f"{tuning.program}, {tuning.lanes} lanes",
+        basin=basin,
+    )
+
+
+def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, float]:
+    began = time.perf_counter()
+    kernel = build_kernel(sweep, lanes=tuning.lanes, program=tuning.program)
+    kernel.compile()
+    return kernel, time.perf_counter() - began
 
 
 def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepared]:
@@ -111,7 +111,8 @@ def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepar
 def plain_vmap_of_organism(case: Case) -> list[Prepared]:
     """Prepare `jit(vmap(scan))` of the package's own organism and method.
 
-    What lies between this and `ours` is the kernel: blocks of lanes, a device a core.
+    What lies between this and `ours` is the kernel: blocks of lanes, a device a core, and
+    its own programs.
     """
     organism, method = case.sweep.organism, case.sweep.method
 
@@ -140,11 +141,13 @@ def _vmap(init: Callable, step: Callable, seeds: int) -> Prepared:
     began = time.perf_counter()
     compiled = jax.jit(jax.vmap(train)).lower(state, keys).compile()
     compile_seconds = time.perf_counter() - began
+    memory = compiled.memory_analysis()
     return Prepared(
         work=seeds * steps,
         call=lambda: jax.block_until_ready(compiled(state, keys)),
         compile_seconds=compile_seconds,
-        note=f"{seeds} seeds",
+        temporary_bytes=memory.temp_size_in_bytes if memory else None,
+        note=f"{seeds:,} seeds",
     )
 
 
@@ -172,3 +175,22 @@ def numpy_ceiling() -> Prepared:
     """Prepare one large matrix product by NumPy's BLAS on all cores."""
     factor = np.ones((SIDE, SIDE), np.float32)
     return Prepared(work=2 * SIDE**3, call=lambda: factor @ factor)
+
+
+def bandwidth() -> Prepared:
+    """Prepare a pass through an array that no cache holds, read and written on all devices.
+
+    In place, so that the bytes counted are those moved: a copy to another array reads that
+    one, too, before it writes it.
+    """
+    devices = np.array(jax.local_devices())
+    spread = NamedSharding(Mesh(devices, ("device",)), P("device"))
+    negate = jax.jit(jnp.negative, donate_argnums=0)
+    zeros = jnp.zeros((len(devices), STREAM_BYTES // 4 // len(devices)))
+    array = [jax.device_put(zeros, spread)]
+
+    def call() -> None:
+        array[0] = jax.block_until_ready(negate(array[0]))
+
+    call()
+    return Prepared(work=2 * array[0].nbytes, call=call, note=f"{len(devices)} devices")

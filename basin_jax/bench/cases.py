@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Evidence, Organism, Params
+from basin_jax.base import Evidence, Organism, Params, closest
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import ACTIONS, CUE_BITS, TASK_BITS, Audit
 from basin_jax.organisms.networks import MLP, Network
@@ -93,6 +94,12 @@ class Case:
         return list(itertools.pairwise(self.sizes))
 
     @property
+    def state_bytes(self) -> int:
+        """The parameters and the optimizer's memory, read and written once: 4 bytes a number."""
+        numbers = sum(inputs * outputs + outputs for inputs, outputs in self.layers)
+        return 2 * 4 * numbers * (3 if self.optimizer == "adam" else 1)
+
+    @property
     def flop(self) -> int:
         """The multiplications and additions of the matrix products of one step.
 
@@ -103,7 +110,8 @@ class Case:
         return 2 * self.batch * (3 * sum(products) - products[0])
 
 
-def _mlp(width: int, batch: int) -> list[Case]:
+def mlp(width: int, batch: int) -> list[Case]:
+    """Return an MLP with two hidden layers of a width, by SGD and by Adam."""
     sgd = Case(
         name=f"mlp-{width} sgd",
         task="quadrant",
@@ -116,6 +124,7 @@ def _mlp(width: int, batch: int) -> list[Case]:
     return [sgd, adam]
 
 
+PENDULUM = "pendulum"  # no network: what its peers do is in `pendulum`
 CASES: dict[str, list[Case]] = {
     "audit": [
         Case(
@@ -127,7 +136,20 @@ CASES: dict[str, list[Case]] = {
             learning_rate=0.1,
         )
     ],
-    "mlp-8": _mlp(8, 32),
-    "mlp-32": _mlp(32, 32),
-    "mlp-64": _mlp(64, 64),
+    "mlp-8": mlp(8, 32),
+    "mlp-32": mlp(32, 32),
+    "mlp-64": mlp(64, 64),
+    PENDULUM: [],
 }
+
+
+def chosen(names: Sequence[str]) -> list[Case]:
+    """Return the training cases of some names.
+
+    Raises:
+        ValueError: where a name is none, or there is none.
+    """
+    for name in names:
+        if name not in CASES:
+            raise ValueError(f"cases = {name!r}; allowed: {closest(name, CASES)}")
+    return [case for name in dict.fromkeys(names) for case in CASES[name]]

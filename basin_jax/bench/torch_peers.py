@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from cases import INPUTS, Case
-from peers import SEED_COUNTS, SIDE, TRIAL_SECONDS, Prepared, fastest
 
+from basin_jax.bench.cases import INPUTS, Case
+from basin_jax.bench.peers import SEED_COUNTS, SIDE
+from basin_jax.bench.timing import TRIAL_SECONDS, Prepared, fastest
 from basin_jax.organisms.audit import Audit
 
 

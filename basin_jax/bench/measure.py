@@ -1,0 +1,195 @@
+"""Time everything in one process, in rounds.
+
+Each round times everything once, in a shuffled order, so that what slows the machine down
+for a while slows all alike, and ratios are taken within a round.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import jax
+
+from basin_jax.bench.cases import CASES, PENDULUM, Case, chosen
+from basin_jax.bench.peers import (
+    bandwidth,
+    jax_ceiling,
+    numpy_ceiling,
+    our_pendulum,
+    ours,
+    plain_vmap,
+    plain_vmap_of_organism,
+)
+from basin_jax.bench.pendulum import SWEEP
+from basin_jax.bench.scaling import scaling
+from basin_jax.bench.timing import Prepared, measure
+from basin_jax.tune import Tuning, choose
+
+
+CEILING, BANDWIDTH = "ceiling", "bandwidth"
+OURS = "basin_jax"
+Tell = Callable[[str], None]
+Work = list[tuple[str, str, Prepared]]  # case, peer, and a way to run it
+Makers = dict[str, Callable[[Case], list[Prepared]]]
+
+
+def run(
+    names: Sequence[str],
+    *,
+    rounds: int,
+    seconds: float,
+    with_peers: bool,
+    with_scaling: bool,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Measure cases against peers and ceilings; return all that was measured, as JSON has it.
+
+    Args:
+        names: of `CASES`.
+        rounds: how often everything is timed.
+        seconds: how long each is timed in a round, at least.
+        with_peers: also against other packages, where they are installed.
+        with_scaling: also how speed grows with seeds, lanes, width and devices.
+        tell: hears a line of progress now and then.
+
+    Raises:
+        ValueError: where a case is none, or there is nothing to time.
+    """
+    cases = chosen(names)
+    if rounds < 1:
+        raise ValueError(f"rounds = {rounds}; allowed: at least 1")
+    if not seconds > 0:
+        raise ValueError(f"seconds = {seconds}; allowed: a number above 0")
+    with _cold():
+        tunings = _tunings([*(case.name for case in cases), *{PENDULUM}.intersection(names)], tell)
+    with _cold():
+        work = _prepare(cases, tunings, seconds, with_peers, tell)
+        return {
+            "settings": {
+                "cases": list(names),
+                "rounds": rounds,
+                "seconds": seconds,
+                "peers": with_peers,
+            },
+            "flop": {case.name: case.flop for case in cases},
+            "state_bytes": {case.name: case.state_bytes for case in cases},
+            "timed": _timed(work, rounds, seconds, tell),
+            "basins": _basins(work),
+            "scaling": scaling(tell) if with_scaling else [],
+        }
+
+
+@contextlib.contextmanager
+def _cold() -> Iterator[None]:
+    """Keep away from what earlier runs, or an earlier part of this one, compiled and tuned."""
+    before, cached = os.environ.get("XDG_CACHE_HOME"), jax.config.jax_enable_compilation_cache
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["XDG_CACHE_HOME"] = scratch
+        jax.config.update("jax_enable_compilation_cache", False)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_enable_compilation_cache", cached)
+            del os.environ["XDG_CACHE_HOME"]
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before
+
+
+def _tunings(names: Sequence[str], tell: Tell) -> dict[str, Tuning]:
+    """Choose program and lanes anew, in a process that ends: what it compiled is gone."""
+    tunings = {}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for name, tuning in zip(names, pool.map(_tune, names), strict=True):
+            tell(f"{name}: {tuning.program}, {tuning.lanes} lanes")
+            tunings[name] = tuning
+    return tunings
+
+
+def _tune(name: str) -> Tuning:
+    sweeps = {case.name: case.sweep for cases in CASES.values() for case in cases}
+    return choose({**sweeps, PENDULUM: SWEEP}[name])
+
+
+def _prepare(
+    cases: Sequence[Case],
+    tunings: dict[str, Tuning],
+    seconds: float,
+    with_peers: bool,
+    tell: Tell,
+) -> Work:
+    torch = with_peers and importlib.util.find_spec("torch") is not None
+    work = [
+        (CEILING, "JAX", jax_ceiling()),
+        (CEILING, "NumPy", numpy_ceiling()),
+        (BANDWIDTH, "JAX", bandwidth()),
+    ]
+    makers: Makers = {
+        "plain vmap": plain_vmap,
+        "plain vmap, 1,024 seeds": functools.partial(plain_vmap, counts=(1024,)),
+    }
+    if with_peers:
+        makers["plain vmap, our organism"] = plain_vmap_of_organism
+    if torch:
+        from basin_jax.bench.torch_peers import torch_ceiling, torch_loop, torch_vmap
+
+        work.append((CEILING, "PyTorch", torch_ceiling()))
+        makers |= {"torch.func vmap": torch_vmap, "PyTorch loop": torch_loop}
+    for case in cases:
+        work.append((case.name, OURS, ours(case, tunings[case.name], seconds)))
+        for name, make in makers.items():
+            work += [(case.name, name, made) for made in make(case)]
+        tell(f"{case.name}: compiled")
+    if PENDULUM in tunings:
+        work.append((PENDULUM, OURS, our_pendulum(tunings[PENDULUM])))
+        if torch and importlib.util.find_spec("pybasin"):
+            from basin_jax.bench.pybasin_peer import pybasin_pendulum
+
+            work.append((PENDULUM, "pybasin", pybasin_pendulum()))
+    return work
+
+
+def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str, Any]]:
+    """Return each thing that was timed, with its speed in each round."""
+    timed = [
+        {
+            "case": case,
+            "peer": peer,
+            "note": made.note,
+            "compile_seconds": made.compile_seconds,
+            "temporary_bytes": made.temporary_bytes,
+            "speeds": [],
+        }
+        for case, peer, made in work
+    ]
+    shuffler, order = random.Random(0), list(range(len(work)))
+    for number in range(rounds):
+        shuffler.shuffle(order)
+        for i in order:
+            timed[i]["speeds"].append(measure(work[i][2], seconds))
+        tell(f"round {number + 1} of {rounds}")
+    return timed
+
+
+def _basins(work: Work) -> list[dict[str, Any]]:
+    """Return the fraction of initial conditions that each peer found in the limit cycle."""
+    return [
+        {
+            "case": case,
+            "peer": peer,
+            "hits": found.hits,
+            "trials": found.trials,
+            "fraction": found.fraction,
+            "low": found.low,
+            "high": found.high,
+        }
+        for case, peer, made in work
+        if made.basin is not None
+        for found in [made.basin()]
+    ]

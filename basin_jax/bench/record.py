@@ -1,0 +1,79 @@
+"""A run as JSON, and as the folder of a record."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from basin_jax.bench.figures import growth, roofline
+from basin_jax.bench.report import Row, markdown
+from basin_jax.plots import save
+
+
+HERE = Path(__file__).parent
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "pybasin")
+
+
+def as_json(results: dict[str, Any], rows: list[Row]) -> str:
+    """Return everything: versions, raw rounds, and the rows made of them."""
+    made = [dataclasses.asdict(row) for row in rows]
+    return json.dumps({"versions": versions(), **results, "rows": made}, indent=1)
+
+
+def write(folder: Path, results: dict[str, Any], rows: list[Row]) -> None:
+    """Write all raw rounds, the tables, the versions, the figures, and the code that measured."""
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "table.md").write_text(markdown(results, rows))
+    (folder / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
+    if results["flop"]:
+        save(roofline(results, rows), folder / "roofline.png")
+    save(growth(results["scaling"]), folder / "scaling.png")
+    for file in sorted(HERE.glob("*.py")):
+        # Not as .py, or the checks of the code would find it.
+        (folder / f"{file.name}.txt").write_text(file.read_text())
+
+
+def versions() -> dict[str, Any]:
+    """Return what the numbers hang on besides the code."""
+    return {
+        "python": platform.python_version(),
+        "basin_jax": _version("basin-jax"),
+        **{name: _version(name) for name in PACKAGES},
+        "device": jax.local_devices()[0].device_kind,
+        "devices": len(jax.local_devices()),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        # A flag that names a file says nothing of the speed, and where the machine keeps it.
+        "XLA_FLAGS": [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "/" not in flag],
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of the code that runs; nothing where it is not a checkout."""
+    done = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,72 @@
+"""How speed grows with the seeds of a run, with lanes, with width and with devices."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from basin_jax.bench.cases import mlp
+from basin_jax.bench.timing import Prepared, measure
+from basin_jax.blocks import Program
+from basin_jax.kernel import build_kernel, refusal
+from basin_jax.spec import Sweep
+
+
+# Where the three others are held.
+WIDTH, BATCH = 8, 32
+LANES = 16
+SEEDS = 1024
+# Steps of a trial: few, since a point has to be measured in a moment.
+NUM_STEPS = 200
+# A point is the better of two measurements of at least so many seconds: noise only ever slows.
+TRIES, SECONDS = 2, 0.15
+AXES = {
+    "seeds": (1, 4, 16, 64, 256, 1024),
+    "lanes": (1, 4, 16, 64),
+    "width": (8, 16, 32, 64),
+}
+
+
+def scaling(tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Measure the speed of each program along each axis, the others held.
+
+    Returns:
+        Points of `axis`, `value`, `program` and `speed`, in seed-steps a second.
+    """
+    points = []
+    for axis, value, program, settings in _settings():
+        speed = _speed(**settings, program=program)
+        points.append({"axis": axis, "value": value, "program": program, "speed": speed})
+        tell(f"scaling: {axis} = {value:,}, {program}, {speed:,.0f} seed-steps/s")
+    return points
+
+
+def _settings() -> Iterator[tuple[str, int, Program, dict[str, int]]]:
+    programs: tuple[Program, ...] = ("xla",) if refusal(_sweep(WIDTH)) else ("simd", "xla")
+    counts = [2**n for n in range(10) if 2**n < len(jax.local_devices())]
+    axes = {**AXES, "devices": (*counts, len(jax.local_devices()))}
+    for axis, values in axes.items():
+        for program in programs:
+            for value in values:
+                yield axis, value, program, {axis: value}
+
+
+def _sweep(width: int) -> Sweep:
+    return mlp(width, BATCH)[0].sweep.replace(num_steps=NUM_STEPS)
+
+
+def _speed(
+    *,
+    program: Program,
+    seeds: int = SEEDS,
+    lanes: int = LANES,
+    width: int = WIDTH,
+    devices: int | None = None,
+) -> float:
+    chosen = tuple(jax.local_devices()[:devices])
+    kernel = build_kernel(_sweep(width), lanes=lanes, devices=chosen, program=program)
+    kernel.compile()
+    rows = np.arange(seeds, dtype=np.uint64)
+    prepared = Prepared(work=seeds * NUM_STEPS, call=lambda: kernel(rows))
+    return max(measure(prepared, SECONDS) for _ in range(TRIES))

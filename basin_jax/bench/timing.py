@@ -1,0 +1,42 @@
+"""Work that is ready to be timed, and how it is timed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from basin_jax.statistics import Estimate
+
+
+# Seconds that a candidate is tried for, of which the fastest is taken.
+TRIAL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Work that is compiled, warm, and ready to be timed."""
+
+    work: int | float  # of a call: steps of one seed, initial conditions, operations, or bytes
+    call: Callable[[], Any]  # returns when the work is done
+    compile_seconds: float | None = None
+    temporary_bytes: int | None = None  # that the program asks for besides inputs and outputs
+    note: str = ""
+    basin: Callable[[], Estimate] | None = None  # the fraction that the last call found
+
+
+def measure(prepared: Prepared, seconds: float) -> float:
+    """Return work a second, over whole calls that take at least so many seconds."""
+    calls, began = 0, time.perf_counter()
+    while True:
+        prepared.call()
+        calls += 1
+        took = time.perf_counter() - began
+        if took >= seconds:
+            return calls * prepared.work / took
+
+
+def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
+    """Return the candidate that does most work a second, at the better of two tries each."""
+    tries = [[measure(candidate, seconds) for candidate in candidates] for _ in range(2)]
+    best = [max(speeds) for speeds in zip(*tries, strict=True)]
+    return candidates[best.index(max(best))]

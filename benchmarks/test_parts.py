@@ -1,0 +1,59 @@
+"""The time that each part takes: `uv run pytest benchmarks -n 0`.
+
+In seconds of this machine, so that no test of the package hangs on them: for seeing what a
+change does to one part, by `--benchmark-save` before it and `--benchmark-compare` after.
+"""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from basin_jax import Gradient, Sweep, Verdict, basin_fractions
+from basin_jax.bench.cases import CASES
+from basin_jax.bench.pendulum import SWEEP
+from basin_jax.kernel import build_kernel
+from basin_jax.organisms.double_well import DoubleWell
+from basin_jax.store import Store
+
+
+LANES, STEPS = 16, 100
+DRAWS = (LANES, 32, 16)
+SWEEPS = {case.name: case.sweep for cases in CASES.values() for case in cases}
+
+
+@pytest.mark.parametrize("name", [*SWEEPS, "pendulum"])
+def test_steps_of_a_block(benchmark, name):
+    """A block a device, of 100 steps: divide by them for one."""
+    sweep = {**SWEEPS, "pendulum": SWEEP}[name].replace(num_steps=STEPS)
+    kernel = build_kernel(sweep, lanes=LANES)
+    kernel.compile()
+    seeds = np.arange(LANES * len(kernel.devices), dtype=np.uint64)
+    benchmark(kernel, seeds)
+
+
+@pytest.mark.parametrize("draw", [jax.random.bits, jax.random.normal], ids=["threefry", "normal"])
+def test_draws(benchmark, draw):
+    many = jax.jit(lambda key: draw(key, DRAWS))
+    key = jax.random.key(0)
+    benchmark(lambda: many(key).block_until_ready())
+
+
+def test_statistics_of_a_million_verdicts(benchmark):
+    verdicts = np.random.default_rng(0).choice(list(Verdict), 10**6)
+    benchmark(basin_fractions, verdicts)
+
+
+def test_commit_of_a_chunk(benchmark, tmp_path):
+    sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=1)
+    store = Store(tmp_path)
+    store.write_manifest({"cells": {"cell": sweep.fields()}})
+    seeds, size = itertools.count(step=10**4), 10**4
+    evidence = {name: np.zeros(size, np.float32) for name in ("fit", "watched", "unwatched")}
+
+    def commit() -> bool:
+        first = next(seeds)
+        return store.commit("cell", {"seed": np.arange(first, first + size), **evidence})
+
+    assert benchmark(commit)
