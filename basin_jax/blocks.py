@@ -89,15 +89,26 @@ def train(shape: Shape, program: Program, stops: Stops, rows: Row) -> Columns:
 
 
 def may_stop(shape: Shape, rows: Row) -> bool:
-    """Return whether a method says of a state whether it has stopped."""
+    """Return whether a method says of a state whether it has stopped.
+
+    Raises:
+        ValueError: where what it says is no truth value.
+    """
     found = []
 
     def ask(rows):
         state, _ = _begin(shape, rows)
-        found.append(hasattr(state, "stopped"))
+        found.append(getattr(state, "stopped", None))
 
     jax.eval_shape(ask, rows)
-    return found[0]
+    (stopped,) = found
+    if stopped is None:
+        return False
+    if jnp.shape(stopped) != rows.seed.shape[:-1] or not jnp.issubdtype(stopped, bool):
+        raise ValueError(
+            f"the method's state.stopped is {stopped}; allowed: one truth value, or another name"
+        )
+    return True
 
 
 class Lanes(NamedTuple):

@@ -264,6 +264,65 @@ def test_a_seed_is_trained_as_xla_trains_it(method, precision):
         np.testing.assert_allclose(found[name], expected[name], rtol=rtol, atol=rtol / 10)
 
 
+WHOLE = {
+    "to whole": lambda a: (1e12 * a[:2]).astype(jnp.int32).astype(jnp.float32),
+    "none to whole": lambda a: (0 * a / 0).astype(jnp.int32) + a,
+    "to unsigned": lambda a: (9 * a).astype(jnp.uint32).astype(jnp.float32),
+    "divided by nothing": lambda a: jnp.asarray(
+        jax.lax.div((9 * a).astype(jnp.int32), a.astype(jnp.int32)), jnp.float32
+    ),
+    "rest": lambda a: jnp.asarray(
+        jax.lax.rem((9 * a).astype(jnp.int32), a.astype(jnp.int32)), jnp.float32
+    ),
+    "rows beyond the last": lambda a: a.at[(9 * a[0]).astype(int)].get(mode="clip"),
+    "order of truths": lambda a: jnp.asarray((a > 0) < (a.sum() > 0), jnp.float32),
+    "larger truth": lambda a: jnp.asarray(jnp.maximum(a > 0, a > 1).max(0), jnp.float32),
+    "a table of truths": lambda a: jnp.asarray(
+        jnp.array([True, False, True])[jnp.clip(a[0].astype(int), 0, 2)], jnp.float32
+    ),
+    "truths in a product": lambda a: (a > 0) @ jnp.asarray(OTHERS[0]),
+    "sign of nothing": lambda a: 1 / jnp.abs(-0.0 * jnp.abs(a)),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_and_truths(name):
+    agree(WHOLE[name], MATRICES, rtol=1e-6, atol=1e-6)
+
+
+REPLACED = {
+    "swapped": lambda a, b: [b, a],
+    "what was before": lambda a, b: [1.1 * a + 1, a],
+    "what was before, first": lambda a, b: [b, 1.1 * b + 1],
+    "turned": lambda a, b: [a.T, b[::-1]],
+    "another, turned": lambda a, b: [a + 1, (2 * a).T],
+    "one for both": lambda a, b: [2 * a + b] * 2,
+    "a loop's, swapped": lambda a, b: jax.lax.fori_loop(
+        0, 3, lambda i, c: (c[1], c[0] + i), (a, b)
+    ),
+    "a loop's, and the state before it": lambda a, b: [
+        jax.lax.fori_loop(0, 3, lambda i, c: 2 * c, a),
+        a,
+    ],
+    "nothing": lambda a, b: [a, b],
+    "a constant": lambda a, b: [jnp.full((5, 5), 2.0), a],
+}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_no_state_is_overwritten_before_it_is_read(name):
+    function = REPLACED[name]
+    state = [jnp.asarray(RANDOM.normal(size=(SEEDS, 5, 5)), jnp.float32) for _ in range(2)]
+    expected = state
+    for _ in range(3):
+        expected = jax.vmap(lambda a, b: tuple(function(a, b)))(*expected)
+    shapes = [jax.ShapeDtypeStruct((5, 5), jnp.float32)] * 2
+    steps = compile_steps(lambda number, fixed, state: list(function(*state)), [], shapes)
+    found = steps(jnp.zeros(SEEDS, jnp.int32), jnp.asarray(3, jnp.int32), [], state)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
 def test_bits_depend_on_no_other_seed_and_on_no_lane():
     def step(number, fixed, state):
         (words,) = fixed

@@ -20,6 +20,7 @@ from basin_jax.simd.arrays import Input, Unsupported
 from basin_jax.simd.emit import Code, emit
 from basin_jax.simd.loops import SCALARS
 from basin_jax.simd.lower import lower
+from basin_jax.simd.rules import replacing
 
 
 RUNTIME = Path(__file__).with_name("runtime.h")
@@ -101,14 +102,21 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
         raise Unsupported("a state without arrays")
     for aval in (*fixed, *state):
         if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
-            raise Unsupported("a random key in the state")
+            raise Unsupported("a random key where numbers are kept")
+    if any(0 in aval.shape for aval in state):
+        raise Unsupported("an array without elements")
     number = jax.ShapeDtypeStruct((), np.int32)
     jaxpr = jax.make_jaxpr(step)(number, list(fixed), list(state))
     inputs = [Input((), (), np.dtype(np.int32), varies=True)]
     inputs += [Input((), aval.shape, aval.dtype) for aval in fixed]
     states = [Input((), aval.shape, aval.dtype, varies=True) for aval in state]
-    results = lower(jaxpr, [*inputs, *states])
-    code = emit([*inputs, *states], states, results)
+    try:
+        results = list(map(replacing, states, lower(jaxpr, [*inputs, *states])))
+        code = emit([*inputs, *states], states, results)
+    except Unsupported:
+        raise
+    except Exception as error:
+        raise Unsupported(f"its own fault: {type(error).__name__}: {error}") from error
     name = _operation(_source(code, [*inputs, *states], states))
 
     def run(numbers, count, fixed, state):

@@ -192,10 +192,15 @@ class Loop:
     def _row(self, node: Rows, index: Index) -> str:
         rows, which = node.args
         beside = len(which.shape)
-        chosen = self.at(which, index[:beside])
+        # No further than the rows go: lanes without a seed of their own may ask for anything.
+        kind, last = which.type, rows.shape[0] - 1
+        asked = f"maximum({self.at(which, index[:beside])}, K_{kind}(0))"
+        chosen = self.memory.text.name()
+        self.lines.append(f"const {kind} {chosen} = minimum({asked}, K_{kind}({last}));")
         flat = f"{chosen}[s] * {rows.strides[0]} + {place(index[beside:], rows.strides[1:])}"
         if isinstance(rows, Constant):
             text = f"{self.memory.text.table(rows.value, SCALARS[rows.type])}[{flat}]"
+            text = f"-int({text})" if rows.type == "b32" else text
         else:
             text = f"{self.memory.array(rows)}[{flat}][s]"
         name = self.known[node.number, index] = self.memory.text.name()

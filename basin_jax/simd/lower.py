@@ -8,7 +8,16 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from basin_jax.simd.arrays import Constant, Input, Node, Part, Rows, Unsupported, While
 from basin_jax.simd.draws import DRAWS, MOVES, Keys
-from basin_jax.simd.rules import RULES, TEMPLATES, concretely, constant, each, elementwise, solid
+from basin_jax.simd.rules import (
+    RULES,
+    TEMPLATES,
+    concretely,
+    constant,
+    each,
+    elementwise,
+    replacing,
+    solid,
+)
 
 
 class Refused(NamedTuple):
@@ -60,7 +69,7 @@ def _nodes(values: Sequence[Value]) -> list[Node]:
         if isinstance(value, Refused):
             raise Unsupported(value.why)
         if isinstance(value, Keys):
-            raise Unsupported("a random key in the state")
+            raise Unsupported("a random key where numbers are kept")
     return list(values)
 
 
@@ -80,6 +89,10 @@ def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     rule = DRAWS.get(name) or RULES.get(name) or (elementwise if name in TEMPLATES else None)
     if rule is None:
         raise Unsupported(f"the primitive {name}")
+    if any(np.prod(shape) == 0 for shape in _shapes([*eqn.invars, *eqn.outvars])):
+        raise Unsupported("an array without elements")
+    if any(isinstance(arg, Keys) for arg in args) and name not in {*DRAWS, *MOVES}:
+        raise Unsupported(f"the primitive {name} of random keys")
     small = all(np.prod(shape) <= LARGEST_TABLE for shape in _shapes(eqn.outvars))
     if small and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
         return _fold(eqn, args)
@@ -172,5 +185,6 @@ def _shapes(atoms: Any) -> list[tuple[int, ...]]:
 def _parts(
     start: list[Node], carry: Sequence[Input], goes_on: Node, results: Sequence[Node]
 ) -> list[Value]:
-    loop = While.of(start, carry=tuple(carry), goes_on=goes_on, results=tuple(results))
+    results = tuple(map(replacing, carry, results))
+    loop = While.of(start, carry=tuple(carry), goes_on=goes_on, results=results)
     return [Part((loop,), n.shape, n.dtype, which=i) for i, n in enumerate(start)]

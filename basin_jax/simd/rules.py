@@ -12,9 +12,11 @@ from numpy import ndarray
 from basin_jax.simd.arrays import (
     Constant,
     Elementwise,
+    Input,
     Iota,
     Join,
     Node,
+    Part,
     Product,
     Reduce,
     Reshape,
@@ -78,6 +80,15 @@ TEMPLATES = {
     "stop_gradient": "{0}",
     "copy": "{0}",
 }
+# Of truth values, which are 0 and -1.
+BOOLEAN = {
+    "max": "{0} | {1}",
+    "min": "{0} & {1}",
+    "lt": "~{0} & {1}",
+    "le": "~{0} | {1}",
+    "gt": "{0} & ~{1}",
+    "ge": "{0} | ~{1}",
+}
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
 ROUNDING = {0: "nearest_away({0})", 1: "nearest_even({0})"}
 REDUCTIONS = {
@@ -123,19 +134,31 @@ def spread(arg: Node, shape: tuple[int, ...]) -> Node:
 def elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     name, template = eqn.primitive.name, TEMPLATES[eqn.primitive.name]
-    if name == "not" and np.dtype(dtype) != bool and np.issubdtype(dtype, np.signedinteger):
-        template = "~{0}"
-    if name == "shift_right_logical" and np.issubdtype(dtype, np.signedinteger):
-        raise Unsupported("a logical shift of signed numbers")
+    template = BOOLEAN.get(name, template) if args[0].type == "b32" else template
+    if name.startswith("shift_") and not _is_sound_shift(name, args):
+        raise Unsupported("a shift by other than a few constant bits, or of the other sign")
+    if name == "div" and np.dtype(dtype).kind in "iu":
+        template = "quotient({0}, {1})"
     if name in COMPARISONS and np.dtype(args[0].dtype).itemsize == 8:
         template = f"cast<b32>({template})"
     return [each(template, args, shape, dtype)]
 
 
+def _is_sound_shift(name: str, args: list[Node]) -> bool:
+    """Return whether C++ shifts as JAX does."""
+    number, amount = args
+    bits = 8 * np.dtype(number.dtype).itemsize
+    few = isinstance(amount, Constant) and amount.is_splat and 0 <= amount.scalar < bits
+    sign = {"shift_right_logical": "u", "shift_right_arithmetic": "i"}
+    return bool(few) and np.dtype(number.dtype).kind in sign.get(name, "iu")
+
+
 def _integer_pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     power = eqn.params["y"]
-    text = " * ".join(["{0}"] * abs(power)) or "{0} * 0 + 1"
+    if power == 0:
+        return [constant(np.broadcast_to(np.ones((), dtype), shape))]
+    text = " * ".join(["{0}"] * abs(power))
     return [each(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
 
 
@@ -153,6 +176,8 @@ def _round(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 def _clamp(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     low, value, high = args
+    if value.type == "b32":
+        raise Unsupported("truth values between others")
     return [each("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
 
 
@@ -165,15 +190,22 @@ def _select_n(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 
 def _convert(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
-    shape, dtype = out_of(eqn)
-    (arg,) = args
+    return [_converted(args[0], out_of(eqn)[1])]
+
+
+def _converted(arg: Node, dtype: Any) -> Node:
+    """Return the same numbers in another type."""
     to, old = type_of(dtype), arg.type
-    template = "{0}" if to == old else f"cast<{to}>({{0}})"
-    if old == "b32" != to:
+    if to == old:
+        return arg
+    template = f"cast<{to}>({{0}})"
+    if old == "b32":
         template = f"from_truth<{to}>({{0}})"
-    elif to == "b32" != old:
+    elif to == "b32":
         template = "truth({0})"
-    return [each(template, args, shape, dtype)]
+    elif old[0] == "f" != to[0]:
+        template = f"whole<{to}>({{0}})"
+    return each(template, [arg], arg.shape, np.dtype(dtype))
 
 
 def _bitcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
@@ -241,6 +273,12 @@ def solid(node: Node) -> Node:
     return node
 
 
+def replacing(state: Node, result: Node) -> Node:
+    """Return what may replace a state: itself, or what is computed before any is replaced."""
+    moved = result is not state and isinstance(result, Input | View | Reshape | Part)
+    return each("{0}", [result], result.shape, result.dtype) if moved else result
+
+
 def _unstack(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     (arg,), axis = args, eqn.params["axis"]
     shape = arg.shape[:axis] + arg.shape[axis + 1 :]
@@ -258,7 +296,12 @@ def _iota(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 
 def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
-    template, start = REDUCTIONS[eqn.primitive.name]
+    name = eqn.primitive.name
+    if args[0].type == "b32":
+        name = {"reduce_max": "reduce_or", "reduce_min": "reduce_and"}.get(name, name)
+    elif name in ("reduce_and", "reduce_or"):
+        raise Unsupported("a conjunction of other than truth values")
+    template, start = REDUCTIONS[name]
     axes = tuple(eqn.params["axes"])
     return [Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
 
@@ -266,11 +309,7 @@ def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
     contract, batch = eqn.params["dimension_numbers"]
     shape, dtype = out_of(eqn)
-    to = type_of(dtype)
-    args = [
-        arg if arg.type == to else each(f"cast<{to}>({{0}})", [arg], arg.shape, dtype)
-        for arg in args
-    ]
+    args = [_converted(arg, dtype) for arg in args]
     contract, batch = _pair(contract), _pair(batch)
     if len(contract[0]) != 1:
         args, contract, batch = _one_contracted(args, contract, batch)
@@ -324,6 +363,9 @@ def _moved(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
     return [Join(tuple(solid(args[i]) for i in moved), *out_of(eqn), places=result)]
 
 
+KEPT_INSIDE = {jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS, jax.lax.GatherScatterMode.CLIP}
+
+
 def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
     rows, indices = args
     if isinstance(indices, Constant):
@@ -338,7 +380,7 @@ def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
         and not numbers.operand_batching_dims
         and tuple(eqn.params["slice_sizes"]) == whole
         and numbers.offset_dims == tuple(range(beside, len(shape)))
-        and "PROMISE_IN_BOUNDS" in str(eqn.params["mode"])
+        and eqn.params["mode"] in KEPT_INSIDE
     )
     if not takes_rows:
         raise Unsupported("a look-up by a seed's own indices, other than of rows")

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <type_traits>
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -56,7 +57,7 @@ INLINE T maximum(T a, T b) { return ((a <= b) | (b != b)) ? b : a; }
 template <class T>
 INLINE T minimum(T a, T b) { return ((a >= b) | (b != b)) ? b : a; }
 template <class T>
-INLINE T magnitude(T x) { return x < T{} ? -x : x; }
+INLINE T magnitude(T x) { return x < T{} ? -x : x + T{}; }  // -0 + 0 is 0
 template <class T>
 INLINE T sign(T x) { return x > T{} ? T{} + 1 : (x < T{} ? T{} - 1 : x); }
 
@@ -91,8 +92,29 @@ LANEWISE1(exponential, f64, __builtin_exp)
 LANEWISE1(logarithm, f64, __builtin_log)
 LANEWISE1(logarithm_one_plus, f64, __builtin_log1p)
 LANEWISE1(hyperbolic_tangent, f64, __builtin_tanh)
-INLINE i32 remainder_of(i32 a, i32 b) { return a % b; }
-INLINE u32 remainder_of(u32 a, u32 b) { return a % b; }
+
+// As XLA divides: by nothing gives -1 and leaves the whole, and nothing traps.
+template <class T>
+INLINE T divisor(T a, T b) {
+  T least = T{} + std::numeric_limits<std::remove_reference_t<decltype(a[0])>>::min();
+  auto overflows = (least < T{}) & (a == least) & (b == T{} - 1);
+  return ((b == T{}) | overflows) ? T{} + 1 : b;
+}
+template <class T>
+INLINE T quotient(T a, T b) { return b == T{} ? T{} - 1 : a / divisor(a, b); }
+template <class T>
+INLINE T remainder_of(T a, T b) { return b == T{} ? a : a % divisor(a, b); }
+
+// As XLA makes whole numbers: what is too large becomes the largest, what is none becomes 0.
+template <class T, class S>
+INLINE T whole(S x) {
+  using N = std::remove_reference_t<decltype(T{}[0])>;
+  using F = std::remove_reference_t<decltype(x[0])>;
+  constexpr N low = std::numeric_limits<N>::min(), high = std::numeric_limits<N>::max();
+  b32 over = cast<b32>(x >= F(high)), under = cast<b32>(x <= F(low)), none = cast<b32>(x != x);
+  T y = cast<T>(select(over | under | none, S{}, x));
+  return select(over, T{} + high, select(under, T{} + low, y));
+}
 
 // 2^n for whole n of a normal result.
 INLINE f32 power_of_two(i32 n) { return (f32)((n + 127) << 23); }
