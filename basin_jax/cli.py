@@ -205,7 +205,7 @@ def bench(
         rounds=rounds,
         seconds=seconds,
         with_peers=peers,
-        with_scaling=out is not None,
+        with_growth=out is not None,
         tell=lambda line: console.print(line, highlight=False, markup=False),
     )
     rows = summarize(results)

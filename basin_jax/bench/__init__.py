@@ -6,6 +6,7 @@
     peers         that work by this package, by textbook JAX, and the ceilings
     torch_peers   by PyTorch
     pybasin_peer  by pybasin
+    engine        what settled seeds and grids save, and what a whole run costs
     scaling       speed against seeds, lanes, width and devices
     measure       everything, in rounds
     report        rows and tables

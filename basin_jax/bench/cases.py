@@ -124,7 +124,8 @@ def mlp(width: int, batch: int) -> list[Case]:
     return [sgd, adam]
 
 
-PENDULUM = "pendulum"  # no network: what its peers do is in `pendulum`
+# No case of networks against peers: what is timed is in `pendulum` and in `engine`.
+PENDULUM, SETTLING, GRID, RUN = "pendulum", "settling", "grid", "run"
 CASES: dict[str, list[Case]] = {
     "audit": [
         Case(
@@ -139,7 +140,7 @@ CASES: dict[str, list[Case]] = {
     "mlp-8": mlp(8, 32),
     "mlp-32": mlp(32, 32),
     "mlp-64": mlp(64, 64),
-    PENDULUM: [],
+    **{name: [] for name in (PENDULUM, SETTLING, GRID, RUN)},
 }
 
 

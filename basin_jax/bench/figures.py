@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from basin_jax.bench.measure import BANDWIDTH, CEILING, OURS
+from basin_jax.bench.measure import BANDWIDTH, CEILING
 from basin_jax.bench.report import Row
 from basin_jax.bench.scaling import BATCH, LANES, NUM_STEPS, SECONDS, SEEDS, TRIES, WIDTH
+from basin_jax.bench.timing import OURS
 from basin_jax.plots import FULL, STYLE
 
 

@@ -4,20 +4,16 @@ Each round times everything once, in a shuffled order, so that what slows the ma
 for a while slows all alike, and ratios are taken within a round.
 """
 
-import contextlib
 import functools
 import importlib.util
-import os
 import random
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-import jax
-
 from basin_jax.bench.cases import CASES, PENDULUM, Case, chosen
+from basin_jax.bench.engine import WORK, whole_runs
 from basin_jax.bench.peers import (
     bandwidth,
     jax_ceiling,
@@ -29,14 +25,12 @@ from basin_jax.bench.peers import (
 )
 from basin_jax.bench.pendulum import SWEEP
 from basin_jax.bench.scaling import scaling
-from basin_jax.bench.timing import Prepared, measure
+from basin_jax.bench.timing import OURS, Prepared, Work, cold, measure
 from basin_jax.tune import Tuning, choose
 
 
 CEILING, BANDWIDTH = "ceiling", "bandwidth"
-OURS = "basin_jax"
 Tell = Callable[[str], None]
-Work = list[tuple[str, str, Prepared]]  # case, peer, and a way to run it
 Makers = dict[str, Callable[[Case], list[Prepared]]]
 
 
@@ -46,7 +40,7 @@ def run(
     rounds: int,
     seconds: float,
     with_peers: bool,
-    with_scaling: bool,
+    with_growth: bool,
     tell: Tell,
 ) -> dict[str, Any]:
     """Measure cases against peers and ceilings; return all that was measured, as JSON has it.
@@ -56,7 +50,8 @@ def run(
         rounds: how often everything is timed.
         seconds: how long each is timed in a round, at least.
         with_peers: also against other packages, where they are installed.
-        with_scaling: also how speed grows with seeds, lanes, width and devices.
+        with_growth: also how speed grows with seeds, lanes, width and devices, and time and
+            memory with the seeds of a run.
         tell: hears a line of progress now and then.
 
     Raises:
@@ -67,10 +62,13 @@ def run(
         raise ValueError(f"rounds = {rounds}; allowed: at least 1")
     if not seconds > 0:
         raise ValueError(f"seconds = {seconds}; allowed: a number above 0")
-    with _cold():
+    with cold():
         tunings = _tunings([*(case.name for case in cases), *{PENDULUM}.intersection(names)], tell)
-    with _cold():
+    with cold():
         work = _prepare(cases, tunings, seconds, with_peers, tell)
+        for name in (name for name in WORK if name in names):
+            work += WORK[name]()
+            tell(f"{name}: compiled")
         return {
             "settings": {
                 "cases": list(names),
@@ -82,24 +80,9 @@ def run(
             "state_bytes": {case.name: case.state_bytes for case in cases},
             "timed": _timed(work, rounds, seconds, tell),
             "basins": _basins(work),
-            "scaling": scaling(tell) if with_scaling else [],
+            "scaling": scaling(tell) if with_growth else [],
+            "runs": whole_runs(tell) if with_growth else [],
         }
-
-
-@contextlib.contextmanager
-def _cold() -> Iterator[None]:
-    """Keep away from what earlier runs, or an earlier part of this one, compiled and tuned."""
-    before, cached = os.environ.get("XDG_CACHE_HOME"), jax.config.jax_enable_compilation_cache
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ["XDG_CACHE_HOME"] = scratch
-        jax.config.update("jax_enable_compilation_cache", False)
-        try:
-            yield
-        finally:
-            jax.config.update("jax_enable_compilation_cache", cached)
-            del os.environ["XDG_CACHE_HOME"]
-            if before is not None:
-                os.environ["XDG_CACHE_HOME"] = before
 
 
 def _tunings(names: Sequence[str], tell: Tell) -> dict[str, Tuning]:

@@ -1,24 +1,33 @@
 """The rows of a run, and their tables."""
 
 import dataclasses
+from collections.abc import Collection
 from statistics import median
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from basin_jax.bench.cases import PENDULUM
-from basin_jax.bench.measure import BANDWIDTH, CEILING, OURS
+from basin_jax.bench.cases import GRID, PENDULUM, RUN
+from basin_jax.bench.engine import STOPPING
+from basin_jax.bench.measure import BANDWIDTH, CEILING
 from basin_jax.bench.pendulum import PUBLISHED, TRIALS
+from basin_jax.bench.timing import OURS
 from basin_jax.statistics import estimate
 
 
 TORCH_PEERS = ("torch.func vmap", "PyTorch loop")
 # What a speed counts a second, and how many of it the row shows as one.
-UNITS = {CEILING: ("GFLOP/s", 1e9), BANDWIDTH: ("GB/s", 1e9), PENDULUM: ("points/s", 1.0)}
+UNITS = {
+    CEILING: ("GFLOP/s", 1e9),
+    BANDWIDTH: ("GB/s", 1e9),
+    PENDULUM: ("points/s", 1.0),
+    **{case: ("seeds/s", 1.0) for case in (*STOPPING, GRID, RUN)},
+}
 TRAINING = ("seed-steps/s", 1.0)
 SPEEDS = ("speed", "ours / peer", "GFLOP/s", "ceiling")
 HEADINGS = ("case", "peer", *SPEEDS, "compile", "memory", "")
+RUN_HEADINGS = ("whole run", "a seed", "peak memory")
 BASIN_HEADINGS = ("case", "counted by", "limit cycle", "of", "fraction [95 %]")
 
 
@@ -91,16 +100,16 @@ def summarize(results: dict[str, Any]) -> list[Row]:
                 note=timed["note"],
             )
         )
-    return rows + (_missing(rows) if results["settings"]["peers"] else [])
+    return rows + (_missing(rows, results["flop"]) if results["settings"]["peers"] else [])
 
 
-def _missing(rows: list[Row]) -> list[Row]:
+def _missing(rows: list[Row], networks: Collection[str]) -> list[Row]:
     shown = {(row.case, row.peer) for row in rows}
-    cases = dict.fromkeys(row.case for row in rows if row.case not in (CEILING, BANDWIDTH))
+    peers = dict.fromkeys(networks, TORCH_PEERS) | {PENDULUM: ("pybasin",)}
     return [
         Row(case=case, peer=peer, note="not installed")
-        for case in cases
-        for peer in (("pybasin",) if case == PENDULUM else TORCH_PEERS)
+        for case in dict.fromkeys(row.case for row in rows)
+        for peer in peers.get(case, ())
         if (case, peer) not in shown
     ]
 
@@ -123,25 +132,42 @@ def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
     return [*lines, (*theirs, interval)] if lines else []
 
 
+def runs(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return what a seed of ever larger runs costs, as text."""
+    return [
+        (
+            f"{run['seeds']:,} seeds",
+            f"{run['seconds'] / run['seeds'] * 1e6:.1f} µs",
+            f"{run['peak_bytes'] / 1e6:,.0f} MB",
+        )
+        for run in results["runs"]
+    ]
+
+
+def _content(results: dict[str, Any], rows: list[Row]) -> dict[tuple[str, ...], list[Any]]:
+    content = {
+        HEADINGS: [row.cells() for row in rows],
+        BASIN_HEADINGS: basins(results),
+        RUN_HEADINGS: runs(results),
+    }
+    return {headings: lines for headings, lines in content.items() if lines}
+
+
 def tables(results: dict[str, Any], rows: list[Row]) -> list[Table]:
     """Return the tables for a terminal."""
-    content = {HEADINGS: [row.cells() for row in rows], BASIN_HEADINGS: basins(results)}
     shown = []
-    for headings, lines in content.items():
-        if lines:
-            table = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE)
-            for line in lines:
-                table.add_row(*line)
-            shown.append(table)
+    for headings, lines in _content(results, rows).items():
+        table = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE)
+        for line in lines:
+            table.add_row(*line)
+        shown.append(table)
     return shown
 
 
 def markdown(results: dict[str, Any], rows: list[Row]) -> str:
     """Return the tables for a file."""
-    content = {HEADINGS: [row.cells() for row in rows], BASIN_HEADINGS: basins(results)}
     parts = []
-    for headings, lines in content.items():
-        if lines:
-            whole = [headings, ("---",) * len(headings), *lines]
-            parts.append("".join(f"| {' | '.join(line)} |\n" for line in whole))
+    for headings, lines in _content(results, rows).items():
+        whole = [headings, ("---",) * len(headings), *lines]
+        parts.append("".join(f"| {' | '.join(line)} |\n" for line in whole))
     return "\n".join(parts)

@@ -1,13 +1,19 @@
 """Work that is ready to be timed, and how it is timed."""
 
+import contextlib
+import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import jax
 
 from basin_jax.statistics import Estimate
 
 
+OURS = "basin_jax"
 # Seconds that a candidate is tried for, of which the fastest is taken.
 TRIAL_SECONDS = 0.1
 
@@ -16,12 +22,15 @@ TRIAL_SECONDS = 0.1
 class Prepared:
     """Work that is compiled, warm, and ready to be timed."""
 
-    work: int | float  # of a call: steps of one seed, initial conditions, operations, or bytes
+    work: int | float  # of a call: steps of one seed, seeds, points, operations, or bytes
     call: Callable[[], Any]  # returns when the work is done
     compile_seconds: float | None = None
     temporary_bytes: int | None = None  # that the program asks for besides inputs and outputs
     note: str = ""
     basin: Callable[[], Estimate] | None = None  # the fraction that the last call found
+
+
+Work: TypeAlias = list[tuple[str, str, Prepared]]  # case, peer, and a way to run it
 
 
 def measure(prepared: Prepared, seconds: float) -> float:
@@ -40,3 +49,19 @@ def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
     tries = [[measure(candidate, seconds) for candidate in candidates] for _ in range(2)]
     best = [max(speeds) for speeds in zip(*tries, strict=True)]
     return candidates[best.index(max(best))]
+
+
+@contextlib.contextmanager
+def cold() -> Iterator[None]:
+    """Keep away from what earlier runs, or an earlier part of this one, compiled and tuned."""
+    before, cached = os.environ.get("XDG_CACHE_HOME"), jax.config.jax_enable_compilation_cache
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["XDG_CACHE_HOME"] = scratch
+        jax.config.update("jax_enable_compilation_cache", False)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_enable_compilation_cache", cached)
+            del os.environ["XDG_CACHE_HOME"]
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before

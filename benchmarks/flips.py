@@ -1,0 +1,135 @@
+"""How often a seed's verdict hangs on how it was computed, and not on the seed.
+
+    uv run python benchmarks/flips.py [--seeds 10000] [--out benchmarks/records/DATE_DEVICE_flips]
+
+Each way to compute is held against a reference, seed by seed: by its verdicts, and by the bits
+of its evidence. `Audit` is taken at difficulty 2, where fates are most mixed.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import numpy as np
+import typer
+
+from basin_jax import Audit, Behavior, EarlyStopping, Gate, Gradient, Sweep, build_kernel
+from basin_jax.bench.record import versions
+from basin_jax.statistics import estimate
+from basin_jax.verdict import judge
+
+
+HERE = Path(__file__)
+SWEEPS = {
+    "Audit": Sweep(
+        organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=2000
+    ),
+    "Gate": Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000),
+}
+SETTLED = {"Audit": {"check_every": 20}, "Gate": {"check_every": 20, "still": 1e-6}}
+HEADINGS = ("organism", "computed by", "against", "verdicts that differ [95 %]", "same bits")
+
+
+class Way(NamedTuple):
+    """A way to compute the same evidence."""
+
+    program: str = "simd"
+    lanes: int = 16
+    devices: int | None = None
+    precision: str = "float32"
+    backwards: bool = False
+    settled: bool = False
+
+    def __str__(self) -> str:
+        devices = self.devices or len(jax.local_devices())
+        plural = "s" if devices > 1 else ""
+        said = [self.program, f"{self.lanes} lanes", f"{devices} device{plural}", self.precision]
+        said += ["seeds in reverse"] * self.backwards + ["stopped where settled"] * self.settled
+        return ", ".join(said)
+
+
+SIMD, XLA = Way(), Way(program="xla")
+# Each way, and what it is held against.
+PAIRS = [
+    (SIMD._replace(lanes=64), SIMD),
+    (SIMD._replace(backwards=True), SIMD),
+    (SIMD._replace(devices=1), SIMD),
+    (XLA, SIMD),
+    (XLA._replace(lanes=64), XLA),
+    (XLA._replace(devices=1), XLA),
+    (SIMD._replace(precision="float64"), SIMD),
+    (XLA._replace(precision="float64"), XLA),
+    (SIMD._replace(settled=True), SIMD),
+]
+
+
+def compute(name: str, way: Way, count: int) -> dict[str, np.ndarray]:
+    """Return the evidence of each seed at the end."""
+    sweep = SWEEPS[name].replace(precision=way.precision)
+    if way.settled:
+        sweep = sweep.replace(method=EarlyStopping(method=sweep.method, **SETTLED[name]))
+    chosen: Any = {"program": way.program, "devices": tuple(jax.local_devices()[: way.devices])}
+    seeds = np.arange(count, dtype=np.uint64)
+    found = build_kernel(sweep, lanes=way.lanes, **chosen)(seeds[::-1] if way.backwards else seeds)
+    turn = slice(None, None, -1 if way.backwards else 1)
+    return {name: np.ascontiguousarray(values[turn, -1]) for name, values in found.items()}
+
+
+def compare(name: str, count: int) -> Iterator[dict[str, Any]]:
+    """Yield, for each pair of ways, how many seeds differ."""
+    known: dict[Way, dict[str, np.ndarray]] = {}
+    for way, against in PAIRS:
+        for one in (against, way):
+            if one not in known:
+                known[one] = compute(name, one, count)
+        ours, theirs = known[way], known[against]
+        differ = judge(Behavior(), ours) != judge(Behavior(), theirs)
+        flips = estimate(int(differ.sum()), count)
+        same = np.all([ours[n].view(np.uint8) == theirs[n].view(np.uint8) for n in ours], axis=0)
+        yield {
+            "organism": name,
+            "way": str(way),
+            "against": str(against),
+            "flips": flips.hits,
+            "seeds": count,
+            "low": flips.low,
+            "high": flips.high,
+            "same_bits": float(same.reshape(count, -1).all(1).mean())
+            if way.precision == against.precision
+            else None,
+        }
+
+
+def line(found: dict[str, Any]) -> str:
+    """Return a row of the table."""
+    rate = f"{found['flips'] / found['seeds']:.2%} [{found['low']:.2%}, {found['high']:.2%}]"
+    bits = "" if found["same_bits"] is None else f"{found['same_bits']:.1%}"
+    return f"| {found['organism']} | {found['way']} | {found['against']} | {rate} | {bits} |"
+
+
+def main(
+    seeds: Annotated[int, typer.Option(help="How many each way computes.")] = 10_000,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for a record.  [default: none]")
+    ] = None,
+) -> None:
+    """Measure how often a verdict hangs on how it was computed."""
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
+    typer.echo("\n".join(lines))
+    results = []
+    for found in (found for name in SWEEPS for found in compare(name, seeds)):
+        results.append(found)
+        lines.append(line(found))
+        typer.echo(lines[-1])
+    if out is not None:
+        out.mkdir(parents=True)
+        (out / "table.md").write_text("\n".join(lines) + "\n")
+        (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        (out / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
+        (out / "flips.py.txt").write_text(HERE.read_text())
+
+
+if __name__ == "__main__":
+    typer.run(main)
