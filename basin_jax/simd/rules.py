@@ -23,6 +23,7 @@ from basin_jax.simd.arrays import (
     Rows,
     Unsupported,
     View,
+    While,
     type_of,
 )
 
@@ -276,6 +277,8 @@ def solid(node: Node) -> Node:
 def replacing(state: Node, result: Node) -> Node:
     """Return what may replace a state: itself, or what is computed before any is replaced."""
     moved = result is not state and isinstance(result, Input | View | Reshape | Part)
+    if isinstance(result, Part) and isinstance(loop := result.args[0], While):
+        moved = loop.begin[result.which] is not state  # else it may have been in its place
     return each("{0}", [result], result.shape, result.dtype) if moved else result
 
 

@@ -299,22 +299,30 @@ INLINE void product(V* out, long om, long on, const A* a, long am, long ak, cons
   }
 }
 
-// Seeds come and go as rows; what lanes have no seed repeat the last one.
+// Seeds come and go as rows; what lanes have no seed repeat the last one. A cache holds a
+// stretch of every row, but not all rows.
+constexpr long STRETCH = 16;
+
 template <class S, class V>
 INLINE void load(V* to, const void* from, long size, long first, long seeds) {
   const S* rows = static_cast<const S*>(from);
-  for (int s = 0; s < LANES; s++) {
-    long row = first + s < seeds ? first + s : seeds - 1;
-    for (long e = 0; e < size; e++)
-      to[e][s] = std::is_same_v<S, bool> ? -int(rows[row * size + e]) : rows[row * size + e];
+  for (long begin = 0; begin < size; begin += STRETCH) {
+    long end = begin + STRETCH < size ? begin + STRETCH : size;
+    for (int s = 0; s < LANES; s++) {
+      const S* row = rows + (first + s < seeds ? first + s : seeds - 1) * size;
+      for (long e = begin; e < end; e++) to[e][s] = std::is_same_v<S, bool> ? -int(row[e]) : row[e];
+    }
   }
 }
 
 template <class S, class V>
 INLINE void store(void* to, const V* from, long size, long first, long seeds) {
   S* rows = static_cast<S*>(to);
-  for (int s = 0; s < LANES && first + s < seeds; s++)
-    for (long e = 0; e < size; e++) rows[(first + s) * size + e] = S(from[e][s]);
+  for (long begin = 0; begin < size; begin += STRETCH) {
+    long end = begin + STRETCH < size ? begin + STRETCH : size;
+    for (int s = 0; s < LANES && first + s < seeds; s++)
+      for (long e = begin; e < end; e++) rows[(first + s) * size + e] = S(from[e][s]);
+  }
 }
 
 INLINE XLA_FFI_Buffer* argument(XLA_FFI_CallFrame* frame, int i) {
