@@ -5,6 +5,7 @@ need; all else is computed where it is read. What does not vary with the step is
 once, and memory is used again when its last reader has run.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ from basin_jax.simd.arrays import (
 from basin_jax.simd.loops import Loop, Text, element, product
 
 
+DRAWN = 8  # random words that are computed at once, at most
 LANES = 16  # the most that the runtime has: what memory is made for
 STORED = (Product, Reduce, Join, While)
 NEVER = (Input, Constant, Iota, View, Reshape, Part)
@@ -258,8 +260,14 @@ class _Scope:
         if isinstance(node, While):
             return self._while(node)
         loop = Loop(self)
-        index = loop.over(node.shape)
-        loop.store(node, index, self._masked(node, loop, index, loop.compute(node, index)))
+        draws = [arg for arg in (node, *node.args) if isinstance(arg, Random)]
+        several = math.gcd(DRAWN, *node.shape[-1:]) if draws and node.shape else 1
+        index = loop.over(node.shape, several)
+        places = [(*index[:-1], *(last + Linear(n) for last in index[-1:])) for n in range(several)]
+        for draw in draws:
+            loop.draw(draw, places)
+        for place in places:
+            loop.store(node, place, self._masked(node, loop, place, loop.compute(node, place)))
         return loop.close()
 
     def _masked(self, node: Node, loop: Loop, index, value: str) -> str:
@@ -296,7 +304,7 @@ class _Scope:
         ask, step = turn.code()
         test = Loop(turn)
         goes_on = test.at(node.goes_on, ())
-        lines += ["for (;;) {", *ask, *test.lines, f"const b32 goes_on = {goes_on};"]
+        lines += ["for (;;) {", *ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
         return [*lines, "if (!any(goes_on)) break;", *step, "}"]
 
     def _join(self, node: Join) -> list[str]:

@@ -103,23 +103,29 @@ class Loop:
     """Loops, one inside the other, and the statements inside the innermost."""
 
     memory: Memory
+    # What no turn changes comes first: a compiler cannot tell that no store changes it.
+    head: list[str] = field(default_factory=list)
+    fixed: set[str] = field(default_factory=set)  # the names in there
     lines: list[str] = field(default_factory=list)
     depth: int = 0
     known: dict[Any, str] = field(default_factory=dict)
 
     def nested(self) -> "Loop":
         """Return a loop to be written inside this one."""
-        return Loop(self.memory, known=dict(self.known))
+        return Loop(self.memory, head=self.head, fixed=self.fixed, known=dict(self.known))
 
-    def over(self, shape: Sequence[int]) -> Index:
-        """Open a loop over each axis longer than one, and return the index."""
+    def over(self, shape: Sequence[int], stride: int = 1) -> Index:
+        """Open a loop over each axis longer than one, and return the index.
+
+        The last axis is gone through in strides.
+        """
         index = []
-        for n in shape:
+        for axis, n in enumerate(shape):
             if n == 1:
                 index.append(Linear())
                 continue
-            name = self.memory.text.name("n")
-            self.lines.append(f"for (long {name} = 0; {name} < {n}; {name}++) {{")
+            name, step = self.memory.text.name("n"), stride if axis == len(shape) - 1 else 1
+            self.lines.append(f"for (long {name} = 0; {name} < {n}; {name} += {step}) {{")
             self.depth += 1
             index.append(Linear(0, ((name, 1),)))
         return tuple(index)
@@ -130,7 +136,7 @@ class Loop:
 
     def close(self) -> list[str]:
         """Return all lines."""
-        return ["{", *self.lines, "}" * (self.depth + 1)]
+        return ["{", *self.head, *self.lines, "}" * (self.depth + 1)]
 
     def at(self, node: Node, index: Index) -> str:
         """Return the C++ of an element, and write down what it takes to compute it."""
@@ -153,17 +159,21 @@ class Loop:
             return self._reduce(node, index)
         if isinstance(node, Rows):
             return self._row(node, index)
-        args = [self.at(arg, index) for arg in node.args]
         if isinstance(node, Random):
-            return self._random(node, index, args)
+            return self._random(node, index)
         assert isinstance(node, Elementwise), node
-        return self._keep(node, index, node.template.format(*args))
+        args = [self.at(arg, index) for arg in node.args]
+        return self._keep(node, index, node.template.format(*args), args)
 
-    def _keep(self, node: Node, index: Index, text: str) -> str:
+    def _keep(self, node: Node, index: Index, text: str, args: Sequence[str] = ()) -> str:
         key = node.number, index
         if key not in self.known:
-            self.known[key] = self.memory.text.name()
-            self.lines.append(f"const {node.type} {self.known[key]} = {text};")
+            name = self.known[key] = self.memory.text.name()
+            same = not any(axis.terms for axis in index)
+            if same and all(arg in self.fixed or arg.startswith("K_") for arg in args):
+                self.fixed.add(name)
+            lines = self.head if name in self.fixed else self.lines
+            lines.append(f"const {node.type} {name} = {text};")
         return self.known[key]
 
     def _reduce(self, node: Reduce, index: Index) -> str:
@@ -177,17 +187,31 @@ class Loop:
         where = tuple(place_of[d] if d in place_of else next(kept) for d in range(len(arg.shape)))
         value = node.template.format(total, inner.at(arg, where))
         inner.lines.append(f"{total} = {value};")
-        self.lines += inner.close()
+        self.lines += ["{", *inner.lines, "}" * (inner.depth + 1)]
         return total
 
-    def _random(self, node: Random, index: Index, args: list[str]) -> str:
-        # The two words are one computation.
-        key = tuple(arg.number for arg in node.args), index
-        if key not in self.known:
-            self.known[key] = name = self.memory.text.name()
-            self.lines.append(f"u32 {name}_0 = {args[2]}, {name}_1 = {args[3]};")
-            self.lines.append(f"threefry({args[0]}, {args[1]}, {name}_0, {name}_1);")
-        return f"{self.known[key]}_{node.word}"
+    def draw(self, node: Random, places: Sequence[Index]) -> None:
+        """Write down what computes elements of random words at once, if they share a key."""
+        if (self._drawn(node), places[0]) in self.known:
+            return
+        args = [[self.at(arg, index) for arg in node.args] for index in places]
+        keys = {(high, low) for high, low, *_ in args}
+        if len(keys) > 1:
+            return
+        (key,), name, size = keys, self.memory.text.name(), len(places)
+        words = [[one[i] for one in args] for i in (2, 3)]
+        for i in (0, 1):
+            self.lines.append(f"u32 {name}_{i}[{size}] = {{{', '.join(words[i])}}};")
+        self.lines.append(f"threefry({', '.join(key)}, {name}_0, {name}_1);")
+        for n, index in enumerate(places):
+            self.known[self._drawn(node), index] = f"{name}_{{}}[{n}]"
+
+    def _drawn(self, node: Random) -> tuple[int, ...]:
+        return tuple(arg.number for arg in node.args)  # the two words are one computation
+
+    def _random(self, node: Random, index: Index) -> str:
+        self.draw(node, [index])
+        return self.known[self._drawn(node), index].format(node.word)
 
     def _row(self, node: Rows, index: Index) -> str:
         rows, which = node.args

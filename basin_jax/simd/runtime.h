@@ -231,22 +231,26 @@ INLINE f32 inverse_error_function(f32 x) {
 }
 
 // Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3": 20 rounds, as in JAX.
-INLINE void threefry(u32 k0, u32 k1, u32& x0, u32& x1) {
+// Of several counters at once, since the rounds of one wait for each other.
+#define EACH _Pragma("GCC unroll 16") for (int n = 0; n < N; n++)
+template <int N>
+INLINE void threefry(u32 k0, u32 k1, u32 (&x0)[N], u32 (&x1)[N]) {
   u32 key[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDAu};
   static constexpr int turns[8] = {13, 15, 26, 6, 17, 29, 16, 24};
-  x0 += key[0];
-  x1 += key[1];
+  EACH x0[n] += key[0];
+  EACH x1[n] += key[1];
 #pragma GCC unroll 5
   for (int group = 0; group < 5; group++) {
 #pragma GCC unroll 4
     for (int round = 0; round < 4; round++) {
       int turn = turns[(group % 2) * 4 + round];
-      x0 += x1;
-      x1 = (x1 << turn) | (x1 >> (32 - turn));
-      x1 ^= x0;
+      EACH x0[n] += x1[n];
+      EACH x1[n] = (x1[n] << turn) | (x1[n] >> (32 - turn));
+      EACH x1[n] ^= x0[n];
     }
-    x0 += key[(group + 1) % 3];
-    x1 += key[(group + 2) % 3] + uint32_t(group + 1);
+    EACH x0[n] += key[(group + 1) % 3];
+    u32 next = key[(group + 2) % 3] + uint32_t(group + 1);
+    EACH x1[n] += next;
   }
 }
 
