@@ -28,7 +28,7 @@ SWEEPS = {
     ),
     "Gate": Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000),
 }
-SETTLED = {"Audit": {"check_every": 20}, "Gate": {"check_every": 20, "still": 1e-6}}
+SETTLED = {"Audit": {"check_every": 25}, "Gate": {"check_every": 25, "still": 1e-5}}
 HEADINGS = ("organism", "computed by", "against", "verdicts that differ [95 %]", "same bits")
 
 

@@ -167,6 +167,7 @@ def key_of(words):
 
 DRAWS = {
     "normal": lambda w: jax.random.normal(key_of(w), (6, 3)),
+    "in eights": lambda w: jax.random.normal(key_of(w), (3, 16)),
     "uniform": lambda w: jax.random.uniform(key_of(w), (6, 3)),
     "split": lambda w: jax.random.uniform(jax.random.split(key_of(w), 3)[1], (4,)),
     "fold": lambda w: jax.random.uniform(jax.random.fold_in(key_of(w), 7)),

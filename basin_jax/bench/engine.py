@@ -30,15 +30,15 @@ from basin_jax.organisms.gate import Gate
 from basin_jax.spec import Sweep, grid
 
 
-AUDIT = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=2000)
+AUDIT = Sweep(organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=2000)
 THRESHOLD = Sweep(
     organism=EscapeThreshold(), method=Gradient(learning_rate=0.05, l2=0.3), num_steps=2000
 )
 GATE = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000)
 # A sweep to its last step, the rule by which its seeds settle, lanes, and seeds of a call.
 STOPPING = {
-    "settling, audit": (AUDIT, {"check_every": 20}, 16, 1024),
-    "settling, threshold": (THRESHOLD, {"check_every": 10, "still": 1e-6}, 64, 16_384),
+    "settling, audit": (AUDIT, {"check_every": 25}, 32, 2048),
+    "settling, threshold": (THRESHOLD, {"check_every": 25, "still": 1e-3}, 1024, 100_000),
 }
 CELLS = {
     "method.l2": (0.01, 0.02, 0.03, 0.04),
