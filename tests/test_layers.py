@@ -48,7 +48,16 @@ STAGES = (
 WITHIN = {
     "simd": ("arrays", "rules", "draws", "lower", "loops", "emit", "build"),
     "bench": (
-        *("cases", "pendulum", "timing", "peers", "torch_peers", "pybasin_peer", "scaling"),
+        *(
+            "cases",
+            "pendulum",
+            "timing",
+            "peers",
+            "torch_peers",
+            "pybasin_peer",
+            "engine",
+            "scaling",
+        ),
         *("measure", "report", "figures", "record"),
     ),
 }
