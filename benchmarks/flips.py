@@ -15,20 +15,19 @@ import jax
 import numpy as np
 import typer
 
-from basin_jax import Audit, Behavior, EarlyStopping, Gate, Gradient, Sweep, build_kernel
+from basin_jax import Behavior, EarlyStopping, build_kernel
+from basin_jax.bench.engine import AUDIT, GATE, STOPPING
 from basin_jax.bench.record import versions
 from basin_jax.statistics import estimate
 from basin_jax.verdict import judge
 
 
 HERE = Path(__file__)
-SWEEPS = {
-    "Audit": Sweep(
-        organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=2000
-    ),
-    "Gate": Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000),
+SWEEPS = {"Audit": AUDIT, "Gate": GATE}
+SETTLED = {
+    "Audit": STOPPING["settling, audit"][1],
+    "Gate": {"check_every": 25, "still": 1e-5},
 }
-SETTLED = {"Audit": {"check_every": 25}, "Gate": {"check_every": 25, "still": 1e-5}}
 HEADINGS = ("organism", "computed by", "against", "verdicts that differ [95 %]", "same bits")
 
 
@@ -116,6 +115,12 @@ def main(
     ] = None,
 ) -> None:
     """Measure how often a verdict hangs on how it was computed."""
+    if seeds < 1:
+        raise typer.BadParameter(f"--seeds {seeds}; allowed: at least 1")
+    if out is not None:
+        if out.exists():
+            raise typer.BadParameter(f"--out {out} is there already; allowed: a new folder")
+        out.mkdir(parents=True)  # now, and not after half an hour
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
     typer.echo("\n".join(lines))
     results = []
@@ -124,7 +129,6 @@ def main(
         lines.append(line(found))
         typer.echo(lines[-1])
     if out is not None:
-        out.mkdir(parents=True)
         (out / "table.md").write_text("\n".join(lines) + "\n")
         (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         (out / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")

@@ -136,7 +136,11 @@ class Loop:
 
     def close(self) -> list[str]:
         """Return all lines."""
-        return ["{", *self.head, *self.lines, "}" * (self.depth + 1)]
+        return ["{", *self.head, *self.body()]
+
+    def body(self) -> list[str]:
+        """Return the loops and what they end with, without what comes first."""
+        return [*self.lines, "}" * (self.depth + 1)]
 
     def at(self, node: Node, index: Index) -> str:
         """Return the C++ of an element, and write down what it takes to compute it."""
@@ -187,7 +191,7 @@ class Loop:
         where = tuple(place_of[d] if d in place_of else next(kept) for d in range(len(arg.shape)))
         value = node.template.format(total, inner.at(arg, where))
         inner.lines.append(f"{total} = {value};")
-        self.lines += ["{", *inner.lines, "}" * (inner.depth + 1)]
+        self.lines += ["{", *inner.body()]
         return total
 
     def draw(self, node: Random, places: Sequence[Index]) -> None:
