@@ -76,6 +76,13 @@ def compute(name: str, way: Way, count: int) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(values[turn, -1]) for name, values in found.items()}
 
 
+def same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
+    """Return the share of seeds whose evidence is the same, bit for bit."""
+    bits = {4: np.uint32, 8: np.uint64}
+    pairs = [(ours[n], theirs[n].view(bits[theirs[n].itemsize])) for n in ours]
+    return float(np.all([a.view(b.dtype) == b for a, b in pairs], axis=0).mean())
+
+
 def compare(name: str, count: int) -> Iterator[dict[str, Any]]:
     """Yield, for each pair of ways, how many seeds differ."""
     known: dict[Way, dict[str, np.ndarray]] = {}
@@ -86,7 +93,6 @@ def compare(name: str, count: int) -> Iterator[dict[str, Any]]:
         ours, theirs = known[way], known[against]
         differ = judge(Behavior(), ours) != judge(Behavior(), theirs)
         flips = estimate(int(differ.sum()), count)
-        same = np.all([ours[n].view(np.uint8) == theirs[n].view(np.uint8) for n in ours], axis=0)
         yield {
             "organism": name,
             "way": str(way),
@@ -95,9 +101,7 @@ def compare(name: str, count: int) -> Iterator[dict[str, Any]]:
             "seeds": count,
             "low": flips.low,
             "high": flips.high,
-            "same_bits": float(same.reshape(count, -1).all(1).mean())
-            if way.precision == against.precision
-            else None,
+            "same_bits": same_bits(ours, theirs) if way.precision == against.precision else None,
         }
 
 
