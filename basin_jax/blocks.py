@@ -1,8 +1,8 @@
-"""Blocks of lanes: many seeds side by side, from their first step to their last.
+"""Blocks of lanes: many seeds side by side, each from its first step to its last.
 
-A block is trained by one of two programs: "xla" is `lane` under `vmap`; in "simd" the steps
-are compiled for the CPU's vectors. Where a seed may stop early, its lane is handed to the
-next seed of a queue; a stopped state never changes, so the evidence is that of all steps.
+A block takes its steps by one of two programs: "xla" is `lane` under `vmap`; in "simd" they
+are compiled for the CPU's vectors. The lane of a seed that ends, or stops early, is handed to
+the next seed of a queue; a stopped state never changes, so the evidence is that of all steps.
 """
 
 import functools
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
 from basin_jax.base import State
-from basin_jax.lane import Keys, Plugins, Row, Shape, begin, look, spans, step
+from basin_jax.lane import Keys, Plugins, Row, Shape, abstract, begin, look, numerics, step
+from basin_jax.simd.arrays import Unsupported
 from basin_jax.simd.build import compile_steps
 
 
@@ -22,7 +23,6 @@ Program: TypeAlias = Literal["simd", "xla"]
 WAITING = 1 / 8
 
 Stops: TypeAlias = Int32[Array, " stop"]
-Columns: TypeAlias = dict[str, Float[Array, "lane stop"]]
 
 
 def plugins_of(shape: Shape, row: Row) -> Plugins:
@@ -75,20 +75,25 @@ def _advance(
     return jax.tree.unflatten(structure, steps(numbers, count, fixed, leaves))
 
 
-def train(shape: Shape, program: Program, stops: Stops, rows: Row) -> Columns:
-    """Train a seed in every lane to the last stop."""
-    state, keys = _begin(shape, rows)
+@functools.cache
+def why_not_simd(shape: Shape) -> str | None:
+    """Return why `simd` cannot take a sweep's steps, or None where it can."""
 
-    def until(state, span):
-        numbers = jnp.broadcast_to(span[0], len(rows.seed))
-        state = _advance(shape, program, rows, keys, state, numbers, span[1] - span[0])
-        return state, _look(shape, rows, keys, state)
+    def one_step(rows):
+        state, keys = _begin(shape, rows)
+        number = jnp.zeros(len(rows.seed), jnp.int32)
+        return _advance(shape, "simd", rows, keys, state, number, jnp.int32(1))
 
-    evidence = jax.lax.scan(until, state, spans(stops))[1]
-    return {name: values.T for name, values in evidence.items()}
+    with numerics(shape.precision):
+        try:
+            jax.eval_shape(one_step, abstract(shape, 1)[1])
+        except Unsupported as why:
+            return str(why)
+    return None
 
 
-def may_stop(shape: Shape, rows: Row) -> bool:
+@functools.cache
+def may_stop(shape: Shape) -> bool:
     """Return whether a method says of a state whether it has stopped.
 
     Raises:
@@ -97,14 +102,14 @@ def may_stop(shape: Shape, rows: Row) -> bool:
     found = []
 
     def ask(rows):
-        state, _ = _begin(shape, rows)
-        found.append(getattr(state, "stopped", None))
+        found.append(getattr(_begin(shape, rows)[0], "stopped", None))
 
-    jax.eval_shape(ask, rows)
+    with numerics(shape.precision):
+        jax.eval_shape(ask, abstract(shape, 1)[1])
     (stopped,) = found
     if stopped is None:
         return False
-    if jnp.shape(stopped) != rows.seed.shape[:-1] or not jnp.issubdtype(stopped, bool):
+    if jnp.shape(stopped) != (1,) or not jnp.issubdtype(stopped, bool):
         raise ValueError(
             f"the method's state.stopped is {stopped}; allowed: one truth value, or another name"
         )
@@ -124,16 +129,17 @@ class Lanes(NamedTuple):
     done: Bool[Array, " queue"]
 
 
-def idle(shape: Shape, queue: Row, lanes: int, stops: int) -> Any:
-    """Return the shapes of `Lanes`. Those that have not begun are zeros, but for their slots."""
-    rows = Row(*(jax.ShapeDtypeStruct((lanes, *x.shape[1:]), x.dtype) for x in queue))
-    state, keys = jax.eval_shape(functools.partial(_begin, shape), rows)
-    seen = jax.eval_shape(functools.partial(_look, shape), rows, keys, state)
-    size = len(queue.seed)
+@functools.cache
+def idle(shape: Shape, lanes: int, length: int, stops: int) -> Any:
+    """Return the shapes of `Lanes` at work on a queue of some length."""
+    with numerics(shape.precision):
+        rows = abstract(shape, lanes)[1]
+        state, keys = jax.eval_shape(functools.partial(_begin, shape), rows)
+        seen = jax.eval_shape(functools.partial(_look, shape), rows, keys, state)
     each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
     one: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    evidence: Any = {n: jax.ShapeDtypeStruct((size, stops), v.dtype) for n, v in seen.items()}
-    done: Any = jax.ShapeDtypeStruct((size,), bool)
+    evidence: Any = {n: jax.ShapeDtypeStruct((length, stops), v.dtype) for n, v in seen.items()}
+    done: Any = jax.ShapeDtypeStruct((length,), bool)
     return Lanes(state, keys, rows, each, each, one, evidence, done)
 
 
@@ -145,11 +151,11 @@ def advance_queue(
     count: Int32[Array, ""],
     *,
     stride: Int32[Array, ""],
-    rounds: Int32[Array, ""],
+    budget: Int32[Array, ""],
     early: Bool[Array, ""],
     lanes: Lanes,
-) -> Lanes:
-    """Train seeds of a queue for some rounds, handing lanes on as seeds end.
+) -> tuple[Lanes, Int32[Array, ""]]:
+    """Train seeds of a queue for some steps, handing lanes on as seeds end.
 
     Args:
         shape: of the sweep.
@@ -158,9 +164,12 @@ def advance_queue(
         queue: the seeds.
         count: how many of them there are; the rest is padding.
         stride: the most steps of a round. Between rounds lanes are handed on.
-        rounds: after how many to return at the latest.
+        budget: after how many steps of a lane to return at the latest.
         early: whether a lane is handed on when its seed has stopped, or at the last stop only.
         lanes: at work, as the last call returned them.
+
+    Returns:
+        The lanes, and what is left of the budget: nothing, unless the queue is at its end.
     """
     size = len(queue.seed)
 
@@ -171,12 +180,13 @@ def advance_queue(
     def turn(carry: tuple[Lanes, Array]) -> tuple[Lanes, Array]:
         at_work, left = carry
         busy = at_work.slot < size
-        free = ~busy | (at_work.state.stopped & early)
+        free = ~busy | (_stopped(at_work) & early)
         # At a stop a lane has to be looked at; one that has stopped can wait for others.
         seen = (busy & (at_work.number[:, None] == stops[None]).any(1)).any()
         enough = free.sum() >= WAITING * len(free)
         due = seen | free.all() | (enough & (at_work.taken < count))
         exchange = functools.partial(_exchange, shape, stops, queue, count, early)
+        taken = at_work.taken
         at_work = jax.lax.cond(due, exchange, lambda same: same, at_work)
         # No further than the next stop of any lane, so that none has to wait in its place.
         ahead = stops[None] - at_work.number[:, None]
@@ -184,13 +194,20 @@ def advance_queue(
         ahead = jnp.where(at_work.number < stops[-1], ahead, 0)
         busy = at_work.slot < size
         steps = jnp.where(busy.any(), jnp.where(busy, ahead, stride).min(), 0)
-        steps = jnp.minimum(steps, stride)
+        # The next round looks at those that have begun, if that is asked for.
+        steps = jnp.where((at_work.taken > taken) & (stops == 0).any(), 0, steps)
+        steps = jnp.minimum(steps, jnp.minimum(stride, left))
         state = _advance(
             shape, program, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
         )
-        return at_work._replace(state=state, number=at_work.number + steps), left - 1
+        at_work = at_work._replace(state=state, number=at_work.number + steps)
+        return at_work, left - jnp.maximum(steps, 1)
 
-    return jax.lax.while_loop(goes_on, turn, (lanes, rounds))[0]
+    return jax.lax.while_loop(goes_on, turn, (lanes, budget))
+
+
+def _stopped(lanes: Lanes) -> Bool[Array, " lane"]:
+    return getattr(lanes.state, "stopped", jnp.zeros(len(lanes.slot), bool))
 
 
 def _exchange(
@@ -199,7 +216,7 @@ def _exchange(
     """Note what is seen of lanes that are due, and hand on those that have ended."""
     size = len(queue.seed)
     busy = lanes.slot < size
-    ended = (lanes.state.stopped & early) | (lanes.number >= stops[-1])
+    ended = (_stopped(lanes) & early) | (lanes.number >= stops[-1])
     # What has stopped looks the same at all later stops.
     ahead = stops[None] - lanes.number[:, None]
     due = (ahead == 0) | (ended[:, None] & (ahead >= 0))
@@ -212,7 +229,7 @@ def _exchange(
     rows = _chosen(takes, rows, lanes.rows)
     fresh = _begin(shape, rows)
     state, keys = _chosen(takes, fresh, (lanes.state, lanes.keys))
-    lanes = Lanes(
+    return Lanes(
         state=state,
         keys=keys,
         rows=rows,
@@ -222,11 +239,6 @@ def _exchange(
         evidence=evidence,
         done=done,
     )
-    at_start = takes[:, None] & (stops == 0)[None]
-    evidence = jax.lax.cond(
-        at_start.any(), lambda: _note(shape, lanes, at_start), lambda: lanes.evidence
-    )
-    return lanes._replace(evidence=evidence)
 
 
 def _note(

@@ -1,10 +1,10 @@
 """The performance core: the compiled program that trains any number of seeds.
 
 A lane trains one seed; a block is the lanes that one device works on at once, few enough that
-their state stays in cache; the loop over steps runs inside the loop over blocks, and each local
-device runs whole blocks under `shard_map`. The number of lanes is part of the executable, since
-XLA's low bits depend on it; the number of blocks, of steps and of devices is not, so a seed's
-evidence is the same bits whatever they are.
+their state stays in cache; each local device works through a queue of seeds under `shard_map`,
+some steps a call. The number of lanes is part of the executable, since XLA's low bits depend on
+it; the number of seeds, of steps, of calls and of devices is not, so a seed's evidence is the
+same bits whatever they are.
 """
 
 import functools
@@ -18,24 +18,44 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 from numpy import ndarray
 
-from basin_jax.blocks import Lanes, Program, advance_queue, idle, may_stop, plugins_of, train
-from basin_jax.lane import Row, Shape, begin, look, numerics, rows_of, shape_of, spans, step
+from basin_jax.blocks import (
+    Lanes,
+    Program,
+    advance_queue,
+    idle,
+    may_stop,
+    plugins_of,
+    why_not_simd,
+)
+from basin_jax.lane import (
+    Row,
+    Shape,
+    abstract,
+    begin,
+    look,
+    numerics,
+    rows_of,
+    shape_of,
+    spans,
+    step,
+)
 from basin_jax.plan import as_seeds
-from basin_jax.simd.arrays import Unsupported
 from basin_jax.spec import Sweep
 
 
-# Blocks, and seeds, that a call can hold a device: they bound memory. A call runs as many
-# blocks as it is given.
+# Blocks, and seeds, of a device's queue: they bound memory.
 BLOCKS, SEEDS = 64, 2**16
-# Seconds of work a call aims at: how often progress shows, and what an interrupt waits.
+# Seconds of work a call aims at: how often progress shows, and what an interrupt waits. What
+# XLA keeps of every step of a loop on CPUs until the call ends stays small, too.
 CALL_SECONDS = 1.0
-# Rounds that a seed takes which does not stop early: between them lanes are handed on.
+# Steps of a first call, and the most that a call may be longer than the one before.
+FIRST, GROWTH = 64, 32
+# Rounds that a seed takes which might stop early: between them lanes are handed on.
 ROUNDS = 40
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
@@ -79,52 +99,33 @@ def _trial(shape: Shape, stops, row: Row) -> dict[str, Float[Array, " stop"]]:
 _jitted_trial = jax.jit(_trial, static_argnums=0)
 
 
-@functools.cache
-def _block_program(shape: Shape, program: Program, lanes: int, devices: Devices):
-    """Return the jitted function that trains blocks of seeds from the first step to the last."""
-
-    def shard(stops, counts, rows):
-        # One device's share: rows[1, blocks, lanes, ...], of which counts[0] blocks run.
-        def block(b):
-            return train(shape, program, stops, jax.tree.map(lambda x: x[0, b], rows))
-
-        def body(b, out):
-            return jax.tree.map(lambda o, e: o.at[0, b].set(e), out, block(b))
-
-        shapes = jax.eval_shape(block, 0)
-        empty = jax.tree.map(lambda s: jnp.zeros((1, capacity(lanes), *s.shape), s.dtype), shapes)
-        return jax.lax.fori_loop(0, counts[0], body, empty)
-
-    return _over(devices, shard, (P(), P("device"), P("device")))
+def _mesh(devices: Devices) -> Mesh:
+    return Mesh(np.array(devices), ("device",))
 
 
 @functools.cache
-def _queue_program(shape: Shape, program: Program, devices: Devices):
-    """Return the jitted function that goes on with a queue of seeds for some rounds."""
+def _program(shape: Shape, program: Program, devices: Devices):
+    """Return the jitted function that goes on with a queue of seeds on each device."""
 
-    def shard(stops, stride, rounds, early, counts, queue, lanes):
+    def shard(stops, stride, budget, early, counts, queue, lanes):
         queue, lanes = jax.tree.map(lambda x: x[0], (queue, lanes))
-        lanes = advance_queue(
+        at_work = advance_queue(
             shape,
             program,
             stops,
             queue,
             counts[0],
             stride=stride,
-            rounds=rounds,
+            budget=budget,
             early=early,
             lanes=lanes,
         )
-        return jax.tree.map(lambda x: x[None], lanes)
+        return jax.tree.map(lambda x: x[None], at_work)
 
-    return _over(devices, shard, (P(), P(), P(), P(), P("device"), P("device"), P("device")))
-
-
-def _over(devices: Devices, shard: Any, in_specs: tuple[P, ...]):
     sharded = jax.shard_map(
         shard,
-        mesh=Mesh(np.array(devices), ("device",)),
-        in_specs=in_specs,
+        mesh=_mesh(devices),
+        in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
         out_specs=P("device"),
         check_vma=False,
     )
@@ -153,159 +154,152 @@ class Kernel:
     def compile(self) -> float:
         """Compile by a call with no seed in it; return the seconds it took."""
         began = time.perf_counter()
-        rows = self._rows(np.zeros(0, np.uint64), np.zeros(0, int))
-        for _ in self._calls(rows, blocks=1, stops=self.cells[0].stops, empty=True):
-            pass
+        self(np.zeros(0, np.uint64))
         return time.perf_counter() - began
 
     def __call__(self, seeds: ndarray, cells: ndarray | int = 0) -> dict[str, ndarray]:
         """Return evidence [seed, stop] of any number of seeds, each of the cell of its number."""
-        parts = list(self.stream(seeds, cells, blocks=capacity(self.lanes)))
-        order = np.argsort(np.concatenate([which for which, _ in parts]))
+        parts = list(self.stream(seeds, cells))
+        which = np.concatenate([which for which, _ in parts])
+        order = np.empty_like(which)
+        order[which] = np.arange(len(which))
         names = parts[0][1]
         return {n: np.concatenate([seen[n] for _, seen in parts])[order] for n in names}
 
-    def stream(self, seeds: ndarray, cells: ndarray | int = 0, *, blocks: int) -> Iterator[Part]:
+    def stream(
+        self, seeds: ndarray, cells: ndarray | int = 0, *, seconds: float = CALL_SECONDS
+    ) -> Iterator[Part]:
         """Yield which seeds are trained, by their places, and their evidence, a call at a time.
 
         Args:
             seeds: any number of them.
             cells: the number of each one's cell.
-            blocks: of lanes, from the first step to the last, that a call may take a device.
+            seconds: of work that a call aims at.
         """
         rows = self._rows(seeds, np.broadcast_to(cells, len(seeds)))
-        return self._calls(rows, blocks=blocks, stops=self.cells[0].stops)
+        return self._queues(rows, self.cells[0].stops, _Pace(seconds))
 
     def _rows(self, seeds: ndarray, cells: ndarray) -> Row:
         kinds = [rows_of(cell, np.uint64(0)) for cell in self.cells]
         roots, numbers = (np.stack([kind[i] for kind in kinds])[cells] for i in (1, 2))
         return Row(rows_of(self.cells[0], seeds).seed, roots, numbers)
 
-    def _calls(
-        self, rows: Row, *, blocks: int, stops: Sequence[int], empty: bool = False
-    ) -> Iterator[Part]:
-        if self.may_stop:
-            return self._queues(rows, blocks=blocks, stops=stops, empty=empty)
-        return self._blocks(rows, blocks=blocks, stops=stops, empty=empty)
-
-    def _blocks(self, rows: Row, *, blocks: int, stops, empty: bool) -> Iterator[Part]:
-        """Train whole blocks. One call is always under way while another's evidence is used."""
-        share, running = blocks * self._block, None
-        for first in range(0, len(rows.seed) + empty, share):
-            which = np.arange(first, min(first + share, len(rows.seed)))
-            following = which, self._dispatch(Row(*(x[which] for x in rows)), stops)
-            if running:
-                yield self._fetch(*running)
-            running = following
-        if running:
-            yield self._fetch(*running)
-
-    def _dispatch(self, rows: Row, stops: Sequence[int]) -> dict[str, Array]:
-        width, size, held = len(self.devices), len(rows.seed), capacity(self.lanes)
-        blocks = -(-size // self.lanes)
-        # Block j runs on device j mod width; what is left of the last block is padded.
-        grouped = jax.tree.map(
-            lambda x: (
-                _padded(x, held * self._block)
-                .reshape(held, width, self.lanes, *x.shape[1:])
-                .swapaxes(0, 1)
-            ),
-            rows,
-        )
-        counts = np.array([len(range(d, blocks, width)) for d in range(width)], np.int32)
-        with numerics(self._shape.precision):
-            run = _block_program(self._shape, self.program, self.lanes, self.devices)
-            return run(np.asarray(stops, np.int32), counts, grouped)
-
-    def _fetch(self, which: ndarray, evidence: dict[str, Array]) -> Part:
-        _wait(evidence)
-
-        def flat(values):
-            values = np.asarray(values).swapaxes(0, 1)
-            return values.reshape(-1, values.shape[-1])[: len(which)]
-
-        return which, {name: flat(values) for name, values in evidence.items()}
-
-    def _queues(self, rows: Row, *, blocks: int, stops, empty: bool) -> Iterator[Part]:
-        """Train queues of seeds, each as long as memory is for."""
+    def _queues(self, rows: Row, stops: Sequence[int], pace: "_Pace") -> Iterator[Part]:
+        """Train one queue after the other, each as long as memory is for."""
         share = capacity(self.lanes) * self._block
-        for first in range(0, len(rows.seed) + empty, share):
+        for first in range(0, max(len(rows.seed), 1), share):
             which = np.arange(first, min(first + share, len(rows.seed)))
-            yield from self._queue(Row(*(x[which] for x in rows)), which, blocks, stops)
+            yield from self._queue(Row(*(x[which] for x in rows)), which, stops, pace)
 
-    def _queue(self, rows: Row, which: ndarray, blocks: int, stops) -> Iterator[Part]:
+    def _queue(
+        self, rows: Row, which: ndarray, stops: Sequence[int], pace: "_Pace"
+    ) -> Iterator[Part]:
         width, length = len(self.devices), capacity(self.lanes) * self.lanes
-        places = _padded(which, width * length, fill=-1).reshape(length, width).T
-        queue = jax.tree.map(
-            lambda x: (
-                _padded(x, width * length).reshape(length, width, *x.shape[1:]).swapaxes(0, 1)
-            ),
-            rows,
-        )
+
+        def dealt(x: ndarray, fill: int = 0) -> ndarray:  # as cards are, to the devices
+            padded = np.full((width * length, *x.shape[1:]), fill, x.dtype)
+            padded[: len(x)] = x
+            return padded.reshape(length, width, *x.shape[1:]).swapaxes(0, 1)
+
+        places, queue = dealt(which, -1), Row(*map(dealt, rows))
         counts = (places >= 0).sum(1, dtype=np.int32)
-        stride = _stride(stops, self.cells[0].method.check_every)
-        rounds = max(ROUNDS, blocks * stops[-1] // stride)
+        lanes = self._idle(len(stops))
+        # Not left to each call: one that is given NumPy's arrays is another program.
         with numerics(self._shape.precision):
-            run = _queue_program(self._shape, self.program, self.devices)
-            lanes = self._idle(Row(*(x[0] for x in queue)), len(stops))
-        seen = np.zeros_like(places, bool)
-        while True:
+            sharding = NamedSharding(_mesh(self.devices), P("device"))
+            given, queue, lanes = jax.device_put((counts, queue, lanes), sharding)
+        stride, unit = self._stride(stops)
+
+        def call(lanes: Lanes, budget: int) -> tuple[Lanes, Array]:
+            limits = (np.int32(stride), np.int32(budget), np.bool_(self.hands_on))
             with numerics(self._shape.precision):
-                limits = (np.int32(stride), np.int32(rounds), np.bool_(self.hands_on))
-                lanes = run(np.asarray(stops, np.int32), *limits, counts, queue, lanes)
+                run = _program(self._shape, self.program, self.devices)
+                return run(np.asarray(stops, np.int32), *limits, given, queue, lanes)
+
+        budget, seen, done = pace.budget(unit), np.zeros_like(places, bool), False
+        lanes, left = call(lanes, budget)
+        while not done:
+            # One call is always under way while another's evidence is used. Behind the last
+            # one it finds nothing to do.
+            following = pace.budget(unit)
+            ahead = call(lanes, following)
             _wait(lanes.done)
+            if not np.asarray(left).all():
+                pace.heed(budget)
             fresh = np.asarray(lanes.done) & ~seen
             seen |= fresh
+            done = seen.sum() == counts.sum()
             yield places[fresh], {n: np.asarray(v)[fresh] for n, v in lanes.evidence.items()}
-            if seen.sum() == counts.sum():
-                return
+            (lanes, left), budget = ahead, following
 
-    def _idle(self, queue: Row, stops: int) -> Lanes:
+    def _stride(self, stops: Sequence[int]) -> tuple[int, int]:
+        """Return the steps of a round, and of what a call takes multiples.
+
+        Where lanes are handed on early, between rounds, they are a divisor of all spans, so
+        that lanes stay in step.
+        """
+        if not self.may_stop:
+            return max(stops[-1], 1), 1
+        check_every, wanted = self.cells[0].method.check_every, max(stops[-1] // ROUNDS, 1)
+        common = math.gcd(*stops) or 1
+        fits = [n for n in range(1, 2 * wanted + 1) if common % n == 0 and n % check_every == 0]
+        stride = max(fits, default=max(wanted // check_every, 1) * check_every)
+        return stride, stride
+
+    def _idle(self, stops: int) -> Lanes:
         """Return lanes that wait for their first seed, on every device."""
-        shapes = idle(self._shape, queue, self.lanes, stops)
-        width = len(self.devices)
+        width, length = len(self.devices), capacity(self.lanes) * self.lanes
+        shapes = idle(self._shape, self.lanes, length, stops)
         lanes = jax.tree.map(lambda x: np.zeros((width, *x.shape), x.dtype), shapes)
-        return lanes._replace(slot=np.full_like(lanes.slot, len(queue.seed)))
+        return lanes._replace(slot=np.full_like(lanes.slot, length))
 
     def speed(self, *, seconds: float) -> float:
         """Measure training steps of one seed per second, over all devices."""
         self.compile()
-        sweep = self.cells[0]
-        rows = rows_of(sweep, np.arange(self._block, dtype=np.uint64))
-        steps = min(sweep.num_steps, 8) or 1
-        while True:
-            took = self._time(rows, steps)
-            if took >= seconds / 4 or steps >= sweep.num_steps:
+        most = self.cells[0].num_steps
+        steps, blocks = min(most, 8) or 1, 1
+        while (took := self._time(steps, blocks)) < seconds / 4:
+            factor = max(2, min(16, seconds / 2 / took))
+            if steps < most:
+                steps = min(most, int(steps * factor))
+            elif blocks < capacity(self.lanes):
+                blocks = min(capacity(self.lanes), int(blocks * factor))
+            else:
                 break
-            steps = min(sweep.num_steps, int(steps * max(2, min(16, seconds / 2 / took))))
-        best = min(took, self._time(rows, steps), self._time(rows, steps))
-        return self._block * steps / best
+        took = min(took, self._time(steps, blocks), self._time(steps, blocks))
+        return blocks * self._block * steps / took
 
-    def _time(self, rows: Row, steps: int) -> float:
+    def _time(self, steps: int, blocks: int) -> float:
+        rows = rows_of(self.cells[0], np.arange(blocks * self._block, dtype=np.uint64))
         stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
         began = time.perf_counter()
-        for _ in self._calls(rows, blocks=1, stops=stops):
+        for _ in self._queues(rows, stops, _Pace(math.inf, blocks * steps + 1)):
             pass
         return time.perf_counter() - began
 
 
-def _padded(values: ndarray, length: int, fill: int = 0) -> ndarray:
-    padded = np.full((length, *values.shape[1:]), fill, values.dtype)
-    padded[: len(values)] = values
-    return padded
+class _Pace:
+    """Find how many steps a call takes that takes so many seconds."""
+
+    def __init__(self, seconds: float, steps: int = FIRST):
+        self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
+
+    def budget(self, unit: int) -> int:
+        """Return the steps of the next call, a multiple of a unit."""
+        return min(-(-self.steps // unit) * unit, 2**31 - 1)
+
+    def heed(self, steps: int) -> None:
+        """Heed that a call of so many steps is at its end."""
+        now = time.perf_counter()
+        factor = min(self.seconds / (now - self.began), GROWTH)
+        self.steps, self.began = max(int(steps * factor), 1), now
 
 
 def _wait(values: Any) -> None:
+    pause = 1e-4
     while not all(value.is_ready() for value in jax.tree.leaves(values)):
-        time.sleep(0.005)  # in Python, so that signals are heard
-
-
-def _stride(stops: Sequence[int], check_every: int) -> int:
-    """Return the steps of a round: a divisor of all spans, so that lanes stay in step."""
-    wanted = max(stops[-1] // ROUNDS, 1)
-    common = math.gcd(*stops) or 1
-    fitting = [n for n in range(1, 2 * wanted + 1) if common % n == 0 and n % check_every == 0]
-    return max(fitting, default=max(wanted // check_every, 1) * check_every)
+        time.sleep(pause)  # in Python, so that signals are heard
+        pause = min(2 * pause, 5e-3)
 
 
 def build_kernel(
@@ -346,7 +340,7 @@ def build_kernel(
         lanes=lanes,
         devices=devices or tuple(jax.local_devices()),
         program=program or ("xla" if why else "simd"),
-        may_stop=_may_stop(shape),
+        may_stop=may_stop(shape),
         hands_on=hand_on,
     )
 
@@ -360,7 +354,7 @@ def refusal(sweep: Sweep) -> str | None:
     """Return why a sweep has no program of `simd`, or None where it has one."""
     if jax.local_devices()[0].platform != "cpu":
         return "devices other than CPUs"
-    return _refusal(shape_of(sweep))
+    return why_not_simd(shape_of(sweep))
 
 
 def traced(sweep: Sweep) -> Jaxpr:
@@ -371,34 +365,11 @@ def traced(sweep: Sweep) -> Jaxpr:
 @functools.cache
 def _evidence_names(shape: Shape) -> tuple[str, ...]:
     with numerics(shape.precision):
-        stops, row = _abstract(shape)
+        stops, row = abstract(shape)
         return tuple(sorted(jax.eval_shape(functools.partial(_trial, shape), stops, row)))
-
-
-@functools.cache
-def _refusal(shape: Shape) -> str | None:
-    with numerics(shape.precision):
-        stops, rows = _abstract(shape, 1)
-        try:
-            jax.eval_shape(functools.partial(train, shape, "simd"), stops, rows)
-        except Unsupported as why:
-            return str(why)
-    return None
-
-
-@functools.cache
-def _may_stop(shape: Shape) -> bool:
-    with numerics(shape.precision):
-        return may_stop(shape, _abstract(shape, 1)[1])
 
 
 @functools.cache
 def _traced(shape: Shape) -> Jaxpr:
     with numerics(shape.precision):
-        return jax.make_jaxpr(functools.partial(_trial, shape))(*_abstract(shape)).jaxpr
-
-
-def _abstract(shape: Shape, *lanes: int) -> tuple[Any, Row]:
-    words = jax.ShapeDtypeStruct((*lanes, 2), np.uint32)
-    numbers = jax.ShapeDtypeStruct((*lanes, shape.numbers), jnp.result_type(float))
-    return jax.ShapeDtypeStruct((shape.stops,), np.int32), Row(words, words, numbers)
+        return jax.make_jaxpr(functools.partial(_trial, shape))(*abstract(shape)).jaxpr

@@ -79,6 +79,13 @@ def rows_of(sweep: Sweep, seeds: Any) -> Row:
     )
 
 
+def abstract(shape: Shape, *lanes: int) -> tuple[Any, Row]:
+    """Return what stops and rows look like, for tracing."""
+    words = jax.ShapeDtypeStruct((*lanes, 2), np.uint32)
+    numbers = jax.ShapeDtypeStruct((*lanes, shape.numbers), jnp.result_type(float))
+    return jax.ShapeDtypeStruct((shape.stops,), np.int32), Row(words, words, numbers)
+
+
 def fold_in_seed(key: Key[Array, ""], words: UInt32[Array, "2"]) -> Key[Array, ""]:
     """Fold a 64-bit identity into a key. (`jax.random.key(2**32)` equals `key(0)`.)"""
     return jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])

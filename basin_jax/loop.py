@@ -153,7 +153,7 @@ class _Run:
                 else:
                     taken[digest] = chunk
             if taken:
-                trained = self._train(kernel, taken, numbers, plan["blocks"])
+                trained = self._train(kernel, taken, numbers)
                 for digest, columns in trained.items():
                     if not self.folder.commit(digest, columns):
                         # Another worker has committed this chunk, or a shorter one: look again.
@@ -181,7 +181,7 @@ class _Run:
         return now.high - now.low <= self.until
 
     def _train(
-        self, kernel: Kernel, taken: dict[str, ndarray], numbers: dict[str, int], blocks: int
+        self, kernel: Kernel, taken: dict[str, ndarray], numbers: dict[str, int]
     ) -> dict[str, dict[str, ndarray]]:
         """Train a chunk of each of some cells, or as much as there is time for before a stop."""
         current = self.states[next(iter(taken))]
@@ -193,7 +193,7 @@ class _Run:
         seeds = np.concatenate(list(taken.values()))
         cells = np.repeat([numbers[d] for d in taken], [len(chunk) for chunk in taken.values()])
         parts: dict[str, list[tuple[ndarray, dict[str, ndarray]]]] = {d: [] for d in taken}
-        for which, evidence in kernel.stream(seeds, cells, blocks=blocks):
+        for which, evidence in kernel.stream(seeds, cells):
             verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
             for digest in taken:
                 own = cells[which] == numbers[digest]

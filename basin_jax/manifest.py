@@ -18,11 +18,11 @@ import optax
 from basin_jax.blocks import Program
 from basin_jax.devices import cpu_model
 from basin_jax.identity import describe, package_identity, sources
-from basin_jax.kernel import CALL_SECONDS, capacity, refusal
+from basin_jax.kernel import refusal
 from basin_jax.simd.build import compiler
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
-from basin_jax.tune import choose, measure
+from basin_jax.tune import choose
 from basin_jax.verdict import Rule
 
 
@@ -59,15 +59,12 @@ def manifest_of(
         if digest in entries:
             _refuse_other_program(entries[digest], cell, lanes, folder)
             continue
-        tuning = choose(cell, tell=tell) if lanes is None else measure(cell, lanes)
-        call = CALL_SECONDS * tuning.speed / max(cell.num_steps, 1)
-        share = tuning.lanes * len(jax.local_devices())
+        tuning = choose(cell, lanes=lanes, tell=tell)
         entries[digest] = {
             "fields": cell.fields(),
             "sources": cell.sources(),
             "program": _program(tuning.program, cell),
             "lanes": tuning.lanes,
-            "blocks": int(np.clip(call / share, 1, capacity(tuning.lanes))),
             "speed": round(tuning.speed),
         }
     size = old["chunk"] if old else _chunk_size(list(entries.values()), most)

@@ -49,15 +49,26 @@ def measure(sweep: Sweep, lanes: int, program: Program | None = None) -> Tuning:
 def choose(
     sweep: Sweep,
     *,
+    lanes: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
-    """Return the fastest program and number of lanes for a sweep on this kind of device."""
+    """Return the fastest program and number of lanes for a sweep on this kind of device.
+
+    Args:
+        sweep: what is to be trained.
+        lanes: the only number to measure; any if None.
+        tell: is told what was found.
+    """
     why = refusal(sweep)
     programs: tuple[Program, ...] = ("xla",) if why else ("simd", "xla")
-    key = short_hash(json.dumps([*_shape(sweep), *programs]))
+    key = short_hash(json.dumps([*_shape(sweep), *programs, lanes]))
     memory = _remembered()
     if key in memory:
         return memory[key]
+    if lanes is not None:
+        given = measure(sweep, lanes)
+        _remember(key, given)
+        return given
     if why:
         tell(f"tuning: xla, since simd has no program for {why}")
     best = Tuning("xla", 1, 0.0)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import erfinv
 
 from basin_jax import EarlyStopping, Gate, Gradient, Organism, ReluXor, Sweep, build_kernel
-from basin_jax.kernel import _refusal, refusal
+from basin_jax.blocks import why_not_simd
+from basin_jax.kernel import refusal
 from basin_jax.simd.arrays import Unsupported
 from basin_jax.simd.build import compile_steps, compiler
 
@@ -232,10 +233,10 @@ def test_without_a_compiler_xla_trains(monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     compiler.cache_clear()
     sweep = Sweep(organism=Gate(scale=0.123), method=Gradient(learning_rate=0.1), num_steps=1)
-    _refusal.cache_clear()
+    why_not_simd.cache_clear()
     assert "no C++ compiler" in (refusal(sweep) or "")
     compiler.cache_clear()
-    _refusal.cache_clear()
+    why_not_simd.cache_clear()
 
 
 METHODS = {
