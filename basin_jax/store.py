@@ -161,7 +161,8 @@ class Store:
             if part["cell"][0] not in known or part.columns != parts[0].columns:
                 raise StoreError(f"{path} is of another sweep; move it away")
         frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
-        if frame.select("cell", "seed", "step").is_duplicated().any():
+        same = (pl.col(name) == pl.col(name).shift() for name in ("cell", "seed", "step"))
+        if frame.select(pl.all_horizontal(same).any()).item():
             raise StoreError(
                 f"{self.folder} has seeds that are stored more than once; "
                 f"`basin-jax verify {self.folder}` lists them"

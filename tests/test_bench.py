@@ -27,7 +27,7 @@ def timed(case: str, peer: str, *speeds: float) -> dict:
         "peer": peer,
         "note": "",
         "compile_seconds": None,
-        "temporary_bytes": None,
+        "peak_bytes": None,
         "speeds": list(speeds),
     }
 

@@ -25,7 +25,7 @@ from basin_jax.bench.peers import (
 )
 from basin_jax.bench.pendulum import SWEEP
 from basin_jax.bench.scaling import scaling
-from basin_jax.bench.timing import OURS, Prepared, Work, cold, measure
+from basin_jax.bench.timing import OURS, Prepared, Work, cold, measure, peak_bytes
 from basin_jax.tune import Tuning, choose
 
 
@@ -146,7 +146,7 @@ def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str
             "peer": peer,
             "note": made.note,
             "compile_seconds": made.compile_seconds,
-            "temporary_bytes": made.temporary_bytes,
+            "peak_bytes": peak_bytes(made),
             "speeds": [],
         }
         for case, peer, made in work

@@ -141,12 +141,10 @@ def _vmap(init: Callable, step: Callable, seeds: int) -> Prepared:
     began = time.perf_counter()
     compiled = jax.jit(jax.vmap(train)).lower(state, keys).compile()
     compile_seconds = time.perf_counter() - began
-    memory = compiled.memory_analysis()
     return Prepared(
         work=seeds * steps,
         call=lambda: jax.block_until_ready(compiled(state, keys)),
         compile_seconds=compile_seconds,
-        temporary_bytes=memory.temp_size_in_bytes if memory else None,
         note=f"{seeds:,} seeds",
     )
 

@@ -43,7 +43,7 @@ class Row:
     gflops: float | None = None
     share: float | None = None  # of the ceiling
     compile_seconds: float | None = None
-    temporary_bytes: int | None = None
+    peak_bytes: int | None = None
     note: str = ""
 
     def cells(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Row:
         digits = 1 if self.unit.startswith("G") else 0
         # Three digits, whether it is a few per cent or a factor of a hundred.
         ratio = self.ratio and "{:.3g} [{:.3g}, {:.3g}]".format(*self.ratio)
-        memory = self.temporary_bytes and f"{self.temporary_bytes / 1e6:.1f} MB"
+        memory = self.peak_bytes and f"{self.peak_bytes / 1e6:.1f} MB"
         return (
             self.case,
             self.peer,
@@ -96,7 +96,7 @@ def summarize(results: dict[str, Any]) -> list[Row]:
                 gflops=gflops,
                 share=share,
                 compile_seconds=timed["compile_seconds"],
-                temporary_bytes=timed["temporary_bytes"],
+                peak_bytes=timed["peak_bytes"],
                 note=timed["note"],
             )
         )

@@ -1,11 +1,14 @@
 """Work that is ready to be timed, and how it is timed."""
 
 import contextlib
+import ctypes
+import gc
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
@@ -25,7 +28,6 @@ class Prepared:
     work: int | float  # of a call: steps of one seed, seeds, points, operations, or bytes
     call: Callable[[], Any]  # returns when the work is done
     compile_seconds: float | None = None
-    temporary_bytes: int | None = None  # that the program asks for besides inputs and outputs
     note: str = ""
     basin: Callable[[], Estimate] | None = None  # the fraction that the last call found
 
@@ -42,6 +44,25 @@ def measure(prepared: Prepared, seconds: float) -> float:
         took = time.perf_counter() - began
         if took >= seconds:
             return calls * prepared.work / took
+
+
+def peak_bytes(prepared: Prepared) -> int | None:
+    """Return what a call adds to the process's memory at its peak, where Linux tells."""
+    this = Path("/proc/self")
+    try:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # or what was freed would be used again unseen
+        (this / "clear_refs").write_text("5")  # the peak is now
+    except (OSError, AttributeError):
+        return None
+    before = _resident(this, "VmHWM")
+    prepared.call()
+    return _resident(this, "VmHWM") - before
+
+
+def _resident(process: Path, name: str) -> int:
+    lines = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    return int(lines[name].split()[0]) * 1024
 
 
 def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
