@@ -226,32 +226,28 @@ class While(Node):
     carry: tuple[Input, ...] = field(kw_only=True)
     goes_on: Node = field(kw_only=True)
     results: tuple[Node, ...] = field(kw_only=True)
+    inside: tuple[Node, ...] = field(kw_only=True)  # what is computed anew at each turn
     reads: tuple[Node, ...] = field(kw_only=True)  # from outside
 
     @classmethod
     def of(cls, begin: Sequence[Node], *, carry, goes_on: Node, results) -> "While":
         """Return the loop; its arguments are found in what it computes."""
-        inside = {node.number for node in carry}
-        for node in below([goes_on, *results]):
-            if any(arg.number in inside for arg in (*node.args, *node.ties)):
-                inside.add(node.number)
-        reads = [
-            arg
-            for node in below([goes_on, *results])
-            if node.number in inside
-            for arg in node.args
-            if arg.number not in inside
-        ]
-        reads += [node for node in (goes_on, *results) if node.number not in inside]
-        args = tuple(dict.fromkeys([*begin, *reads]))
+        ends, turning = below([goes_on, *results]), set(carry)
+        for node in ends:
+            if any(arg in turning for arg in (*node.args, *node.ties)):
+                turning.add(node)
+        inside = [node for node in ends if node in turning]
+        reads = [arg for node in inside for arg in node.args if arg not in turning]
+        reads += [node for node in (goes_on, *results) if node not in turning]
         return cls(
-            args,
+            tuple(dict.fromkeys([*begin, *reads])),
             (),
             np.dtype(bool),
             begin=tuple(begin),
             carry=tuple(carry),
             goes_on=goes_on,
             results=tuple(results),
+            inside=tuple(inside),
             reads=tuple(reads),
         )
 
@@ -273,3 +269,49 @@ def below(nodes: Sequence[Node]) -> list[Node]:
             seen[node.number] = node
             stack += node.args
     return [seen[number] for number in sorted(seen)]
+
+
+def constant(value: np.ndarray) -> Constant:
+    return Constant((), value.shape, value.dtype, value=value)
+
+
+def each(template: str, args: Sequence[Node], shape, dtype, cost: int = 1) -> Elementwise:
+    alike = tuple(arg if arg.shape == shape else spread(arg, shape) for arg in args)
+    total = cost + sum(arg.cost for arg in alike)
+    return Elementwise(alike, shape, dtype, template=template, cost=total)
+
+
+def spread(arg: Node, shape: tuple[int, ...]) -> Node:
+    """Repeat a scalar, or an array along its axes of length one."""
+    if isinstance(arg, Constant) and arg.is_splat:
+        return constant(np.broadcast_to(np.asarray(arg.scalar), shape))
+    return view(arg, shape, [(d if n > 1 else None, 0, 1) for d, n in enumerate(arg.shape)])
+
+
+def view(arg: Node, shape: Sequence[int], axes) -> View:
+    # Parameters of primitives may be NumPy's integers.
+    read = tuple((None if d is None else int(d), int(start), int(step)) for d, start, step in axes)
+    return View((arg,), tuple(map(int, shape)), arg.dtype, axes=read, cost=arg.cost)
+
+
+def reshape(arg: Node, shape: tuple[int, ...]) -> Node:
+    """Return the same elements in another shape: as a view where only ones come and go."""
+    if isinstance(arg, Constant):
+        return constant(arg.value.reshape(shape))
+    kept = [d for d, n in enumerate(shape) if n != 1]
+    if [shape[d] for d in kept] != [n for n in arg.shape if n != 1]:
+        return Reshape((solid(arg),), shape, arg.dtype)
+    places = iter(kept)
+    return view(arg, shape, [(None if n == 1 else next(places), 0, 1) for n in arg.shape])
+
+
+def solid(node: Node) -> Node:
+    """Return a node whose elements lie in memory in the order of its axes."""
+    if isinstance(node, View | Reshape | Iota) or (isinstance(node, Constant) and node.is_splat):
+        return each("{0}", [node], node.shape, node.dtype)
+    return node
+
+
+def base(node: Node) -> Node:
+    """Return what a view is a view of."""
+    return base(node.args[0]) if isinstance(node, View) else node

@@ -7,8 +7,18 @@ import jax
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from basin_jax.simd.arrays import Constant, Iota, Node, Random, Unsupported, row_major
-from basin_jax.simd.rules import constant, each, spread, view
+from basin_jax.simd.arrays import (
+    Constant,
+    Iota,
+    Node,
+    Random,
+    Unsupported,
+    constant,
+    each,
+    row_major,
+    spread,
+    view,
+)
 
 
 class Keys(NamedTuple):

@@ -27,6 +27,7 @@ from basin_jax.simd.arrays import (
     Rows,
     View,
     While,
+    base,
     below,
 )
 from basin_jax.simd.loops import Loop, Text, element, product
@@ -66,11 +67,6 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
 
 def _bytes(node: Node) -> int:
     return node.size * LANES * max(np.dtype(node.dtype).itemsize, 4)
-
-
-def _base(node: Node) -> Node:
-    """Return what a view is a view of."""
-    return _base(node.args[0]) if isinstance(node, View) else node
 
 
 class _Scope:
@@ -120,7 +116,7 @@ class _Scope:
     def _find(self, node: Node) -> int:
         if isinstance(node, Part):
             (loop,) = node.args
-            turn = self.turns.get(loop)  # pyright: ignore
+            turn = self.turns.get(loop)  # pyright: ignore[reportArgumentType, reportCallIssue]
             if turn is not None:
                 return turn.place[turn.states[node.which]]
         elif node in self.place:
@@ -134,7 +130,7 @@ class _Scope:
         stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
         for node in self.nodes:
             if isinstance(node, Product | Reshape | Join | Rows | While):
-                stored |= set(map(_base, node.args))
+                stored |= set(map(base, node.args))
             # A processor sees further ahead in two loops than in one that is too long.
             if any(isinstance(arg, Random) for arg in node.args):
                 stored.add(node)
@@ -153,8 +149,8 @@ class _Scope:
                 readers[arg] |= {node} if node in stored else loops
                 again = isinstance(node, View) and node.repeats
                 once = node.varies and not arg.varies
-                if (again or once) and _base(arg).cost:
-                    stored.add(_base(arg))
+                if (again or once) and base(arg).cost:
+                    stored.add(base(arg))
         return {node for node in stored & own if not isinstance(node, NEVER)}
 
     def _leaves(self, node: Node) -> Iterator[tuple[Node, bool]]:
@@ -180,7 +176,7 @@ class _Scope:
             when = self.order.index(result)
             later = any(state in self.reads[node] for node in self.order[when + 1 :])
             moved = any(leaf is state and not same for leaf, same in self._leaves(result))
-            kept = any(_base(other) is state for other in self.results)
+            kept = any(base(other) is state for other in self.results)
             also = self.results.count(result) > 1
             if not (later or moved or kept or also):
                 found[result] = state
@@ -213,17 +209,12 @@ class _Scope:
 
     def _nest(self, node: While, start: int) -> int:
         """Plan the turns of a loop; their memory is their own."""
-        inside: set[Node] = set(node.carry)
-        for inner in below([node.goes_on, *node.results]):
-            if any(arg in inside for arg in (*inner.args, *inner.ties)):
-                inside.add(inner)
-        nodes = [n for n in below([node.goes_on, *node.results]) if n in inside]
         self.turns[node] = _Scope(
             self.text,
             node.carry,
             node.carry,
             node.results,
-            nodes,
+            node.inside,
             goes_on=node.goes_on,
             outer=self,
             place=self._shared(node),

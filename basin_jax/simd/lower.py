@@ -6,18 +6,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from basin_jax.simd.arrays import Constant, Input, Node, Part, Rows, Unsupported, While
-from basin_jax.simd.draws import DRAWS, MOVES, Keys
-from basin_jax.simd.rules import (
-    RULES,
-    TEMPLATES,
-    concretely,
+from basin_jax.simd.arrays import (
+    Constant,
+    Input,
+    Node,
+    Part,
+    Rows,
+    Unsupported,
+    While,
     constant,
     each,
-    elementwise,
-    replacing,
     solid,
 )
+from basin_jax.simd.draws import DRAWS, MOVES, Keys
+from basin_jax.simd.rules import RULES, TEMPLATES, concretely, elementwise, replacing
 
 
 class Refused(NamedTuple):
@@ -52,7 +54,7 @@ def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
 
     def read(atom: Any) -> Value:
         if isinstance(atom, Literal):
-            return constant(np.asarray(atom.val, atom.aval.dtype))  # pyright: ignore
+            return constant(np.asarray(atom.val, atom.aval.dtype))  # pyright: ignore[reportAttributeAccessIssue]
         return values[atom]
 
     for eqn in inner.eqns:

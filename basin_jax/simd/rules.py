@@ -11,7 +11,6 @@ from numpy import ndarray
 
 from basin_jax.simd.arrays import (
     Constant,
-    Elementwise,
     Input,
     Iota,
     Join,
@@ -24,7 +23,13 @@ from basin_jax.simd.arrays import (
     Unsupported,
     View,
     While,
+    base,
+    constant,
+    each,
+    reshape,
+    solid,
     type_of,
+    view,
 )
 
 
@@ -102,10 +107,6 @@ REDUCTIONS = {
 }
 
 
-def constant(value: np.ndarray) -> Constant:
-    return Constant((), value.shape, value.dtype, value=value)
-
-
 def concretely(eqn: JaxprEqn, values: Sequence[ndarray]) -> list[ndarray]:
     """Apply a primitive to numbers."""
     with jax.ensure_compile_time_eval():
@@ -117,19 +118,6 @@ def concretely(eqn: JaxprEqn, values: Sequence[ndarray]) -> list[ndarray]:
 def out_of(eqn: JaxprEqn) -> tuple[tuple[int, ...], Any]:
     aval: Any = eqn.outvars[0].aval
     return aval.shape, aval.dtype
-
-
-def each(template: str, args: Sequence[Node], shape, dtype, cost: int = 1) -> Elementwise:
-    alike = tuple(arg if arg.shape == shape else spread(arg, shape) for arg in args)
-    total = cost + sum(arg.cost for arg in alike)
-    return Elementwise(alike, shape, dtype, template=template, cost=total)
-
-
-def spread(arg: Node, shape: tuple[int, ...]) -> Node:
-    """Repeat a scalar, or an array along its axes of length one."""
-    if isinstance(arg, Constant) and arg.is_splat:
-        return constant(np.broadcast_to(np.asarray(arg.scalar), shape))
-    return view(arg, shape, [(d if n > 1 else None, 0, 1) for d, n in enumerate(arg.shape)])
 
 
 def elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
@@ -216,12 +204,6 @@ def _bitcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     return [each(f"({type_of(dtype)})({{0}})", args, shape, dtype, cost=0)]
 
 
-def view(arg: Node, shape: Sequence[int], axes) -> View:
-    # Parameters of primitives may be NumPy's integers.
-    read = tuple((None if d is None else int(d), int(start), int(step)) for d, start, step in axes)
-    return View((arg,), tuple(map(int, shape)), arg.dtype, axes=read, cost=arg.cost)
-
-
 def _broadcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dims = eqn.params["shape"], eqn.params["broadcast_dimensions"]
     if isinstance(args[0], Constant) and args[0].is_splat:
@@ -254,24 +236,6 @@ def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     # Of a key only the axes of the keys are known here, and they come in `_out`.
     shape = eqn.params.get("new_sizes", out_of(eqn)[0])
     return [reshape(arg, tuple(shape))]
-
-
-def reshape(arg: Node, shape: tuple[int, ...]) -> Node:
-    """Return the same elements in another shape: as a view where only ones come and go."""
-    if isinstance(arg, Constant):
-        return constant(arg.value.reshape(shape))
-    kept = [d for d, n in enumerate(shape) if n != 1]
-    if [shape[d] for d in kept] != [n for n in arg.shape if n != 1]:
-        return Reshape((solid(arg),), shape, arg.dtype)
-    places = iter(kept)
-    return view(arg, shape, [(None if n == 1 else next(places), 0, 1) for n in arg.shape])
-
-
-def solid(node: Node) -> Node:
-    """Return a node whose elements lie in memory in the order of its axes."""
-    if isinstance(node, View | Reshape | Iota) or (isinstance(node, Constant) and node.is_splat):
-        return each("{0}", [node], node.shape, node.dtype)
-    return node
 
 
 def replacing(state: Node, result: Node) -> Node:
@@ -316,20 +280,14 @@ def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
     contract, batch = _pair(contract), _pair(batch)
     if len(contract[0]) != 1:
         args, contract, batch = _one_contracted(args, contract, batch)
-    factors = tuple(solid(arg) if not _lies(arg) else arg for arg in args)
+    # What is read has to lie in memory, or be a view of what does.
+    factors = tuple(arg if solid(base(arg)) is base(arg) else solid(arg) for arg in args)
     return [Product(factors, shape, dtype, contract=contract, batch=batch)]
 
 
 def _pair(axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     left, right = axes
     return tuple(left), tuple(right)
-
-
-def _lies(node: Node) -> bool:
-    """Return whether a node is a view of what lies in memory."""
-    while isinstance(node, View):
-        (node,) = node.args
-    return solid(node) is node
 
 
 def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any, Any]:
