@@ -346,3 +346,16 @@ def test_bits_depend_on_no_other_seed_and_on_no_lane():
     assert np.array_equal(train(shuffled), together[shuffled])
     for seed in (0, 7, SEEDS - 1):
         assert np.array_equal(train(np.array([seed]))[0], together[seed])
+
+
+def test_a_loop_keeps_its_state_in_place(monkeypatch):
+    sources = []
+    monkeypatch.setattr("basin_jax.simd.build._operation", lambda source: sources.append(source))
+
+    def step(number, fixed, state):
+        return [jax.lax.fori_loop(0, 5, lambda i, x: jnp.sin(x) + i, state[0])]
+
+    compile_steps(step, [], [jax.ShapeDtypeStruct((64,), jnp.float32)])
+    (source,) = sources
+    # What turns is the one loop that computes the state: none copies it, before or after.
+    assert source.count("< 64; ") == 1
