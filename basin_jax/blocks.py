@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
 from basin_jax.base import State
+from basin_jax.graph.arrays import Unsupported
 from basin_jax.lane import Keys, Plugins, Row, Shape, abstract, begin, look, numerics, step
-from basin_jax.simd.arrays import Unsupported
 from basin_jax.simd.build import compile_steps
 
 

@@ -27,6 +27,7 @@ STAGES = (
         "spec",
         "plan",
         "lane",
+        "graph",
         "simd",
         "blocks",
         "kernel",
@@ -46,7 +47,8 @@ STAGES = (
     *("bench", "cli", "__main__"),
 )
 WITHIN = {
-    "simd": ("arrays", "rules", "draws", "lower", "loops", "emit", "build"),
+    "graph": ("arrays", "rules", "draws", "lower", "text", "storage", "loops", "emit"),
+    "simd": ("emit", "build"),
     "bench": (
         *(
             "cases",

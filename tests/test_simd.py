@@ -10,8 +10,8 @@ from scipy.special import erfinv
 
 from basin_jax import EarlyStopping, Gate, Gradient, Organism, ReluXor, Sweep, build_kernel
 from basin_jax.blocks import why_not_simd
+from basin_jax.graph.arrays import Unsupported
 from basin_jax.kernel import refusal
-from basin_jax.simd.arrays import Unsupported
 from basin_jax.simd.build import compile_steps, compiler
 
 

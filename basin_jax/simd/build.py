@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from basin_jax.devices import cache_directory, cpu_model
-from basin_jax.simd.arrays import Input, Unsupported
+from basin_jax.graph.arrays import Input, Unsupported
+from basin_jax.graph.lower import lower
+from basin_jax.graph.rules import replacing
+from basin_jax.graph.text import SCALARS
 from basin_jax.simd.emit import Code, emit
-from basin_jax.simd.loops import SCALARS
-from basin_jax.simd.lower import lower
-from basin_jax.simd.rules import replacing
 
 
 RUNTIME = Path(__file__).with_name("runtime.h")

@@ -1,42 +1,30 @@
-"""A graph of arrays as C++: what has to be stored, where, and a loop for each of it.
+"""A graph of arrays as C++ of vectors: an element of an array is a seed in each lane."""
 
-Stored are products, reductions and results, what a product reads, and what several loops
-need; all else is computed where it is read. What does not vary with the step is computed
-once, and memory is used again when its last reader has run.
-"""
-
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from basin_jax.simd.arrays import (
+from basin_jax.graph.arrays import (
     Constant,
-    Elementwise,
     Input,
-    Iota,
-    Join,
     Linear,
     Node,
-    Part,
     Product,
     Random,
-    Reduce,
-    Reshape,
-    Rows,
     View,
-    While,
-    base,
     below,
+    place,
 )
-from basin_jax.simd.loops import Loop, Text, element, product
+from basin_jax.graph.emit import Emitter
+from basin_jax.graph.loops import Loop
+from basin_jax.graph.storage import Storage
+from basin_jax.graph.text import SCALARS, Text
 
 
 DRAWN = 8  # random words that are computed at once, at most
 LANES = 16  # the most that the runtime has: what memory is made for
-STORED = (Product, Reduce, Join, While)
-NEVER = (Input, Constant, Iota, View, Reshape, Part)
+REGISTERS = 24  # sums of a tile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,256 +47,107 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
         results: what replaces each.
     """
     text = Text()
-    scope = _Scope(text, inputs, states, results, below(results))
-    before, step = scope.code()
-    places = {node: scope.place[node] for node in inputs}
-    return Code(tables=text.tables(), before=before, step=step, places=places, memory=scope.memory)
+    storage = Storage(text, inputs, states, results, below(results), lanes=LANES)
+    before, step = _Vectors(storage).code()
+    places = {node: storage.place[node] for node in inputs}
+    return Code(
+        tables=text.tables(), before=before, step=step, places=places, memory=storage.memory
+    )
 
 
-def _bytes(node: Node) -> int:
-    return node.size * LANES * max(np.dtype(node.dtype).itemsize, 4)
+class _Vectors(Emitter):
+    def loop(self) -> Loop:
+        return Loop(self.storage)
 
-
-class _Scope:
-    """The arrays that are computed anew at each step, or at each turn of a loop inside it."""
-
-    def __init__(
-        self,
-        text: Text,
-        inputs: Sequence[Input],
-        states: Sequence[Input],
-        results: Sequence[Node],
-        nodes: Sequence[Node],
-        *,
-        goes_on: Node | None = None,
-        outer: "_Scope | None" = None,
-        place: dict[Node, int] | None = None,
-        start: int = 0,
-    ):
-        self.text, self.outer, self.goes_on = text, outer, goes_on
-        self.inputs, self.states, self.results = list(inputs), list(states), list(results)
-        self.nodes = list(nodes)
-        self.stored = self._choose()
-        # First comes what does not vary with the step, or what ends the turns.
-        ends = (
-            {node for node in self.nodes if not node.varies}
-            if goes_on is None
-            else below([goes_on])
-        )
-        self.first = self.stored & set(ends)
-        stored = [node for node in self.nodes if node in self.stored]
-        self.order = sorted(stored, key=lambda node: node not in self.first)
-        self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
-        self.in_place = self._in_place()
-        self.turns: dict[While, _Scope] = {}
-        self.place: dict[Node, int] = dict(place or {})
-        self.memory = self._allocate(start)
-
-    def holds(self, node: Node) -> bool:
-        """Return whether an array is stored."""
-        inside = node in self.stored or isinstance(node, Input | Part)
-        return inside or (self.outer is not None and self.outer.holds(node))
-
-    def array(self, node: Node) -> str:
-        """Return the C++ of a pointer to a stored array."""
-        return f"(({node.type}*)(memory + {self._find(node)}))"
-
-    def _find(self, node: Node) -> int:
-        if isinstance(node, Part):
-            (loop,) = node.args
-            turn = self.turns.get(loop)  # pyright: ignore[reportArgumentType, reportCallIssue]
-            if turn is not None:
-                return turn.place[turn.states[node.which]]
-        elif node in self.place:
-            return self.place[node]
-        assert self.outer is not None, node
-        return self.outer._find(node)
-
-    def _choose(self) -> set[Node]:
-        """Choose what is stored."""
-        own = set(self.nodes)
-        stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
-        for node in self.nodes:
-            if isinstance(node, Product | Reshape | Join | Rows | While):
-                stored |= set(map(base, node.args))
-            # A processor sees further ahead in two loops than in one that is too long.
-            if any(isinstance(arg, Random) for arg in node.args):
-                stored.add(node)
-        stored |= set(self.results)
-        if self.goes_on is not None:
-            stored.add(self.goes_on)
-        readers: dict[Node, set[Node]] = {node: set() for node in self.nodes}
-        # Readers first: which loops does each value end up in?
-        for node in reversed(self.nodes):
-            loops = readers[node]
-            if node.cost and len(loops) > 1:
-                stored.add(node)
-            for arg in node.args:
-                if arg not in own:
-                    continue
-                readers[arg] |= {node} if node in stored else loops
-                again = isinstance(node, View) and node.repeats
-                once = node.varies and not arg.varies
-                if (again or once) and base(arg).cost:
-                    stored.add(base(arg))
-        return {node for node in stored & own if not isinstance(node, NEVER)}
-
-    def _leaves(self, node: Node) -> Iterator[tuple[Node, bool]]:
-        """Yield what the loop of a node reads, and whether at the same place as it writes."""
-        loose = not isinstance(node, Elementwise | Random)
-        stack = [(arg, loose) for arg in node.args]
-        while stack:
-            arg, moved = stack.pop()
-            moved |= isinstance(arg, View | Reshape | Rows)
-            if isinstance(arg, Part):
-                yield arg.args[0], False
-            elif isinstance(arg, Input) or arg in self.stored:
-                yield arg, not moved
-            else:
-                stack += [(a, moved) for a in arg.args]
-
-    def _in_place(self) -> dict[Node, Input]:
-        """Return the results that may overwrite the state that they replace."""
-        found: dict[Node, Input] = {}
-        for state, result in zip(self.states, self.results, strict=True):
-            if not isinstance(result, Elementwise) or result in found or result not in self.stored:
-                continue
-            when = self.order.index(result)
-            later = any(state in self.reads[node] for node in self.order[when + 1 :])
-            moved = any(leaf is state and not same for leaf, same in self._leaves(result))
-            kept = any(base(other) is state for other in self.results)
-            also = self.results.count(result) > 1
-            if not (later or moved or kept or also):
-                found[result] = state
-        return found
-
-    def _allocate(self, start: int) -> int:
-        """Give each stored array its place in memory, and return where memory ends."""
-        last = {node: i for i, node in enumerate(self.order)}
-        for i, node in enumerate(self.order):
-            last |= dict.fromkeys(self.reads[node], i)
-        lasting = {*self.inputs, *self.results, self.goes_on}
-        lasting |= {node for node in self.order if node in self.first or isinstance(node, While)}
-        end, free = start, dict[int, list[int]]()
-        for i, node in enumerate([*self.inputs, *self.order]):
-            size = _bytes(node)
-            if node in self.place:
-                continue
-            if node in self.in_place:
-                self.place[node] = self.place[self.in_place[node]]
-            elif isinstance(node, While):
-                end = self._nest(node, end)
-            elif free.get(size):
-                self.place[node] = free[size].pop()
-            else:
-                self.place[node], end = end, end + size
-            for done, when in last.items():
-                if when == i - len(self.inputs) and done in self.place and done not in lasting:
-                    free.setdefault(_bytes(done), []).append(self.place[done])
-        return end
-
-    def _nest(self, node: While, start: int) -> int:
-        """Plan the turns of a loop; their memory is their own."""
-        self.turns[node] = _Scope(
-            self.text,
-            node.carry,
-            node.carry,
-            node.results,
-            node.inside,
-            goes_on=node.goes_on,
-            outer=self,
-            place=self._shared(node),
-            start=start,
-        )
-        return self.turns[node].memory
-
-    def _shared(self, node: While) -> dict[Node, int]:
-        """Return the places of what a loop may carry in the state that it replaces."""
-        shared: dict[Node, int] = {}
-        after = self.order[self.order.index(node) + 1 :]
-        for carry, begin, i in zip(node.carry, node.begin, range(len(node.carry)), strict=True):
-            if not isinstance(begin, Input) or begin not in self.states:
-                continue
-            result = self.results[self.states.index(begin)]
-            replaces = isinstance(result, Part) and result.args[0] is node and result.which == i
-            later = any(begin in self.reads[n] for n in after) or begin in node.reads
-            again = [*node.begin, *self.results].count(begin) > 1 or self.results.count(result) > 1
-            if replaces and not later and not again:
-                shared[carry] = self.place[begin]
-        return shared
-
-    def code(self) -> tuple[list[str], list[str]]:
-        """Return what is done first, and what is done at each step or turn."""
-        first = [line for node in self.order if node in self.first for line in self._loop(node)]
-        then = [line for node in self.order if node not in self.first for line in self._loop(node)]
-        return first, then + self._replace()
-
-    def _loop(self, node: Node) -> list[str]:
-        if isinstance(node, Product):
-            return product(self, node)
-        if isinstance(node, Join):
-            return self._join(node)
-        if isinstance(node, While):
-            return self._while(node)
-        loop = Loop(self)
+    def array(self, node: Node) -> list[str]:
+        loop = self.loop()
         draws = [arg for arg in (node, *node.args) if isinstance(arg, Random)]
         several = math.gcd(DRAWN, *node.shape[-1:]) if draws and node.shape else 1
         index = loop.over(node.shape, several)
         places = [(*index[:-1], *(last + Linear(n) for last in index[-1:])) for n in range(several)]
         for draw in draws:
             loop.draw(draw, places)
-        for place in places:
-            loop.store(node, place, self._masked(node, loop, place, loop.compute(node, place)))
+        for where in places:
+            loop.store(node, where, self.masked(node, loop, where, loop.compute(node, where)))
         return loop.close()
 
-    def _masked(self, node: Node, loop: Loop, index, value: str) -> str:
-        """Keep the old value of what is overwritten, where a seed's loop has ended."""
-        if self.goes_on is None or node not in self.in_place:
-            return value
-        return f"select(goes_on, {value}, {loop.at(self.in_place[node], index)})"
+    def product(self, node: Product) -> list[str]:
+        return _product(self.storage, node)
 
-    def _replace(self) -> list[str]:
-        """Copy results that could not overwrite their state, once all is computed."""
-        lines: list[str] = []
-        for state, result in zip(self.states, self.results, strict=True):
-            if self.holds(result) and self._find(result) == self._find(state):
-                continue
-            loop = Loop(self)
-            index = loop.over(state.shape)
-            value = loop.at(result, index)
-            if self.goes_on is not None:
-                value = f"select(goes_on, {value}, {loop.at(state, index)})"
-            loop.store(state, index, value)
-            lines += loop.close()
-        return lines
 
-    def _while(self, node: While) -> list[str]:
-        turn = self.turns[node]
-        lines = []
-        for carry, begin in zip(node.carry, node.begin, strict=True):
-            if isinstance(begin, Input) and self._find(begin) == turn.place[carry]:
-                continue
-            loop = Loop(turn)
-            index = loop.over(carry.shape)
-            loop.store(carry, index, loop.at(begin, index))
-            lines += loop.close()
-        ask, step = turn.code()
-        test = Loop(turn)
-        goes_on = test.at(node.goes_on, ())
-        lines += ["for (;;) {", *ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
-        return [*lines, "if (!any(goes_on)) break;", *step, "}"]
+@dataclass(frozen=True)
+class _Factor:
+    """Where a factor of a product lies, and how far apart its elements are along each axis."""
 
-    def _join(self, node: Join) -> list[str]:
-        """Move elements as a table says."""
-        table = self.text.table(node.places.reshape(-1).astype(np.int32), "int32_t")
-        lines, first = [], 0
-        for arg in node.args:
-            loop = Loop(self)
-            (e,) = loop.over((node.size,)) or (Linear(),)
-            source = self.text.name()
-            loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
-            moved = f"{self.array(node)}[{e}] = {element(self, arg, source)};"
-            loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")
-            lines += loop.close()
-            first += arg.size
-        return lines
+    text: str
+    strides: tuple[int, ...]
+
+
+def _factor(storage: Storage, node: Node) -> _Factor:
+    index = tuple(Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
+    axes = range(len(node.shape))
+    while isinstance(node, View):
+        index, node = node.at(index), node.args[0]
+    where = place(index, node.strides)
+    steps = dict(where.terms)
+    if isinstance(node, Constant):
+        text = storage.text.table(node.value, SCALARS[node.type])
+    else:
+        text = storage.array(node)
+    return _Factor(f"{text} + {where.constant}", tuple(steps.get(str(d), 0) for d in axes))
+
+
+def _product(storage: Storage, node: Product) -> list[str]:
+    """Return the C++ of a product: loops over all axes but the last free one of each factor."""
+    left, right = (_factor(storage, arg) for arg in node.args)
+    rows, columns = node.free(0), node.free(1)
+    batch, base = len(node.batch[0]), len(node.batch[0]) + len(rows)
+    # Of each axis of a loop: its length, and its steps in the left factor, the right, and out.
+    axes = [
+        (node.shape[i], left.strides[a], right.strides[b], node.strides[i])
+        for i, (a, b) in enumerate(zip(*node.batch, strict=True))
+    ]
+    axes += [
+        (node.shape[batch + i], left.strides[a], 0, node.strides[batch + i])
+        for i, a in enumerate(rows[:-1])
+    ]
+    axes += [
+        (node.shape[base + i], 0, right.strides[b], node.strides[base + i])
+        for i, b in enumerate(columns[:-1])
+    ]
+    loop = Loop(storage)
+    index = loop.over([n for n, *_ in axes])
+    start = [place(index, [axis[k] for axis in axes]) for k in (1, 2, 3)]
+    m, am, om = (1, 0, 0) if not rows else _axis(node, 0, rows[-1], left, base - 1)
+    n, bn, on = (1, 0, 0) if not columns else _axis(node, 1, columns[-1], right, -1)
+    (summed,), (across,) = node.contract
+    k, ak, bk = node.args[0].shape[summed], left.strides[summed], right.strides[across]
+    tm, tn = _tile(m, n)
+    loop.lines.append(
+        f"product<{m}, {n}, {k}, {tm}, {tn}>({storage.array(node)} + {start[2]}, {om}, {on}, "
+        f"{left.text} + {start[0]}, {am}, {ak}, {right.text} + {start[1]}, {bn}, {bk});"
+    )
+    return loop.close()
+
+
+def _axis(node: Product, side: int, axis: int, factor: _Factor, out: int) -> tuple[int, int, int]:
+    """Return an axis's length, and its steps in a factor and in the product."""
+    return node.args[side].shape[axis], factor.strides[axis], node.strides[out]
+
+
+@functools.cache
+def _tile(m: int, n: int) -> tuple[int, int]:
+    """Choose a tile by the cycles of one step along the contracted axis, over all tiles."""
+
+    def cycles(rows: int, columns: int) -> float:
+        # A product or a load a cycle, and sums that wait four cycles for themselves.
+        return max(rows * columns, rows + columns, 4) + (rows + columns) / 100
+
+    def total(tile: tuple[int, int]) -> float:
+        rows = [tile[0]] * (m // tile[0]) + [m % tile[0]] * (m % tile[0] > 0)
+        columns = [tile[1]] * (n // tile[1]) + [n % tile[1]] * (n % tile[1] > 0)
+        return sum(cycles(a, b) for a in rows for b in columns)
+
+    sizes = range(1, REGISTERS + 1)
+    tiles = [(a, b) for a in sizes for b in sizes if a <= m and b <= n and a * b <= REGISTERS]
+    return min(tiles, key=total)

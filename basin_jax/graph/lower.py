@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from basin_jax.simd.arrays import (
+from basin_jax.graph.arrays import (
     Constant,
     Input,
     Node,
@@ -18,8 +18,8 @@ from basin_jax.simd.arrays import (
     each,
     solid,
 )
-from basin_jax.simd.draws import DRAWS, MOVES, Keys
-from basin_jax.simd.rules import RULES, TEMPLATES, concretely, elementwise, replacing
+from basin_jax.graph.draws import DRAWS, MOVES, Keys
+from basin_jax.graph.rules import RULES, TEMPLATES, concretely, elementwise, replacing
 
 
 class Refused(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from jax.extend.core import JaxprEqn
 from numpy import ndarray
 
-from basin_jax.simd.arrays import (
+from basin_jax.graph.arrays import (
     Constant,
     Input,
     Iota,

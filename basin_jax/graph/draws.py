@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from basin_jax.simd.arrays import (
+from basin_jax.graph.arrays import (
     Constant,
     Iota,
     Node,

@@ -1,0 +1,108 @@
+"""A graph of arrays as C++: a loop for each array that is stored, one after the other."""
+
+import abc
+from collections.abc import Collection
+
+import numpy as np
+
+from basin_jax.graph.arrays import Input, Join, Linear, Node, Product, While
+from basin_jax.graph.loops import Loop, element
+from basin_jax.graph.storage import Storage
+
+
+class Emitter(abc.ABC):
+    """Write down what computes all that is stored.
+
+    A kind of program says how it goes through an array, how it multiplies matrices, and what
+    has to come between two loops.
+    """
+
+    def __init__(self, storage: Storage):
+        self.storage = storage
+
+    @abc.abstractmethod
+    def loop(self) -> Loop:
+        """Return a loop that is not open yet."""
+
+    @abc.abstractmethod
+    def array(self, node: Node) -> list[str]:
+        """Return the loop that stores an array, element by element."""
+
+    @abc.abstractmethod
+    def product(self, node: Product) -> list[str]:
+        """Return the loop that stores a product of matrices."""
+
+    def between(self, reads: Collection[Node], writes: Node) -> list[str]:
+        """Return what has to come before a loop that reads arrays and writes one."""
+        del reads, writes
+        return []
+
+    def code(self) -> tuple[list[str], list[str]]:
+        """Return what is done first, and what is done at each step or turn."""
+        order, first = self.storage.order, self.storage.first
+        before = [line for node in order if node in first for line in self._lines(node)]
+        then = [line for node in order if node not in first for line in self._lines(node)]
+        return before, then + self._replace()
+
+    def masked(self, node: Node, loop: Loop, index, value: str) -> str:
+        """Keep the old value of what is overwritten, where a seed's loop has ended."""
+        state = self.storage.in_place.get(node)
+        if self.storage.goes_on is None or state is None:
+            return value
+        return f"select(goes_on, {value}, {loop.at(state, index)})"
+
+    def _lines(self, node: Node) -> list[str]:
+        if isinstance(node, While):
+            return self._while(node)
+        lines = self.between(self.storage.reads[node], node)
+        if isinstance(node, Product):
+            return lines + self.product(node)
+        return lines + (self._join(node) if isinstance(node, Join) else self.array(node))
+
+    def _replace(self) -> list[str]:
+        """Copy results that could not overwrite their state, once all is computed."""
+        lines: list[str] = []
+        for state, result in zip(self.storage.states, self.storage.results, strict=True):
+            held = self.storage.holds(result)
+            if held and self.storage.find(result) == self.storage.find(state):
+                continue
+            loop = self.loop()
+            index = loop.over(state.shape)
+            value = loop.at(result, index)
+            if self.storage.goes_on is not None:
+                value = f"select(goes_on, {value}, {loop.at(state, index)})"
+            loop.store(state, index, value)
+            lines += self.between({result}, state) + loop.close()
+        return lines
+
+    def _while(self, node: While) -> list[str]:
+        turn = type(self)(self.storage.turns[node])
+        lines = []
+        for carry, begin in zip(node.carry, node.begin, strict=True):
+            if isinstance(begin, Input) and self.storage.find(begin) == turn.storage.place[carry]:
+                continue
+            loop = turn.loop()
+            index = loop.over(carry.shape)
+            loop.store(carry, index, loop.at(begin, index))
+            lines += turn.between({begin}, carry) + loop.close()
+        ask, step = turn.code()
+        test = turn.loop()
+        goes_on = test.at(node.goes_on, ())
+        lines += ["for (;;) {", *ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
+        return [*lines, "if (!any(goes_on)) break;", *step, "}"]
+
+    def _join(self, node: Join) -> list[str]:
+        """Move elements as a table says."""
+        storage = self.storage
+        table = storage.text.table(node.places.reshape(-1).astype(np.int32), "int32_t")
+        lines, first = [], 0
+        for arg in node.args:
+            loop = self.loop()
+            (e,) = loop.over((node.size,)) or (Linear(),)
+            source = storage.text.name()
+            loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
+            moved = f"{storage.array(node)}[{e}] = {element(storage, arg, source)};"
+            loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")
+            lines += loop.close()
+            first += arg.size
+        return lines
