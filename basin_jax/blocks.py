@@ -1,8 +1,9 @@
 """Blocks of lanes: many seeds side by side, each from its first step to its last.
 
-A block takes its steps by one of two programs: "xla" is `lane` under `vmap`; in "simd" they
-are compiled for the CPU's vectors. The lane of a seed that ends, or stops early, is handed to
-the next seed of a queue; a stopped state never changes, so the evidence is that of all steps.
+A block takes its steps by one of several programs: "xla" is `lane` under `vmap`; in "simd" they
+are compiled for the CPU's vectors, in "fused" for a GPU's thread blocks. The lane of a seed that
+ends, or stops early, is handed to the next seed of a queue; a stopped state never changes, so the
+evidence is that of all steps.
 """
 
 import functools
@@ -13,12 +14,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
 from basin_jax.base import State
+from basin_jax.fused import build as fused
 from basin_jax.graph.arrays import Unsupported
 from basin_jax.lane import Keys, Plugins, Row, Shape, abstract, begin, look, numerics, step
-from basin_jax.simd.build import compile_steps
+from basin_jax.simd import build as simd
 
 
-Program: TypeAlias = Literal["simd", "xla"]
+Program: TypeAlias = Literal["simd", "fused", "xla"]
 # The share of lanes that wait before they are handed on: looking and beginning have a price.
 WAITING = 1 / 8
 
@@ -71,18 +73,19 @@ def _advance(
         return jax.tree.leaves(after)
 
     shapes = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in (*fixed, *leaves)]
+    compile_steps = {"simd": simd.compile_steps, "fused": fused.compile_steps}[program]
     steps = compile_steps(one, shapes[: len(fixed)], shapes[len(fixed) :])
     return jax.tree.unflatten(structure, steps(numbers, count, fixed, leaves))
 
 
 @functools.cache
-def why_not_simd(shape: Shape) -> str | None:
-    """Return why `simd` cannot take a sweep's steps, or None where it can."""
+def why_not(shape: Shape, program: Program) -> str | None:
+    """Return why a program cannot take a sweep's steps, or None where it can."""
 
     def one_step(rows):
         state, keys = _begin(shape, rows)
         number = jnp.zeros(len(rows.seed), jnp.int32)
-        return _advance(shape, "simd", rows, keys, state, number, jnp.int32(1))
+        return _advance(shape, program, rows, keys, state, number, jnp.int32(1))
 
     with numerics(shape.precision):
         try:

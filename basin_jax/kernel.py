@@ -30,7 +30,7 @@ from basin_jax.blocks import (
     idle,
     may_stop,
     plugins_of,
-    why_not_simd,
+    why_not,
 )
 from basin_jax.lane import (
     Row,
@@ -60,6 +60,12 @@ ROUNDS = 40
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
 Part: TypeAlias = tuple[ndarray, dict[str, ndarray]]  # which of the seeds, and their evidence
+
+# The programs that a platform's devices run, its own first. CPUs emulate GPUs, for tests.
+PROGRAMS: dict[str, tuple[Program, ...]] = {
+    "cpu": ("simd", "xla", "fused"),
+    "gpu": ("fused", "xla"),
+}
 
 # A device a core needs no threads inside an op, and their number would change low bits.
 CPU = {
@@ -317,7 +323,7 @@ def build_kernel(
             seeds share lanes.
         lanes: seeds trained side by side.
         devices: where; all local devices if None.
-        program: "simd" or "xla"; "simd" if None and there is one.
+        program: "simd", "fused" or "xla"; if None, that of the devices' kind, or else "xla".
         hand_on: whether a lane goes to the next seed as soon as its own has stopped. It
             changes no bit, only the time it takes.
 
@@ -332,14 +338,21 @@ def build_kernel(
     if any(shape_of(cell) != shape or cell.stops != cells[0].stops for cell in cells):
         raise ValueError("cells differ in more than numbers and roots; allowed: a kernel for each")
     evidence_names(cells[0])
-    why = refusal(cells[0]) if program != "xla" else None
-    if program == "simd" and why:
-        raise ValueError(f'program = "simd"; allowed: "xla", since simd has none for {why}')
+    own = programs()
+    if program is None:
+        program = "xla" if refusal(cells[0]) else own[0]
+    elif program not in own:
+        allowed = ", ".join(f'"{name}"' for name in own)
+        raise ValueError(f'program = "{program}"; allowed on these devices: {allowed}')
+    elif program != "xla" and (why := why_not(shape, program)):
+        raise ValueError(
+            f'program = "{program}"; allowed: "xla", since {program} has none for {why}'
+        )
     return Kernel(
         cells=cells,
         lanes=lanes,
         devices=devices or tuple(jax.local_devices()),
-        program=program or ("xla" if why else "simd"),
+        program=program,
         may_stop=may_stop(shape),
         hands_on=hand_on,
     )
@@ -350,11 +363,15 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
     return _evidence_names(shape_of(sweep))
 
 
+def programs() -> tuple[Program, ...]:
+    """Return the programs that the local devices can run, their own first."""
+    return PROGRAMS.get(jax.local_devices()[0].platform, ("xla",))
+
+
 def refusal(sweep: Sweep) -> str | None:
-    """Return why a sweep has no program of `simd`, or None where it has one."""
-    if jax.local_devices()[0].platform != "cpu":
-        return "devices other than CPUs"
-    return why_not_simd(shape_of(sweep))
+    """Return why a sweep has no program of the devices' own, or None where it has one."""
+    own = programs()[0]
+    return "these devices" if own == "xla" else why_not(shape_of(sweep), own)
 
 
 def traced(sweep: Sweep) -> Jaxpr:

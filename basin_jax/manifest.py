@@ -17,9 +17,10 @@ import optax
 
 from basin_jax.blocks import Program
 from basin_jax.devices import cpu_model
+from basin_jax.fused import nvrtc
+from basin_jax.graph.library import compiler
 from basin_jax.identity import describe, package_identity, sources
 from basin_jax.kernel import refusal
-from basin_jax.simd.build import compiler
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
 from basin_jax.tune import choose
@@ -75,6 +76,8 @@ def _program(program: Program, cell: Sweep) -> dict[str, str]:
     """Return what identifies a program, or says why it is not the other one."""
     if program == "simd":
         return {"name": "simd", "compiler": compiler()[1]}
+    if program == "fused":
+        return {"name": "fused", "compiler": "NVRTC {}.{}".format(*nvrtc.version())}
     return {"name": "xla", "why": refusal(cell) or "measured to be faster"}
 
 
@@ -87,12 +90,13 @@ def _refuse_other_program(
             f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "
             "low bits depend; leave it out, or give another folder"
         )
-    if entry["program"]["name"] == "simd":
+    name = entry["program"]["name"]
+    if name != "xla":
         why = refusal(cell)
-        lines = _differences("", entry["program"], {} if why else _program("simd", cell))
+        lines = _differences("", entry["program"], {} if why else _program(name, cell))
         if lines:
             raise StoreError(
-                f"{folder.folder} was made with the program simd, on which low bits depend "
+                f"{folder.folder} was made with the program {name}, on which low bits depend "
                 f"({why or '; '.join(lines)}); give another folder"
             )
 

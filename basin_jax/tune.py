@@ -17,7 +17,7 @@ import jax
 from basin_jax.blocks import Program
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
-from basin_jax.kernel import build_kernel, refusal, traced
+from basin_jax.kernel import build_kernel, programs, refusal, traced
 from basin_jax.spec import Sweep
 
 
@@ -60,8 +60,8 @@ def choose(
         tell: is told what was found.
     """
     why = refusal(sweep)
-    programs: tuple[Program, ...] = ("xla",) if why else ("simd", "xla")
-    key = short_hash(json.dumps([*_shape(sweep), *programs, lanes]))
+    candidates: tuple[Program, ...] = ("xla",) if why else programs()[:2]
+    key = short_hash(json.dumps([*_shape(sweep), *candidates, lanes]))
     memory = _remembered()
     if key in memory:
         return memory[key]
@@ -70,9 +70,9 @@ def choose(
         _remember(key, given)
         return given
     if why:
-        tell(f"tuning: xla, since simd has no program for {why}")
+        tell(f"tuning: xla, since {programs()[0]} has no program for {why}")
     best = Tuning("xla", 1, 0.0)
-    for program in programs:
+    for program in candidates:
         tuning = _choose_lanes(sweep, program, best.speed * HOPELESS, tell)
         best = max(best, tuning, key=lambda tuning: tuning.speed)
     tell(f"tuned: {best.program}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")

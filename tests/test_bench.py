@@ -13,8 +13,8 @@ from basin_jax.bench.cases import CASES, chosen, mlp
 from basin_jax.bench.timing import Prepared
 from basin_jax.bench.timing import measure as speed_of
 from basin_jax.graph.arrays import Unsupported
+from basin_jax.graph.library import compiler
 from basin_jax.kernel import build_kernel
-from basin_jax.simd.build import compiler
 
 
 # What a textbook writes broadcasts over ranks, which the tests of the package forbid.

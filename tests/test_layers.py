@@ -29,6 +29,7 @@ STAGES = (
         "lane",
         "graph",
         "simd",
+        "fused",
         "blocks",
         "kernel",
     ),
@@ -47,8 +48,12 @@ STAGES = (
     *("bench", "cli", "__main__"),
 )
 WITHIN = {
-    "graph": ("arrays", "rules", "draws", "lower", "text", "storage", "loops", "emit"),
+    "graph": (
+        *("arrays", "rules", "draws", "lower"),
+        *("text", "storage", "loops", "products", "emit", "library"),
+    ),
     "simd": ("emit", "build"),
+    "fused": ("emit", "nvrtc", "build"),
     "bench": (
         *(
             "cases",

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy.special import erfinv
 
 from basin_jax import EarlyStopping, Gate, Gradient, Organism, ReluXor, Sweep, build_kernel
-from basin_jax.blocks import why_not_simd
+from basin_jax.blocks import why_not
 from basin_jax.graph.arrays import Unsupported
+from basin_jax.graph.library import compiler
 from basin_jax.kernel import refusal
-from basin_jax.simd.build import compile_steps, compiler
+from basin_jax.simd.build import compile_steps
 
 
 SEEDS = 21  # no multiple of any number of lanes
@@ -233,10 +234,10 @@ def test_without_a_compiler_xla_trains(monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     compiler.cache_clear()
     sweep = Sweep(organism=Gate(scale=0.123), method=Gradient(learning_rate=0.1), num_steps=1)
-    why_not_simd.cache_clear()
+    why_not.cache_clear()
     assert "no C++ compiler" in (refusal(sweep) or "")
     compiler.cache_clear()
-    why_not_simd.cache_clear()
+    why_not.cache_clear()
 
 
 METHODS = {
@@ -350,7 +351,9 @@ def test_bits_depend_on_no_other_seed_and_on_no_lane():
 
 def test_a_loop_keeps_its_state_in_place(monkeypatch):
     sources = []
-    monkeypatch.setattr("basin_jax.simd.build._operation", lambda source: sources.append(source))
+    monkeypatch.setattr(
+        "basin_jax.simd.build.operation", lambda source, headers: sources.append(source)
+    )
 
     def step(number, fixed, state):
         return [jax.lax.fori_loop(0, 5, lambda i, x: jnp.sin(x) + i, state[0])]

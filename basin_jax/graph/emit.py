@@ -32,15 +32,28 @@ class Emitter(abc.ABC):
     def product(self, node: Product) -> list[str]:
         """Return the loop that stores a product of matrices."""
 
-    def between(self, reads: Collection[Node], writes: Node) -> list[str]:
-        """Return what has to come before a loop that reads arrays and writes one."""
+    @abc.abstractmethod
+    def inside(self, node: While) -> "Emitter":
+        """Return what writes down the turns of a loop."""
+
+    def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
+        """Return what has to come before arrays are read and one is written."""
         del reads, writes
         return []
 
-    def code(self) -> tuple[list[str], list[str]]:
-        """Return what is done first, and what is done at each step or turn."""
+    def barrier(self) -> list[str]:
+        """Return what has to come before anything may be read or written."""
+        return []
+
+    def code(self, ask: Collection[Node] = ()) -> tuple[list[str], list[str]]:
+        """Return what is done first, and what is done at each step or turn.
+
+        Args:
+            ask: what is read between the two.
+        """
         order, first = self.storage.order, self.storage.first
         before = [line for node in order if node in first for line in self._lines(node)]
+        before += self.between(ask, None)
         then = [line for node in order if node not in first for line in self._lines(node)]
         return before, then + self._replace()
 
@@ -76,8 +89,7 @@ class Emitter(abc.ABC):
         return lines
 
     def _while(self, node: While) -> list[str]:
-        turn = type(self)(self.storage.turns[node])
-        lines = []
+        turn, lines = self.inside(node), self.barrier()
         for carry, begin in zip(node.carry, node.begin, strict=True):
             if isinstance(begin, Input) and self.storage.find(begin) == turn.storage.place[carry]:
                 continue
@@ -85,11 +97,12 @@ class Emitter(abc.ABC):
             index = loop.over(carry.shape)
             loop.store(carry, index, loop.at(begin, index))
             lines += turn.between({begin}, carry) + loop.close()
-        ask, step = turn.code()
+        lines += ["for (;;) {", *turn.barrier()]
+        ask, step = turn.code(ask={node.goes_on})
         test = turn.loop()
         goes_on = test.at(node.goes_on, ())
-        lines += ["for (;;) {", *ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
-        return [*lines, "if (!any(goes_on)) break;", *step, "}"]
+        lines += [*ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
+        return [*lines, "if (!any(goes_on)) break;", *step, "}", *self.barrier()]
 
     def _join(self, node: Join) -> list[str]:
         """Move elements as a table says."""

@@ -118,7 +118,7 @@ class Loop:
     def _reduce(self, node: Reduce, index: Index) -> str:
         (arg,) = node.args
         total = self.storage.text.name()
-        self.lines.append(f"{node.type} {total} = {_start(node)};")
+        self.lines.append(f"{node.type} {total} = {start_of(node)};")
         inner = self.nested()
         turns = iter(inner.over([arg.shape[d] for d in node.axes]))
         place_of = {d: next(turns) for d in node.axes}
@@ -160,19 +160,25 @@ class Loop:
         asked = f"maximum({self.at(which, index[:beside])}, K_{kind}(0))"
         chosen = self.storage.text.name()
         self.lines.append(f"const {kind} {chosen} = minimum({asked}, K_{kind}({last}));")
-        flat = f"{chosen}[s] * {rows.strides[0]} + {place(index[beside:], rows.strides[1:])}"
+        behind = place(index[beside:], rows.strides[1:])
+        name = self.known[node.number, index] = self.storage.text.name()
+        self.lines += self.picked(node, name, chosen, f"{rows.strides[0]} + {behind}")
+        return name
+
+    def picked(self, node: Rows, name: str, chosen: str, rest: str) -> list[str]:
+        """Return what picks an element of a row, which each seed chooses."""
+        rows, flat = node.args[0], f"{chosen}[s] * {rest}"
         if isinstance(rows, Constant):
             text = f"{self.storage.text.table(rows.value, SCALARS[rows.type])}[{flat}]"
             text = f"-int({text})" if rows.type == "b32" else text
         else:
             text = f"{self.storage.array(rows)}[{flat}][s]"
-        name = self.known[node.number, index] = self.storage.text.name()
-        self.lines.append(f"{node.type} {name};")
-        self.lines.append(f"for (int s = 0; s < LANES; s++) {name}[s] = {text};")
-        return name
+        pick = f"for (int s = 0; s < LANES; s++) {name}[s] = {text};"
+        return [f"{node.type} {name};", pick]
 
 
-def _start(node: Reduce) -> str:
+def start_of(node: Reduce) -> str:
+    """Return the C++ of what a reduction begins with."""
     if node.start not in ("low", "high"):
         return f"K_{node.type}({node.start})"
     kind = np.dtype(node.dtype)

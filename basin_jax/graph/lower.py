@@ -1,8 +1,10 @@
 """A traced step as a graph of arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
@@ -35,6 +37,45 @@ INLINED |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
 # What keys are made of is not folded: they are no arrays of numbers.
 NOT_FOLDED = {"random_seed", "random_wrap"}
 LARGEST_TABLE = 2**16  # elements
+
+
+def graph_of(
+    step: Callable, fixed: Sequence[Any], state: Sequence[Any], emit: Callable[..., Any]
+) -> tuple[list[Input], list[Input], Any]:
+    """Trace a step, and write its program down.
+
+    Args:
+        step: the function of (number of the step, fixed arrays, state) to the next state.
+        fixed: shape and type of each array that every step reads.
+        state: shape and type of each array of the state.
+        emit: writes the program of (inputs, states, results).
+
+    Returns:
+        The inputs (the number of the step, the fixed arrays, the state), those of them that
+        are the state, and the program.
+
+    Raises:
+        Unsupported: where there is no program for the step, with the reason.
+    """
+    if not state:
+        raise Unsupported("a state without arrays")
+    for aval in (*fixed, *state):
+        if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
+            raise Unsupported("a random key where numbers are kept")
+    if any(0 in aval.shape for aval in state):
+        raise Unsupported("an array without elements")
+    number = jax.ShapeDtypeStruct((), np.int32)
+    jaxpr = jax.make_jaxpr(step)(number, list(fixed), list(state))
+    inputs = [Input((), (), np.dtype(np.int32), varies=True)]
+    inputs += [Input((), aval.shape, aval.dtype) for aval in fixed]
+    states = [Input((), aval.shape, aval.dtype, varies=True) for aval in state]
+    try:
+        results = list(map(replacing, states, lower(jaxpr, [*inputs, *states])))
+        return [*inputs, *states], states, emit([*inputs, *states], states, results)
+    except Unsupported:
+        raise
+    except Exception as error:
+        raise Unsupported(f"its own fault: {type(error).__name__}: {error}") from error
 
 
 def lower(jaxpr: Any, inputs: Sequence[Node]) -> list[Node]:

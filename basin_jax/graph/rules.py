@@ -201,7 +201,7 @@ def _bitcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     if shape != args[0].shape:
         raise Unsupported("a bit cast between sizes")
-    return [each(f"({type_of(dtype)})({{0}})", args, shape, dtype, cost=0)]
+    return [each(f"bits<{type_of(dtype)}>({{0}})", args, shape, dtype, cost=0)]
 
 
 def _broadcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:

@@ -30,6 +30,7 @@ from basin_jax.graph.arrays import (
 from basin_jax.graph.text import Text
 
 
+ALIGNED = 16  # bytes: what a GPU's thread reads at once
 STORED = (Product, Reduce, Join, While)
 NEVER = (Input, Constant, Iota, View, Reshape, Part)
 
@@ -103,6 +104,11 @@ class Storage:
             return self.place[node]
         assert self.outer is not None, node
         return self.outer.find(node)
+
+    def span(self, node: Node) -> tuple[int, int]:
+        """Return where a stored array begins and ends, in bytes."""
+        begin = self.find(node)
+        return begin, begin + self._bytes(node)
 
     def _choose(self) -> set[Node]:
         """Choose what is stored."""
@@ -219,4 +225,5 @@ class Storage:
         return shared
 
     def _bytes(self, node: Node) -> int:
-        return node.size * self.lanes * max(np.dtype(node.dtype).itemsize, 4)
+        size = node.size * self.lanes * max(np.dtype(node.dtype).itemsize, 4)
+        return -(-size // ALIGNED) * ALIGNED

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from basin_jax.graph.arrays import (
-    Constant,
     Input,
     Linear,
     Node,
     Product,
     Random,
-    View,
+    While,
     below,
-    place,
 )
 from basin_jax.graph.emit import Emitter
 from basin_jax.graph.loops import Loop
+from basin_jax.graph.products import matrices
 from basin_jax.graph.storage import Storage
-from basin_jax.graph.text import SCALARS, Text
+from basin_jax.graph.text import Text
 
 
 DRAWN = 8  # random words that are computed at once, at most
@@ -56,6 +55,9 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
 
 
 class _Vectors(Emitter):
+    def inside(self, node: While) -> Emitter:
+        return _Vectors(self.storage.turns[node])
+
     def loop(self) -> Loop:
         return Loop(self.storage)
 
@@ -72,67 +74,15 @@ class _Vectors(Emitter):
         return loop.close()
 
     def product(self, node: Product) -> list[str]:
-        return _product(self.storage, node)
-
-
-@dataclass(frozen=True)
-class _Factor:
-    """Where a factor of a product lies, and how far apart its elements are along each axis."""
-
-    text: str
-    strides: tuple[int, ...]
-
-
-def _factor(storage: Storage, node: Node) -> _Factor:
-    index = tuple(Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
-    axes = range(len(node.shape))
-    while isinstance(node, View):
-        index, node = node.at(index), node.args[0]
-    where = place(index, node.strides)
-    steps = dict(where.terms)
-    if isinstance(node, Constant):
-        text = storage.text.table(node.value, SCALARS[node.type])
-    else:
-        text = storage.array(node)
-    return _Factor(f"{text} + {where.constant}", tuple(steps.get(str(d), 0) for d in axes))
-
-
-def _product(storage: Storage, node: Product) -> list[str]:
-    """Return the C++ of a product: loops over all axes but the last free one of each factor."""
-    left, right = (_factor(storage, arg) for arg in node.args)
-    rows, columns = node.free(0), node.free(1)
-    batch, base = len(node.batch[0]), len(node.batch[0]) + len(rows)
-    # Of each axis of a loop: its length, and its steps in the left factor, the right, and out.
-    axes = [
-        (node.shape[i], left.strides[a], right.strides[b], node.strides[i])
-        for i, (a, b) in enumerate(zip(*node.batch, strict=True))
-    ]
-    axes += [
-        (node.shape[batch + i], left.strides[a], 0, node.strides[batch + i])
-        for i, a in enumerate(rows[:-1])
-    ]
-    axes += [
-        (node.shape[base + i], 0, right.strides[b], node.strides[base + i])
-        for i, b in enumerate(columns[:-1])
-    ]
-    loop = Loop(storage)
-    index = loop.over([n for n, *_ in axes])
-    start = [place(index, [axis[k] for axis in axes]) for k in (1, 2, 3)]
-    m, am, om = (1, 0, 0) if not rows else _axis(node, 0, rows[-1], left, base - 1)
-    n, bn, on = (1, 0, 0) if not columns else _axis(node, 1, columns[-1], right, -1)
-    (summed,), (across,) = node.contract
-    k, ak, bk = node.args[0].shape[summed], left.strides[summed], right.strides[across]
-    tm, tn = _tile(m, n)
-    loop.lines.append(
-        f"product<{m}, {n}, {k}, {tm}, {tn}>({storage.array(node)} + {start[2]}, {om}, {on}, "
-        f"{left.text} + {start[0]}, {am}, {ak}, {right.text} + {start[1]}, {bn}, {bk});"
-    )
-    return loop.close()
-
-
-def _axis(node: Product, side: int, axis: int, factor: _Factor, out: int) -> tuple[int, int, int]:
-    """Return an axis's length, and its steps in a factor and in the product."""
-    return node.args[side].shape[axis], factor.strides[axis], node.strides[out]
+        found, loop = matrices(self.storage, node), self.loop()
+        left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
+        m, n, k = found.m, found.n, found.k
+        rows, columns = _tile(m.length, n.length)
+        loop.lines.append(
+            f"product<{m.length}, {n.length}, {k.length}, {rows}, {columns}>("
+            f"{out}, {m.out}, {n.out}, {left}, {m.left}, {k.left}, {right}, {n.right}, {k.right});"
+        )
+        return loop.close()
 
 
 @functools.cache

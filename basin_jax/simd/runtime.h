@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-#include "xla/ffi/api/c_api.h"
+#include "ffi.h"
 
 #if defined(__AVX512F__)
 #define LANES 16
@@ -37,6 +37,8 @@ INLINE b32 K_b32(bool x) { return b32{} - int32_t(x); }
 
 template <class T, class S>
 INLINE T cast(S x) { return __builtin_convertvector(x, T); }
+template <class T, class S>
+INLINE T bits(S x) { return (T)x; }
 template <class T>
 INLINE T from_truth(b32 x) { return __builtin_convertvector(-x, T); }
 template <class T>
@@ -327,33 +329,4 @@ INLINE void store(void* to, const V* from, long size, long first, long seeds) {
     for (int s = 0; s < LANES && first + s < seeds; s++)
       for (long e = begin; e < end; e++) rows[(first + s) * size + e] = S(from[e][s]);
   }
-}
-
-INLINE XLA_FFI_Buffer* argument(XLA_FFI_CallFrame* frame, int i) {
-  return static_cast<XLA_FFI_Buffer*>(frame->args.args[i]);
-}
-
-INLINE XLA_FFI_Buffer* result(XLA_FFI_CallFrame* frame, int i) {
-  return static_cast<XLA_FFI_Buffer*>(frame->rets.rets[i]);
-}
-
-// XLA first asks for which version of its interface a program was compiled.
-static bool tells_version(XLA_FFI_CallFrame* frame) {
-  for (auto* extension = frame->extension_start; extension; extension = extension->next)
-    if (extension->type == XLA_FFI_Extension_Metadata) {
-      auto& version = reinterpret_cast<XLA_FFI_Metadata_Extension*>(extension)->metadata->api_version;
-      version.struct_size = XLA_FFI_Api_Version_STRUCT_SIZE;
-      version.major_version = XLA_FFI_API_MAJOR;
-      version.minor_version = XLA_FFI_API_MINOR;
-      return true;
-    }
-  return false;
-}
-
-static XLA_FFI_Error* failed(XLA_FFI_CallFrame* frame, const char* message) {
-  XLA_FFI_Error_Create_Args error = {};
-  error.struct_size = XLA_FFI_Error_Create_Args_STRUCT_SIZE;
-  error.message = message;
-  error.errc = XLA_FFI_Error_Code_RESOURCE_EXHAUSTED;
-  return frame->api->XLA_FFI_Error_Create(&error);
 }

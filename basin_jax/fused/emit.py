@@ -1,0 +1,202 @@
+"""A graph of arrays as CUDA C++: the threads of a block share an array's elements."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from basin_jax.graph.arrays import (
+    Constant,
+    Index,
+    Input,
+    Linear,
+    Node,
+    Product,
+    Reduce,
+    Rows,
+    While,
+    below,
+)
+from basin_jax.graph.emit import Emitter
+from basin_jax.graph.loops import Loop, start_of
+from basin_jax.graph.products import matrices
+from basin_jax.graph.storage import Storage
+from basin_jax.graph.text import SCALARS, Text
+
+
+WARP = 32
+# Threads of a block: at least a warp, and no more than leave each its registers.
+MOST_THREADS = 256
+# Elements of a product that a thread computes: what it reads of each factor is used so often.
+TILE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The parts of a program, as CUDA C++."""
+
+    tables: list[str]
+    before: list[str]  # once, before the first step
+    step: list[str]
+    places: dict[Input, int]  # where each input is put, in bytes
+    memory: int  # bytes
+    threads: int
+
+
+def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:
+    """Return the program that computes the state after a step from that before it.
+
+    Args:
+        inputs: all that comes from outside.
+        states: those of them that a step replaces.
+        results: what replaces each.
+    """
+    text, nodes = Text(), below(results)
+    storage = Storage(text, inputs, states, results, nodes, lanes=1)
+    before, step = _Threads(storage, _threads(nodes)).code()
+    return Code(
+        tables=text.tables(),
+        before=before,
+        step=step,
+        places={node: storage.place[node] for node in inputs},
+        memory=storage.memory,
+        threads=_threads(nodes),
+    )
+
+
+def _threads(nodes: Sequence[Node]) -> int:
+    """Return as many threads as the largest array has work for."""
+    loops = [node for node in nodes if isinstance(node, While)]
+    inside = [*nodes, *(node for loop in loops for node in loop.inside)]
+    work = max(n.size / (TILE * TILE if isinstance(n, Product) else TILE) for n in inside)
+    return min(MOST_THREADS, max(WARP, 2 ** math.ceil(math.log2(max(work, 1)))))
+
+
+class _ThreadLoop(Loop):
+    """A loop whose turns the threads share, and loops of each thread's own inside it."""
+
+    def over(self, shape: Sequence[int], stride: int = 1) -> Index:
+        del stride
+        return self.shared(shape, "THREAD", "THREADS")
+
+    def shared(self, shape: Sequence[int], first: str, step: str) -> Index:
+        """Open a loop over all elements, from one on and in steps, and return the index."""
+        flat, size = self.storage.text.name("e"), math.prod(shape)
+        self.lines.append(f"for (int {flat} = {first}; {flat} < {size}; {flat} += {step}) {{")
+        self.depth += 1
+        return self.split(shape, flat)
+
+    def split(self, shape: Sequence[int], flat: str) -> Index:
+        """Return the index of an element from its number."""
+        index, behind = [], math.prod(shape)
+        for n in shape:
+            before, behind = behind, behind // n
+            if n == 1:
+                index.append(Linear())
+                continue
+            name = self.storage.text.name("n")
+            inner = f"{flat} % {before}" if before != math.prod(shape) else flat
+            self.lines.append(f"const int {name} = ({inner}) / {behind};")
+            index.append(Linear(0, ((name, 1),)))
+        return tuple(index)
+
+    def picked(self, node: Rows, name: str, chosen: str, rest: str) -> list[str]:
+        rows, flat = node.args[0], f"{chosen} * {rest}"
+        if isinstance(rows, Constant):
+            table = self.storage.text.table(rows.value, SCALARS[rows.type])
+            return [f"const {node.type} {name} = K_{node.type}({table}[{flat}]);"]
+        return [f"const {node.type} {name} = {self.storage.array(rows)}[{flat}];"]
+
+
+class _Threads(Emitter):
+    def __init__(self, storage: Storage, threads: int):
+        super().__init__(storage)
+        self.threads = threads
+        # What has been read and written since the last barrier, in bytes.
+        self.read: list[tuple[int, int]] = []
+        self.written: list[tuple[int, int]] = []
+
+    def inside(self, node: While) -> Emitter:
+        return _Threads(self.storage.turns[node], self.threads)
+
+    def loop(self) -> _ThreadLoop:
+        return _ThreadLoop(self.storage)
+
+    def array(self, node: Node) -> list[str]:
+        if isinstance(node, Reduce):
+            return self._reduce(node)
+        loop = self.loop()
+        index = loop.over(node.shape)
+        loop.store(node, index, self.masked(node, loop, index, loop.compute(node, index)))
+        return loop.close()
+
+    def _reduce(self, node: Reduce) -> list[str]:
+        """Let some lanes of a warp share each sum, where there are more threads than sums."""
+        (arg,) = node.args
+        summed = [arg.shape[d] for d in node.axes]
+        length, group = math.prod(summed), 1
+        while 2 * group <= min(WARP, length) and 2 * group * node.size <= self.threads:
+            group *= 2
+        storage, loop = self.storage, self.loop()
+        first, element, part = (storage.text.name(kind) for kind in ("f", "e", "p"))
+        whole = -(-node.size * group // self.threads) * self.threads
+        # Every thread takes every turn, since lanes wait for each other at its end.
+        loop.lines += [
+            f"for (int {first} = THREAD; {first} < {whole}; {first} += THREADS) {{",
+            f"const int {element} = {first} / {group}, {part} = {first} % {group};",
+        ]
+        loop.depth += 1
+        index = loop.split(node.shape, element)
+        total = storage.text.name()
+        loop.lines.append(f"{node.type} {total} = {start_of(node)};")
+        inner = self.loop()
+        inner.head, inner.known = loop.lines, dict(loop.known)
+        inside = f"{element} < {node.size}"
+        inner.lines.append(f"if ({inside})")
+        turns = iter(inner.shared(summed, part, str(group)))
+        where_of, kept = {d: next(turns) for d in node.axes}, iter(index)
+        where = tuple(where_of[d] if d in where_of else next(kept) for d in range(len(arg.shape)))
+        value = node.template.format(total, inner.at(arg, where))
+        inner.lines.append(f"{total} = {value};")
+        loop.lines += ["{", *inner.body()]
+        share = group // 2
+        while share:
+            other = node.template.format(total, f"from_lane({total}, {share})")
+            loop.lines.append(f"{total} = {other};")
+            share //= 2
+        loop.lines.append(f"if ({inside} && {part} == 0) {{")
+        loop.depth += 1
+        loop.store(node, index, total)
+        return loop.close()
+
+    def product(self, node: Product) -> list[str]:
+        found, loop = matrices(self.storage, node), Loop(self.storage)
+        left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
+        m, n, k = found.m, found.n, found.k
+        numbers = (m.length, n.length, k.length, m.out, n.out, m.left, k.left, n.right, k.right)
+        loop.lines.append(f"product<{', '.join(map(str, numbers))}>({out}, {left}, {right});")
+        return loop.close()
+
+    def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
+        read = [span for node in reads for span in self._spans(node)]
+        written = [] if writes is None else self._spans(writes)
+        waits = _meet(read, self.written) or _meet(written, self.read + self.written)
+        lines = self.barrier() if waits else []
+        self.read += read
+        self.written += written
+        return lines
+
+    def barrier(self) -> list[str]:
+        self.read, self.written = [], []
+        return ["__syncthreads();"]
+
+    def _spans(self, node: Node) -> list[tuple[int, int]]:
+        if isinstance(node, Constant):
+            return []
+        if isinstance(node, While):
+            turn = self.storage.turns.get(node)
+            return [] if turn is None else [turn.span(state) for state in turn.states]
+        return [self.storage.span(node)]
+
+
+def _meet(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
+    return any(a < d and c < b for a, b in some for c, d in others)

@@ -1,0 +1,77 @@
+// Launches a kernel from an operation of XLA, through the driver's interface.
+//
+// The driver is looked for when it is needed: where there is none, this still compiles.
+
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+#include "ffi.h"
+
+typedef void *Context, *Module, *Function, *Stream;
+static constexpr int DYNAMIC_SHARED_BYTES = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+
+struct Driver {
+  int (*context_of)(Stream, Context*);
+  int (*push)(Context);
+  int (*pop)(Context*);
+  int (*load)(Module*, const void*);
+  int (*find)(Function*, Module, const char*);
+  int (*set)(Function, int, int);
+  int (*launch)(Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                Stream, void**, void**);
+  bool found;
+  Driver() {
+    void* library = dlopen("libcuda.so.1", RTLD_NOW);
+    auto get = [&](auto& function, const char* name) {
+      function = library ? reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(library, name))
+                         : nullptr;
+      return function != nullptr;
+    };
+    found = get(context_of, "cuStreamGetCtx") & get(push, "cuCtxPushCurrent_v2") &
+            get(pop, "cuCtxPopCurrent_v2") & get(load, "cuModuleLoadData") &
+            get(find, "cuModuleGetFunction") & get(set, "cuFuncSetAttribute") &
+            get(launch, "cuLaunchKernel");
+  }
+};
+
+// The kernel in a device's context, loaded when it is first needed.
+static int function_in(const Driver& driver, Context context, const void* image, int memory,
+                       Function* function) {
+  static std::mutex mutex;
+  static std::map<Context, Function> known;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (auto found = known.find(context); found != known.end()) return *function = found->second, 0;
+  Module module;
+  if (int code = driver.load(&module, image)) return code;
+  if (int code = driver.find(function, module, "steps")) return code;
+  if (int code = driver.set(*function, DYNAMIC_SHARED_BYTES, memory)) return code;
+  known[context] = *function;
+  return 0;
+}
+
+static int launch(const void* image, Stream stream, void* arrays, unsigned seeds, unsigned threads,
+                  int memory) {
+  static const Driver driver;
+  if (!driver.found) return -1;
+  Context context;
+  Function function;
+  if (int code = driver.context_of(stream, &context)) return code;
+  if (int code = driver.push(context)) return code;
+  int code = function_in(driver, context, image, memory, &function);
+  void* arguments[] = {arrays};
+  if (!code)
+    code = driver.launch(function, seeds, 1, 1, threads, 1, 1, memory, stream, arguments, nullptr);
+  driver.pop(&context);
+  return code;
+}
+
+static Stream stream_of(XLA_FFI_CallFrame* frame) {
+  XLA_FFI_Stream_Get_Args asked = {};
+  asked.struct_size = XLA_FFI_Stream_Get_Args_STRUCT_SIZE;
+  asked.ctx = frame->ctx;
+  if (XLA_FFI_Error* error = frame->api->XLA_FFI_Stream_Get(&asked)) (void)error;
+  return asked.stream;
+}

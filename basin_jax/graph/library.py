@@ -1,0 +1,87 @@
+"""Generated C++ as an operation of XLA: compiled once by the machine's compiler, and kept."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from basin_jax.devices import cache_directory, cpu_model
+from basin_jax.graph.arrays import Unsupported
+
+
+FFI = Path(__file__).with_name("ffi.h")
+# No option here lets a compiler reorder sums or forget that a number may not be one.
+FLAGS = (
+    *("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast"),
+    *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
+)
+PATIENCE = 120  # seconds that a compiler may take
+
+
+@functools.cache
+def compiler() -> tuple[str, str]:
+    """Return the C++ compiler, and what it says of its version.
+
+    Raises:
+        Unsupported: where there is none.
+    """
+    for name in filter(None, (os.environ.get("CXX"), "g++", "clang++", "c++")):
+        path = shutil.which(name)
+        if path:
+            said = subprocess.run([path, "--version"], capture_output=True, text=True)
+            return path, said.stdout.partition("\n")[0]
+    raise Unsupported("no C++ compiler (g++ or clang++) is on the path")
+
+
+@functools.cache
+def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> str:
+    """Compile a program, unless it has been, and make it known to XLA; return its name.
+
+    Args:
+        source: of a program that exports `steps`.
+        headers: what it includes.
+        device: the platform that runs it, as XLA names it.
+
+    Raises:
+        Unsupported: where it cannot be compiled or kept, with the reason.
+    """
+    _, version = compiler()
+    texts = [path.read_text() for path in (FFI, *headers)]
+    said = [source, *texts, version, *FLAGS, cpu_model(), jax.__version__]
+    name = f"basin_jax_{hashlib.sha256('|'.join(said).encode()).hexdigest()[:16]}"
+    folder = cache_directory() / "programs"
+    file = folder / f"{name}.so"
+    try:
+        if not file.is_file():
+            _compile(source, [path.parent for path in (FFI, *headers)], file)
+        handler = ctypes.CDLL(str(file)).steps
+    except OSError as error:
+        raise Unsupported(f"programs cannot be kept in {folder} and run: {error}") from error
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform=device)
+    return name
+
+
+def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
+    path, version = compiler()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text, staged = (file.with_suffix(f".{os.getpid()}.{suffix}") for suffix in ("cc", "so"))
+    text.write_text(source)
+    options = [f"-I{folder}" for folder in dict.fromkeys([*includes, jax.ffi.include_dir()])]
+    command = [path, *FLAGS, *options, str(text), "-o", str(staged)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired as late:
+        raise Unsupported(f"{version} took longer than {PATIENCE} s") from late
+    finally:
+        text.unlink()
+    if done.returncode:
+        raise Unsupported(f"{version} refuses the program: {done.stderr[:500]}")
+    staged.replace(file)
