@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from basin_jax.base import State
 from basin_jax.fused import build as fused
+from basin_jax.fused.nvrtc import Binary
 from basin_jax.graph.arrays import Unsupported
 from basin_jax.lane import Keys, Plugins, Row, Shape, abstract, begin, look, numerics, step
 from basin_jax.simd import build as simd
@@ -63,8 +64,15 @@ def _advance(
 
         return jax.lax.fori_loop(0, count, turn, state)
 
+    compile_steps = {"simd": simd.compile_steps, "fused": fused.compile_steps}[program]
+    steps = compile_steps(*_one_step(shape, rows, keys, state))
     leaves, structure = jax.tree.flatten(state)
-    fixed = [rows.numbers, keys.step]
+    return jax.tree.unflatten(structure, steps(numbers, count, [rows.numbers, keys.step], leaves))
+
+
+def _one_step(shape: Shape, rows: Row, keys: Keys, state: State) -> tuple[Any, list, list]:
+    """Return a step as a function of one lane's arrays, and their shapes: fixed, and state."""
+    leaves, structure = jax.tree.flatten(state)
 
     def one(number, fixed, leaves):
         numbers, words = fixed
@@ -72,10 +80,22 @@ def _advance(
         after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
         return jax.tree.leaves(after)
 
-    shapes = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in (*fixed, *leaves)]
-    compile_steps = {"simd": simd.compile_steps, "fused": fused.compile_steps}[program]
-    steps = compile_steps(one, shapes[: len(fixed)], shapes[len(fixed) :])
-    return jax.tree.unflatten(structure, steps(numbers, count, fixed, leaves))
+    def shapes(arrays):
+        return [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
+
+    return one, shapes([rows.numbers, keys.step]), shapes(leaves)
+
+
+def lowered(shape: Shape, architecture: str) -> Binary:
+    """Return a sweep's fused kernel, compiled for a kind of GPU, which need not be there.
+
+    Raises:
+        Unsupported: where there is none, with the reason.
+    """
+    with numerics(shape.precision):
+        rows = abstract(shape, 1)[1]
+        state, keys = jax.eval_shape(functools.partial(_begin, shape), rows)
+        return fused.lowered(*_one_step(shape, rows, keys, state), architecture=architecture)
 
 
 @functools.cache

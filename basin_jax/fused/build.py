@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from basin_jax.devices import cache_directory
-from basin_jax.fused.emit import Code, emit
+from basin_jax.fused.emit import MEMORY, RESERVED, Code, emit
 from basin_jax.fused.nvrtc import Binary, compile_kernel
 from basin_jax.graph.arrays import Input, Unsupported
 from basin_jax.graph.library import operation
@@ -20,9 +20,8 @@ from basin_jax.graph.text import SCALARS
 RUNTIME = Path(__file__).with_name("runtime.cuh")
 EMULATED = Path(__file__).with_name("emulate.h")
 LAUNCH = Path(__file__).with_name("launch.h")
-# Bytes of shared memory that a block can have, on a GPU of compute capability 9.
-MOST_MEMORY = 227 * 1024
 KERNEL = """
+#define THREADS {threads}
 #include "runtime.cuh"
 {tables}
 struct Arrays {{
@@ -44,7 +43,7 @@ __syncthreads();
 {stores}
 }}
 #ifdef __CUDACC__
-extern "C" __global__ void __launch_bounds__({threads}) steps(const Arrays arrays) {{
+extern "C" __global__ void __launch_bounds__({threads}, {blocks}) steps(const Arrays arrays) {{
 extern __shared__ __align__(16) char memory[];
 train(arrays, memory, blockIdx.x);
 }}
@@ -92,10 +91,10 @@ return nullptr;
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
     """Return the loop over steps, as an operation on blocks of seeds: see `simd`."""
     inputs, states, code = graph_of(step, fixed, state, emit)
-    if code.memory > MOST_MEMORY:
+    if code.memory > MEMORY - RESERVED:
         raise Unsupported(
-            f"a seed that needs {code.memory / 1024:.0f} KiB at once, where a thread block has "
-            f"{MOST_MEMORY // 1024}"
+            f"a seed that needs {code.memory / 1024:.0f} KiB at once; a thread block has at most "
+            f"{(MEMORY - RESERVED) // 1024}"
         )
     name = _operation(_kernel(code, inputs, states), len(inputs), len(states), code)
 
@@ -150,12 +149,15 @@ def _kernel(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str
     def array(node: Input) -> str:
         return f"({node.type}*)(memory + {code.places[node]})"
 
+    def rows(node: Input) -> str:
+        return f"{node.size}, {node.shape[-1] if node.shape else 1}, {code.pitches[node]}, seed"
+
     loads = [
-        f"load<{SCALARS[node.type]}>({array(node)}, arrays.inputs[{i}], {node.size}, seed);"
+        f"load<{SCALARS[node.type]}>({array(node)}, arrays.inputs[{i}], {rows(node)});"
         for i, node in enumerate(inputs)
     ]
     stores = [
-        f"store<{SCALARS[node.type]}>(arrays.outputs[{i}], {array(node)}, {node.size}, seed);"
+        f"store<{SCALARS[node.type]}>(arrays.outputs[{i}], {array(node)}, {rows(node)});"
         for i, node in enumerate(states)
     ]
     newline = "\n"
@@ -169,4 +171,5 @@ def _kernel(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str
         inputs=len(inputs),
         outputs=len(states),
         threads=code.threads,
+        blocks=code.blocks,
     )

@@ -1,5 +1,6 @@
 """A graph of arrays as CUDA C++: the threads of a block share an array's elements."""
 
+import functools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ from basin_jax.graph.arrays import (
 )
 from basin_jax.graph.emit import Emitter
 from basin_jax.graph.loops import Loop, start_of
-from basin_jax.graph.products import matrices
+from basin_jax.graph.products import Matrices, matrices
 from basin_jax.graph.storage import Storage
 from basin_jax.graph.text import SCALARS, Text
 
 
 WARP = 32
-# Threads of a block: at least a warp, and no more than leave each its registers.
-MOST_THREADS = 256
+# Bytes of a multiprocessor's shared memory, and what each block takes of it besides its own;
+# threads that leave each other registers enough; the most of a block. For compute capability 9.
+MEMORY, RESERVED, MOST, MOST_THREADS = 228 * 1024, 1024, 1024, 256
+# Elements left out behind a row: rows that are read side by side then lie in other banks.
+GAP = 4
 # Elements of a product that a thread computes: what it reads of each factor is used so often.
 TILE = 4
 
@@ -38,8 +42,10 @@ class Code:
     before: list[str]  # once, before the first step
     step: list[str]
     places: dict[Input, int]  # where each input is put, in bytes
+    pitches: dict[Input, int]  # how many elements apart its rows begin
     memory: int  # bytes
     threads: int
+    blocks: int  # that a multiprocessor should hold at once
 
 
 def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:
@@ -51,15 +57,17 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
         results: what replaces each.
     """
     text, nodes = Text(), below(results)
-    storage = Storage(text, inputs, states, results, nodes, lanes=1)
+    storage = Storage(text, inputs, states, results, nodes, lanes=1, gap=GAP)
     before, step = _Threads(storage, _threads(nodes)).code()
     return Code(
         tables=text.tables(),
         before=before,
         step=step,
         places={node: storage.place[node] for node in inputs},
+        pitches={node: ((1, 1, *storage.strides(node)))[-2] for node in inputs},
         memory=storage.memory,
         threads=_threads(nodes),
+        blocks=max(1, min(MEMORY // (storage.memory + RESERVED), MOST // _threads(nodes))),
     )
 
 
@@ -137,7 +145,7 @@ class _Threads(Emitter):
         while 2 * group <= min(WARP, length) and 2 * group * node.size <= self.threads:
             group *= 2
         storage, loop = self.storage, self.loop()
-        first, element, part = (storage.text.name(kind) for kind in ("f", "e", "p"))
+        first, element, part = (storage.text.name(kind) for kind in ("t", "e", "p"))
         whole = -(-node.size * group // self.threads) * self.threads
         # Every thread takes every turn, since lanes wait for each other at its end.
         loop.lines += [
@@ -172,8 +180,15 @@ class _Threads(Emitter):
         found, loop = matrices(self.storage, node), Loop(self.storage)
         left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
         m, n, k = found.m, found.n, found.k
-        numbers = (m.length, n.length, k.length, m.out, n.out, m.left, k.left, n.right, k.right)
-        loop.lines.append(f"product<{', '.join(map(str, numbers))}>({out}, {left}, {right});")
+        aligned = [str(_aligned(found, side)).lower() for side in ("left", "right", "out")]
+        steps = (m.out, n.out, m.left, k.left, n.right, k.right)
+        shape = (m.length, n.length, k.length)
+        if node.rounded and _fits_mma(*shape):
+            name, tile = f"product_{node.rounded}", _warp_tile(*shape[:2], self.threads // WARP)
+        else:
+            name, tile = "product", _tile(*shape, self.threads)
+        numbers = ", ".join(map(str, (*shape, *tile, *steps, *aligned)))
+        loop.lines.append(f"{name}<{numbers}>({out}, {left}, {right});")
         return loop.close()
 
     def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
@@ -190,13 +205,55 @@ class _Threads(Emitter):
         return ["__syncthreads();"]
 
     def _spans(self, node: Node) -> list[tuple[int, int]]:
-        if isinstance(node, Constant):
-            return []
+        """Return where what a value is computed from lies."""
         if isinstance(node, While):
             turn = self.storage.turns.get(node)
             return [] if turn is None else [turn.span(state) for state in turn.states]
-        return [self.storage.span(node)]
+        if self.storage.holds(node):
+            return [self.storage.span(node)]
+        return [span for arg in node.args for span in self._spans(arg)]
 
 
 def _meet(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
     return any(a < d and c < b for a, b in some for c, d in others)
+
+
+def _aligned(found: Matrices, side: str) -> bool:
+    """Return whether four elements that lie together can be read at once, wherever they begin."""
+    steps = [getattr(axis, side) for axis in (*found.others, found.m, found.n, found.k)]
+    apart = [step for step in steps if step > 1]
+    return getattr(found, f"{side}_start") % 4 == 0 and all(step % 4 == 0 for step in apart)
+
+
+@functools.cache
+def _tile(m: int, n: int, k: int, threads: int) -> tuple[int, int, int]:
+    """Choose the rows and columns of a thread's tile, and the lanes that share its sums."""
+
+    def cycles(tile: tuple[int, int, int]) -> float:
+        rows, columns, lanes = tile
+        turns = math.ceil(math.ceil(m / rows) * math.ceil(n / columns) * lanes / threads)
+        # Products, and reads that take turns with them; adding up over lanes is slow.
+        step = rows * columns + (rows + columns) / 2 + 1
+        return turns * (k / lanes * step + 10 * rows * columns * math.log2(lanes) + 20)
+
+    sizes, lanes = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32)
+    tiles = [(a, b, c) for a in sizes for b in sizes for c in lanes if a * b <= 32 and c <= k]
+    return min(tiles, key=cycles)
+
+
+def _fits_mma(m: int, n: int, k: int) -> bool:
+    return m % 16 == 0 and n % 8 == 0 and k % 16 == 0
+
+
+@functools.cache
+def _warp_tile(m: int, n: int, warps: int) -> tuple[int, int]:
+    """Choose how many tensor-core tiles a warp holds, down and across."""
+
+    def cost(tile: tuple[int, int]) -> float:
+        down, across = tile
+        turns = math.ceil(m // 16 // down * (n // 8 // across) / warps)
+        return float(turns * (down * across + 2 * down + across))  # products, and reads for them
+
+    sizes = (1, 2, 4)
+    fitting = [(a, b) for a in sizes for b in sizes if m // 16 % a == 0 and n // 8 % b == 0]
+    return min(fitting, key=cost)

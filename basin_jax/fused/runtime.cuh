@@ -1,6 +1,7 @@
 // What the generated kernels are written in: numbers of one seed, and what is done to them.
 //
-// A thread block trains a seed; its arrays lie in the block's shared memory.
+// A thread block trains a seed; its arrays lie in the block's shared memory. A program says how
+// many `THREADS` it has.
 
 #ifdef __CUDACC__
 typedef int int32_t;
@@ -16,9 +17,27 @@ typedef unsigned long long uint64_t;
 #define INLINE static __device__ __forceinline__
 #define INLINE_MEMBER __device__ __forceinline__
 #define THREAD int(threadIdx.x)
-#define THREADS int(blockDim.x)
 template <class T>
 INLINE T from_lane(T x, int distance) { return __shfl_xor_sync(0xffffffffu, x, distance); }
+INLINE uint32_t as_tf32(float x) {
+  uint32_t y;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+  return y;
+}
+INLINE uint32_t as_bf16(float low, float high) {
+  uint32_t y;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+  return y;
+}
+#define MMA(name, shape, type) \
+  INLINE void name(float(&d)[4], const uint32_t(&a)[4], const uint32_t(&b)[2]) { \
+    asm volatile("mma.sync.aligned." shape ".row.col.f32." type "." type ".f32 " \
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1])); \
+  }
+MMA(mma_tf32, "m16n8k8", "tf32")
+MMA(mma_bf16, "m16n8k16", "bf16")
 #else
 #include "emulate.h"
 #define INLINE static inline
@@ -181,55 +200,203 @@ INLINE void threefry(u32 k0, u32 k1, u32 (&x0)[N], u32 (&x1)[N]) {
   }
 }
 
-// out[m, n] = sum over k of a[m, k] * b[k, n]; a letter and an axis are how far apart elements
-// of one are along the other. A thread computes a tile of rows that lie together and of columns
-// that lie a tile's width apart, so that a warp reads neighbors.
-template <int M, int N, int K, int OM, int ON, int AM, int AK, int BN, int BK, class V, class A,
-          class B>
+// Products: out[m, n] = sum over k of a[m, k] * b[k, n]. A letter and an axis are how far apart
+// elements of one are along the other; `L` says whether four that lie together are one read.
+
+template <class T>
+struct Is32 { static constexpr bool value = false; };
+template <>
+struct Is32<float> { static constexpr bool value = true; };
+
+// T rows of four columns, from column k on.
+template <int T, int ROW, int COLUMN, bool L, class V, class A>
+INLINE void fetch(V (&x)[T][4], const A* a, const int (&row)[T], int k) {
+  if constexpr (L && Is32<A>::value && COLUMN == 1) {
+#pragma unroll
+    for (int i = 0; i < T; i++) {
+      const float4 four = *reinterpret_cast<const float4*>(a + row[i] * ROW + k);
+      x[i][0] = four.x, x[i][1] = four.y, x[i][2] = four.z, x[i][3] = four.w;
+    }
+  } else if constexpr (L && Is32<A>::value && ROW == 1 && T % 4 == 0) {
+#pragma unroll
+    for (int kk = 0; kk < 4; kk++)
+#pragma unroll
+      for (int i = 0; i < T; i += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(a + row[i] + (k + kk) * COLUMN);
+        x[i][kk] = four.x, x[i + 1][kk] = four.y, x[i + 2][kk] = four.z, x[i + 3][kk] = four.w;
+      }
+  } else {
+#pragma unroll
+    for (int i = 0; i < T; i++)
+#pragma unroll
+      for (int kk = 0; kk < 4; kk++) x[i][kk] = a[row[i] * ROW + (k + kk) * COLUMN];
+  }
+}
+
+// A thread computes a tile of TM rows and TN columns; SPLIT lanes share its sums. Rows of a tile
+// lie together, and columns do where that makes them one read; else they lie a tile's number
+// apart, so that lanes read neighbors.
+template <int M, int N, int K, int TM, int TN, int SPLIT, int OM, int ON, int AM, int AK, int BN,
+          int BK, bool LA, bool LB, bool LO, class V, class A, class B>
 INLINE void product(V* out, const A* a, const B* b) {
-  constexpr int TM = M < 4 ? M : 4, TN = N < 4 ? N : 4;
-  constexpr int DOWN = (M + TM - 1) / TM, ACROSS = (N + TN - 1) / TN;
-  for (int t = THREAD; t < DOWN * ACROSS; t += THREADS) {
+  constexpr int DOWN = (M + TM - 1) / TM, ACROSS = (N + TN - 1) / TN, TILES = DOWN * ACROSS;
+  constexpr int TURNS = (TILES * SPLIT + THREADS - 1) / THREADS;
+  constexpr bool EVEN = M % TM == 0 && N % TN == 0, TOGETHER = BN == 1 && N % TN == 0;
+  // Every thread takes every turn, since lanes wait for each other at its end.
+#pragma unroll 1
+  for (int turn = 0; turn < TURNS; turn++) {
+    const int f = THREAD + turn * THREADS, t = f / SPLIT, part = f % SPLIT;
     const int down = t / ACROSS * TM, across = t % ACROSS;
     V sum[TM][TN];
     int row[TM], column[TN];
 #pragma unroll
     for (int i = 0; i < TM; i++) row[i] = down + i < M ? down + i : M - 1;
 #pragma unroll
-    for (int j = 0; j < TN; j++) column[j] = across + j * ACROSS < N ? across + j * ACROSS : N - 1;
-#pragma unroll
-    for (int i = 0; i < TM; i++)
-#pragma unroll
-      for (int j = 0; j < TN; j++) sum[i][j] = V(0);
-#pragma unroll 4
-    for (int k = 0; k < K; k++) {
-      V left[TM], right[TN];
-#pragma unroll
-      for (int i = 0; i < TM; i++) left[i] = a[row[i] * AM + k * AK];
-#pragma unroll
-      for (int j = 0; j < TN; j++) right[j] = b[column[j] * BN + k * BK];
-#pragma unroll
-      for (int i = 0; i < TM; i++)
-#pragma unroll
-        for (int j = 0; j < TN; j++) sum[i][j] += left[i] * right[j];
+    for (int j = 0; j < TN; j++) {
+      const int n = TOGETHER ? across * TN + j : across + j * ACROSS;
+      column[j] = n < N ? n : N - 1;
     }
 #pragma unroll
     for (int i = 0; i < TM; i++)
 #pragma unroll
-      for (int j = 0; j < TN; j++)
-        if (down + i < M && across + j * ACROSS < N)
-          out[(down + i) * OM + (across + j * ACROSS) * ON] = sum[i][j];
+      for (int j = 0; j < TN; j++) sum[i][j] = V(0);
+    if (t < TILES) {
+      constexpr int FOURS = K / 4 * 4;
+#pragma unroll 2
+      for (int k = 4 * part; k < FOURS; k += 4 * SPLIT) {
+        V left[TM][4], right[TN][4];
+        fetch<TM, AM, AK, LA && M % TM == 0>(left, a, row, k);
+        fetch<TN, BN, BK, LB && N % TN == 0>(right, b, column, k);
+#pragma unroll
+        for (int kk = 0; kk < 4; kk++)
+#pragma unroll
+          for (int i = 0; i < TM; i++)
+#pragma unroll
+            for (int j = 0; j < TN; j++) sum[i][j] += left[i][kk] * right[j][kk];
+      }
+      for (int k = FOURS + part; k < K; k += SPLIT)
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+          for (int j = 0; j < TN; j++)
+            sum[i][j] += V(a[row[i] * AM + k * AK]) * V(b[column[j] * BN + k * BK]);
+    }
+#pragma unroll
+    for (int distance = SPLIT / 2; distance; distance /= 2)
+#pragma unroll
+      for (int i = 0; i < TM; i++)
+#pragma unroll
+        for (int j = 0; j < TN; j++) sum[i][j] += from_lane(sum[i][j], distance);
+    if (t >= TILES || part != 0) continue;
+    if constexpr (EVEN && TOGETHER && LO && ON == 1 && TN % 4 == 0 && Is32<V>::value) {
+#pragma unroll
+      for (int i = 0; i < TM; i++)
+#pragma unroll
+        for (int j = 0; j < TN; j += 4)
+          *reinterpret_cast<float4*>(out + row[i] * OM + column[j]) =
+              make_float4(sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < TM; i++)
+#pragma unroll
+        for (int j = 0; j < TN; j++)
+          if (EVEN || (down + i < M && (TOGETHER || across + j * ACROSS < N)))
+            out[row[i] * OM + column[j] * ON] = sum[i][j];
+    }
   }
 }
 
+// By tensor cores: a warp computes DOWN x ACROSS tiles of 16 x 8. How lanes hold a tile's
+// factors and sums: PTX ISA, "Matrix fragments for mma.m16n8k8" and "mma.m16n8k16".
+template <int M, int N, int DOWN, int ACROSS, int OM, int ON, class Step, class V>
+INLINE void by_warps(V* out, Step step) {
+  constexpr int COLUMNS = N / 8 / ACROSS, TILES = M / 16 / DOWN * COLUMNS, WARPS = THREADS / 32;
+  const int lane = THREAD % 32, g = lane / 4, t = lane % 4;
+  for (int tile = THREAD / 32; tile < TILES; tile += WARPS) {
+    const int m = tile / COLUMNS * DOWN * 16, n = tile % COLUMNS * ACROSS * 8;
+    float sum[DOWN][ACROSS][4];
+#pragma unroll
+    for (int i = 0; i < DOWN; i++)
+#pragma unroll
+      for (int j = 0; j < ACROSS; j++)
+#pragma unroll
+        for (int r = 0; r < 4; r++) sum[i][j][r] = 0;
+    step(sum, m, n, g, t);
+#pragma unroll
+    for (int i = 0; i < DOWN; i++)
+#pragma unroll
+      for (int j = 0; j < ACROSS; j++)
+#pragma unroll
+        for (int r = 0; r < 4; r++)
+          out[(m + 16 * i + g + r / 2 * 8) * OM + (n + 8 * j + 2 * t + r % 2) * ON] = sum[i][j][r];
+  }
+}
+
+template <int M, int N, int K, int DOWN, int ACROSS, int OM, int ON, int AM, int AK, int BN,
+          int BK, bool LA, bool LB, bool LO, class V, class A, class B>
+INLINE void product_tf32(V* out, const A* a, const B* b) {
+  auto step = [&](float(&sum)[DOWN][ACROSS][4], int m, int n, int g, int t) {
+#pragma unroll 2
+    for (int k = 0; k < K; k += 8) {
+      u32 left[DOWN][4], right[ACROSS][2];
+#pragma unroll
+      for (int i = 0; i < DOWN; i++)
+#pragma unroll
+        for (int r = 0; r < 4; r++)
+          left[i][r] = as_tf32(a[(m + 16 * i + g + r % 2 * 8) * AM + (k + t + r / 2 * 4) * AK]);
+#pragma unroll
+      for (int j = 0; j < ACROSS; j++)
+#pragma unroll
+        for (int r = 0; r < 2; r++)
+          right[j][r] = as_tf32(b[(n + 8 * j + g) * BN + (k + t + r * 4) * BK]);
+#pragma unroll
+      for (int i = 0; i < DOWN; i++)
+#pragma unroll
+        for (int j = 0; j < ACROSS; j++) mma_tf32(sum[i][j], left[i], right[j]);
+    }
+  };
+  by_warps<M, N, DOWN, ACROSS, OM, ON>(out, step);
+}
+
+template <int M, int N, int K, int DOWN, int ACROSS, int OM, int ON, int AM, int AK, int BN,
+          int BK, bool LA, bool LB, bool LO, class V, class A, class B>
+INLINE void product_bf16(V* out, const A* a, const B* b) {
+  auto step = [&](float(&sum)[DOWN][ACROSS][4], int m, int n, int g, int t) {
+#pragma unroll 2
+    for (int k = 0; k < K; k += 16) {
+      u32 left[DOWN][4], right[ACROSS][2];
+#pragma unroll
+      for (int i = 0; i < DOWN; i++)
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+          const A* two = a + (m + 16 * i + g + r % 2 * 8) * AM + (k + 2 * t + r / 2 * 8) * AK;
+          left[i][r] = as_bf16(two[0], two[AK]);
+        }
+#pragma unroll
+      for (int j = 0; j < ACROSS; j++)
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+          const B* two = b + (n + 8 * j + g) * BN + (k + 2 * t + r * 8) * BK;
+          right[j][r] = as_bf16(two[0], two[BK]);
+        }
+#pragma unroll
+      for (int i = 0; i < DOWN; i++)
+#pragma unroll
+        for (int j = 0; j < ACROSS; j++) mma_bf16(sum[i][j], left[i], right[j]);
+    }
+  };
+  by_warps<M, N, DOWN, ACROSS, OM, ON>(out, step);
+}
+
+// A seed's arrays are rows outside; here those of some matrices begin `pitch` elements apart.
 template <class S, class V>
-INLINE void load(V* to, const void* from, int size, long long seed) {
+INLINE void load(V* to, const void* from, int size, int width, int pitch, long long seed) {
   const S* row = static_cast<const S*>(from) + seed * size;
-  for (int e = THREAD; e < size; e += THREADS) to[e] = V(row[e]);
+  for (int e = THREAD; e < size; e += THREADS) to[e / width * pitch + e % width] = V(row[e]);
 }
 
 template <class S, class V>
-INLINE void store(void* to, const V* from, int size, long long seed) {
+INLINE void store(void* to, const V* from, int size, int width, int pitch, long long seed) {
   S* row = static_cast<S*>(to) + seed * size;
-  for (int e = THREAD; e < size; e += THREADS) row[e] = S(from[e]);
+  for (int e = THREAD; e < size; e += THREADS) row[e] = S(from[e / width * pitch + e % width]);
 }

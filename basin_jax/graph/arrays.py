@@ -210,6 +210,7 @@ class Product(Node):
 
     contract: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
     batch: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
+    rounded: str = field(kw_only=True)  # what the factors may be rounded to: "", "tf32", "bf16"
 
     def free(self, side: int) -> tuple[int, ...]:
         """Return the axes of an argument that are neither contracted nor batched."""

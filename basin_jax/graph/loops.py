@@ -67,7 +67,10 @@ class Loop:
 
     def store(self, node: Node, index: Index, value: str) -> None:
         """Write an element of an array."""
-        self.lines.append(f"{self.storage.array(node)}[{place(index, node.strides)}] = {value};")
+        self.lines.append(f"{self.storage.array(node)}[{self._place(node, index)}] = {value};")
+
+    def _place(self, node: Node, index: Index) -> Linear:
+        return place(index, self.storage.strides(node))
 
     def close(self) -> list[str]:
         """Return all lines."""
@@ -87,7 +90,7 @@ class Loop:
             return element(self.storage, node, "")
         if isinstance(node, Reshape | Constant) or self.storage.holds(node):
             lies = node.args[0] if isinstance(node, Reshape) else node
-            return self._keep(node, index, element(self.storage, lies, place(index, node.strides)))
+            return self._keep(node, index, element(self.storage, lies, self._place(node, index)))
         return self.compute(node, index)
 
     def compute(self, node: Node, index: Index) -> str:
@@ -160,9 +163,10 @@ class Loop:
         asked = f"maximum({self.at(which, index[:beside])}, K_{kind}(0))"
         chosen = self.storage.text.name()
         self.lines.append(f"const {kind} {chosen} = minimum({asked}, K_{kind}({last}));")
-        behind = place(index[beside:], rows.strides[1:])
+        apart, *others = self.storage.strides(rows)
+        behind = place(index[beside:], others)
         name = self.known[node.number, index] = self.storage.text.name()
-        self.lines += self.picked(node, name, chosen, f"{rows.strides[0]} + {behind}")
+        self.lines += self.picked(node, name, chosen, f"{apart} + {behind}")
         return name
 
     def picked(self, node: Rows, name: str, chosen: str, rest: str) -> list[str]:

@@ -29,22 +29,27 @@ class Matrices:
     left: str  # the C++ of a pointer
     right: str
     out: str
+    left_start: int  # elements behind it, at which the first matrix begins
+    right_start: int
+    out_start: int = 0
 
     def starts(self, index: Sequence[Linear]) -> tuple[str, str, str]:
         """Return pointers to the matrices of an index of the other axes: left, right, out."""
         steps = ([getattr(axis, side) for axis in self.others] for side in ("left", "right", "out"))
         texts = (self.left, self.right, self.out)
+        starts = (self.left_start, self.right_start, self.out_start)
         left, right, out = (
-            f"{text} + {place(index, step)}" for text, step in zip(texts, steps, strict=True)
+            f"{text} + {place(index, step) + Linear(start)}"
+            for text, step, start in zip(texts, steps, starts, strict=True)
         )
         return left, right, out
 
 
 def matrices(storage: Storage, node: Product) -> Matrices:
     """Lay a product out as products of matrices."""
-    (left, lefts), (right, rights) = (_factor(storage, arg) for arg in node.args)
+    (left, first, lefts), (right, second, rights) = (_factor(storage, arg) for arg in node.args)
     rows, columns = node.free(0), node.free(1)
-    outs, lengths = iter(node.strides), iter(node.shape)
+    outs, lengths = iter(storage.strides(node)), iter(node.shape)
     batch = [
         Axis(next(lengths), lefts[a], rights[b], next(outs))
         for a, b in zip(*node.batch, strict=True)
@@ -60,19 +65,21 @@ def matrices(storage: Storage, node: Product) -> Matrices:
         left=left,
         right=right,
         out=storage.array(node),
+        left_start=first,
+        right_start=second,
     )
 
 
-def _factor(storage: Storage, node: Node) -> tuple[str, tuple[int, ...]]:
-    """Return where a factor lies, and how far apart its elements are along each axis."""
+def _factor(storage: Storage, node: Node) -> tuple[str, int, tuple[int, ...]]:
+    """Return the array in which a factor lies, where, and how far apart elements are."""
     index = tuple(Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
     axes = range(len(node.shape))
     while isinstance(node, View):
         index, node = node.at(index), node.args[0]
-    where = place(index, node.strides)
+    where = place(index, storage.strides(node))
     steps = dict(where.terms)
     if isinstance(node, Constant):
         text = storage.text.table(node.value, SCALARS[node.type])
     else:
         text = storage.array(node)
-    return f"{text} + {where.constant}", tuple(steps.get(str(d), 0) for d in axes)
+    return text, where.constant, tuple(steps.get(str(d), 0) for d in axes)

@@ -97,6 +97,8 @@ BOOLEAN = {
 }
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
 ROUNDING = {0: "nearest_away({0})", 1: "nearest_even({0})"}
+# What `jax.default_matmul_precision` says with "tensorfloat32" and "bfloat16".
+ROUNDED = {jax.lax.Precision.HIGH: "tf32", jax.lax.Precision.DEFAULT: "bf16"}
 REDUCTIONS = {
     "reduce_sum": ("{0} + {1}", "0"),
     "reduce_prod": ("{0} * {1}", "1"),
@@ -282,7 +284,9 @@ def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
         args, contract, batch = _one_contracted(args, contract, batch)
     # What is read has to lie in memory, or be a view of what does.
     factors = tuple(arg if solid(base(arg)) is base(arg) else solid(arg) for arg in args)
-    return [Product(factors, shape, dtype, contract=contract, batch=batch)]
+    precision = eqn.params["precision"] or (jax.lax.Precision.HIGHEST,)
+    rounded = ROUNDED.get(precision[0], "") if type_of(dtype) == "f32" else ""
+    return [Product(factors, shape, dtype, contract=contract, batch=batch, rounded=rounded)]
 
 
 def _pair(axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -26,6 +26,7 @@ from basin_jax.graph.arrays import (
     While,
     base,
     below,
+    row_major,
 )
 from basin_jax.graph.text import Text
 
@@ -45,6 +46,8 @@ class Storage:
         results: what replaces each.
         nodes: what is computed.
         lanes: numbers that an element takes the place of.
+        gap: elements left out behind each row of a matrix, so that rows begin in other banks
+            of a GPU's memory.
         goes_on: of a loop inside a step, whether it turns once more.
         outer: what such a loop is in.
         place: of inputs whose place is known, in bytes.
@@ -60,6 +63,7 @@ class Storage:
         nodes: Sequence[Node],
         *,
         lanes: int,
+        gap: int = 0,
         goes_on: Node | None = None,
         outer: "Storage | None" = None,
         place: dict[Node, int] | None = None,
@@ -80,6 +84,7 @@ class Storage:
         self.order = sorted(stored, key=lambda node: node not in self.first)
         self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
         self.in_place = self._in_place()
+        self.gap, self.spread = gap, self._spread() if gap else set()
         self.turns: dict[While, Storage] = {}
         self.place: dict[Node, int] = dict(place or {})
         self.memory = self._allocate(start)
@@ -104,6 +109,15 @@ class Storage:
             return self.place[node]
         assert self.outer is not None, node
         return self.outer.find(node)
+
+    def strides(self, node: Node) -> tuple[int, ...]:
+        """Return how far apart elements of an array are along each axis."""
+        if self.outer is not None:
+            return self.outer.strides(node)
+        if node not in self.spread:
+            return node.strides
+        *rows, width = node.shape
+        return (*(stride * (width + self.gap) for stride in row_major(rows)), 1)
 
     def span(self, node: Node) -> tuple[int, int]:
         """Return where a stored array begins and ends, in bytes."""
@@ -168,6 +182,27 @@ class Storage:
                 found[result] = state
         return found
 
+    def _spread(self) -> set[Node]:
+        """Return the matrices whose rows may lie apart."""
+        loops = [node for node in self.nodes if isinstance(node, While)]
+        inside = [*self.nodes, *(node for loop in loops for node in loop.inside)]
+        dense = {base(a) for node in inside if isinstance(node, Reshape | Join) for a in node.args}
+        dense |= {a for loop in loops for a in loop.begin}
+        spread = {
+            node
+            for node in (*self.inputs, *self.order)
+            if len(node.shape) > 1
+            and node.shape[-1] % 8 == 0
+            and np.dtype(node.dtype).itemsize == 4
+            and not isinstance(node, Join | While)
+            and node not in dense
+        }
+        # What overwrites a state lies as it does.
+        for result, state in self.in_place.items():
+            if not {result, state} <= spread:
+                spread -= {result, state}
+        return spread
+
     def _allocate(self, start: int) -> int:
         """Give each stored array its place in memory, and return where memory ends."""
         last = {node: i for i, node in enumerate(self.order)}
@@ -225,5 +260,6 @@ class Storage:
         return shared
 
     def _bytes(self, node: Node) -> int:
-        size = node.size * self.lanes * max(np.dtype(node.dtype).itemsize, 4)
+        apart = self.strides(node)[0] * node.shape[0] if node.shape else 1
+        size = apart * self.lanes * max(np.dtype(node.dtype).itemsize, 4)
         return -(-size // ALIGNED) * ALIGNED

@@ -36,7 +36,9 @@ class Text:
 
     def tables(self) -> list[str]:
         """Return the tables' definitions."""
-        return [f"static const {k} {name}{text}" for (k, text), name in self._tables.items()]
+        return [
+            f"alignas(16) static const {k} {name}{text}" for (k, text), name in self._tables.items()
+        ]
 
 
 def literal(number: Any) -> str:
