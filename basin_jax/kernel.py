@@ -1,16 +1,14 @@
 """The performance core: the compiled program that trains any number of seeds.
 
 A lane trains one seed; a block is the lanes that one device works on at once, few enough that
-their state stays in cache; each local device works through a queue of seeds of its own, some
-steps a call. The number of lanes is part of the executable, since XLA's low bits depend on
+their state stays in cache; each local device works through a queue of seeds under `shard_map`,
+some steps a call. The number of lanes is part of the executable, since XLA's low bits depend on
 it; the number of seeds, of steps, of calls and of devices is not, so a seed's evidence is the
 same bits whatever they are.
 """
 
 import functools
 import math
-import queue
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 from numpy import ndarray
 
@@ -105,15 +105,37 @@ def _trial(shape: Shape, stops, row: Row) -> dict[str, Float[Array, " stop"]]:
 _jitted_trial = jax.jit(_trial, static_argnums=0)
 
 
+def _mesh(devices: Devices) -> Mesh:
+    return Mesh(np.array(devices), ("device",))
+
+
 @functools.cache
-def _program(shape: Shape, program: Program, platform: str):
-    """Return the jitted function that goes on with a queue of seeds."""
+def _program(shape: Shape, program: Program, devices: Devices):
+    """Return the jitted function that goes on with a queue of seeds on each device."""
 
-    def go_on(stops, stride, budget, early, count, queue, lanes):
-        limits = {"stride": stride, "budget": budget, "early": early}
-        return advance_queue(shape, program, stops, queue, count, **limits, lanes=lanes)
+    def shard(stops, stride, budget, early, counts, queue, lanes):
+        queue, lanes = jax.tree.map(lambda x: x[0], (queue, lanes))
+        at_work = advance_queue(
+            shape,
+            program,
+            stops,
+            queue,
+            counts[0],
+            stride=stride,
+            budget=budget,
+            early=early,
+            lanes=lanes,
+        )
+        return jax.tree.map(lambda x: x[None], at_work)
 
-    return jax.jit(go_on, compiler_options=CPU if platform == "cpu" else None)
+    sharded = jax.shard_map(
+        shard,
+        mesh=_mesh(devices),
+        in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
+        out_specs=P("device"),
+        check_vma=False,
+    )
+    return jax.jit(sharded, compiler_options=CPU if devices[0].platform == "cpu" else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,90 +183,61 @@ class Kernel:
             seconds: of work that a call aims at.
         """
         rows = self._rows(seeds, np.broadcast_to(cells, len(seeds)))
-        return self._stream(rows, self.cells[0].stops, seconds, FIRST)
+        return self._queues(rows, self.cells[0].stops, _Pace(seconds))
 
     def _rows(self, seeds: ndarray, cells: ndarray) -> Row:
         kinds = [rows_of(cell, np.uint64(0)) for cell in self.cells]
         roots, numbers = (np.stack([kind[i] for kind in kinds])[cells] for i in (1, 2))
         return Row(rows_of(self.cells[0], seeds).seed, roots, numbers)
 
-    def _stream(
-        self, rows: Row, stops: Sequence[int], seconds: float, steps: int
-    ) -> Iterator[Part]:
-        """Train each device's share in a thread, and yield what any has trained."""
-        width, results, stop = len(self.devices), queue.SimpleQueue(), threading.Event()
-
-        def work(place: int) -> None:
-            try:
-                # Block j on device j mod width: a seed's lane is the same whatever the width.
-                places = np.arange(len(rows.seed))
-                which = places[places // self.lanes % width == place]
-                for part in self._share(place, rows, which, stops, _Pace(seconds, steps)):
-                    results.put(part)
-                    if stop.is_set():
-                        return
-                results.put(None)
-            except BaseException as error:  # noqa: BLE001 (raised where the results are used)
-                results.put(error)
-
-        threads = [threading.Thread(target=work, args=(place,)) for place in range(width)]
-        try:
-            for thread in threads:
-                thread.start()
-            working = width
-            while working:
-                found = results.get()
-                if isinstance(found, BaseException):
-                    raise found
-                if found is None:
-                    working -= 1
-                else:
-                    yield found
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-
-    def _share(
-        self, place: int, rows: Row, which: ndarray, stops: Sequence[int], pace: "_Pace"
-    ) -> Iterator[Part]:
-        """Train a device's seeds, in queues as long as memory is for."""
-        length = capacity(self.lanes) * self.lanes
-        for first in range(0, max(len(which), 1), length):
-            own = which[first : first + length]
-            queued = Row(*(_padded(x[own], length) for x in rows))
-            yield from self._queue(self.devices[place], queued, own, stops, pace)
+    def _queues(self, rows: Row, stops: Sequence[int], pace: "_Pace") -> Iterator[Part]:
+        """Train one queue after the other, each as long as memory is for."""
+        share = capacity(self.lanes) * self._block
+        for first in range(0, max(len(rows.seed), 1), share):
+            which = np.arange(first, min(first + share, len(rows.seed)))
+            yield from self._queue(Row(*(x[which] for x in rows)), which, stops, pace)
 
     def _queue(
-        self, device: Any, queued: Row, which: ndarray, stops: Sequence[int], pace: "_Pace"
+        self, rows: Row, which: ndarray, stops: Sequence[int], pace: "_Pace"
     ) -> Iterator[Part]:
-        count, (stride, unit) = len(which), self._stride(stops)
-        idle = self._idle(len(queued.seed), len(stops))
+        width, held = len(self.devices), capacity(self.lanes)
+
+        def dealt(x: ndarray, fill: int = 0) -> ndarray:
+            # Block j to device j mod width: a seed's lane is the same whatever the width.
+            padded = np.full((held * self._block, *x.shape[1:]), fill, x.dtype)
+            padded[: len(x)] = x
+            blocks = padded.reshape(held, width, self.lanes, *x.shape[1:]).swapaxes(0, 1)
+            return blocks.reshape(width, held * self.lanes, *x.shape[1:])
+
+        places, queue = dealt(which, -1), Row(*map(dealt, rows))
+        counts = (places >= 0).sum(1, dtype=np.int32)
+        lanes = self._idle(len(stops))
+        # Not left to each call: one that is given NumPy's arrays is another program.
         with numerics(self._shape.precision):
-            # Not left to each call: one that is given NumPy's arrays is another program.
-            given = jax.device_put((np.int32(count), queued), device)
-            lanes = jax.device_put(idle, device)
+            sharding = NamedSharding(_mesh(self.devices), P("device"))
+            given, queue, lanes = jax.device_put((counts, queue, lanes), sharding)
+        stride, unit = self._stride(stops)
 
         def call(lanes: Lanes, budget: int) -> tuple[Lanes, Array]:
             limits = (np.int32(stride), np.int32(budget), np.bool_(self.hands_on))
             with numerics(self._shape.precision):
-                run = _program(self._shape, self.program, device.platform)
-                return run(np.asarray(stops, np.int32), *limits, *given, lanes)
+                run = _program(self._shape, self.program, self.devices)
+                return run(np.asarray(stops, np.int32), *limits, given, queue, lanes)
 
-        budget, seen, done = pace.budget(unit), np.zeros(len(queued.seed), bool), False
+        budget, seen, done = pace.budget(unit), np.zeros_like(places, bool), False
         lanes, left = call(lanes, budget)
         while not done:
             # One call is always under way while another's evidence is used. Behind the last
             # one it finds nothing to do.
             following = pace.budget(unit)
             ahead = call(lanes, following)
-            if not np.asarray(left):
+            _wait(lanes.done)
+            if not np.asarray(left).all():
                 pace.heed(budget)
             fresh = np.asarray(lanes.done) & ~seen
             seen |= fresh
-            done = seen.sum() == count
-            places = which[np.flatnonzero(fresh)]
-            yield places, {n: np.asarray(v)[fresh] for n, v in lanes.evidence.items()}
+            done = seen.sum() == counts.sum()
+            yield places[fresh], {n: np.asarray(v)[fresh] for n, v in lanes.evidence.items()}
             (lanes, left), budget = ahead, following
 
     def _stride(self, stops: Sequence[int]) -> tuple[int, int]:
@@ -261,10 +254,11 @@ class Kernel:
         stride = max(fits, default=max(wanted // check_every, 1) * check_every)
         return stride, stride
 
-    def _idle(self, length: int, stops: int) -> Lanes:
-        """Return lanes that wait for their first seed."""
+    def _idle(self, stops: int) -> Lanes:
+        """Return lanes that wait for their first seed, on every device."""
+        width, length = len(self.devices), capacity(self.lanes) * self.lanes
         shapes = idle(self._shape, self.lanes, length, stops)
-        lanes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        lanes = jax.tree.map(lambda x: np.zeros((width, *x.shape), x.dtype), shapes)
         return lanes._replace(slot=np.full_like(lanes.slot, length))
 
     def speed(self, *, seconds: float) -> float:
@@ -287,7 +281,7 @@ class Kernel:
         rows = rows_of(self.cells[0], np.arange(blocks * self._block, dtype=np.uint64))
         stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
         began = time.perf_counter()
-        for _ in self._stream(rows, stops, math.inf, blocks * steps + 1):
+        for _ in self._queues(rows, stops, _Pace(math.inf, blocks * steps + 1)):
             pass
         return time.perf_counter() - began
 
@@ -295,7 +289,7 @@ class Kernel:
 class _Pace:
     """Find how many steps a call takes that takes so many seconds."""
 
-    def __init__(self, seconds: float, steps: int):
+    def __init__(self, seconds: float, steps: int = FIRST):
         self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
 
     def budget(self, unit: int) -> int:
@@ -309,10 +303,11 @@ class _Pace:
         self.steps, self.began = max(int(steps * factor), 1), now
 
 
-def _padded(values: ndarray, length: int) -> ndarray:
-    padded = np.zeros((length, *values.shape[1:]), values.dtype)
-    padded[: len(values)] = values
-    return padded
+def _wait(values: Any) -> None:
+    pause = 1e-4
+    while not all(value.is_ready() for value in jax.tree.leaves(values)):
+        time.sleep(pause)  # in Python, so that signals are heard
+        pause = min(2 * pause, 5e-3)
 
 
 def build_kernel(

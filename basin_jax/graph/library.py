@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ FLAGS = (
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
 )
 PATIENCE = 120  # seconds that a compiler may take
-_lock, _known = threading.Lock(), set[str]()
 
 
 @functools.cache
@@ -43,6 +41,7 @@ def compiler() -> tuple[str, str]:
     raise Unsupported("no C++ compiler (g++ or clang++) is on the path")
 
 
+@functools.cache
 def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> str:
     """Compile a program, unless it has been, and make it known to XLA; return its name.
 
@@ -60,16 +59,13 @@ def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> st
     name = f"basin_jax_{hashlib.sha256('|'.join(said).encode()).hexdigest()[:16]}"
     folder = cache_directory() / "programs"
     file = folder / f"{name}.so"
-    with _lock:  # devices compile at once, each in a thread
-        try:
-            if name not in _known:
-                if not file.is_file():
-                    _compile(source, [path.parent for path in (FFI, *headers)], file)
-                handler = ctypes.CDLL(str(file)).steps
-                jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform=device)
-                _known.add(name)
-        except OSError as error:
-            raise Unsupported(f"programs cannot be kept in {folder} and run: {error}") from error
+    try:
+        if not file.is_file():
+            _compile(source, [path.parent for path in (FFI, *headers)], file)
+        handler = ctypes.CDLL(str(file)).steps
+    except OSError as error:
+        raise Unsupported(f"programs cannot be kept in {folder} and run: {error}") from error
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform=device)
     return name
 
 
