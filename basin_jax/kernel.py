@@ -61,11 +61,8 @@ ROUNDS = 40
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
 Part: TypeAlias = tuple[ndarray, dict[str, ndarray]]  # which of the seeds, and their evidence
 
-# The programs that a platform's devices run, its own first. CPUs emulate GPUs, for tests.
-PROGRAMS: dict[str, tuple[Program, ...]] = {
-    "cpu": ("simd", "xla", "fused"),
-    "gpu": ("fused", "xla"),
-}
+# The program that is made for a platform's devices; "xla" runs on all.
+OWN: dict[str, Program] = {"cpu": "simd", "gpu": "fused"}
 
 # A device a core needs no threads inside an op, and their number would change low bits.
 CPU = {
@@ -340,13 +337,9 @@ def build_kernel(
     if any(shape_of(cell) != shape or cell.stops != cells[0].stops for cell in cells):
         raise ValueError("cells differ in more than numbers and roots; allowed: a kernel for each")
     evidence_names(cells[0])
-    own = programs()
     if program is None:
-        program = "xla" if refusal(cells[0]) else own[0]
-    elif program not in own:
-        allowed = ", ".join(f'"{name}"' for name in own)
-        raise ValueError(f'program = "{program}"; allowed on these devices: {allowed}')
-    elif program != "xla" and (why := why_not(shape, program)):
+        program = programs(cells[0])[0]
+    elif program != "xla" and (why := _why_not(shape, program)):
         raise ValueError(
             f'program = "{program}"; allowed: "xla", since {program} has none for {why}'
         )
@@ -365,15 +358,26 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
     return _evidence_names(shape_of(sweep))
 
 
-def programs() -> tuple[Program, ...]:
-    """Return the programs that the local devices can run, their own first."""
-    return PROGRAMS.get(jax.local_devices()[0].platform, ("xla",))
+def own_program() -> Program:
+    """Return the program that is made for the local devices."""
+    return OWN.get(jax.local_devices()[0].platform, "xla")
+
+
+def programs(sweep: Sweep) -> tuple[Program, ...]:
+    """Return the programs that can train a sweep here, the devices' own first."""
+    return ("xla",) if refusal(sweep) else (own_program(), "xla")
 
 
 def refusal(sweep: Sweep) -> str | None:
     """Return why a sweep has no program of the devices' own, or None where it has one."""
-    own = programs()[0]
+    own = own_program()
     return "these devices" if own == "xla" else why_not(shape_of(sweep), own)
+
+
+def _why_not(shape: Shape, program: Program) -> str | None:
+    # CPUs emulate GPUs, for tests.
+    runs = program == own_program() or jax.local_devices()[0].platform == "cpu"
+    return why_not(shape, program) if runs else "these devices"
 
 
 def traced(sweep: Sweep) -> Jaxpr:

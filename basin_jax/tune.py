@@ -17,7 +17,7 @@ import jax
 from basin_jax.blocks import Program
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
-from basin_jax.kernel import build_kernel, programs, refusal, traced
+from basin_jax.kernel import build_kernel, own_program, programs, refusal, traced
 from basin_jax.spec import Sweep
 
 
@@ -59,8 +59,7 @@ def choose(
         lanes: the only number to measure; any if None.
         tell: is told what was found.
     """
-    why = refusal(sweep)
-    candidates: tuple[Program, ...] = ("xla",) if why else programs()[:2]
+    candidates = programs(sweep)
     key = short_hash(json.dumps([*_shape(sweep), *candidates, lanes]))
     memory = _remembered()
     if key in memory:
@@ -69,8 +68,8 @@ def choose(
         given = measure(sweep, lanes)
         _remember(key, given)
         return given
-    if why:
-        tell(f"tuning: xla, since {programs()[0]} has no program for {why}")
+    if why := refusal(sweep):
+        tell(f"tuning: xla, since {own_program()} has no program for {why}")
     best = Tuning("xla", 1, 0.0)
     for program in candidates:
         tuning = _choose_lanes(sweep, program, best.speed * HOPELESS, tell)

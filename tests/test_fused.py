@@ -12,9 +12,12 @@ from test_simd import ARRAYS, BINARY, MATRICES, NUMBERS, POINTWISE, WORDS
 from basin_jax import MLP, Audit, EarlyStopping, Gate, Gradient, Sweep, build_kernel, run
 from basin_jax.bench.cases import Quadrant
 from basin_jax.blocks import lowered
+from basin_jax.fused import build
 from basin_jax.fused.build import compile_steps
-from basin_jax.fused.emit import MEMORY, RESERVED
-from basin_jax.kernel import PROGRAMS
+from basin_jax.fused.emit import MEMORY, RESERVED, emit
+from basin_jax.graph.library import operation, steps_of
+from basin_jax.graph.lower import graph_of
+from basin_jax.kernel import OWN
 from basin_jax.lane import shape_of
 
 
@@ -165,8 +168,25 @@ def test_kernels_compile_for_a_gpu_that_is_not_here(name, precision):
     sweep = TRIALS[name].replace(precision=precision)
     image, log = lowered(shape_of(sweep), "sm_90a")
     assert image.startswith(b"\x7fELF")
-    (registers,) = re.findall(r"Used (\d+) registers", log)
-    assert int(registers) <= 255
+    # What does not fit into a thread's registers goes to memory and back: here up to 76 bytes.
+    (spilled,) = re.findall(r"(\d+) bytes spill stores", log)
+    assert int(spilled) <= 128
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NVRTC is installed on Linux only")
+def test_the_launcher_compiles_and_fails_with_the_reason_where_there_is_no_gpu():
+    def step(number, fixed, state):
+        return [state[0] + 1]
+
+    shapes = [jax.ShapeDtypeStruct((4,), jnp.float32)]
+    inputs, states, code = graph_of(step, [], shapes, emit)
+    binary = build.lowered(step, [], shapes, architecture="sm_90")
+    name = operation(build.launcher(code, inputs, states, binary), (build.LAUNCH,))
+    numbers, zeros = jnp.zeros(2, jnp.int32), [jnp.zeros((2, 4), jnp.float32)]
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match=r"GPU context is not available|driver of CUDA"
+    ):
+        jax.block_until_ready(steps_of(name)(numbers, jnp.int32(1), [], zeros))
 
 
 WIDE = Sweep(
@@ -179,7 +199,7 @@ WIDE = Sweep(
 def test_what_does_not_fit_is_refused_and_xla_trains_it(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"fused has none for a seed that needs \d+ KiB at once"):
         build_kernel(WIDE, lanes=4, program="fused")
-    monkeypatch.setitem(PROGRAMS, "cpu", ("fused", "xla"))  # as on a GPU
+    monkeypatch.setitem(OWN, "cpu", "fused")  # as on a GPU
     records = run(WIDE, 8, tmp_path / "wide", lanes=4)
     (cell,) = records.manifest["cells"].values()
     assert cell["program"]["name"] == "xla"

@@ -352,7 +352,7 @@ def test_bits_depend_on_no_other_seed_and_on_no_lane():
 def test_a_loop_keeps_its_state_in_place(monkeypatch):
     sources = []
     monkeypatch.setattr(
-        "basin_jax.simd.build.operation", lambda source, headers: sources.append(source)
+        "basin_jax.simd.build.operation", lambda source, headers: sources.append(source) or "none"
     )
 
     def step(number, fixed, state):

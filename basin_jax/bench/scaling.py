@@ -9,7 +9,7 @@ import numpy as np
 from basin_jax.bench.cases import mlp
 from basin_jax.bench.timing import Prepared, measure
 from basin_jax.blocks import Program
-from basin_jax.kernel import build_kernel, programs, refusal
+from basin_jax.kernel import build_kernel, programs
 from basin_jax.spec import Sweep
 
 
@@ -43,11 +43,10 @@ def scaling(tell: Callable[[str], None]) -> list[dict[str, Any]]:
 
 
 def _settings() -> Iterator[tuple[str, int, Program, dict[str, int]]]:
-    names: tuple[Program, ...] = ("xla",) if refusal(_sweep(WIDTH)) else programs()[:2]
     counts = [2**n for n in range(10) if 2**n < len(jax.local_devices())]
     axes = {**AXES, "devices": (*counts, len(jax.local_devices()))}
     for axis, values in axes.items():
-        for program in names:
+        for program in programs(_sweep(WIDTH)):
             for value in values:
                 yield axis, value, program, {axis: value}
 

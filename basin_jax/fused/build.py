@@ -9,10 +9,10 @@ from typing import Any
 import jax
 
 from basin_jax.devices import cache_directory
-from basin_jax.fused.emit import MEMORY, RESERVED, Code, emit
+from basin_jax.fused.emit import Kernel, emit
 from basin_jax.fused.nvrtc import Binary, compile_kernel
 from basin_jax.graph.arrays import Input, Unsupported
-from basin_jax.graph.library import operation
+from basin_jax.graph.library import FUNCTIONS, operation, steps_of
 from basin_jax.graph.lower import graph_of
 from basin_jax.graph.text import SCALARS
 
@@ -20,15 +20,18 @@ from basin_jax.graph.text import SCALARS
 RUNTIME = Path(__file__).with_name("runtime.cuh")
 EMULATED = Path(__file__).with_name("emulate.h")
 LAUNCH = Path(__file__).with_name("launch.h")
-KERNEL = """
-#define THREADS {threads}
-#include "runtime.cuh"
-{tables}
+ARRAYS = """
 struct Arrays {{
 const int* count;
 const void* inputs[{inputs}];
 void* outputs[{outputs}];
 }};
+"""
+KERNEL = """
+#define THREADS {threads}
+#include "runtime.cuh"
+{tables}
+{arrays}
 INLINE void train(const Arrays& arrays, char* memory, long long seed) {{
 {loads}
 __syncthreads();
@@ -49,12 +52,7 @@ train(arrays, memory, blockIdx.x);
 }}
 #endif
 """
-ARRAYS = """
-Arrays arrays = {{static_cast<const int*>(argument(frame, 0)->data)}};
-for (int i = 0; i < {inputs}; i++) arrays.inputs[i] = argument(frame, i + 1)->data;
-for (int i = 0; i < {outputs}; i++) arrays.outputs[i] = result(frame, i)->data;
-const long long seeds = argument(frame, 1)->dims[0];
-"""
+# What XLA calls, where a kernel is emulated and where it is launched.
 ON_CPU = """
 #include "ffi.h"
 static void body(const void* arrays) {{
@@ -62,28 +60,22 @@ train(*static_cast<const Arrays*>(arrays), block->memory, block->seed);
 }}
 extern "C" XLA_FFI_Error* steps(XLA_FFI_CallFrame* frame) {{
 if (tells_version(frame)) return nullptr;
-{arrays}
+const Arrays arrays = arrays_of<Arrays>(frame);
 backwards = std::getenv("BASIN_JAX_BACKWARDS") != nullptr;
-for (long long seed = 0; seed < seeds; seed++)
+for (long long seed = 0; seed < argument(frame, 1)->dims[0]; seed++)
 run_block(body, &arrays, {threads}, seed, {memory});
 return nullptr;
 }}
 """
 ON_GPU = """
 #include "launch.h"
+{arrays}
 asm(".section .rodata\\n.balign 16\\nimage:\\n.incbin \\"{image}\\"\\n.previous\\n");
 extern "C" const char image[] __attribute__((visibility("hidden")));
-struct Arrays {{
-const int* count;
-const void* inputs[{inputs}];
-void* outputs[{outputs}];
-}};
 extern "C" XLA_FFI_Error* steps(XLA_FFI_CallFrame* frame) {{
 if (tells_version(frame)) return nullptr;
-{arrays}
-if (launch(image, stream_of(frame), &arrays, seeds, {threads}, {memory}))
-return failed(frame, "the kernel cannot be launched");
-return nullptr;
+Arrays arrays = arrays_of<Arrays>(frame);
+return launch(frame, image, &arrays, argument(frame, 1)->dims[0], {threads}, {memory});
 }}
 """
 
@@ -91,18 +83,13 @@ return nullptr;
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
     """Return the loop over steps, as an operation on blocks of seeds: see `simd`."""
     inputs, states, code = graph_of(step, fixed, state, emit)
-    if code.memory > MEMORY - RESERVED:
-        raise Unsupported(
-            f"a seed that needs {code.memory / 1024:.0f} KiB at once; a thread block has at most "
-            f"{(MEMORY - RESERVED) // 1024}"
-        )
-    name = _operation(_kernel(code, inputs, states), len(inputs), len(states), code)
-
-    def run(numbers, count, fixed, state):
-        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in state]
-        return jax.ffi.ffi_call(name, shapes)(count, numbers, *fixed, *state)
-
-    return run
+    kernel, device = _kernel(code, inputs, states), jax.local_devices()[0]
+    if device.platform == "cpu":
+        source = kernel + ON_CPU.format(threads=code.threads, memory=code.memory)
+        return steps_of(operation(source, (RUNTIME, EMULATED)))
+    major, minor = device.compute_capability.split(".")
+    source = launcher(code, inputs, states, _binary(kernel, f"sm_{major}{minor}"))
+    return steps_of(operation(source, (LAUNCH,), "CUDA"))
 
 
 def lowered(
@@ -113,22 +100,17 @@ def lowered(
     return _binary(_kernel(code, inputs, states), architecture)
 
 
-def _operation(kernel: str, inputs: int, outputs: int, code: Code) -> str:
-    device = jax.local_devices()[0]
-    numbers = {"inputs": inputs, "outputs": outputs}
-    numbers |= {"threads": code.threads, "memory": code.memory}
-    arrays = ARRAYS.format(**numbers)
-    if device.platform == "cpu":
-        source = kernel + ON_CPU.format(arrays=arrays, **numbers)
-        return operation(source, (RUNTIME, EMULATED))
-    major, minor = device.compute_capability.split(".")
-    image = _kept(_binary(kernel, f"sm_{major}{minor}").image)
-    return operation(ON_GPU.format(arrays=arrays, image=image, **numbers), (LAUNCH,), "CUDA")
+def launcher(code: Kernel, inputs: Sequence[Input], states: Sequence[Input], binary: Binary) -> str:
+    """Return the C++ that launches a compiled kernel."""
+    arrays = ARRAYS.format(inputs=len(inputs), outputs=len(states))
+    return ON_GPU.format(
+        arrays=arrays, image=_kept(binary.image), threads=code.threads, memory=code.memory
+    )
 
 
 @functools.cache
 def _binary(kernel: str, architecture: str) -> Binary:
-    headers = {RUNTIME.name: RUNTIME.read_text()}
+    headers = {path.name: path.read_text() for path in (RUNTIME, FUNCTIONS)}
     return compile_kernel(kernel, headers=headers, architecture=architecture)
 
 
@@ -143,11 +125,9 @@ def _kept(image: bytes) -> Path:
     return file
 
 
-def _kernel(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:
+def _kernel(code: Kernel, inputs: Sequence[Input], states: Sequence[Input]) -> str:
     """Return the CUDA C++ of a kernel."""
-
-    def array(node: Input) -> str:
-        return f"({node.type}*)(memory + {code.places[node]})"
+    array = code.array
 
     def rows(node: Input) -> str:
         return f"{node.size}, {node.shape[-1] if node.shape else 1}, {code.pitches[node]}, seed"
@@ -168,8 +148,7 @@ def _kernel(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str
         loads=newline.join(loads),
         stores=newline.join(stores),
         number=array(inputs[0]),
-        inputs=len(inputs),
-        outputs=len(states),
+        arrays=ARRAYS.format(inputs=len(inputs), outputs=len(states)),
         threads=code.threads,
         blocks=code.blocks,
     )

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from basin_jax.graph.arrays import (
@@ -14,10 +14,11 @@ from basin_jax.graph.arrays import (
     Product,
     Reduce,
     Rows,
+    Unsupported,
     While,
     below,
 )
-from basin_jax.graph.emit import Emitter
+from basin_jax.graph.emit import Code, Emitter
 from basin_jax.graph.loops import Loop, start_of
 from basin_jax.graph.products import Matrices, matrices
 from basin_jax.graph.storage import Storage
@@ -35,39 +36,43 @@ TILE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Code:
-    """The parts of a program, as CUDA C++."""
+class Kernel(Code):
+    """The parts of a kernel, as CUDA C++."""
 
-    tables: list[str]
-    before: list[str]  # once, before the first step
-    step: list[str]
-    places: dict[Input, int]  # where each input is put, in bytes
-    pitches: dict[Input, int]  # how many elements apart its rows begin
-    memory: int  # bytes
+    pitches: Mapping[Input, int]  # how many elements apart an input's rows begin
     threads: int
     blocks: int  # that a multiprocessor should hold at once
 
 
-def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:
+def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Kernel:
     """Return the program that computes the state after a step from that before it.
 
     Args:
         inputs: all that comes from outside.
         states: those of them that a step replaces.
         results: what replaces each.
+
+    Raises:
+        Unsupported: where a seed does not fit into a block's memory.
     """
     text, nodes = Text(), below(results)
     storage = Storage(text, inputs, states, results, nodes, lanes=1, gap=GAP)
-    before, step = _Threads(storage, _threads(nodes)).code()
-    return Code(
+    threads = _threads(nodes)
+    if storage.memory > MEMORY - RESERVED:
+        raise Unsupported(
+            f"a seed that needs {storage.memory / 1024:.0f} KiB at once; a thread block has at "
+            f"most {(MEMORY - RESERVED) // 1024}"
+        )
+    before, step = _Threads(storage, threads).code()
+    return Kernel(
         tables=text.tables(),
         before=before,
         step=step,
         places={node: storage.place[node] for node in inputs},
-        pitches={node: ((1, 1, *storage.strides(node)))[-2] for node in inputs},
+        pitches={node: (1, 1, *storage.strides(node))[-2] for node in inputs},
         memory=storage.memory,
-        threads=_threads(nodes),
-        blocks=max(1, min(MEMORY // (storage.memory + RESERVED), MOST // _threads(nodes))),
+        threads=threads,
+        blocks=max(1, min(MEMORY // (storage.memory + RESERVED), MOST // threads)),
     )
 
 
@@ -80,10 +85,10 @@ def _threads(nodes: Sequence[Node]) -> int:
 
 
 class _ThreadLoop(Loop):
-    """A loop whose turns the threads share, and loops of each thread's own inside it."""
+    """A loop over elements, one after the other, which threads or lanes share."""
 
     def over(self, shape: Sequence[int], stride: int = 1) -> Index:
-        del stride
+        assert stride == 1, "a thread takes an element at a time"
         return self.shared(shape, "THREAD", "THREADS")
 
     def shared(self, shape: Sequence[int], first: str, step: str) -> Index:
@@ -160,9 +165,7 @@ class _Threads(Emitter):
         inner.head, inner.known = loop.lines, dict(loop.known)
         inside = f"{element} < {node.size}"
         inner.lines.append(f"if ({inside})")
-        turns = iter(inner.shared(summed, part, str(group)))
-        where_of, kept = {d: next(turns) for d in node.axes}, iter(index)
-        where = tuple(where_of[d] if d in where_of else next(kept) for d in range(len(arg.shape)))
+        where = node.where(index, inner.shared(summed, part, str(group)))
         value = node.template.format(total, inner.at(arg, where))
         inner.lines.append(f"{total} = {value};")
         loop.lines += ["{", *inner.body()]
@@ -180,15 +183,16 @@ class _Threads(Emitter):
         found, loop = matrices(self.storage, node), Loop(self.storage)
         left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
         m, n, k = found.m, found.n, found.k
-        aligned = [str(_aligned(found, side)).lower() for side in ("left", "right", "out")]
-        steps = (m.out, n.out, m.left, k.left, n.right, k.right)
         shape = (m.length, n.length, k.length)
+        steps = (m.out, n.out, m.left, k.left, n.right, k.right)
         if node.rounded and _fits_mma(*shape):
-            name, tile = f"product_{node.rounded}", _warp_tile(*shape[:2], self.threads // WARP)
+            tile = _warp_tile(*shape[:2], self.threads // WARP)
+            name, numbers = "product_rounded", (node.rounded, *shape, *tile, *steps)
         else:
-            name, tile = "product", _tile(*shape, self.threads)
-        numbers = ", ".join(map(str, (*shape, *tile, *steps, *aligned)))
-        loop.lines.append(f"{name}<{numbers}>({out}, {left}, {right});")
+            aligned = (str(_aligned(found, side)).lower() for side in ("left", "right", "out"))
+            tile = _tile(*shape, self.threads)
+            name, numbers = "product", (*shape, *tile, *steps, *aligned)
+        loop.lines.append(f"{name}<{', '.join(map(str, numbers))}>({out}, {left}, {right});")
         return loop.close()
 
     def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:

@@ -10,10 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#define __global__
-#define __shared__
-#define __launch_bounds__(threads)
-
 struct Fiber {
   ucontext_t context;
   char* stack;
@@ -24,7 +20,7 @@ struct Fiber {
 struct Block {
   ucontext_t home;
   Fiber* fibers;
-  int threads, thread;
+  int thread;
   long long seed;
   char* memory;
   void (*body)(const void*);
@@ -133,7 +129,6 @@ static void run_block(void (*body)(const void*), const void* arrays, int threads
                       long memory) {
   Block own = {};
   own.fibers = new Fiber[threads]();
-  own.threads = threads;
   own.seed = seed;
   own.memory = static_cast<char*>(std::aligned_alloc(64, (memory + 63) / 64 * 64));
   std::memset(own.memory, 0xff, memory);  // what is not a number, as nothing is there before

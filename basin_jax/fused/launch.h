@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <type_traits>
 
 #include "ffi.h"
 
@@ -52,26 +53,23 @@ static int function_in(const Driver& driver, Context context, const void* image,
   return 0;
 }
 
-static int launch(const void* image, Stream stream, void* arrays, unsigned seeds, unsigned threads,
-                  int memory) {
+static XLA_FFI_Error* launch(XLA_FFI_CallFrame* frame, const void* image, void* arrays,
+                             unsigned seeds, unsigned threads, int memory) {
   static const Driver driver;
-  if (!driver.found) return -1;
-  Context context;
-  Function function;
-  if (int code = driver.context_of(stream, &context)) return code;
-  if (int code = driver.push(context)) return code;
-  int code = function_in(driver, context, image, memory, &function);
-  void* arguments[] = {arrays};
-  if (!code)
-    code = driver.launch(function, seeds, 1, 1, threads, 1, 1, memory, stream, arguments, nullptr);
-  driver.pop(&context);
-  return code;
-}
-
-static Stream stream_of(XLA_FFI_CallFrame* frame) {
   XLA_FFI_Stream_Get_Args asked = {};
   asked.struct_size = XLA_FFI_Stream_Get_Args_STRUCT_SIZE;
   asked.ctx = frame->ctx;
-  if (XLA_FFI_Error* error = frame->api->XLA_FFI_Stream_Get(&asked)) (void)error;
-  return asked.stream;
+  if (XLA_FFI_Error* error = frame->api->XLA_FFI_Stream_Get(&asked)) return error;
+  if (!driver.found) return failed(frame, "no driver of CUDA (libcuda.so.1)");
+  Context context;
+  Function function;
+  if (driver.context_of(asked.stream, &context) || driver.push(context))
+    return failed(frame, "the device cannot be reached");
+  int code = function_in(driver, context, image, memory, &function);
+  void* arguments[] = {arrays};
+  if (!code)
+    code = driver.launch(function, seeds, 1, 1, threads, 1, 1, memory, asked.stream, arguments,
+                         nullptr);
+  driver.pop(&context);
+  return code ? failed(frame, "the kernel cannot be loaded or launched") : nullptr;
 }

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 from basin_jax.graph.arrays import Unsupported
 
 
+# As for CPUs, no option lets the compiler reorder sums; a product and a sum may be one operation.
+OPTIONS = ("--std=c++17", "--device-as-default-execution-space", "--ptxas-options=-v")
+
+
 class Binary(NamedTuple):
     """A compiled kernel, and what the compiler says of it."""
 
@@ -37,21 +41,15 @@ def compile_kernel(source: str, *, headers: dict[str, str], architecture: str) -
             ctypes.byref(program), source.encode(), b"steps.cu", len(headers), texts, names
         )
     )
-    # As for CPUs, no option lets the compiler reorder sums; products and sums may be one
-    # operation.
-    options = _strings(
-        [
-            *(f"--gpu-architecture={architecture}", "--std=c++17", "--ptxas-options=-v"),
-            *("--device-as-default-execution-space", "--fmad=true"),
-        ]
-    )
-    code = library.nvrtcCompileProgram(program, len(options), options)
-    log = _text(library, program, "ProgramLog")
-    if code:
-        raise Unsupported(f"NVRTC refuses the program: {log.decode()[:500]}")
-    image = _text(library, program, "CUBIN")
-    library.nvrtcDestroyProgram(ctypes.byref(program))
-    return Binary(image, log.decode())
+    options = _strings([f"--gpu-architecture={architecture}", *OPTIONS])
+    try:
+        code = library.nvrtcCompileProgram(program, len(options), options)
+        log = _text(library, program, "ProgramLog").decode()
+        if code:
+            raise Unsupported(f"NVRTC refuses the program: {log[:500]}")
+        return Binary(_text(library, program, "CUBIN"), log)
+    finally:
+        library.nvrtcDestroyProgram(ctypes.byref(program))
 
 
 @functools.cache
@@ -73,15 +71,14 @@ def _library() -> Any:
             return ctypes.CDLL(name)
         except OSError:
             continue
-    raise Unsupported("no NVRTC (JAX for CUDA brings it: pip install jax[cuda12])")
+    raise Unsupported("no NVRTC, which JAX for CUDA brings (the extra cuda)")
 
 
 def _candidates() -> Iterator[str]:
     found = importlib.util.find_spec("nvidia")
     for folder in (found.submodule_search_locations or []) if found else []:
         for path in sorted(Path(folder).rglob("libnvrtc.so.*")):
-            if "alt" not in path.name:
-                yield str(path)
+            yield str(path)
     yield ctypes.util.find_library("nvrtc") or "libnvrtc.so"
 
 

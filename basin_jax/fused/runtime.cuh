@@ -101,29 +101,11 @@ INLINE T sign(T x) { return x > T(0) ? T(1) : (x < T(0) ? T(-1) : x); }
 #define FLOAT2(name, call) \
   INLINE f32 name(f32 x, f32 y) { return call##f(x, y); } \
   INLINE f64 name(f64 x, f64 y) { return call(x, y); }
-FLOAT1(square_root, sqrt)
-FLOAT1(floor_of, floor)
-FLOAT1(ceiling, ceil)
-FLOAT1(nearest_even, rint)
-FLOAT1(nearest_away, round)
-FLOAT1(sine, sin)
-FLOAT1(cosine, cos)
-FLOAT1(tangent, tan)
-FLOAT1(arc_sine, asin)
-FLOAT1(arc_cosine, acos)
-FLOAT1(arc_tangent, atan)
-FLOAT1(hyperbolic_sine, sinh)
-FLOAT1(hyperbolic_cosine, cosh)
+#include "functions.h"
 FLOAT1(hyperbolic_tangent, tanh)
-FLOAT1(error_function, erf)
-FLOAT1(cube_root, cbrt)
 FLOAT1(exponential, exp)
-FLOAT1(exponential_less_one, expm1)
 FLOAT1(logarithm, log)
 FLOAT1(logarithm_one_plus, log1p)
-FLOAT2(power, pow)
-FLOAT2(remainder_of, fmod)
-FLOAT2(angle, atan2)
 template <class T>
 INLINE T logistic(T x) { return T(1) / (T(1) + exponential(-x)); }
 
@@ -306,10 +288,32 @@ INLINE void product(V* out, const A* a, const B* b) {
   }
 }
 
-// By tensor cores: a warp computes DOWN x ACROSS tiles of 16 x 8. How lanes hold a tile's
-// factors and sums: PTX ISA, "Matrix fragments for mma.m16n8k8" and "mma.m16n8k16".
-template <int M, int N, int DOWN, int ACROSS, int OM, int ON, class Step, class V>
-INLINE void by_warps(V* out, Step step) {
+// How lanes hold the factors of a tile of a tensor core, 16 x 8 and DEPTH deep (PTX ISA, "Matrix
+// fragments for mma.m16n8k8" and "mma.m16n8k16"): register r of lane 4 g + t, from where row
+// g of the left, or column g of the right, begins; K is how far apart elements are along it.
+struct Tf32 {
+  static constexpr int DEPTH = 8;
+  template <int K, class A>
+  static INLINE_MEMBER u32 held(const A* a, int t, int half) { return as_tf32(a[(t + half * 4) * K]); }
+  static INLINE_MEMBER void mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    mma_tf32(d, a, b);
+  }
+};
+struct Bf16 {
+  static constexpr int DEPTH = 16;
+  template <int K, class A>
+  static INLINE_MEMBER u32 held(const A* a, int t, int half) {
+    return as_bf16(a[(2 * t + half * 8) * K], a[(2 * t + half * 8 + 1) * K]);
+  }
+  static INLINE_MEMBER void mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    mma_bf16(d, a, b);
+  }
+};
+
+// By tensor cores, of factors that are rounded: a warp computes DOWN x ACROSS tiles.
+template <class Kind, int M, int N, int K, int DOWN, int ACROSS, int OM, int ON, int AM, int AK,
+          int BN, int BK, class V, class A, class B>
+INLINE void product_rounded(V* out, const A* a, const B* b) {
   constexpr int COLUMNS = N / 8 / ACROSS, TILES = M / 16 / DOWN * COLUMNS, WARPS = THREADS / 32;
   const int lane = THREAD % 32, g = lane / 4, t = lane % 4;
   for (int tile = THREAD / 32; tile < TILES; tile += WARPS) {
@@ -321,7 +325,24 @@ INLINE void by_warps(V* out, Step step) {
       for (int j = 0; j < ACROSS; j++)
 #pragma unroll
         for (int r = 0; r < 4; r++) sum[i][j][r] = 0;
-    step(sum, m, n, g, t);
+#pragma unroll 2
+    for (int k = 0; k < K; k += Kind::DEPTH) {
+      u32 left[DOWN][4], right[ACROSS][2];
+#pragma unroll
+      for (int i = 0; i < DOWN; i++)
+#pragma unroll
+        for (int r = 0; r < 4; r++)
+          left[i][r] = Kind::template held<AK>(a + (m + 16 * i + g + r % 2 * 8) * AM + k * AK, t, r / 2);
+#pragma unroll
+      for (int j = 0; j < ACROSS; j++)
+#pragma unroll
+        for (int r = 0; r < 2; r++)
+          right[j][r] = Kind::template held<BK>(b + (n + 8 * j + g) * BN + k * BK, t, r);
+#pragma unroll
+      for (int i = 0; i < DOWN; i++)
+#pragma unroll
+        for (int j = 0; j < ACROSS; j++) Kind::mma(sum[i][j], left[i], right[j]);
+    }
 #pragma unroll
     for (int i = 0; i < DOWN; i++)
 #pragma unroll
@@ -330,62 +351,6 @@ INLINE void by_warps(V* out, Step step) {
         for (int r = 0; r < 4; r++)
           out[(m + 16 * i + g + r / 2 * 8) * OM + (n + 8 * j + 2 * t + r % 2) * ON] = sum[i][j][r];
   }
-}
-
-template <int M, int N, int K, int DOWN, int ACROSS, int OM, int ON, int AM, int AK, int BN,
-          int BK, bool LA, bool LB, bool LO, class V, class A, class B>
-INLINE void product_tf32(V* out, const A* a, const B* b) {
-  auto step = [&](float(&sum)[DOWN][ACROSS][4], int m, int n, int g, int t) {
-#pragma unroll 2
-    for (int k = 0; k < K; k += 8) {
-      u32 left[DOWN][4], right[ACROSS][2];
-#pragma unroll
-      for (int i = 0; i < DOWN; i++)
-#pragma unroll
-        for (int r = 0; r < 4; r++)
-          left[i][r] = as_tf32(a[(m + 16 * i + g + r % 2 * 8) * AM + (k + t + r / 2 * 4) * AK]);
-#pragma unroll
-      for (int j = 0; j < ACROSS; j++)
-#pragma unroll
-        for (int r = 0; r < 2; r++)
-          right[j][r] = as_tf32(b[(n + 8 * j + g) * BN + (k + t + r * 4) * BK]);
-#pragma unroll
-      for (int i = 0; i < DOWN; i++)
-#pragma unroll
-        for (int j = 0; j < ACROSS; j++) mma_tf32(sum[i][j], left[i], right[j]);
-    }
-  };
-  by_warps<M, N, DOWN, ACROSS, OM, ON>(out, step);
-}
-
-template <int M, int N, int K, int DOWN, int ACROSS, int OM, int ON, int AM, int AK, int BN,
-          int BK, bool LA, bool LB, bool LO, class V, class A, class B>
-INLINE void product_bf16(V* out, const A* a, const B* b) {
-  auto step = [&](float(&sum)[DOWN][ACROSS][4], int m, int n, int g, int t) {
-#pragma unroll 2
-    for (int k = 0; k < K; k += 16) {
-      u32 left[DOWN][4], right[ACROSS][2];
-#pragma unroll
-      for (int i = 0; i < DOWN; i++)
-#pragma unroll
-        for (int r = 0; r < 4; r++) {
-          const A* two = a + (m + 16 * i + g + r % 2 * 8) * AM + (k + 2 * t + r / 2 * 8) * AK;
-          left[i][r] = as_bf16(two[0], two[AK]);
-        }
-#pragma unroll
-      for (int j = 0; j < ACROSS; j++)
-#pragma unroll
-        for (int r = 0; r < 2; r++) {
-          const B* two = b + (n + 8 * j + g) * BN + (k + 2 * t + r * 8) * BK;
-          right[j][r] = as_bf16(two[0], two[BK]);
-        }
-#pragma unroll
-      for (int i = 0; i < DOWN; i++)
-#pragma unroll
-        for (int j = 0; j < ACROSS; j++) mma_bf16(sum[i][j], left[i], right[j]);
-    }
-  };
-  by_warps<M, N, DOWN, ACROSS, OM, ON>(out, step);
 }
 
 // A seed's arrays are rows outside; here those of some matrices begin `pitch` elements apart.

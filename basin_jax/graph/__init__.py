@@ -1,14 +1,16 @@
 """What a method's step computes for one seed, as JAX traces it: from a graph to C++.
 
-`simd` writes programs for the vectors of CPUs from it, and sees none of JAX's primitives.
+Programs of two kinds are written from it: `simd`, for the vectors of CPUs, and `fused`, for the
+thread blocks of GPUs. Neither sees JAX's primitives.
 
     arrays    the graph of arrays
     rules     what each of JAX's primitives is in it; `draws`: the random ones
     lower     a traced step to that graph
     text      C++ for numbers and names
     storage   what has to be stored, and where
-    loops     C++ loops over the elements of an array
+    loops     C++ loops over the elements of an array; `products`: of matrices
     emit      a loop for each array that is stored
+    library   C++ to an operation that XLA calls
 
 What has no rule is refused with the reason, and XLA trains it.
 """

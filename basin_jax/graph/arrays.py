@@ -203,6 +203,11 @@ class Reduce(Node):
     start: str = field(kw_only=True)
     axes: tuple[int, ...] = field(kw_only=True)
 
+    def where(self, index: Index, turns: Index) -> Index:
+        """Return the argument's index, given that of an element and that along the axes."""
+        along, kept = dict(zip(self.axes, turns, strict=True)), iter(index)
+        return tuple(along[d] if d in along else next(kept) for d in range(len(self.args[0].shape)))
+
 
 @dataclass(eq=False, repr=False)
 class Product(Node):
@@ -210,7 +215,7 @@ class Product(Node):
 
     contract: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
     batch: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
-    rounded: str = field(kw_only=True)  # what the factors may be rounded to: "", "tf32", "bf16"
+    rounded: str = field(kw_only=True)  # what the factors may be rounded to: "", "Tf32", "Bf16"
 
     def free(self, side: int) -> tuple[int, ...]:
         """Return the axes of an argument that are neither contracted nor batched."""

@@ -1,13 +1,29 @@
 """A graph of arrays as C++: a loop for each array that is stored, one after the other."""
 
 import abc
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from basin_jax.graph.arrays import Input, Join, Linear, Node, Product, While
 from basin_jax.graph.loops import Loop, element
 from basin_jax.graph.storage import Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The parts of a program, as C++."""
+
+    tables: list[str]
+    before: list[str]  # once, before the first step
+    step: list[str]
+    places: Mapping[Input, int]  # where each input is put, in bytes
+    memory: int  # bytes
+
+    def array(self, node: Input) -> str:
+        """Return the C++ of a pointer to an input."""
+        return f"({node.type}*)(memory + {self.places[node]})"
 
 
 class Emitter(abc.ABC):

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -16,7 +16,7 @@ from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.graph.arrays import Unsupported
 
 
-FFI = Path(__file__).with_name("ffi.h")
+FFI, FUNCTIONS = (Path(__file__).with_name(name) for name in ("ffi.h", "functions.h"))
 # No option here lets a compiler reorder sums or forget that a number may not be one.
 FLAGS = (
     *("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast"),
@@ -54,7 +54,7 @@ def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> st
         Unsupported: where it cannot be compiled or kept, with the reason.
     """
     _, version = compiler()
-    texts = [path.read_text() for path in (FFI, *headers)]
+    texts = [path.read_text() for path in (FFI, FUNCTIONS, *headers)]
     said = [source, *texts, version, *FLAGS, cpu_model(), jax.__version__]
     name = f"basin_jax_{hashlib.sha256('|'.join(said).encode()).hexdigest()[:16]}"
     folder = cache_directory() / "programs"
@@ -67,6 +67,20 @@ def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> st
         raise Unsupported(f"programs cannot be kept in {folder} and run: {error}") from error
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform=device)
     return name
+
+
+def steps_of(name: str) -> Callable:
+    """Return the steps that an operation takes.
+
+    A function of (number of each seed's first step, how many steps, fixed arrays, state) to the
+    state, where each array has a leading axis of seeds.
+    """
+
+    def run(numbers, count, fixed, state):
+        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in state]
+        return jax.ffi.ffi_call(name, shapes)(count, numbers, *fixed, *state)
+
+    return run
 
 
 def _compile(source: str, includes: Sequence[Path], file: Path) -> None:

@@ -123,10 +123,7 @@ class Loop:
         total = self.storage.text.name()
         self.lines.append(f"{node.type} {total} = {start_of(node)};")
         inner = self.nested()
-        turns = iter(inner.over([arg.shape[d] for d in node.axes]))
-        place_of = {d: next(turns) for d in node.axes}
-        kept = iter(index)
-        where = tuple(place_of[d] if d in place_of else next(kept) for d in range(len(arg.shape)))
+        where = node.where(index, inner.over([arg.shape[d] for d in node.axes]))
         value = node.template.format(total, inner.at(arg, where))
         inner.lines.append(f"{total} = {value};")
         self.lines += ["{", *inner.body()]

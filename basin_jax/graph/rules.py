@@ -98,7 +98,7 @@ BOOLEAN = {
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
 ROUNDING = {0: "nearest_away({0})", 1: "nearest_even({0})"}
 # What `jax.default_matmul_precision` says with "tensorfloat32" and "bfloat16".
-ROUNDED = {jax.lax.Precision.HIGH: "tf32", jax.lax.Precision.DEFAULT: "bf16"}
+ROUNDED = {jax.lax.Precision.HIGH: "Tf32", jax.lax.Precision.DEFAULT: "Bf16"}
 REDUCTIONS = {
     "reduce_sum": ("{0} + {1}", "0"),
     "reduce_prod": ("{0} * {1}", "1"),

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from basin_jax.graph.arrays import Input
-from basin_jax.graph.library import operation
+from basin_jax.graph.emit import Code
+from basin_jax.graph.library import operation, steps_of
 from basin_jax.graph.lower import graph_of
 from basin_jax.graph.text import SCALARS
-from basin_jax.simd.emit import Code, emit
+from basin_jax.simd.emit import emit
 
 
 RUNTIME = Path(__file__).with_name("runtime.h")
@@ -66,21 +65,13 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
         Unsupported: where there is no program for the step, with the reason.
     """
     inputs, states, code = graph_of(step, fixed, state, emit)
-    name = operation(_source(code, inputs, states), (RUNTIME,))
-
-    def run(numbers, count, fixed, state):
-        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in state]
-        return jax.ffi.ffi_call(name, shapes)(count, numbers, *fixed, *state)
-
-    return run
+    return steps_of(operation(_source(code, inputs, states), (RUNTIME,)))
 
 
 def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:
     """Return the whole program: the steps, and what XLA calls."""
 
-    def array(node: Input) -> str:
-        return f"({node.type}*)(memory + {code.places[node]})"
-
+    array = code.array
     loads = [
         f"load<{SCALARS[node.type]}>({array(node)}, inputs[{i}], {node.size}, first, seeds);"
         for i, node in enumerate(inputs)

@@ -3,7 +3,6 @@
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from basin_jax.graph.arrays import (
     Input,
@@ -14,7 +13,7 @@ from basin_jax.graph.arrays import (
     While,
     below,
 )
-from basin_jax.graph.emit import Emitter
+from basin_jax.graph.emit import Code, Emitter
 from basin_jax.graph.loops import Loop
 from basin_jax.graph.products import matrices
 from basin_jax.graph.storage import Storage
@@ -24,17 +23,6 @@ from basin_jax.graph.text import Text
 DRAWN = 8  # random words that are computed at once, at most
 LANES = 16  # the most that the runtime has: what memory is made for
 REGISTERS = 24  # sums of a tile
-
-
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """The parts of a program, as C++."""
-
-    tables: list[str]
-    before: list[str]  # once, before the first step
-    step: list[str]
-    places: dict[Input, int]  # where each input is put, in bytes
-    memory: int  # bytes
 
 
 def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:

@@ -1,0 +1,22 @@
+// Functions that programs of every kind take from C's library, by what each kind has made of
+// FLOAT1 and FLOAT2.
+
+FLOAT1(square_root, sqrt)
+FLOAT1(floor_of, floor)
+FLOAT1(ceiling, ceil)
+FLOAT1(nearest_even, rint)
+FLOAT1(nearest_away, round)
+FLOAT1(sine, sin)
+FLOAT1(cosine, cos)
+FLOAT1(tangent, tan)
+FLOAT1(arc_sine, asin)
+FLOAT1(arc_cosine, acos)
+FLOAT1(arc_tangent, atan)
+FLOAT1(hyperbolic_sine, sinh)
+FLOAT1(hyperbolic_cosine, cosh)
+FLOAT1(error_function, erf)
+FLOAT1(cube_root, cbrt)
+FLOAT1(exponential_less_one, expm1)
+FLOAT2(power, pow)
+FLOAT2(remainder_of, fmod)
+FLOAT2(angle, atan2)
