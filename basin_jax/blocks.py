@@ -7,13 +7,14 @@ evidence is that of all steps.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from basin_jax.base import State
+from basin_jax.base import Evidence, State
 from basin_jax.fused import build as fused
 from basin_jax.fused.nvrtc import Binary
 from basin_jax.graph.arrays import Unsupported
@@ -36,12 +37,33 @@ def plugins_of(shape: Shape, row: Row) -> Plugins:
     return jax.tree.unflatten(shape.plugins, numbers)
 
 
-def _begin(shape: Shape, rows: Row) -> tuple[State, Keys]:
-    return jax.vmap(lambda row: begin(plugins_of(shape, row), row, shape.vary))(rows)
+def _begin(shape: Shape, row: Row) -> tuple[State, Keys]:
+    return begin(plugins_of(shape, row), row, shape.vary)
 
 
-def _look(shape: Shape, rows: Row, keys: Keys, state: State) -> dict[str, Float[Array, " lane"]]:
-    return jax.vmap(lambda row, k, s: look(plugins_of(shape, row), k, s))(rows, keys, state)
+def _look(shape: Shape, row: Row, keys: Keys, state: State) -> Evidence:
+    return look(plugins_of(shape, row), keys, state)
+
+
+def _shapes(shape: Shape, lanes: int) -> tuple[Row, Any, Any]:
+    """Return what the rows, states and keys of lanes look like, by tracing."""
+    rows = abstract(shape, lanes)[1]
+    return rows, *jax.eval_shape(jax.vmap(functools.partial(_begin, shape)), rows)
+
+
+def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
+    """Return what a function gives of some lanes, and what the others are to have."""
+
+    def one(wanted, other, *lane):
+        return jax.lax.cond(wanted, lambda: function(*lane), lambda: other)
+
+    def in_turn(*lanes):
+        return jax.lax.map(lambda lane: one(*lane), lanes)
+
+    # In vectors on CPUs, XLA rounds by the place of a lane; in turn, only where wanted, is as fast.
+    return jax.lax.platform_dependent(
+        which, others, *lanes, cpu=in_turn, default=lambda *lanes: jax.vmap(one)(*lanes)
+    )
 
 
 def _advance(
@@ -93,8 +115,7 @@ def lowered(shape: Shape, architecture: str) -> Binary:
         Unsupported: where there is none, with the reason.
     """
     with numerics(shape.precision):
-        rows = abstract(shape, 1)[1]
-        state, keys = jax.eval_shape(functools.partial(_begin, shape), rows)
+        rows, state, keys = _shapes(shape, 1)
         return fused.lowered(*_one_step(shape, rows, keys, state), architecture=architecture)
 
 
@@ -103,7 +124,7 @@ def why_not(shape: Shape, program: Program) -> str | None:
     """Return why a program cannot take a sweep's steps, or None where it can."""
 
     def one_step(rows):
-        state, keys = _begin(shape, rows)
+        state, keys = jax.vmap(functools.partial(_begin, shape))(rows)
         number = jnp.zeros(len(rows.seed), jnp.int32)
         return _advance(shape, program, rows, keys, state, number, jnp.int32(1))
 
@@ -124,15 +145,15 @@ def may_stop(shape: Shape) -> bool:
     """
     found = []
 
-    def ask(rows):
-        found.append(getattr(_begin(shape, rows)[0], "stopped", None))
+    def ask(row):
+        found.append(getattr(_begin(shape, row)[0], "stopped", None))
 
     with numerics(shape.precision):
-        jax.eval_shape(ask, abstract(shape, 1)[1])
+        jax.eval_shape(ask, abstract(shape)[1])
     (stopped,) = found
     if stopped is None:
         return False
-    if jnp.shape(stopped) != (1,) or not jnp.issubdtype(stopped, bool):
+    if jnp.shape(stopped) or not jnp.issubdtype(stopped, bool):
         raise ValueError(
             f"the method's state.stopped is {stopped}; allowed: one truth value, or another name"
         )
@@ -156,9 +177,9 @@ class Lanes(NamedTuple):
 def idle(shape: Shape, lanes: int, length: int, stops: int) -> Any:
     """Return the shapes of `Lanes` at work on a queue of some length."""
     with numerics(shape.precision):
-        rows = abstract(shape, lanes)[1]
-        state, keys = jax.eval_shape(functools.partial(_begin, shape), rows)
-        seen = jax.eval_shape(functools.partial(_look, shape), rows, keys, state)
+        rows, state, keys = _shapes(shape, lanes)
+        look_at = jax.vmap(functools.partial(_look, shape))
+        seen = jax.eval_shape(look_at, rows, keys, state)
     each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
     one: Any = jax.ShapeDtypeStruct((), jnp.int32)
     evidence: Any = {n: jax.ShapeDtypeStruct((length, stops), v.dtype) for n, v in seen.items()}
@@ -249,9 +270,9 @@ def _exchange(
     following = lanes.taken + jnp.cumsum(free, dtype=jnp.int32) - 1
     takes = free & (following < count)
     rows = jax.tree.map(lambda x: x[jnp.minimum(following, size - 1)], queue)
-    rows = _chosen(takes, rows, lanes.rows)
-    fresh = _begin(shape, rows)
-    state, keys = _chosen(takes, fresh, (lanes.state, lanes.keys))
+    rows = jax.tree.map(lambda new, old: jnp.where(takes[:, None], new, old), rows, lanes.rows)
+    begin_one = functools.partial(_begin, shape)
+    state, keys = _in_some(takes, begin_one, (lanes.state, lanes.keys), rows)
     return Lanes(
         state=state,
         keys=keys,
@@ -268,17 +289,12 @@ def _note(
     shape: Shape, lanes: Lanes, where: Bool[Array, "lane stop"]
 ) -> dict[str, Float[Array, "queue stop"]]:
     """Write down what is seen now of some lanes at some stops."""
-    seen = _look(shape, lanes.rows, lanes.keys, lanes.state)
+    unseen = {n: jnp.zeros(len(lanes.slot), column.dtype) for n, column in lanes.evidence.items()}
+    look_at = functools.partial(_look, shape)
+    seen = _in_some(where.any(1), look_at, unseen, lanes.rows, lanes.keys, lanes.state)
 
     def note(column, values):
         rows = jnp.where(where, values[:, None], column[jnp.minimum(lanes.slot, len(column) - 1)])
         return column.at[lanes.slot].set(rows, mode="drop")
 
     return {name: note(lanes.evidence[name], values) for name, values in seen.items()}
-
-
-def _chosen(which: Bool[Array, " lane"], new: Any, old: Any) -> Any:
-    def choose(a, b):
-        return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(choose, new, old)

@@ -2,9 +2,9 @@
 
 A lane trains one seed; a block is the lanes that one device works on at once, few enough that
 their state stays in cache; each local device works through a queue of seeds under `shard_map`,
-some steps a call. The number of lanes is part of the executable, since XLA's low bits depend on
-it; the number of seeds, of steps, of calls and of devices is not, so a seed's evidence is the
-same bits whatever they are.
+some steps a call. A seed's evidence is the same bits whatever the number of seeds, of steps, of
+calls and of devices. The number of lanes is part of the executable: by the program "xla" low bits
+hang on it, by those made for a platform they do not.
 """
 
 import functools

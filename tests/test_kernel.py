@@ -276,7 +276,7 @@ def test_a_thousand_seeds_are_the_first_of_a_hundred_thousand_in_chunks_of_any_s
 
 @pytest.mark.parametrize("program", ["simd", "xla"])
 def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(program):
-    # XLA rounds `Gate`'s probe otherwise in some lanes of 16 than in others: a seed's lane must
+    # XLA rounds `Gate`'s steps otherwise in some lanes of 16 than in others: a seed's lane must
     # be the same whatever the number of devices.
     sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=20)
     devices = tuple(jax.local_devices())
@@ -286,3 +286,12 @@ def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(prog
         for some in (devices[:1], devices)
     )
     assert all(np.array_equal(two[name], values) for name, values in one.items())
+
+
+@pytest.mark.parametrize("lanes", [1, 16, 31])
+def test_bits_of_the_program_for_vectors_do_not_depend_on_the_lane(lanes):
+    sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=20)
+    seeds = np.arange(300, dtype=np.uint64)
+    want = build_kernel(sweep, lanes=8, program="simd")(seeds)
+    backwards = build_kernel(sweep, lanes=lanes, program="simd")(seeds[::-1])
+    assert all(np.array_equal(backwards[name][::-1], values) for name, values in want.items())
