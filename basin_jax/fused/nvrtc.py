@@ -1,5 +1,6 @@
 """NVRTC, the compiler of CUDA C++ that comes with JAX for CUDA: it needs no GPU."""
 
+import contextlib
 import ctypes
 import ctypes.util
 import functools
@@ -78,6 +79,10 @@ def _candidates() -> Iterator[str]:
     found = importlib.util.find_spec("nvidia")
     for folder in (found.submodule_search_locations or []) if found else []:
         for path in sorted(Path(folder).rglob("libnvrtc.so.*")):
+            # It opens these by name, which finds them only where they are open already.
+            for part in path.parent.glob("libnvrtc-builtins.so.*"):
+                with contextlib.suppress(OSError):
+                    ctypes.CDLL(str(part))
             yield str(path)
     yield ctypes.util.find_library("nvrtc") or "libnvrtc.so"
 
