@@ -53,7 +53,7 @@ def versions() -> dict[str, Any]:
         # A flag that names a file says nothing of the speed, and where the machine keeps it.
         "XLA_FLAGS": [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "/" not in flag],
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
 
 
