@@ -5,8 +5,6 @@ and its lanes; a whole run stores, judges and counts what the kernel trains. Eac
 its own, timed against the same work without it.
 """
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from basin_jax.bench.cases import GRID, RUN, SETTLING
-from basin_jax.bench.timing import OURS, Prepared, Work, cold
+from basin_jax.bench.timing import OURS, Prepared, Work, cold, process_peak
 from basin_jax.kernel import build_kernel
 from basin_jax.loop import run
 from basin_jax.methods.early_stopping import EarlyStopping
@@ -151,5 +149,4 @@ def _grown(count: int) -> dict[str, float]:
         began = time.perf_counter()
         _run(count)
         seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}
+    return {"seconds": seconds, "peak_bytes": process_peak()}

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,14 @@ def peak_bytes(prepared: Prepared) -> int | None:
     before = _resident(this, "VmHWM")
     prepared.call()
     return _resident(this, "VmHWM") - before
+
+
+def process_peak() -> int:
+    """Return the most memory, in bytes, that this process has had."""
+    try:
+        return _resident(Path("/proc/self"), "VmHWM")
+    except OSError:  # not on Linux, where `ru_maxrss` would be the parent's at the fork, or more
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _resident(process: Path, name: str) -> int:
