@@ -64,10 +64,13 @@ Part: TypeAlias = tuple[ndarray, dict[str, ndarray]]  # which of the seeds, and 
 # The program that is made for a platform's devices; "xla" runs on all.
 OWN: dict[str, Program] = {"cpu": "simd", "gpu": "fused"}
 
-# A device a core needs no threads inside an op, and their number would change low bits.
-CPU = {
-    "xla_cpu_multi_thread_eigen": False,
-    "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+# What XLA is told, by platform. A device a core needs no threads inside an op, and their number
+# would change low bits.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "xla_cpu_multi_thread_eigen": False,
+        "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+    }
 }
 
 
@@ -132,7 +135,7 @@ def _program(shape: Shape, program: Program, devices: Devices):
         out_specs=P("device"),
         check_vma=False,
     )
-    return jax.jit(sharded, compiler_options=CPU if devices[0].platform == "cpu" else None)
+    return jax.jit(sharded, compiler_options=OPTIONS.get(devices[0].platform))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ of its evidence. `Audit` is taken at difficulty 2, where fates are most mixed.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import typer
 
-from basin_jax import Behavior, EarlyStopping, build_kernel
+from basin_jax import Behavior, EarlyStopping, Sweep, build_kernel
 from basin_jax.bench.engine import AUDIT, GATE, STOPPING
 from basin_jax.bench.record import versions
 from basin_jax.statistics import estimate
@@ -67,9 +67,9 @@ PAIRS = [
 ]
 
 
-def compute(name: str, way: Way, count: int) -> dict[str, np.ndarray]:
+def compute(name: str, sweep: Sweep, way: Way, count: int) -> dict[str, np.ndarray]:
     """Return the evidence of each seed at the end."""
-    sweep = SWEEPS[name].replace(precision=way.precision)
+    sweep = sweep.replace(precision=way.precision)
     if way.settled:
         sweep = sweep.replace(method=EarlyStopping(method=sweep.method, **SETTLED[name]))
     chosen: Any = {"program": way.program, "devices": tuple(jax.local_devices()[: way.devices])}
@@ -86,13 +86,15 @@ def same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> flo
     return float(np.all([a.view(b.dtype) == b for a, b in pairs], axis=0).mean())
 
 
-def compare(name: str, count: int) -> Iterator[dict[str, Any]]:
+def compare(
+    name: str, sweep: Sweep, pairs: Sequence[tuple[Way, Way]], count: int
+) -> Iterator[dict[str, Any]]:
     """Yield, for each pair of ways, how many seeds differ."""
     known: dict[Way, dict[str, np.ndarray]] = {}
-    for way, against in PAIRS:
+    for way, against in pairs:
         for one in (against, way):
             if one not in known:
-                known[one] = compute(name, one, count)
+                known[one] = compute(name, sweep, one, count)
         ours, theirs = known[way], known[against]
         differ = judge(Behavior(), ours) != judge(Behavior(), theirs)
         flips = estimate(int(differ.sum()), count)
@@ -108,11 +110,23 @@ def compare(name: str, count: int) -> Iterator[dict[str, Any]]:
         }
 
 
+def rate(found: dict[str, Any]) -> str:
+    """Return the share of verdicts that differ, with its interval, as text."""
+    return f"{found['flips'] / found['seeds']:.2%} [{found['low']:.2%}, {found['high']:.2%}]"
+
+
 def line(found: dict[str, Any]) -> str:
     """Return a row of the table."""
-    rate = f"{found['flips'] / found['seeds']:.2%} [{found['low']:.2%}, {found['high']:.2%}]"
     bits = "" if found["same_bits"] is None else f"{found['same_bits']:.1%}"
-    return f"| {found['organism']} | {found['way']} | {found['against']} | {rate} | {bits} |"
+    return f"| {found['organism']} | {found['way']} | {found['against']} | {rate(found)} | {bits} |"
+
+
+def new_folder(out: Path | None) -> None:
+    """Make the folder of a record, now and not after half an hour."""
+    if out is not None:
+        if out.exists():
+            raise typer.BadParameter(f"--out {out} is there already; allowed: a new folder")
+        out.mkdir(parents=True)
 
 
 def main(
@@ -124,14 +138,11 @@ def main(
     """Measure how often a verdict hangs on how it was computed."""
     if seeds < 1:
         raise typer.BadParameter(f"--seeds {seeds}; allowed: at least 1")
-    if out is not None:
-        if out.exists():
-            raise typer.BadParameter(f"--out {out} is there already; allowed: a new folder")
-        out.mkdir(parents=True)  # now, and not after half an hour
+    new_folder(out)
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
     typer.echo("\n".join(lines))
     results = []
-    for found in (found for name in SWEEPS for found in compare(name, seeds)):
+    for found in (f for n, sweep in SWEEPS.items() for f in compare(n, sweep, PAIRS, seeds)):
         results.append(found)
         lines.append(line(found))
         typer.echo(lines[-1])

@@ -157,3 +157,21 @@ def test_simd_is_faster_than_xla_on_small_networks():
     speeds = [[speed_of(work, 0.1) for work in works] for _ in range(5)]
     simd, xla = (max(turns) for turns in zip(*speeds, strict=True))
     assert simd > 1.5 * xla
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_runs_to_its_end_without_one_and_claims_nothing(tmp_path):
+    script = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+    command = [sys.executable, str(script), "--out", str(tmp_path / "record")]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    rows = json.loads((tmp_path / "record" / "results.json").read_text())
+    timed = [
+        row for row in rows if " lanes" in row["what"] and row["case"] in ("audit", "mlp-64 adam")
+    ]
+    assert len(timed) == 15 and {row["found"] for row in timed} == {"not measured"}
+    assert all(row["value"] is None for row in timed)
+    # What needs no card is checked all the same.
+    checked = [row for row in rows if "same bits" in row["what"]]
+    assert len(checked) == 6 and {row["value"] for row in checked} == {1.0}
+    assert "failed" not in done.stdout
+    assert done.stdout.endswith((tmp_path / "record" / "table.md").read_text())

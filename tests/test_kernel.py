@@ -23,7 +23,8 @@ from basin_jax import (
     run,
     trial,
 )
-from basin_jax.lane import fold_in_seed, seed_words
+from basin_jax.blocks import advance_queue, idle
+from basin_jax.lane import abstract, fold_in_seed, numerics, seed_words, shape_of
 
 
 SEEDS = np.arange(200, dtype=np.uint64)
@@ -295,3 +296,22 @@ def test_bits_of_the_program_for_vectors_do_not_depend_on_the_lane(lanes):
     want = build_kernel(sweep, lanes=8, program="simd")(seeds)
     backwards = build_kernel(sweep, lanes=lanes, program="simd")(seeds[::-1])
     assert all(np.array_equal(backwards[name][::-1], values) for name, values in want.items())
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_blocks_lower_for_accelerators_that_are_not_here(platform):
+    sweep = Sweep(
+        organism=Audit(), method=Gradient(optimizer="adam", learning_rate=0.01), num_steps=5
+    )
+    shape, one = shape_of(sweep), jax.ShapeDtypeStruct((), jnp.int32)
+
+    def call(stops, queue, count, stride, budget, early, lanes):
+        limits = {"stride": stride, "budget": budget, "early": early}
+        return advance_queue(shape, "xla", stops, queue, count, lanes=lanes, **limits)
+
+    with numerics(sweep.precision):
+        stops, queue = abstract(shape, 64)
+        given = (one, one, one, jax.ShapeDtypeStruct((), bool), idle(shape, 16, 64, 1))
+        exported = jax.export.export(jax.jit(call), platforms=[platform])(stops, queue, *given)
+    # All that it asks for is of XLA's own language.
+    assert exported.platforms == (platform,) and "custom_call" not in exported.mlir_module()

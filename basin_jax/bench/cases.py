@@ -57,6 +57,7 @@ class Quadrant(Organism):
             "unwatched": 1 - right,
             "competence": right,
             "margin": jnp.asarray(-0.5),
+            "loss": self.loss(params, (inputs, labels)),
         }
 
     def _build(self, key: Key[Array, ""]) -> nnx.Module:

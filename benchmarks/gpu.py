@@ -1,0 +1,315 @@
+"""Check and time the training kernels on a GPU, in one call of under eight minutes.
+
+    uv run --extra cuda python benchmarks/gpu.py --out benchmarks/records/DATE_DEVICE_gpu
+
+Where there is no GPU it runs to its end all the same, small, with the fused kernel emulated, and
+says of every ceiling and every speed: not measured. The short table comes last.
+"""
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+from unittest.mock import patch
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+from flips import Way, compare, new_folder, rate, same_bits
+
+from basin_jax import kernel as kernels
+from basin_jax.bench.cases import CASES, Case
+from basin_jax.bench.engine import AUDIT
+from basin_jax.bench.peers import plain_vmap
+from basin_jax.bench.record import versions
+from basin_jax.bench.timing import Prepared, measure
+from basin_jax.blocks import Program
+from basin_jax.kernel import build_kernel
+from basin_jax.spec import Precision
+
+
+HERE = Path(__file__)
+ON_CARD = jax.local_devices()[0].platform == "gpu"
+NOT_MEASURED = "not measured"
+# Nothing begins later: what has begun then takes less than the rest of eight minutes.
+LAST_START = 400.0
+PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bf16")
+TIMED = (CASES["audit"][0], CASES["mlp-64"][1])
+MLP_64 = TIMED[1].name
+# Evidence that moves with every weight.
+CONTINUOUS = {"audit": "fit", MLP_64: "loss"}
+# Seed-steps a second on an H100; 10^6 seeds of `Audit` of 2,000 steps in ten minutes.
+TARGETS = {
+    ("audit", "fused", "float32"): 1e6 * 2000 / 600,
+    (MLP_64, "xla", "float32"): 8e6,
+    (MLP_64, "fused", "float32"): 27e6,
+    (MLP_64, "fused", "tf32"): 60e6,
+    (MLP_64, "fused", "bf16"): 60e6,
+}
+# The steps of a loop as one launch: XLA's own list, and the two that it leaves out.
+COMMAND_BUFFER = {
+    "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,"
+    "DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
+}
+HEADINGS = ("case", "what", "found", "of the ceiling", "compile", "target")
+
+
+class Size(NamedTuple):
+    """How much is run."""
+
+    side: int  # of a product's square matrices
+    stream: int  # bytes that are read and written
+    lanes: dict[Program, tuple[int, ...]]  # tried, the last one for checks, too
+    seconds: float  # of a timing
+    checked: int  # seeds held against float64
+    steps: int  # of those seeds
+    judged: int  # seeds whose verdicts are compared
+    trained: int  # steps of those
+
+
+CARD = Size(8192, 2**31, {"fused": (1056, 4224), "xla": (4096, 16384)}, 1.0, 512, 100, 10_000, 2000)
+SMALL = Size(64, 2**16, {"fused": (2,), "xla": (2,)}, 1e-3, 4, 3, 4, 3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One thing that was found."""
+
+    case: str
+    what: str
+    found: str
+    value: float | None = None
+    share: float | None = None  # of the ceiling of its precision
+    compile_seconds: float | None = None
+    target: str = ""
+
+    def __str__(self) -> str:
+        share = "" if self.share is None else f"{self.share:.0%}"
+        took = "" if self.compile_seconds is None else f"{self.compile_seconds:.1f} s"
+        return f"| {self.case} | {self.what} | {self.found} | {share} | {took} | {self.target} |"
+
+
+def ceilings(size: Size) -> Iterator[Row]:
+    """Measure large products in each precision, and reading and writing memory."""
+    factor = jnp.ones((size.side, size.side))
+    for precision in PRECISIONS:
+        yield _ceiling(f"products, {precision}", _product(precision), factor, 2 * size.side**3)
+    stream = jnp.zeros(size.stream // 4)
+    yield _ceiling("memory, read and written", jax.jit(jnp.negative), stream, 2 * size.stream)
+
+
+def _product(precision: Precision) -> Callable[[jax.Array], jax.Array]:
+    if precision == "bf16":
+        product = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
+        return jax.jit(lambda a: product(*[a.astype(jnp.bfloat16)] * 2))
+    named = {"float32": jax.lax.Precision.HIGHEST, "tf32": jax.lax.Precision.HIGH}[precision]
+    named = jax.lax.DotAlgorithmPreset.TF32_TF32_F32 if ON_CARD and precision == "tf32" else named
+    return jax.jit(lambda a: jnp.matmul(a, a, precision=named))
+
+
+def _ceiling(what: str, function: Callable, argument: jax.Array, work: float) -> Row:
+    def call() -> None:
+        jax.block_until_ready(function(argument))
+
+    call()
+    speed = max(measure(Prepared(work=work, call=call), 0.5 if ON_CARD else 0) for _ in range(3))
+    unit = "GB/s" if what.startswith("memory") else "GFLOP/s"
+    return _timed("ceiling", what, speed, f"{speed / 1e9:,.0f} {unit}")
+
+
+def _timed(case: str, what: str, value: float, found: str, **more: Any) -> Row:
+    """Return the row of a time, which means nothing where there is no GPU."""
+    if not ON_CARD:
+        return Row(case=case, what=what, found=NOT_MEASURED, target=more.get("target", ""))
+    return Row(case=case, what=what, value=value, found=found, **more)
+
+
+def speeds(program: Program, size: Size, roofs: dict[str, float]) -> Iterator[Row]:
+    """Time a program in each precision, at the lanes that are best in float32."""
+    for case in TIMED:
+        tried = [(_speed(case, program, "float32", n, size), n) for n in size.lanes[program]]
+        found, best = max(tried)
+        yield _variant(case, program, "float32", best, found, roofs)
+        for precision in PRECISIONS[1:]:
+            found = _speed(case, program, precision, best, size)
+            yield _variant(case, program, precision, best, found, roofs)
+
+
+def _speed(
+    case: Case, program: Program, precision: Precision, lanes: int, size: Size
+) -> tuple[float, float]:
+    """Return the seed-steps a second, and the seconds of compilation."""
+    sweep = case.sweep.replace(precision=precision)
+    kernel = build_kernel(sweep, lanes=lanes, program=program)
+    took = kernel.compile()
+    return kernel.speed(seconds=size.seconds), took
+
+
+def _variant(
+    case: Case,
+    program: Program,
+    precision: Precision,
+    lanes: int,
+    found: tuple[float, float],
+    roofs: dict[str, float],
+    note: str = "",
+) -> Row:
+    speed, took = found
+    roof, target = roofs.get(precision), TARGETS.get((case.name, program, precision))
+    return _timed(
+        case.name,
+        f"{program}, {precision}, {lanes:,} lanes{note}",
+        speed,
+        f"{speed / 1e6:,.2f} M seed-steps/s",
+        share=roof and speed * case.flop / roof,
+        compile_seconds=took,
+        target="" if target is None or note else f"≥ {target / 1e6:,.1f} M",
+    )
+
+
+def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
+    """Time XLA with the loop over steps in a command buffer, and what one would write by hand."""
+    case, lanes = TIMED[1], size.lanes["xla"][0]
+    platform = jax.local_devices()[0].platform
+    kernels._program.cache_clear()
+    with patch.dict(
+        kernels.OPTIONS, {platform: kernels.OPTIONS.get(platform, {}) | COMMAND_BUFFER}
+    ):
+        found = _speed(case, "xla", "float32", lanes, size)
+    kernels._program.cache_clear()
+    yield _variant(case, "xla", "float32", lanes, found, roofs, ", loop in a command buffer")
+    for case in TIMED:
+        (plain,) = plain_vmap(case, counts=(lanes,))
+        speed = measure(plain, size.seconds)
+        found = (speed, plain.compile_seconds or 0.0)
+        yield _variant(case, "xla", "float32", lanes, found, roofs, ", plain vmap by hand")
+
+
+def exactness(size: Size) -> Iterator[Row]:
+    """Hold each program and precision against XLA in float64, after some steps."""
+    seeds = np.arange(size.checked, dtype=np.uint64)
+    for case in TIMED:
+
+        @functools.cache
+        def evidence(program: Program, precision: Precision, case: Case = case):
+            sweep = case.sweep.replace(precision=precision, num_steps=size.steps)
+            lanes = size.lanes[program][-1]
+            found = build_kernel(sweep, lanes=lanes, program=program)(seeds)
+            return found[CONTINUOUS[case.name]][:, -1]
+
+        exact = evidence("xla", "float64")
+        for program in ("fused", "xla"):
+            for precision in PRECISIONS:
+                wrong = np.abs(evidence(program, precision) - exact) / np.abs(exact)
+                found = f"{np.median(wrong):.1e} median, {wrong.max():.1e} most"
+                what = f"{program}, {precision}: relative error after {size.steps} steps"
+                yield Row(case=case.name, what=what, found=found, value=float(np.median(wrong)))
+
+
+def invariance(size: Size) -> Iterator[Row]:
+    """Compare a seed's bits among others, alone, and in other lanes."""
+    few, most = 7, size.lanes["fused"][-1]
+    seeds = np.arange(size.checked, dtype=np.uint64)
+    for case in TIMED:
+        for precision in PRECISIONS:
+            sweep = case.sweep.replace(precision=precision, num_steps=size.steps)
+            kernel = build_kernel(sweep, lanes=most, program="fused")
+            want, turned = kernel(seeds), kernel(seeds[::-1])
+            fewer = build_kernel(sweep, lanes=few, program="fused")(seeds[:few])
+            same = min(
+                same_bits({n: v[::-1] for n, v in turned.items()}, want),
+                same_bits(fewer, {n: v[:few] for n, v in want.items()}),
+            )
+            what = f"fused, {precision}: same bits in other lanes, and among {few} others"
+            yield Row(case=case.name, what=what, found=f"{same:.1%}", value=same, target="100.0 %")
+
+
+def flips(size: Size) -> Iterator[Row]:
+    """Count verdicts that hang on program or precision."""
+    fused = Way(program="fused", lanes=size.lanes["fused"][-1])
+    xla = Way(program="xla", lanes=size.lanes["xla"][-1])
+    pairs = [
+        (fused, xla),
+        (fused._replace(precision="tf32"), fused),
+        (fused._replace(precision="bf16"), fused),
+        (fused, xla._replace(precision="float64")),
+        (xla._replace(precision="tf32"), xla),
+    ]
+    sweep = AUDIT.replace(num_steps=size.trained)
+    for found in compare("Audit", sweep, pairs, size.judged):
+        what = f"verdicts that differ: {found['way']} against {found['against']}"
+        value = found["flips"] / found["seeds"]
+        yield Row(case="Audit(difficulty=2)", what=what, found=rate(found), value=value)
+
+
+def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
+    """Yield every row, first what a card is asked first; what fails or is late says so."""
+    began, roofs = time.perf_counter(), {}
+    parts: dict[str, Callable[[], Iterator[Row]]] = {
+        "ceilings": lambda: ceilings(size),
+        "fused": lambda: speeds("fused", size, roofs),
+        "exactness": lambda: exactness(size),
+        "invariance": lambda: invariance(size),
+        "flips": lambda: flips(size),
+        "xla": lambda: speeds("xla", size, roofs),
+        "options": lambda: options(size, roofs),
+    }
+    for name, part in parts.items():
+        tell(f"{name}: at {time.perf_counter() - began:.0f} s")
+        try:
+            for row in part():
+                if row.case == "ceiling" and row.value:
+                    roofs[row.what.partition(", ")[2]] = row.value
+                yield row
+                if ON_CARD and time.perf_counter() - began > LAST_START:
+                    yield Row(case=name, what="and what follows", found=f"{NOT_MEASURED}: no time")
+                    return
+        except Exception as error:  # noqa: BLE001  an hour of a card is dear: the other parts go on
+            tell(f"{name}: {type(error).__name__}: {error}")
+            yield Row(case=name, what="and what follows", found=f"failed: {str(error)[:200]}")
+
+
+def write(out: Path, rows: list[Row], log: list[str]) -> str:
+    """Write the record as far as it goes, and return its table."""
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}", *map(str, rows)]
+    results = [dataclasses.asdict(row) for row in rows]
+    texts = {
+        "table.md": "\n".join(lines),
+        "log.txt": "\n".join(log),
+        "results.json": json.dumps(results, indent=1),
+        "versions.json": json.dumps(versions(), indent=1),
+        "gpu.py.txt": HERE.read_text().rstrip("\n"),
+    }
+    for name, text in texts.items():
+        (out / name).write_text(text + "\n")
+    return texts["table.md"]
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="A new folder for the record.")],
+) -> None:
+    """Check and time the training kernels on a GPU."""
+    new_folder(out)
+    log, rows = [], []
+
+    def tell(line: str) -> None:
+        log.append(line)
+        typer.echo(line)
+
+    device = jax.local_devices()[0]
+    emulated = "" if ON_CARD else ", no GPU: the fused kernel is emulated, and nothing is timed"
+    tell(f"{device.device_kind} ({len(jax.local_devices())}){emulated}")
+    table = ""
+    for row in all_rows(CARD if ON_CARD else SMALL, tell):
+        rows.append(row)
+        tell(str(row))
+        table = write(out, rows, log)  # a card may be taken away at any moment
+    typer.echo(f"\n{table}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
