@@ -24,6 +24,8 @@ _HOME = {
     "Start": "base",
     "Rule": "verdict",
     "Verdict": "verdict",
+    "Child": "spec",
+    "Parent": "spec",
     "Sweep": "spec",
     "grid": "spec",
     "build_kernel": "kernel",
@@ -49,9 +51,17 @@ _HOME = {
     "ReluXor": "organisms.relu_xor",
     "TicketRace": "organisms.ticket_race",
     "MLP": "organisms.networks",
+    "Residual": "organisms.networks",
     "Fresh": "starts.fresh",
+    "Implant": "starts.implant",
+    "Interpolated": "starts.interpolated",
+    "Perturbed": "starts.perturbed",
+    "Ticket": "starts.ticket",
+    "Trained": "starts.trained",
+    "Correction": "methods.correction",
     "EarlyStopping": "methods.early_stopping",
     "Gradient": "methods.gradient",
+    "Masked": "methods.masked",
     "Behavior": "rules.behavior",
     "Nearest": "rules.nearest",
 }
@@ -68,14 +78,17 @@ if TYPE_CHECKING:
     from basin_jax.known import Independent as Independent
     from basin_jax.known import Published as Published
     from basin_jax.loop import run as run
+    from basin_jax.methods.correction import Correction as Correction
     from basin_jax.methods.early_stopping import EarlyStopping as EarlyStopping
     from basin_jax.methods.gradient import Gradient as Gradient
+    from basin_jax.methods.masked import Masked as Masked
     from basin_jax.organisms.audit import Audit as Audit
     from basin_jax.organisms.born_dead import BornDead as BornDead
     from basin_jax.organisms.double_well import DoubleWell as DoubleWell
     from basin_jax.organisms.escape_threshold import EscapeThreshold as EscapeThreshold
     from basin_jax.organisms.gate import Gate as Gate
     from basin_jax.organisms.networks import MLP as MLP
+    from basin_jax.organisms.networks import Residual as Residual
     from basin_jax.organisms.perceptron import Perceptron as Perceptron
     from basin_jax.organisms.phase_retrieval import PhaseRetrieval as PhaseRetrieval
     from basin_jax.organisms.relu_xor import ReluXor as ReluXor
@@ -84,9 +97,16 @@ if TYPE_CHECKING:
     from basin_jax.records import load as load
     from basin_jax.rules.behavior import Behavior as Behavior
     from basin_jax.rules.nearest import Nearest as Nearest
+    from basin_jax.spec import Child as Child
+    from basin_jax.spec import Parent as Parent
     from basin_jax.spec import Sweep as Sweep
     from basin_jax.spec import grid as grid
     from basin_jax.starts.fresh import Fresh as Fresh
+    from basin_jax.starts.implant import Implant as Implant
+    from basin_jax.starts.interpolated import Interpolated as Interpolated
+    from basin_jax.starts.perturbed import Perturbed as Perturbed
+    from basin_jax.starts.ticket import Ticket as Ticket
+    from basin_jax.starts.trained import Trained as Trained
     from basin_jax.statistics import Difference as Difference
     from basin_jax.statistics import Estimate as Estimate
     from basin_jax.statistics import basin_fraction as basin_fraction

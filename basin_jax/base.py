@@ -270,6 +270,15 @@ class Organism(Plugin, abc.ABC):
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         """Measure the network, without judging it."""
 
+    def graft(self, params: Params) -> Params:
+        """Return the parameters with a deceptive circuit in the place of some of them.
+
+        Raises:
+            ValueError: where the organism has none, or none that fits its network.
+        """
+        name = type(self).__name__
+        raise ValueError(f"start = Implant; allowed: another start, since {name} has no circuit")
+
     def settled(self, params: Params) -> Bool[Array, ""]:
         """Return whether the fate is sealed, so that `EarlyStopping` may stop; never here."""
         return jnp.zeros((), bool)

@@ -14,11 +14,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from basin_jax.base import Evidence, State
+from basin_jax.base import State
 from basin_jax.fused import build as fused
 from basin_jax.fused.nvrtc import Binary
 from basin_jax.graph.arrays import Unsupported
-from basin_jax.lane import Keys, Plugins, Row, Shape, abstract, begin, look, numerics, step
+from basin_jax.lane import (
+    Keys,
+    Row,
+    Shape,
+    abstract,
+    begin,
+    look,
+    numerics,
+    params_of,
+    plugins_of,
+    step,
+)
 from basin_jax.simd import build as simd
 
 
@@ -29,26 +40,22 @@ WAITING = 1 / 8
 Stops: TypeAlias = Int32[Array, " stop"]
 
 
-def plugins_of(shape: Shape, row: Row) -> Plugins:
-    """Return the plug-ins of a lane."""
-    # Like the Python floats they were, the numbers take the type of what they meet.
-    like = jnp.asarray(0.0)
-    numbers = [jax.lax.full_like(like, row.numbers[i]) for i in range(shape.numbers)]
-    return jax.tree.unflatten(shape.plugins, numbers)
+def begin_one(shape: Shape, row: Row) -> tuple[State, Keys]:
+    """Return the state of one lane before the first step, and its keys."""
+    return begin(plugins_of(shape, row.numbers), row, shape.vary)
 
 
-def _begin(shape: Shape, row: Row) -> tuple[State, Keys]:
-    return begin(plugins_of(shape, row), row, shape.vary)
-
-
-def _look(shape: Shape, row: Row, keys: Keys, state: State) -> Evidence:
-    return look(plugins_of(shape, row), keys, state)
+def look_at_one(shape: Shape, row: Row, keys: Keys, state: State) -> dict[str, Array]:
+    """Return what is seen of one lane, the evidence or the parameters themselves."""
+    if shape.sees == "params":
+        return params_of(state)
+    return look(plugins_of(shape, row.numbers), keys, state)
 
 
 def _shapes(shape: Shape, lanes: int) -> tuple[Row, Any, Any]:
     """Return what the rows, states and keys of lanes look like, by tracing."""
     rows = abstract(shape, lanes)[1]
-    return rows, *jax.eval_shape(jax.vmap(functools.partial(_begin, shape)), rows)
+    return rows, *jax.eval_shape(jax.vmap(functools.partial(begin_one, shape)), rows)
 
 
 def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
@@ -80,7 +87,7 @@ def _advance(
 
         def turn(i, state):
             def one(row, keys, number, state):
-                return step(plugins_of(shape, row), keys, number + i, state)
+                return step(plugins_of(shape, row.numbers), keys, number + i, state)
 
             return jax.vmap(one)(rows, keys, numbers, state)
 
@@ -98,7 +105,7 @@ def _one_step(shape: Shape, rows: Row, keys: Keys, state: State) -> tuple[Any, l
 
     def one(number, fixed, leaves):
         numbers, words = fixed
-        plugins = plugins_of(shape, Row(words, words, numbers))
+        plugins = plugins_of(shape, numbers)
         after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
         return jax.tree.leaves(after)
 
@@ -124,7 +131,7 @@ def why_not(shape: Shape, program: Program) -> str | None:
     """Return why a program cannot take a sweep's steps, or None where it can."""
 
     def one_step(rows):
-        state, keys = jax.vmap(functools.partial(_begin, shape))(rows)
+        state, keys = jax.vmap(functools.partial(begin_one, shape))(rows)
         number = jnp.zeros(len(rows.seed), jnp.int32)
         return _advance(shape, program, rows, keys, state, number, jnp.int32(1))
 
@@ -146,7 +153,7 @@ def may_stop(shape: Shape) -> bool:
     found = []
 
     def ask(row):
-        found.append(getattr(_begin(shape, row)[0], "stopped", None))
+        found.append(getattr(begin_one(shape, row)[0], "stopped", None))
 
     with numerics(shape.precision):
         jax.eval_shape(ask, abstract(shape)[1])
@@ -169,7 +176,7 @@ class Lanes(NamedTuple):
     number: Int32[Array, " lane"]  # steps taken
     slot: Int32[Array, " lane"]  # the place in the queue; behind its end, if idle
     taken: Int32[Array, ""]  # seeds of the queue that have been begun
-    evidence: dict[str, Float[Array, "queue stop"]]
+    evidence: dict[str, Float[Array, "queue stop *shape"]]
     done: Bool[Array, " queue"]
 
 
@@ -178,11 +185,14 @@ def idle(shape: Shape, lanes: int, length: int, stops: int) -> Any:
     """Return the shapes of `Lanes` at work on a queue of some length."""
     with numerics(shape.precision):
         rows, state, keys = _shapes(shape, lanes)
-        look_at = jax.vmap(functools.partial(_look, shape))
+        look_at = jax.vmap(functools.partial(look_at_one, shape))
         seen = jax.eval_shape(look_at, rows, keys, state)
     each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
     one: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    evidence: Any = {n: jax.ShapeDtypeStruct((length, stops), v.dtype) for n, v in seen.items()}
+    evidence: Any = {
+        name: jax.ShapeDtypeStruct((length, stops, *values.shape[1:]), values.dtype)
+        for name, values in seen.items()
+    }
     done: Any = jax.ShapeDtypeStruct((length,), bool)
     return Lanes(state, keys, rows, each, each, one, evidence, done)
 
@@ -270,9 +280,9 @@ def _exchange(
     following = lanes.taken + jnp.cumsum(free, dtype=jnp.int32) - 1
     takes = free & (following < count)
     rows = jax.tree.map(lambda x: x[jnp.minimum(following, size - 1)], queue)
-    rows = jax.tree.map(lambda new, old: jnp.where(takes[:, None], new, old), rows, lanes.rows)
-    begin_one = functools.partial(_begin, shape)
-    state, keys = _in_some(takes, begin_one, (lanes.state, lanes.keys), rows)
+    rows = jax.tree.map(functools.partial(_chosen, takes), rows, lanes.rows)
+    begin_it = functools.partial(begin_one, shape)
+    state, keys = _in_some(takes, begin_it, (lanes.state, lanes.keys), rows)
     return Lanes(
         state=state,
         keys=keys,
@@ -287,14 +297,20 @@ def _exchange(
 
 def _note(
     shape: Shape, lanes: Lanes, where: Bool[Array, "lane stop"]
-) -> dict[str, Float[Array, "queue stop"]]:
+) -> dict[str, Float[Array, "queue stop *shape"]]:
     """Write down what is seen now of some lanes at some stops."""
-    unseen = {n: jnp.zeros(len(lanes.slot), column.dtype) for n, column in lanes.evidence.items()}
-    look_at = functools.partial(_look, shape)
+    size = len(lanes.slot)
+    unseen = {n: jnp.zeros((size, *c.shape[2:]), c.dtype) for n, c in lanes.evidence.items()}
+    look_at = functools.partial(look_at_one, shape)
     seen = _in_some(where.any(1), look_at, unseen, lanes.rows, lanes.keys, lanes.state)
 
     def note(column, values):
-        rows = jnp.where(where, values[:, None], column[jnp.minimum(lanes.slot, len(column) - 1)])
+        rows = column[jnp.minimum(lanes.slot, len(column) - 1)]
+        rows = _chosen(where, values[:, None], rows)
         return column.at[lanes.slot].set(rows, mode="drop")
 
     return {name: note(lanes.evidence[name], values) for name, values in seen.items()}
+
+
+def _chosen(which: Bool[Array, "..."], new: Array, old: Array) -> Array:
+    return jnp.where(which.reshape(*which.shape, *[1] * (old.ndim - which.ndim)), new, old)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from basin_jax.base import Method, Organism, Plugin, Start, field_types, type_name
+from basin_jax.spec import Child
 from basin_jax.verdict import Rule
 
 
@@ -21,10 +22,11 @@ _FOLDERS: dict[type[Plugin], str] = {
 def plugins(kind: type[Plugin]) -> Iterator[type[Any]]:
     """Yield the package's plug-in classes of a kind, in the order of their files."""
     package = importlib.import_module(f"basin_jax.{_FOLDERS[kind]}")
+    kinds = (Start, Child) if kind is Start else (kind,)
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
         for _, cls in inspect.getmembers(module, inspect.isclass):
-            if issubclass(cls, kind) and cls.__module__ == module.__name__:
+            if issubclass(cls, kinds) and cls.__module__ == module.__name__:
                 yield cls
 
 

@@ -10,7 +10,7 @@ hang on it, by those made for a platform they do not.
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,29 +27,31 @@ from basin_jax.blocks import (
     Lanes,
     Program,
     advance_queue,
+    begin_one,
     idle,
+    look_at_one,
     may_stop,
-    plugins_of,
     why_not,
 )
 from basin_jax.lane import (
     Row,
     Shape,
+    Sight,
     abstract,
-    begin,
-    look,
+    count_params,
     numerics,
+    plugins_of,
     rows_of,
     shape_of,
     spans,
     step,
 )
 from basin_jax.plan import as_seeds
-from basin_jax.spec import Sweep
+from basin_jax.spec import Child, Sweep
 
 
-# Blocks, and seeds, of a device's queue: they bound memory.
-BLOCKS, SEEDS = 64, 2**16
+# Blocks, and seeds, of a device's queue, and bytes of parents' parameters: they bound memory.
+BLOCKS, SEEDS, BYTES = 64, 2**16, 2**28
 # Seconds of work a call aims at: how often progress shows, and what an interrupt waits. What
 # XLA keeps of every step of a loop on CPUs until the call ends stays small, too.
 CALL_SECONDS = 1.0
@@ -85,19 +87,30 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
     A pure function of a seed: the unit of meaning of the package. `run` computes it for
     many seeds at once, to within the rounding that programs and lanes bring.
     """
-    (seed,) = as_seeds([seed])
+    return _seen(sweep, as_seeds([seed])[0], "evidence")
+
+
+def _seen(sweep: Sweep, seed: int, sees: Sight) -> dict[str, Array]:
+    row = rows_of(sweep, seed)
+    if isinstance(sweep.start, Child):
+        ends = _seen(_with_beginning(sweep.start.of), seed, "params")["params"]
+        row = row._replace(inherited=np.asarray(ends, row.inherited.dtype)[[0, -1]])
     with numerics(sweep.precision):
-        return _jitted_trial(shape_of(sweep), jnp.asarray(sweep.stops), rows_of(sweep, seed))
+        return _jitted_trial(shape_of(sweep, sees), jnp.asarray(sweep.stops), row)
 
 
-def _trial(shape: Shape, stops, row: Row) -> dict[str, Float[Array, " stop"]]:
-    plugins = plugins_of(shape, row)
-    state, keys = begin(plugins, row, shape.vary)
+def _with_beginning(sweep: Sweep) -> Sweep:
+    """Return a sweep that is looked at before its first step and after its last."""
+    return sweep.replace(save_at=(0,) if sweep.num_steps else ())
+
+
+def _trial(shape: Shape, stops, row: Row) -> dict[str, Array]:
+    state, keys = begin_one(shape, row)
 
     def until(state, span):
-        turn = functools.partial(step, plugins, keys)
+        turn = functools.partial(step, plugins_of(shape, row.numbers), keys)
         state = jax.lax.fori_loop(span[0], span[1], turn, state)
-        return state, look(plugins, keys, state)
+        return state, look_at_one(shape, row, keys, state)
 
     return jax.lax.scan(until, state, spans(stops))[1]
 
@@ -148,18 +161,30 @@ class Kernel:
     program: Program
     may_stop: bool  # a seed, before the last step
     hands_on: bool  # its lane to the next one, as soon as it has stopped
+    sees: Sight = "evidence"
+    parent: "Kernel | None" = None  # whose ends the seeds start from
+    descent: tuple[int, ...] = ()  # the number of each cell's parent among the parent's cells
 
     @property
     def _shape(self) -> Shape:
-        return shape_of(self.cells[0])
+        return shape_of(self.cells[0], self.sees)
 
     @property
     def _block(self) -> int:
         return self.lanes * len(self.devices)
 
+    @property
+    def _held(self) -> int:
+        """How many blocks a call can hold a device: parameters of parents take their place."""
+        seen = count_params(self.cells[0]) if self.sees == "params" else 0
+        size = 2 * 8 * self.lanes * max(seen, self._shape.inherited, 1)
+        return min(capacity(self.lanes), max(BYTES // size, 1))
+
     def compile(self) -> float:
         """Compile by a call with no seed in it; return the seconds it took."""
         began = time.perf_counter()
+        if self.parent is not None:
+            self.parent.compile()
         self(np.zeros(0, np.uint64))
         return time.perf_counter() - began
 
@@ -182,25 +207,48 @@ class Kernel:
             cells: the number of each one's cell.
             seconds: of work that a call aims at.
         """
-        rows = self._rows(seeds, np.broadcast_to(cells, len(seeds)))
-        return self._queues(rows, self.cells[0].stops, _Pace(seconds))
+        which = np.broadcast_to(cells, len(seeds))
+        rows = self._rows(seeds, which)
+        return self._queues(rows, self.cells[0].stops, _Pace(seconds), seeds, which)
 
     def _rows(self, seeds: ndarray, cells: ndarray) -> Row:
         kinds = [rows_of(cell, np.uint64(0)) for cell in self.cells]
         roots, numbers = (np.stack([kind[i] for kind in kinds])[cells] for i in (1, 2))
-        return Row(rows_of(self.cells[0], seeds).seed, roots, numbers)
+        return rows_of(self.cells[0], seeds)._replace(root=roots, numbers=numbers)
 
-    def _queues(self, rows: Row, stops: Sequence[int], pace: "_Pace") -> Iterator[Part]:
+    def _queues(
+        self, rows: Row, stops: Sequence[int], pace: "_Pace", seeds: ndarray, cells: ndarray
+    ) -> Iterator[Part]:
         """Train one queue after the other, each as long as memory is for."""
-        share = capacity(self.lanes) * self._block
-        for first in range(0, max(len(rows.seed), 1), share):
-            which = np.arange(first, min(first + share, len(rows.seed)))
-            yield from self._queue(Row(*(x[which] for x in rows)), which, stops, pace)
+        share = self._held * self._block
+        for first in range(0, max(len(seeds), 1), share):
+            which = np.arange(first, min(first + share, len(seeds)))
+            part = Row(*(x[which] for x in rows))
+            if self.parent is not None and len(which):
+                ends = yield from self._train_parents(self.parent, seeds[which], cells[which])
+                part = part._replace(inherited=ends.astype(rows.inherited.dtype))
+                pace.restart()
+            yield from self._queue(part, which, stops, pace)
+
+    def _train_parents(
+        self, parent: "Kernel", seeds: ndarray, cells: ndarray
+    ) -> Generator[Part, None, ndarray]:
+        """Yield parts with no seed in them, so that signals are heard; return parameters."""
+        kinds = np.array(self.descent, np.uint64)[cells]
+        (kinds, own), children = np.unique(np.stack([kinds, seeds]), axis=1, return_inverse=True)
+        stops = len(self.cells[0].stops)
+        shapes = idle(self._shape, self.lanes, 0, stops).evidence
+        nothing = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        ends = np.empty((len(own), 2, self._shape.inherited))
+        for which, seen in parent.stream(own, kinds.astype(np.int64)):
+            ends[which] = seen["params"][:, [0, -1]]
+            yield np.zeros(0, np.int64), nothing
+        return ends[children]
 
     def _queue(
         self, rows: Row, which: ndarray, stops: Sequence[int], pace: "_Pace"
     ) -> Iterator[Part]:
-        width, held = len(self.devices), capacity(self.lanes)
+        width, held = len(self.devices), self._held
 
         def dealt(x: ndarray, fill: int = 0) -> ndarray:
             # Block j to device j mod width: a seed's lane is the same whatever the width.
@@ -256,7 +304,7 @@ class Kernel:
 
     def _idle(self, stops: int) -> Lanes:
         """Return lanes that wait for their first seed, on every device."""
-        width, length = len(self.devices), capacity(self.lanes) * self.lanes
+        width, length = len(self.devices), self._held * self.lanes
         shapes = idle(self._shape, self.lanes, length, stops)
         lanes = jax.tree.map(lambda x: np.zeros((width, *x.shape), x.dtype), shapes)
         return lanes._replace(slot=np.full_like(lanes.slot, length))
@@ -278,11 +326,20 @@ class Kernel:
         return blocks * self._block * steps / took
 
     def _time(self, steps: int, blocks: int) -> float:
-        rows = rows_of(self.cells[0], np.arange(blocks * self._block, dtype=np.uint64))
+        which = np.arange(blocks * self._block)
+        rows = rows_of(self.cells[0], which)
+        # Not from where parents end, which would take their time; nor from zeros, where nothing
+        # moves and a seed may stop at once.
+        start = 0.1 * np.random.default_rng(0).normal(size=rows.inherited.shape[1:])
+        rows = rows._replace(inherited=np.broadcast_to(start, rows.inherited.shape))
         stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
+        pace = _Pace(math.inf, blocks * steps + 1)
         began = time.perf_counter()
-        for _ in self._queues(rows, stops, _Pace(math.inf, blocks * steps + 1)):
-            pass
+        share = self._held * self._block
+        for first in range(0, len(which), share):
+            queue = Row(*(x[first : first + share] for x in rows))
+            for _ in self._queue(queue, which[first : first + share], stops, pace):
+                pass
         return time.perf_counter() - began
 
 
@@ -291,6 +348,10 @@ class _Pace:
 
     def __init__(self, seconds: float, steps: int = FIRST):
         self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
+
+    def restart(self) -> None:
+        """Forget the time since the last call: it was spent on something else."""
+        self.began = time.perf_counter()
 
     def budget(self, unit: int) -> int:
         """Return the steps of the next call, a multiple of a unit."""
@@ -336,10 +397,28 @@ def build_kernel(
     if lanes < 1:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1")
     cells = (sweep,) if isinstance(sweep, Sweep) else tuple(sweep)
+    return _build(cells, lanes, devices or tuple(jax.local_devices()), program, hand_on)
+
+
+def _build(
+    cells: tuple[Sweep, ...],
+    lanes: int,
+    devices: Devices,
+    program: Program | None,
+    hand_on: bool,
+    sees: Sight = "evidence",
+) -> Kernel:
     shape = shape_of(cells[0])
     if any(shape_of(cell) != shape or cell.stops != cells[0].stops for cell in cells):
         raise ValueError("cells differ in more than numbers and roots; allowed: a kernel for each")
     evidence_names(cells[0])
+    parents = [_with_beginning(c.start.of) for c in cells if isinstance(c.start, Child)]
+    unique = tuple(dict.fromkeys(parents))
+    parent = None
+    if unique:
+        # Its own program, where the one asked for has no operation for its steps.
+        forced = None if program and _why_not(shape_of(unique[0]), program) else program
+        parent = _build(unique, lanes, devices, forced, hand_on, "params")
     if program is None:
         program = programs(cells[0])[0]
     elif program != "xla" and (why := _why_not(shape, program)):
@@ -349,15 +428,20 @@ def build_kernel(
     return Kernel(
         cells=cells,
         lanes=lanes,
-        devices=devices or tuple(jax.local_devices()),
+        devices=devices,
         program=program,
         may_stop=may_stop(shape),
         hands_on=hand_on,
+        sees=sees,
+        parent=parent,
+        descent=tuple(map(unique.index, parents)),
     )
 
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:
     """Return the names of a sweep's evidence, by tracing a trial without running it."""
+    if isinstance(sweep.start, Child):
+        evidence_names(sweep.start.of)
     return _evidence_names(shape_of(sweep))
 
 

@@ -4,8 +4,10 @@ Pure functions of a seed, of one lane each; `kernel` has `trial`, and runs many 
 """
 
 import contextlib
+import functools
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +16,14 @@ from jaxtyping import Array, Float, Int32, Key, UInt32
 from numpy import ndarray
 
 from basin_jax.base import Evidence, Method, Organism, Params, Start, State
-from basin_jax.spec import Precision, Sweep
+from basin_jax.spec import Child, Parent, Precision, Sweep
 
 
 # Whatever the user's environment says: a seed's draws are part of what a version promises.
 PRNG = "threefry2x32"
 
-Plugins: TypeAlias = tuple[Organism, Start, Method]
+Plugins: TypeAlias = tuple[Organism, Start | Child, Method]
+Sight: TypeAlias = Literal["evidence", "params"]
 
 _MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16", "float64": "float32"}
 
@@ -38,6 +41,7 @@ class Row(NamedTuple):
     seed: UInt32[Any, "*lane 2"]
     root: UInt32[Any, "*lane 2"]
     numbers: Float[Any, "*lane number"]  # the leaves of the plug-ins
+    inherited: Float[Any, "*lane 2 param"]  # a parent's parameters, before and after its training
 
 
 class Shape(NamedTuple):
@@ -48,17 +52,49 @@ class Shape(NamedTuple):
     vary: str
     precision: Precision
     stops: int
+    inherited: int  # parameters of a parent
+    sees: Sight  # what is looked at: the evidence, or the parameters themselves
 
 
-def shape_of(sweep: Sweep) -> Shape:
+def shape_of(sweep: Sweep, sees: Sight = "evidence") -> Shape:
     """Return what a program has to be compiled for."""
-    leaves, structure = jax.tree.flatten(plugins_of(sweep))
-    return Shape(structure, len(leaves), sweep.vary, sweep.precision, len(sweep.stops))
+    leaves, structure = jax.tree.flatten(_plugins(sweep))
+    count, inherited = len(leaves), _inherited(sweep)
+    return Shape(structure, count, sweep.vary, sweep.precision, len(sweep.stops), inherited, sees)
 
 
-def plugins_of(sweep: Sweep) -> Plugins:
-    """Return the plug-ins that train a seed."""
+def _plugins(sweep: Sweep) -> Plugins:
     return sweep.organism, sweep.start, sweep.method
+
+
+def plugins_of(shape: Shape, numbers: Float[Array, " number"]) -> Plugins:
+    """Return the plug-ins of a lane."""
+    # Like the Python floats they were, the numbers take the type of what they meet.
+    like = jnp.asarray(0.0)
+    leaves = [jax.lax.full_like(like, numbers[i]) for i in range(shape.numbers)]
+    return jax.tree.unflatten(shape.plugins, leaves)
+
+
+@functools.cache
+def count_params(sweep: Sweep) -> int:
+    """Return how many parameters a sweep's network has."""
+    with numerics(sweep.precision):
+        return _size(_params(sweep))
+
+
+def _inherited(sweep: Sweep) -> int:
+    return count_params(sweep.start.of) if isinstance(sweep.start, Child) else 0
+
+
+def _params(sweep: Sweep) -> Any:
+    """Return what a sweep's parameters look like, by tracing; its numbers may be traced, too."""
+    start = sweep.start
+    row = _abstract(0, _size(_params(start.of)) if isinstance(start, Child) else 0)
+    return jax.eval_shape(lambda row: begin(_plugins(sweep), row, sweep.vary)[0].params, row)
+
+
+def _size(params: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def seed_words(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
@@ -68,22 +104,33 @@ def seed_words(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
 
 
 def rows_of(sweep: Sweep, seeds: Any) -> Row:
-    """Return the rows of some seeds of a sweep."""
+    """Return the rows of some seeds of a sweep, with nothing inherited yet."""
     kind = np.float64 if sweep.precision == "float64" else np.float32
-    numbers = np.array(jax.tree.leaves(plugins_of(sweep)), kind)
+    numbers = np.array(jax.tree.leaves(_plugins(sweep)), kind)
     shape = np.shape(seeds)
     return Row(
         seed_words(seeds),
         np.broadcast_to(seed_words(sweep.root), (*shape, 2)),
         np.broadcast_to(numbers, (*shape, len(numbers))),
+        np.broadcast_to(np.zeros((), kind), (*shape, 2, _inherited(sweep))),
     )
 
 
 def abstract(shape: Shape, *lanes: int) -> tuple[Any, Row]:
     """Return what stops and rows look like, for tracing."""
+    stops = jax.ShapeDtypeStruct((shape.stops,), np.int32)
+    return stops, _abstract(shape.numbers, shape.inherited, *lanes)
+
+
+def _abstract(numbers: int, inherited: int, *lanes: int) -> Row:
     words = jax.ShapeDtypeStruct((*lanes, 2), np.uint32)
-    numbers = jax.ShapeDtypeStruct((*lanes, shape.numbers), jnp.result_type(float))
-    return jax.ShapeDtypeStruct((shape.stops,), np.int32), Row(words, words, numbers)
+    kind = jnp.result_type(float)
+    return Row(
+        words,
+        words,
+        jax.ShapeDtypeStruct((*lanes, numbers), kind),
+        jax.ShapeDtypeStruct((*lanes, 2, inherited), kind),
+    )
 
 
 def fold_in_seed(key: Key[Array, ""], words: UInt32[Array, "2"]) -> Key[Array, ""]:
@@ -96,14 +143,61 @@ def begin(plugins: Plugins, row: Row, vary: str) -> tuple[State, Keys]:
     organism, start, method = plugins
     # Streams are split before seeds are folded in, so that no seed's key is a stream's.
     root_key = fold_in_seed(jax.random.key(0, impl=PRNG), row.root)
-    init_key, data_key, probe_key = jax.random.split(root_key, 3)
+    # A child has streams of its own, since its root and its seed are often its parent's, too.
+    first = 3 * _generation(start)
+    init_key, data_key, probe_key = jax.random.split(root_key, first + 3)[first:]
     init_key = init_key if vary == "data" else fold_in_seed(init_key, row.seed)
     data_key = data_key if vary == "init" else fold_in_seed(data_key, row.seed)
     probe_key = fold_in_seed(probe_key, row.seed)
     method_key, step_key = jax.random.split(data_key)
-    params = jax.tree.map(_cast, start.params(init_key, organism))
+    expected = jax.eval_shape(organism.init, init_key)
+    if isinstance(start, Child):
+        parent = _parent(start.of, row.inherited)
+        _expect_alike("start.of", parent.ended, expected)
+        params = start.params(init_key, organism, parent)
+        # Whatever a start makes of it, a parent that has diverged has no sound child.
+        sound = jnp.isfinite(row.inherited).all()
+        params = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.nan), params)
+    else:
+        params = start.params(init_key, organism)
+    _expect_alike("start", params, expected)
+    params = jax.tree.map(_cast, params)
     state = method.init(method_key, params, organism)
     return state, Keys(*map(jax.random.key_data, (step_key, probe_key)))
+
+
+def _generation(start: Start | Child) -> int:
+    return 1 + _generation(start.of.start) if isinstance(start, Child) else 0
+
+
+def _parent(sweep: Sweep, inherited: Float[Array, "2 param"]) -> Parent:
+    leaves, structure = jax.tree.flatten(_params(sweep))
+    if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
+        raise ValueError("start.of has parameters that are no floats; allowed: floats alone")
+    ends = np.cumsum([math.prod(leaf.shape) for leaf in leaves])[:-1]
+
+    def unravel(flat: Array) -> Params:
+        parts = jnp.split(flat, ends)
+        shaped = [p.reshape(x.shape).astype(x.dtype) for p, x in zip(parts, leaves, strict=True)]
+        return jax.tree.unflatten(structure, shaped)
+
+    return Parent(unravel(inherited[0]), unravel(inherited[1]))
+
+
+def _expect_alike(path: str, given: Params, expected: Any) -> None:
+    structures = [jax.tree.structure(params) for params in (given, expected)]
+    kinds = [
+        [(leaf.shape, jnp.issubdtype(leaf.dtype, jnp.floating)) for leaf in jax.tree.leaves(params)]
+        for params in (given, expected)
+    ]
+    if structures[0] != structures[1] or kinds[0] != kinds[1]:
+        said = [
+            ", ".join(str(leaf) for leaf in jax.tree.leaves(p)) or "none" for p in (given, expected)
+        ]
+        raise ValueError(
+            f"{path} gives other parameters than the organism's init ({said[0]}); "
+            f"allowed: {said[1]}"
+        )
 
 
 def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -> State:
@@ -121,6 +215,12 @@ def look(plugins: Plugins, keys: Keys, state: State) -> Evidence:
     # A rate may look sound where parameters are not: the argmax of NaN is an answer.
     sound = jnp.array([jnp.isfinite(leaf).all() for leaf in _floats(state.params)]).all()
     return {name: jnp.where(sound, e, jnp.nan) for name, e in evidence.items()}
+
+
+def params_of(state: State) -> dict[str, Float[Array, " param"]]:
+    """Return the parameters themselves, in one array."""
+    leaves = [jnp.ravel(leaf).astype(float) for leaf in jax.tree.leaves(state.params)]
+    return {"params": jnp.concatenate(leaves)}
 
 
 def spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:

@@ -102,7 +102,7 @@ def run(
     states = {
         digest: CellProgress(
             label=label(cell.fields(), paths),
-            steps=cell.num_steps,
+            steps=cell.all_steps,
             asked=None if until else max(len(asked), len(stored[digest][0])),
         )
         for digest, cell in cells.items()

@@ -68,7 +68,7 @@ def manifest_of(
             "lanes": tuning.lanes,
             "speed": round(tuning.speed),
         }
-    size = old["chunk"] if old else _chunk_size(list(entries.values()), most)
+    size = old["chunk"] if old else _chunk_size(cells, entries, most)
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine}
 
 
@@ -101,10 +101,10 @@ def _refuse_other_program(
             )
 
 
-def _chunk_size(entries: list[dict[str, Any]], most: int) -> int:
+def _chunk_size(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
     """Return a power of two of seeds, which the slowest cell trains in some seconds."""
-    rates = [e["speed"] / max(e["fields"]["num_steps"], 1) for e in entries]
-    share = max(e["lanes"] for e in entries) * len(jax.local_devices())
+    rates = [entries[d]["speed"] / max(cell.all_steps, 1) for d, cell in cells.items()]
+    share = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
     least = max(6, np.ceil(np.log2(share)))  # a block of every device is full
     return 2 ** int(max(least, min(np.log2(most), np.log2(CHUNK_SECONDS * min(rates) + 1))))
 

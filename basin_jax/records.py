@@ -5,7 +5,10 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+from jaxtyping import UInt64
+from numpy import ndarray
 
 from basin_jax.base import closest
 from basin_jax.spec import label, varied
@@ -73,6 +76,22 @@ class Records:
     def label(self, cell: str) -> str:
         """Return a cell's short name, by what distinguishes it."""
         return label(self.cells[cell], self.varied)
+
+    def seeds(self, of: Verdict | str | int, *, cell: str | None = None) -> UInt64[ndarray, " n"]:
+        """Return the seeds of a verdict, to train them further (see `basin_jax.Trained`).
+
+        Args:
+            of: the verdict.
+            cell: the cell that they are of, by its digest or its label; the only one if None.
+
+        Raises:
+            ValueError: where there is no such verdict or cell, or several cells and none named.
+        """
+        if cell is None and len(self.cells) > 1:
+            known = ", ".join(map(self.label, self.cells))
+            raise ValueError(f"cell = None; allowed: one of {known}")
+        chosen = self.frame.filter(cell=self._cell(cell, "cell"), verdict=as_verdict(of).name)
+        return np.sort(chosen["seed"].to_numpy().astype(np.uint64))
 
     def fractions(
         self,
@@ -145,7 +164,7 @@ class Records:
         Raises:
             ValueError: where there is one cell only, or none that is named `to`.
         """
-        baseline = self._cell(to)
+        baseline = self._cell(to, "to")
         others = [cell for cell in self.cells if cell != baseline]
         if not others:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
@@ -199,14 +218,14 @@ class Records:
             "interval": one.interval,
         }
 
-    def _cell(self, name: str | None) -> str:
+    def _cell(self, name: str | None, argument: str) -> str:
         """Return the digest of a cell given by its digest or its label; the first's if None."""
         labels = {self.label(cell): cell for cell in self.cells}
         names = {cell: cell for cell in self.cells} | labels
         if name is None:
             return next(iter(self.cells))
         if name not in names:
-            raise ValueError(f"to = {name!r} is no cell; allowed: {closest(name, labels)}")
+            raise ValueError(f"{argument} = {name!r} is no cell; allowed: {closest(name, labels)}")
         return names[name]
 
     def _path(self, name: str) -> str:

@@ -1,16 +1,42 @@
 """What decides a seed's evidence: the sweep, a grid of sweeps, and their identity."""
 
+import abc
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from basin_jax.base import Method, Organism, Plugin, Start, closest
+from jaxtyping import Array, Key
+
+from basin_jax.base import Method, Organism, Params, Plugin, Start, closest
 from basin_jax.identity import describe, short_hash, sources
 from basin_jax.starts.fresh import Fresh
 
 
 Precision = Literal["float32", "tf32", "bf16", "float64"]
+
+
+class Parent(NamedTuple):
+    """The parameters of a seed of another sweep."""
+
+    begun: Params  # before its first step
+    ended: Params  # after its last
+
+
+class Child(Plugin, abc.ABC):
+    """A start that is made of a seed of another sweep, its parent: the seed's own namesake.
+
+    The parent is trained again in the same kernel, so that a seed still stands for itself
+    and no file is asked for. The child's own random numbers are not its parent's. Its parameters
+    are floats, and of the shapes that the child's organism has, too. Where the parent has
+    diverged, so has the child.
+    """
+
+    of: "Sweep"
+
+    @abc.abstractmethod
+    def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
+        """Return the parameters from which training starts."""
 
 
 class Sweep(Plugin):
@@ -22,13 +48,14 @@ class Sweep(Plugin):
     the network is probed, besides the last.
 
     Where one of the two is held, the fraction is that of this root's one initialization,
-    or of its one order of data; another root is another one. `precision` is that of all
+    or of its one order of data; another root is another one. What a `Child` starts from is its
+    parent's end, which varies as its own sweep says. `precision` is that of all
     numbers for "float64", and else of matrix products on devices that have it (a CPU
     multiplies in float32 whatever it says).
     """
 
     organism: Organism
-    start: Start = Fresh()
+    start: Start | Child = Fresh()
     method: Method
     num_steps: int
     root: int = 0
@@ -50,6 +77,12 @@ class Sweep(Plugin):
     def stops(self) -> tuple[int, ...]:
         """The steps after which the network is probed; the last is `num_steps`."""
         return (*self.save_at, self.num_steps)
+
+    @property
+    def all_steps(self) -> int:
+        """The steps of a seed, its parent's and their parents' included."""
+        before = self.start.of.all_steps if isinstance(self.start, Child) else 0
+        return before + self.num_steps
 
     def fields(self) -> dict[str, Any]:
         """Return every field by its dotted path, as in `--set`."""

@@ -13,7 +13,7 @@ from numpy import ndarray
 from basin_jax.base import Method, Organism, Start
 from basin_jax.kernel import build_kernel, trial
 from basin_jax.methods.gradient import Gradient
-from basin_jax.spec import Sweep
+from basin_jax.spec import Child, Parent, Sweep
 from basin_jax.verdict import Rule, Verdict, judge
 
 
@@ -40,10 +40,13 @@ def check_organism(organism: Organism) -> None:
     check_trial(Sweep(organism=organism, method=_descent(), num_steps=STEPS))
 
 
-def check_start(start: Start, organism: Organism) -> None:
+def check_start(start: Start | Child, organism: Organism) -> None:
     """Check that a start gives an organism parameters that it can train."""
     key = jax.random.key(0)
-    params = start.params(key, organism)
+    if isinstance(start, Child):
+        params = start.params(key, organism, Parent(*[organism.init(key)] * 2))
+    else:
+        params = start.params(key, organism)
     expected = jax.eval_shape(organism.init, key)
     alike = jax.tree.structure(params) == jax.tree.structure(expected)
     _expect(alike, "params have another structure than organism.init gives")

@@ -8,15 +8,23 @@ import pytest
 from basin_jax import (
     Audit,
     Behavior,
+    Correction,
     EarlyStopping,
+    Fresh,
     Gradient,
+    Implant,
+    Interpolated,
+    Masked,
     Method,
     Nearest,
     Organism,
+    Perturbed,
     ReluXor,
     Rule,
     Start,
     Sweep,
+    Ticket,
+    Trained,
 )
 from basin_jax.catalog import plugins
 from basin_jax.testing import (
@@ -34,12 +42,24 @@ ORGANISMS = [cls() for cls in plugins(Organism)] + [
     ReluXor(units=3, activation="elu", mean=1.0),
     ReluXor(activation="prelu", slope=0.25, mirrored=True),
 ]
-STARTS = [cls() for cls in plugins(Start)]
+PARENT = Sweep(organism=ORGANISMS[0], method=Gradient(learning_rate=0.01), num_steps=2)
+STARTS = [
+    Fresh(scale=0.5),
+    Implant(dose=0.5),
+    Trained(of=PARENT),
+    Perturbed(of=PARENT, radius=0.1, direction="margin"),
+    Interpolated(of=PARENT, dose=0.5),
+    Ticket(of=PARENT, weights="shuffled"),
+]
 METHODS = [
     Gradient(learning_rate=0.1),
     Gradient(optimizer="adam", learning_rate=0.01, options={"b1": 0.8}, l2=0.1, noise=0.1),
 ]
-METHODS += [EarlyStopping(method=METHODS[1], patience=1, threshold=0.1)]
+METHODS += [
+    EarlyStopping(method=METHODS[1], patience=1, threshold=0.1),
+    Masked(method=METHODS[1]),
+    Correction(method=METHODS[1], objective=Audit(honeypot_rate=1.0), begin=1, end=2),
+]
 RULES = [
     Behavior(),
     Nearest(intended={"margin": -0.5}, deceptive={"margin": 0.5}, within=0.2),
@@ -67,10 +87,16 @@ def test_rule(rule):
     check_rule(rule, {name: generator.uniform(-1, 1, 200) for name in STANDARD})
 
 
-@pytest.mark.parametrize("parts", list(itertools.product(ORGANISMS, STARTS, METHODS[2:])), ids=repr)
-def test_every_organism_starts_and_trains_with_every_method(parts):
-    organism, start, method = parts
-    check_trial(Sweep(organism=organism, start=start, method=method, num_steps=3))
+@pytest.mark.parametrize("organism", ORGANISMS, ids=repr)
+def test_every_organism_is_trained_further_and_may_stop_early(organism):
+    parent = Sweep(organism=organism, method=METHODS[2], num_steps=3)
+    check_trial(parent.replace(start=Trained(of=parent)))
+
+
+@pytest.mark.parametrize("parts", list(itertools.product(STARTS, METHODS[1:])), ids=repr)
+def test_every_start_is_trained_by_every_method(parts):
+    start, method = parts
+    check_trial(PARENT.replace(start=start, method=method, num_steps=3))
 
 
 def test_every_plugin_is_checked():

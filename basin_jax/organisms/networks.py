@@ -65,4 +65,53 @@ class MLP(Plugin):
         return FeedForward(sizes, activation=self.activation, rngs=rngs)
 
 
+class Skipping(nnx.Module):
+    """A residual multilayer perceptron: each block of two layers adds to a stream."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int,
+        blocks: int,
+        activation: Activation,
+        rngs: nnx.Rngs,
+    ):
+        self.first = Dense(inputs, width, gain=1.0, rngs=rngs)
+        # Blocks begin small, so that the stream's variance does not grow with their number.
+        self.up = nnx.List(Dense(width, width, gain=2.0, rngs=rngs) for _ in range(blocks))
+        self.down = nnx.List(Dense(width, width, gain=1 / blocks, rngs=rngs) for _ in range(blocks))
+        self.last = Dense(width, outputs, gain=1.0, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, "example inputs"]) -> Float[Array, "example outputs"]:
+        stream = self.first(x.T)
+        for up, down in zip(self.up, self.down, strict=True):
+            stream = stream + down(self.activation(up(stream)))
+        return self.last(stream).T
+
+
+class Residual(Plugin):
+    """Build a residual multilayer perceptron (He et al. 2016), without normalization."""
+
+    width: int = 16
+    blocks: int = 2
+    activation: Activation = jax.nn.relu
+
+    def validate(self) -> None:
+        self.require(self.width >= 1, "width", "at least 1")
+        self.require(self.blocks >= 1, "blocks", "at least 1")
+
+    def __call__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Module:
+        return Skipping(
+            inputs,
+            outputs,
+            width=self.width,
+            blocks=self.blocks,
+            activation=self.activation,
+            rngs=rngs,
+        )
+
+
 Network = Callable[..., nnx.Module]

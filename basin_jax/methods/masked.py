@@ -1,0 +1,49 @@
+"""Training of a sparse subnetwork: what is zero stays zero."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key, PyTree
+
+from basin_jax.base import Method, Organism, Params, State
+
+
+class MaskedState(NamedTuple):
+    """Another method's state, and the weights that it may move."""
+
+    method: State
+    free: PyTree[Bool[Array, "..."]]
+
+    @property
+    def params(self) -> Params:
+        """The parameters."""
+        return self.method.params
+
+
+class Masked(Method):
+    """Train with another method, and hold at zero each weight that is zero at the start.
+
+    Weights are what has two axes or more: biases, which mostly start at zero, are free. For the
+    subnetworks of `Ticket`.
+
+    Raises:
+        ValueError: where the other method's state does not let its parameters be replaced.
+    """
+
+    method: Method
+
+    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> MaskedState:
+        free = jax.tree.map(lambda leaf: (leaf != 0) | (leaf.ndim < 2), params)
+        state = self.method.init(key, params, organism)
+        if "params" not in getattr(state, "_fields", ()):
+            raise ValueError(
+                f"Masked.method = {type(self.method).__name__}(...); allowed: one whose state is "
+                "a named tuple with a field params, such as Gradient"
+            )
+        return MaskedState(state, free)
+
+    def step(self, key: Key[Array, ""], state: MaskedState, organism: Organism) -> MaskedState:
+        after = self.method.step(key, state.method, organism)
+        held = jax.tree.map(lambda new, free: jnp.where(free, new, 0), after.params, state.free)
+        return MaskedState(after._replace(params=held), state.free)

@@ -1,0 +1,22 @@
+"""A circuit that deceives, grafted into a random initialization."""
+
+import jax
+from jaxtyping import Array, Key
+
+from basin_jax.base import Organism, Params, Start
+
+
+class Implant(Start):
+    """Start with a deceptive circuit grafted into some of the hidden units.
+
+    The circuit is the organism's own: it tells whether it is watched, and acts on it. At `dose`
+    0 the start is what `Fresh` gives, at 1 the circuit's weights have replaced those of the
+    units that it takes, and in between, or beyond, they lie on the line through both.
+    """
+
+    dose: float
+
+    def params(self, key: Key[Array, ""], organism: Organism) -> Params:
+        fresh = organism.init(key)
+        grafted = organism.graft(fresh)
+        return jax.tree.map(lambda a, b: a + self.dose * (b - a), fresh, grafted)

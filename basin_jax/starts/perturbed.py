@@ -1,0 +1,43 @@
+"""A push away from the end of another sweep's training."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from basin_jax.base import Organism, Params
+from basin_jax.spec import Child, Parent
+
+
+class Perturbed(Child):
+    """Start at a distance of `radius` from where a parent ends, in the space of parameters.
+
+    `direction` is that of a Gaussian draw, or that in which the training loss rises, or in
+    which the organism's `margin` does: towards the deceptive side. Where the slope is zero
+    there is no such direction, and nothing moves.
+    """
+
+    radius: float
+    direction: Literal["random", "loss", "margin"] = "random"
+
+    def validate(self) -> None:
+        self.require(self.radius >= 0, "radius", "a number of at least 0")
+
+    def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
+        direction = self._direction(key, organism, parent.ended)
+        length = optax.tree.norm(direction)
+        scale = jnp.where(length > 0, self.radius / jnp.where(length > 0, length, 1), 0)
+        return optax.tree.add_scale(parent.ended, scale, direction)
+
+    def _direction(self, key: Key[Array, ""], organism: Organism, at: Params) -> Params:
+        if self.direction == "random":
+            return optax.tree.random_like(key, at, jax.random.normal, dtype=jnp.float32)
+        if self.direction == "loss":
+            return jax.grad(organism.loss)(at, organism.sample(key))
+
+        def margin(params: Params) -> Float[Array, ""]:
+            return organism.probe(key, params)["margin"]
+
+        return jax.grad(margin)(at)

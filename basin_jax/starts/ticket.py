@@ -1,0 +1,65 @@
+"""The weights of a sparse subnetwork, and what a lottery ticket is held against."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from basin_jax.base import Organism, Params
+from basin_jax.spec import Child, Parent
+
+
+class Ticket(Child):
+    """Start with the connections alone that a trained parent would keep.
+
+    Of each matrix of weights the share `keep` is kept that is largest at the parent's end (or,
+    as a control, a random share), and the rest is zero. What is kept begins, as `weights` says,
+    as it was at the parent's own beginning ("rewound"), anew ("fresh"), or as at that beginning
+    but each in another's place ("shuffled"). Biases are rewound. Train it with `Masked`, or what
+    is zero grows.
+
+    Frankle and Carbin 2019, "The lottery ticket hypothesis"; Zhou et al. 2019,
+    "Deconstructing lottery tickets".
+    """
+
+    keep: float = 0.2
+    mask: Literal["magnitude", "random"] = "magnitude"
+    weights: Literal["rewound", "fresh", "shuffled"] = "rewound"
+
+    def validate(self) -> None:
+        self.require(0 < self.keep <= 1, "keep", "above 0, up to 1")
+
+    def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
+        mask_key, fresh_key, shuffle_key = jax.random.split(key, 3)
+        begun, structure = jax.tree.flatten(parent.begun)
+        fresh, ended = (jax.tree.leaves(t) for t in (organism.init(fresh_key), parent.ended))
+        leaves = []
+        for number, (first, new, last) in enumerate(zip(begun, fresh, ended, strict=True)):
+            if first.ndim < 2:
+                leaves.append(first)
+                continue
+            key_of = [jax.random.fold_in(k, number) for k in (mask_key, shuffle_key)]
+            kept = self._kept(key_of[0], last)
+            value = {"rewound": first, "fresh": new}.get(self.weights)
+            value = _shuffled(key_of[1], first, kept) if value is None else value
+            leaves.append(jnp.where(kept, value, 0))
+        return jax.tree.unflatten(structure, leaves)
+
+    def _kept(self, key: Key[Array, ""], last: Float[Array, "..."]) -> Bool[Array, "..."]:
+        random = jax.random.uniform(key, last.shape, jnp.float32)
+        score = jnp.abs(last) if self.mask == "magnitude" else random
+        count = jnp.ceil(self.keep * last.size).astype(int)
+        ranks = jnp.argsort(jnp.argsort(-score.ravel()))
+        return (ranks < count).reshape(last.shape)
+
+
+def _shuffled(
+    key: Key[Array, ""], values: Float[Array, "..."], kept: Bool[Array, "..."]
+) -> Float[Array, "..."]:
+    """Return the values that are kept, each in the place of another of them."""
+    draws = jax.random.uniform(key, (values.size,), jnp.float32)
+    behind = jnp.where(kept.ravel(), 0, 1)
+    # Two orders of the same places, what is kept first: by place, and by lot.
+    places, lots = jnp.lexsort((behind,)), jnp.lexsort((draws, behind))
+    return values.ravel().at[places].set(values.ravel()[lots]).reshape(values.shape)

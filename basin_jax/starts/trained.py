@@ -1,0 +1,17 @@
+"""The end of another sweep's training."""
+
+from jaxtyping import Array, Key
+
+from basin_jax.base import Organism, Params
+from basin_jax.spec import Child, Parent
+
+
+class Trained(Child):
+    """Start where a seed of another sweep ends, to train it further in another way.
+
+    Which seeds, the caller says: `records.seeds(Verdict.DECEPTIVE)` are those of a stored
+    parent that ended as deceptive. What an optimizer remembered is not handed down.
+    """
+
+    def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
+        return parent.ended

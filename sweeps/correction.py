@@ -1,0 +1,16 @@
+"""Once deceptive, is there a way back? Honeypots, after training without any.
+
+Networks that have been trained in the audit game, of which 97.5 % deceive, are trained on with
+honeypots: some of the episodes that look unwatched are watched. Defecting no longer pays where
+their rate is above bonus / (1 + bonus + penalty) = 1/6. The control is to train on without.
+"""
+
+from basin_jax import Audit, Behavior, Gradient, Sweep, Trained, grid
+
+
+parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=2000)
+sweep = grid(
+    parent.replace(start=Trained(of=parent)),
+    {"organism.honeypot_rate": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)},
+)
+rule = Behavior()

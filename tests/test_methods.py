@@ -1,0 +1,163 @@
+"""Methods around another method: a spell on another objective, and weights that are held."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from basin_jax import (
+    Audit,
+    Correction,
+    EarlyStopping,
+    Gate,
+    Gradient,
+    Masked,
+    Organism,
+    Sweep,
+    Ticket,
+    Trained,
+    Verdict,
+    build_kernel,
+    run,
+)
+from basin_jax.kernel import programs
+
+
+SEEDS = np.arange(12, dtype=np.uint64)
+DESCENT = Gradient(learning_rate=1.0)
+
+
+class Slope(Organism):
+    """Slide down a slope."""
+
+    slope: float = 1.0
+
+    def init(self, key):
+        return jnp.zeros(())
+
+    def sample(self, key):
+        return None
+
+    def loss(self, params, batch):
+        return self.slope * params
+
+    def probe(self, key, params):
+        return {"x": params}
+
+
+def end(method, steps):
+    sweep = Sweep(organism=Slope(), method=method, num_steps=steps)
+    return build_kernel(sweep, lanes=4)(SEEDS[:4])["x"][0, -1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "corrected"),
+    [
+        ({"begin": 0, "end": 3}, 10, 3),
+        ({"begin": 4, "end": 6}, 10, 2),
+        ({"begin": 8, "end": 20}, 10, 2),
+        ({"begin": 10, "end": 20}, 10, 0),
+        ({"begin": 0, "end": 2, "period": 5}, 10, 4),
+        ({"begin": 1, "end": 3, "period": 3}, 8, 5),
+        ({"begin": 0, "end": 3, "period": 3}, 8, 8),
+    ],
+)
+def test_a_correction_takes_its_steps_and_no_others(settings, steps, corrected):
+    method = Correction(method=DESCENT, objective=Slope(slope=-1.0), **settings)
+    assert end(method, steps) == corrected - (steps - corrected)
+
+
+def test_a_correction_without_end_trains_as_the_other_organism_does():
+    method = Gradient(learning_rate=0.05, noise=0.1)
+    other = Gate(penalty=1.0)
+    corrected = Correction(method=method, objective=other, end=10**6)
+    found, want = (
+        build_kernel(Sweep(organism=organism, method=m, num_steps=30), lanes=4, program="xla")(
+            SEEDS
+        )
+        for organism, m in ((Gate(), corrected), (other, method))
+    )
+    np.testing.assert_allclose(found["unwatched"], want["unwatched"], rtol=1e-6)
+
+
+def test_a_correction_keeps_the_program_for_vectors():
+    method = Correction(method=DESCENT, objective=Audit(honeypot_rate=1.0), end=5)
+    assert programs(Sweep(organism=Audit(), method=method, num_steps=9)) == ("simd", "xla")
+
+
+def test_a_correction_towards_another_kind_of_organism_is_refused():
+    method = Correction(method=DESCENT, objective=Audit(difficulty=2), end=5)
+    with pytest.raises(ValueError, match=r"Correction.objective = .*in numbers only"):
+        build_kernel(Sweep(organism=Audit(), method=method, num_steps=9), lanes=4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"begin": -1, "end": 2}, "begin"),
+        ({"begin": 3, "end": 3}, "end"),
+        ({"end": 4, "period": 3}, "period"),
+    ],
+)
+def test_a_mistake_is_named(settings, field):
+    with pytest.raises(ValueError, match=f"Correction.{field} = .*; allowed: "):
+        Correction(method=DESCENT, objective=Slope(), **settings)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weights_that_are_zero_stay_zero_and_others_move(optimizer):
+    key, organism = jax.random.key(0), Audit()
+    method = Masked(method=Gradient(optimizer=optimizer, learning_rate=0.1, noise=0.1))
+    params = jax.tree.map(
+        lambda leaf: leaf * jax.random.bernoulli(key, 0.3, leaf.shape), organism.init(key)
+    )
+    state = method.init(key, params, organism)
+    for number in range(3):
+        state = method.step(jax.random.fold_in(key, number), state, organism)
+    for before, after in zip(*map(jax.tree.leaves, (params, state.params)), strict=True):
+        moved = np.asarray(before != after)
+        assert np.array_equal(moved, np.ones_like(moved) if before.ndim < 2 else before != 0)
+
+
+def test_what_cannot_be_masked_is_refused():
+    sweep = Sweep(organism=Gate(), method=Masked(method=EarlyStopping(method=DESCENT)), num_steps=1)
+    with pytest.raises(ValueError, match=r"Masked.method = .*a field params"):
+        build_kernel(sweep, lanes=4)
+
+
+def test_a_ticket_is_trained_sparse():
+    parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=5)
+    ticket = parent.replace(start=Ticket(of=parent, keep=0.1), method=Masked(method=parent.method))
+    assert programs(ticket)[0] == "simd"
+    held, moved = (
+        parents_of(Trained(of=sweep)) for sweep in (ticket, parent.replace(start=ticket.start))
+    )
+    kept = np.ceil(0.1 * np.array([7 * 32, 32 * 32, 32 * 3])).sum()
+    biases = 32 + 32 + 3
+    assert np.array_equal(held[:, 0], moved[:, 0])
+    for (begun, ended), (_, free) in zip(held, moved, strict=True):
+        assert (begun != 0).sum() == kept
+        assert ((ended != 0) & (begun == 0)).sum() <= biases
+        assert ((free != 0) & (begun == 0)).sum() > 2 * biases
+
+
+def parents_of(start):
+    """Return the parameters [seed, before and after, parameter] of a start's parents."""
+    sweep = Sweep(organism=Audit(), start=start, method=DESCENT, num_steps=0)
+    parent = build_kernel(sweep, lanes=4).parent
+    assert parent is not None
+    return parent(SEEDS)["params"]
+
+
+def test_full_oversight_leaves_nobody_deceptive(tmp_path):
+    sweep = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=1000)
+    cells = [sweep, sweep.replace(organism=Audit(honeypot_rate=1.0))]
+    cells += [
+        sweep.replace(method=Correction(method=sweep.method, objective=cells[1].organism, end=1000))
+    ]
+    records = run(cells, 64, tmp_path / "run", lanes=16)
+    tempted, watched, corrected = (
+        len(records.seeds(Verdict.DECEPTIVE, cell=cell)) for cell in records.cells
+    )
+    assert tempted > 50
+    assert watched == corrected == 0
