@@ -29,7 +29,7 @@ _HOME = {
     "Sweep": "spec",
     "grid": "spec",
     "build_kernel": "kernel",
-    "trial": "kernel",
+    "trial": "single",
     "Difference": "statistics",
     "Estimate": "statistics",
     "basin_fraction": "statistics",
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from basin_jax.base import Plugin as Plugin
     from basin_jax.base import Start as Start
     from basin_jax.kernel import build_kernel as build_kernel
-    from basin_jax.kernel import trial as trial
     from basin_jax.known import Exact as Exact
     from basin_jax.known import Independent as Independent
     from basin_jax.known import Published as Published
@@ -97,6 +96,7 @@ if TYPE_CHECKING:
     from basin_jax.records import load as load
     from basin_jax.rules.behavior import Behavior as Behavior
     from basin_jax.rules.nearest import Nearest as Nearest
+    from basin_jax.single import trial as trial
     from basin_jax.spec import Child as Child
     from basin_jax.spec import Parent as Parent
     from basin_jax.spec import Sweep as Sweep

@@ -15,21 +15,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from numpy import ndarray
 
 from basin_jax.blocks import (
     Lanes,
     Program,
     advance_queue,
-    begin_one,
     idle,
-    look_at_one,
     may_stop,
     why_not,
 )
@@ -37,16 +33,12 @@ from basin_jax.lane import (
     Row,
     Shape,
     Sight,
-    abstract,
     count_params,
     numerics,
-    plugins_of,
     rows_of,
     shape_of,
-    spans,
-    step,
 )
-from basin_jax.plan import as_seeds
+from basin_jax.single import evidence_names, with_beginning
 from basin_jax.spec import Child, Sweep
 
 
@@ -79,43 +71,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def capacity(lanes: int) -> int:
     """Return how many blocks of so many lanes a call can hold a device."""
     return max(1, min(BLOCKS, SEEDS // lanes))
-
-
-def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
-    """Train one seed and return its evidence at each of the sweep's stops.
-
-    A pure function of a seed: the unit of meaning of the package. `run` computes it for
-    many seeds at once, to within the rounding that programs and lanes bring.
-    """
-    return _seen(sweep, as_seeds([seed])[0], "evidence")
-
-
-def _seen(sweep: Sweep, seed: int, sees: Sight) -> dict[str, Array]:
-    row = rows_of(sweep, seed)
-    if isinstance(sweep.start, Child):
-        ends = _seen(_with_beginning(sweep.start.of), seed, "params")["params"]
-        row = row._replace(inherited=np.asarray(ends, row.inherited.dtype)[[0, -1]])
-    with numerics(sweep.precision):
-        return _jitted_trial(shape_of(sweep, sees), jnp.asarray(sweep.stops), row)
-
-
-def _with_beginning(sweep: Sweep) -> Sweep:
-    """Return a sweep that is looked at before its first step and after its last."""
-    return sweep.replace(save_at=(0,) if sweep.num_steps else ())
-
-
-def _trial(shape: Shape, stops, row: Row) -> dict[str, Array]:
-    state, keys = begin_one(shape, row)
-
-    def until(state, span):
-        turn = functools.partial(step, plugins_of(shape, row.numbers), keys)
-        state = jax.lax.fori_loop(span[0], span[1], turn, state)
-        return state, look_at_one(shape, row, keys, state)
-
-    return jax.lax.scan(until, state, spans(stops))[1]
-
-
-_jitted_trial = jax.jit(_trial, static_argnums=0)
 
 
 def _mesh(devices: Devices) -> Mesh:
@@ -412,7 +367,7 @@ def _build(
     if any(shape_of(cell) != shape or cell.stops != cells[0].stops for cell in cells):
         raise ValueError("cells differ in more than numbers and roots; allowed: a kernel for each")
     evidence_names(cells[0])
-    parents = [_with_beginning(c.start.of) for c in cells if isinstance(c.start, Child)]
+    parents = [with_beginning(c.start.of) for c in cells if isinstance(c.start, Child)]
     unique = tuple(dict.fromkeys(parents))
     parent = None
     if unique:
@@ -438,13 +393,6 @@ def _build(
     )
 
 
-def evidence_names(sweep: Sweep) -> tuple[str, ...]:
-    """Return the names of a sweep's evidence, by tracing a trial without running it."""
-    if isinstance(sweep.start, Child):
-        evidence_names(sweep.start.of)
-    return _evidence_names(shape_of(sweep))
-
-
 def own_program() -> Program:
     """Return the program that is made for the local devices."""
     return OWN.get(jax.local_devices()[0].platform, "xla")
@@ -465,21 +413,3 @@ def _why_not(shape: Shape, program: Program) -> str | None:
     # CPUs emulate GPUs, for tests.
     runs = program == own_program() or jax.local_devices()[0].platform == "cpu"
     return why_not(shape, program) if runs else "these devices"
-
-
-def traced(sweep: Sweep) -> Jaxpr:
-    """Return a trial's operations, in which the sweep's floats, root and steps are inputs."""
-    return _traced(shape_of(sweep))
-
-
-@functools.cache
-def _evidence_names(shape: Shape) -> tuple[str, ...]:
-    with numerics(shape.precision):
-        stops, row = abstract(shape)
-        return tuple(sorted(jax.eval_shape(functools.partial(_trial, shape), stops, row)))
-
-
-@functools.cache
-def _traced(shape: Shape) -> Jaxpr:
-    with numerics(shape.precision):
-        return jax.make_jaxpr(functools.partial(_trial, shape))(*abstract(shape)).jaxpr

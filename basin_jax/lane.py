@@ -1,6 +1,6 @@
 """What one lane does: begin a seed, take a step, look at the network.
 
-Pure functions of a seed, of one lane each; `kernel` has `trial`, and runs many side by side.
+Pure functions of a seed, of one lane each; `single` has `trial`, and `kernel` runs many at once.
 """
 
 import contextlib

@@ -18,13 +18,14 @@ import numpy as np
 from numpy import ndarray
 
 from basin_jax.identity import short_hash
-from basin_jax.kernel import Kernel, build_kernel, evidence_names
+from basin_jax.kernel import Kernel, build_kernel
 from basin_jax.lane import shape_of
 from basin_jax.manifest import manifest_of
 from basin_jax.plan import as_seeds, chunks
 from basin_jax.progress import CellProgress, Progress, Silent
 from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
+from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, label, varied
 from basin_jax.statistics import estimate
 from basin_jax.store import KEYS, Store, StoreError

@@ -11,8 +11,9 @@ import numpy as np
 from numpy import ndarray
 
 from basin_jax.base import Method, Organism, Start
-from basin_jax.kernel import build_kernel, trial
+from basin_jax.kernel import build_kernel
 from basin_jax.methods.gradient import Gradient
+from basin_jax.single import trial
 from basin_jax.spec import Child, Parent, Sweep
 from basin_jax.verdict import Rule, Verdict, judge
 

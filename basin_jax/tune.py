@@ -17,7 +17,8 @@ import jax
 from basin_jax.blocks import Program
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
-from basin_jax.kernel import build_kernel, own_program, programs, refusal, traced
+from basin_jax.kernel import build_kernel, own_program, programs, refusal
+from basin_jax.single import traced
 from basin_jax.spec import Sweep
 
 

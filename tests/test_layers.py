@@ -31,6 +31,7 @@ STAGES = (
         "simd",
         "fused",
         "blocks",
+        "single",
         "kernel",
     ),
     *(

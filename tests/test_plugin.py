@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from basin_jax.base import Method, Options, Organism, Plugin, Start, field_types
 from basin_jax.catalog import plugins
-from basin_jax.kernel import evidence_names
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import Audit
@@ -31,6 +30,7 @@ from basin_jax.organisms.relu_xor import ReluXor
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.nearest import Nearest
+from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.verdict import Rule

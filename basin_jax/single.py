@@ -1,0 +1,87 @@
+"""One seed by itself: its trial, and what tracing one tells of a sweep."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr
+from jaxtyping import Array, Float
+
+from basin_jax.blocks import begin_one, look_at_one
+from basin_jax.lane import (
+    Row,
+    Shape,
+    Sight,
+    abstract,
+    numerics,
+    plugins_of,
+    rows_of,
+    shape_of,
+    spans,
+    step,
+)
+from basin_jax.plan import as_seeds
+from basin_jax.spec import Child, Sweep
+
+
+def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
+    """Train one seed and return its evidence at each of the sweep's stops.
+
+    A pure function of a seed: the unit of meaning of the package. `run` computes it for
+    many seeds at once, to within the rounding that programs and lanes bring.
+    """
+    return _seen(sweep, as_seeds([seed])[0], "evidence")
+
+
+def _seen(sweep: Sweep, seed: int, sees: Sight) -> dict[str, Array]:
+    row = rows_of(sweep, seed)
+    if isinstance(sweep.start, Child):
+        ends = _seen(with_beginning(sweep.start.of), seed, "params")["params"]
+        row = row._replace(inherited=np.asarray(ends, row.inherited.dtype)[[0, -1]])
+    with numerics(sweep.precision):
+        return _jitted_trial(shape_of(sweep, sees), jnp.asarray(sweep.stops), row)
+
+
+def with_beginning(sweep: Sweep) -> Sweep:
+    """Return a sweep that is looked at before its first step and after its last."""
+    return sweep.replace(save_at=(0,) if sweep.num_steps else ())
+
+
+def _trial(shape: Shape, stops, row: Row) -> dict[str, Array]:
+    state, keys = begin_one(shape, row)
+
+    def until(state, span):
+        turn = functools.partial(step, plugins_of(shape, row.numbers), keys)
+        state = jax.lax.fori_loop(span[0], span[1], turn, state)
+        return state, look_at_one(shape, row, keys, state)
+
+    return jax.lax.scan(until, state, spans(stops))[1]
+
+
+_jitted_trial = jax.jit(_trial, static_argnums=0)
+
+
+def evidence_names(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of a sweep's evidence, by tracing a trial without running it."""
+    if isinstance(sweep.start, Child):
+        evidence_names(sweep.start.of)
+    return _evidence_names(shape_of(sweep))
+
+
+def traced(sweep: Sweep) -> Jaxpr:
+    """Return a trial's operations, in which the sweep's floats, root and steps are inputs."""
+    return _traced(shape_of(sweep))
+
+
+@functools.cache
+def _evidence_names(shape: Shape) -> tuple[str, ...]:
+    with numerics(shape.precision):
+        stops, row = abstract(shape)
+        return tuple(sorted(jax.eval_shape(functools.partial(_trial, shape), stops, row)))
+
+
+@functools.cache
+def _traced(shape: Shape) -> Jaxpr:
+    with numerics(shape.precision):
+        return jax.make_jaxpr(functools.partial(_trial, shape))(*abstract(shape)).jaxpr
