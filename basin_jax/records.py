@@ -231,6 +231,7 @@ class Records:
     def _path(self, name: str) -> str:
         paths = {path for cell in self.cells.values() for path in cell}
         meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
+        meant = meant & set(self.varied) or meant
         if len(meant) > 1:
             raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
         if not meant:
