@@ -29,12 +29,15 @@ from basin_jax.spec import Sweep, override
 SWEEP = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=2000)
 # Of `SWEEP` at this version. A change here makes every folder of the version unusable for
 # going on with: bump the version where that is meant, and find the bug where it is not.
-GOLDEN = "f39bc7b94096"
+GOLDEN = "e0b496f92bb0"
 
 CHANGES = {
     "organism.difficulty": 2,
     "organism.bonus": 0.25,
     "organism.penalty": 1.0,
+    "organism.honeypot_rate": 0.5,
+    "organism.sampled": True,
+    "start.scale": 0.5,
     "organism.network.widths": (32,),
     "organism.network.activation": jnp.tanh,
     "method.optimizer": "adam",
