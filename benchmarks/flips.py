@@ -23,7 +23,7 @@ from basin_jax.verdict import judge
 
 
 HERE = Path(__file__)
-SWEEPS = {"Audit": AUDIT, "Gate": GATE}
+SWEEPS = {"Gate": GATE, "Audit": AUDIT}
 SETTLED = {
     "Audit": STOPPING["settling, audit"][1],
     "Gate": {"check_every": 25, "still": 1e-5},
@@ -146,11 +146,11 @@ def main(
         results.append(found)
         lines.append(line(found))
         typer.echo(lines[-1])
-    if out is not None:
-        (out / "table.md").write_text("\n".join(lines) + "\n")
-        (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        (out / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
-        (out / "flips.py.txt").write_text(HERE.read_text())
+        if out is not None:  # as far as it goes: the rest takes long
+            (out / "table.md").write_text("\n".join(lines) + "\n")
+            (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            (out / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
+            (out / "flips.py.txt").write_text(HERE.read_text())
 
 
 if __name__ == "__main__":

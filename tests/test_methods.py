@@ -91,19 +91,6 @@ def test_a_correction_towards_another_kind_of_organism_is_refused():
         build_kernel(Sweep(organism=Audit(), method=method, num_steps=9), lanes=4)
 
 
-@pytest.mark.parametrize(
-    ("settings", "field"),
-    [
-        ({"begin": -1, "end": 2}, "begin"),
-        ({"begin": 3, "end": 3}, "end"),
-        ({"end": 4, "period": 3}, "period"),
-    ],
-)
-def test_a_mistake_is_named(settings, field):
-    with pytest.raises(ValueError, match=f"Correction.{field} = .*; allowed: "):
-        Correction(method=DESCENT, objective=Slope(), **settings)
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_weights_that_are_zero_stay_zero_and_others_move(optimizer):
     key, organism = jax.random.key(0), Audit()

@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 
 from basin_jax.base import Method, Options, Organism, Plugin, Start, field_types
 from basin_jax.catalog import plugins
+from basin_jax.methods.correction import Correction
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
+from basin_jax.methods.masked import Masked
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.born_dead import BornDead
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
-from basin_jax.organisms.networks import MLP
+from basin_jax.organisms.networks import MLP, Residual
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.organisms.phase_retrieval import PhaseRetrieval
 from basin_jax.organisms.relu_xor import ReluXor
@@ -33,6 +35,11 @@ from basin_jax.rules.nearest import Nearest
 from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
+from basin_jax.starts.implant import Implant
+from basin_jax.starts.interpolated import Interpolated
+from basin_jax.starts.perturbed import Perturbed
+from basin_jax.starts.ticket import Ticket
+from basin_jax.starts.trained import Trained
 from basin_jax.verdict import Rule
 
 
@@ -240,6 +247,29 @@ REFUSED = [
     (EarlyStopping, {"patience": -1}, "allowed: at least 0"),
     (EarlyStopping, {"min_delta": -1.0}, "allowed: a number of at least 0"),
     (EarlyStopping, {"threshold": "0"}, "allowed: a number or None"),
+    (Audit, {"honeypot_rate": -0.1}, "allowed: 0 to 1"),
+    (Audit, {"sampled": 1}, "allowed: bool"),
+    (Correction, {"method": None}, "allowed: Method"),
+    (Correction, {"objective": None}, "allowed: Organism"),
+    (Correction, {"begin": -1}, "allowed: at least 0"),
+    (Correction, {"end": 2**31}, "allowed: above begin = 0"),
+    (Correction, {"period": 4}, "allowed: None, or at least end = 5"),
+    (Masked, {"method": None}, "allowed: Method"),
+    (Fresh, {"scale": 0.0}, "allowed: a number above 0"),
+    (Implant, {"dose": "1"}, A_NUMBER),
+    (Interpolated, {"of": Gate()}, "allowed: Sweep"),
+    (Interpolated, {"dose": None}, A_NUMBER),
+    (Perturbed, {"of": Gate()}, "allowed: Sweep"),
+    (Perturbed, {"radius": -1.0}, "allowed: a number of at least 0"),
+    (Perturbed, {"direction": "up"}, "allowed: 'random' or 'loss' or 'margin'"),
+    (Ticket, {"of": Gate()}, "allowed: Sweep"),
+    (Ticket, {"keep": 0.0}, "allowed: above 0, up to 1"),
+    (Ticket, {"mask": "large"}, "allowed: 'magnitude' or 'random'"),
+    (Ticket, {"weights": "old"}, "allowed: 'rewound' or 'fresh' or 'shuffled'"),
+    (Trained, {"of": Gate()}, "allowed: Sweep"),
+    (Residual, {"width": 0}, "allowed: at least 1"),
+    (Residual, {"blocks": 0}, "allowed: at least 1"),
+    (Residual, {"activation": "relu"}, "allowed: Callable"),
     (Gradient, {"optimizer": "adm", "learning_rate": 0.1}, "(did you mean 'adam'?)"),
     (Gradient, {"learning_rate": None}, "allowed: a number above 0"),
     (Gradient, {"learning_rate": 0}, "allowed: a number above 0"),
@@ -279,7 +309,14 @@ REFUSED = [
     (Sweep, {"save_at": (0, 2.5)}, "allowed: tuple[int, ...]"),
     (Sweep, {"save_at": 5}, "allowed: tuple[int, ...]"),
 ]
+PARENT = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
 REQUIRED: dict[type[Plugin], dict[str, Any]] = {
+    Correction: {"method": PARENT.method, "objective": PARENT.organism, "end": 5},
+    Masked: {"method": PARENT.method},
+    Interpolated: {"of": PARENT, "dose": 0.5},
+    Perturbed: {"of": PARENT, "radius": 0.5},
+    Ticket: {"of": PARENT},
+    Trained: {"of": PARENT},
     EarlyStopping: {"method": Gradient(learning_rate=0.1)},
     Nearest: {"intended": {"x": -1.0}, "deceptive": {"x": 1.0}, "within": 0.5},
     Sweep: {"organism": DoubleWell(), "method": Gradient(learning_rate=0.1), "num_steps": 10},
@@ -304,7 +341,7 @@ def test_a_wrong_field_is_refused_with_its_name_its_value_and_what_is_allowed(cl
 
 def test_every_field_of_every_shipped_plugin_is_refused_some_value():
     shipped = [cls for kind in (Organism, Start, Method, Rule) for cls in plugins(kind)]
-    fields = {(cls, name) for cls in [*shipped, MLP, Sweep] for name in field_types(cls)}
+    fields = {(cls, name) for cls in [*shipped, MLP, Residual, Sweep] for name in field_types(cls)}
     assert fields == {(cls, name) for cls, wrong, _ in REFUSED for name in wrong}
 
 

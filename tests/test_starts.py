@@ -289,21 +289,6 @@ def test_an_implant_that_does_not_fit_is_refused(organism, allowed):
         build_kernel(sweep, lanes=4)
 
 
-@pytest.mark.parametrize(
-    ("make", "field"),
-    [
-        (lambda: Fresh(scale=0.0), "Fresh.scale"),
-        (lambda: Perturbed(of=GATE, radius=-1.0), "Perturbed.radius"),
-        (lambda: Perturbed(of=GATE, radius=1.0, direction="up"), "Perturbed.direction"),  # pyright: ignore[reportArgumentType]
-        (lambda: Ticket(of=GATE, keep=0.0), "Ticket.keep"),
-        (lambda: Trained(of=Gate()), "Trained.of"),  # pyright: ignore[reportArgumentType]
-    ],
-)
-def test_a_mistake_is_named(make, field):
-    with pytest.raises(ValueError, match=f"{field} = .*; allowed: "):
-        make()
-
-
 @pytest.mark.parametrize("organism", [Gate(), Audit(network=MLP(widths=(1, 1)))], ids=repr)
 @pytest.mark.parametrize("start", [Trained, lambda of: Interpolated(of=of, dose=0.5)])
 def test_a_parent_of_another_network_is_refused_before_anything_is_trained(organism, start):
