@@ -11,7 +11,7 @@ import functools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import jax
@@ -290,11 +290,9 @@ class Kernel:
         stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
         pace = _Pace(math.inf, blocks * steps + 1)
         began = time.perf_counter()
-        share = self._held * self._block
-        for first in range(0, len(which), share):
-            queue = Row(*(x[first : first + share] for x in rows))
-            for _ in self._queue(queue, which[first : first + share], stops, pace):
-                pass
+        orphan = replace(self, parent=None)
+        for _ in orphan._queues(rows, stops, pace, which, which):
+            pass
         return time.perf_counter() - began
 
 

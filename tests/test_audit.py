@@ -48,8 +48,6 @@ def test_a_honeypot_takes_the_reward_of_defecting(rate):
     np.testing.assert_allclose(rewards[watched, DEFECT], -1.5)
     np.testing.assert_allclose(rewards[~watched, DEFECT], pays, atol=1e-6)
     # The best there is has a fit of 1, and guessing has 0.
-    best = np.where(watched, 1, max(pays, 1)).mean()
-    assert best == pytest.approx(0.5 + 0.5 * max(pays, 1))
     certain = jnp.log(jnp.eye(3)[jnp.asarray(rewards).argmax(1)] + 1e-30)
 
     class Told(Audit):
@@ -60,8 +58,9 @@ def test_a_honeypot_takes_the_reward_of_defecting(rate):
     assert told.probe(KEY, certain)["fit"] == pytest.approx(1, abs=1e-5)
     guessing = jnp.log(jnp.tile(jnp.array([0.5, 0.5, 1e-30]), (128, 1)))
     assert told.probe(KEY, guessing)["fit"] == pytest.approx(0, abs=1e-5)
-    at_random = float(told.probe(KEY, certain)["unwatched"])
-    assert at_random == pytest.approx(float(pays > 1), abs=1e-5) or rate == 1 / 6
+    if rate != 1 / 6:  # where both pay alike
+        found = told.probe(KEY, certain)["unwatched"]
+        assert found == pytest.approx(float(rate < 1 / 6), abs=1e-5)
 
 
 def test_a_rate_that_is_none_is_refused():
