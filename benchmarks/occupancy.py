@@ -1,0 +1,35 @@
+"""What a fused kernel asks of a GPU, by NVRTC for a GPU that need not be there.
+
+    uv run python benchmarks/occupancy.py
+
+The table of `docs/performance.md`.
+"""
+
+import re
+
+from basin_jax.bench.cases import CASES
+from basin_jax.blocks import _one_step, _shapes, lowered
+from basin_jax.fused.emit import emit
+from basin_jax.graph.lower import graph_of
+from basin_jax.lane import numerics, shape_of
+
+
+ARCHITECTURE = "sm_90a"
+print("| case | KiB a seed | threads | seeds a multiprocessor | barriers | registers | spilled |")
+for case in (case for cases in CASES.values() for case in cases):
+    shape = shape_of(case.sweep)
+    with numerics(shape.precision):
+        rows, state, keys = _shapes(shape, 1)
+        code = graph_of(*_one_step(shape, rows, keys, state), emit)[-1]
+    log = lowered(shape, ARCHITECTURE).log
+    counts = [
+        f"{code.memory / 1024:.0f}",
+        code.threads,
+        code.blocks,
+        sum("__syncthreads" in line for line in code.step),
+        *(
+            re.findall(said, log)[0]
+            for said in (r"Used (\d+) registers", r"(\d+) bytes spill stores")
+        ),
+    ]
+    print(f"| {case.name} | {' | '.join(map(str, counts))} |")
