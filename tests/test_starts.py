@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 from basin_jax import (
     MLP,
@@ -91,7 +92,7 @@ def test_no_stream_of_a_generation_is_anothers(monkeypatch):
 
     def noted(key, words):
         folded = fold_in_seed(key, words)
-        if not isinstance(folded, jax.core.Tracer):
+        if not isinstance(folded, Tracer):
             made.append(jax.random.key_data(folded))
         return folded
 
