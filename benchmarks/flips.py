@@ -1,6 +1,7 @@
 """How often a seed's verdict hangs on how it was computed, and not on the seed.
 
     uv run python benchmarks/flips.py [--seeds 10000] [--out benchmarks/records/DATE_DEVICE_flips]
+                                      [--organism Audit --first 8]  # the rest of one cut short
 
 Each way to compute is held against a reference, seed by seed: by its verdicts, and by the bits
 of its evidence. `Audit` is taken at difficulty 2, where fates are most mixed.
@@ -134,15 +135,25 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="A new folder for a record.  [default: none]")
     ] = None,
+    organism: Annotated[
+        list[str] | None, typer.Option(help="Whose seeds, repeatable.  [default: both]")
+    ] = None,
+    first: Annotated[int, typer.Option(help="The pair of ways to begin with.")] = 1,
 ) -> None:
     """Measure how often a verdict hangs on how it was computed."""
     if seeds < 1:
         raise typer.BadParameter(f"--seeds {seeds}; allowed: at least 1")
+    if not 1 <= first <= len(PAIRS):
+        raise typer.BadParameter(f"--first {first}; allowed: 1 to {len(PAIRS)}")
+    if unknown := set(organism or ()) - set(SWEEPS):
+        raise typer.BadParameter(f"--organism {min(unknown)}; allowed: {', '.join(SWEEPS)}")
+    chosen = {name: SWEEPS[name] for name in organism or SWEEPS}
     new_folder(out)
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
     typer.echo("\n".join(lines))
     results = []
-    for found in (f for n, sweep in SWEEPS.items() for f in compare(n, sweep, PAIRS, seeds)):
+    pairs = PAIRS[first - 1 :]
+    for found in (f for n, sweep in chosen.items() for f in compare(n, sweep, pairs, seeds)):
         results.append(found)
         lines.append(line(found))
         typer.echo(lines[-1])
