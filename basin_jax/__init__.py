@@ -52,6 +52,7 @@ _HOME = {
     "TicketRace": "organisms.ticket_race",
     "MLP": "organisms.networks",
     "Residual": "organisms.networks",
+    "Fork": "starts.fork",
     "Fresh": "starts.fresh",
     "Implant": "starts.implant",
     "Interpolated": "starts.interpolated",
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from basin_jax.spec import Parent as Parent
     from basin_jax.spec import Sweep as Sweep
     from basin_jax.spec import grid as grid
+    from basin_jax.starts.fork import Fork as Fork
     from basin_jax.starts.fresh import Fresh as Fresh
     from basin_jax.starts.implant import Implant as Implant
     from basin_jax.starts.interpolated import Interpolated as Interpolated

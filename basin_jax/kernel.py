@@ -190,6 +190,8 @@ class Kernel:
     ) -> Generator[Part, None, ndarray]:
         """Yield parts with no seed in them, so that signals are heard; return parameters."""
         kinds = np.array(self.descent, np.uint64)[cells]
+        broods = [cell.start.children for cell in self.cells if isinstance(cell.start, Child)]
+        seeds = seeds // np.array(broods, np.uint64)[cells]
         (kinds, own), children = np.unique(np.stack([kinds, seeds]), axis=1, return_inverse=True)
         stops = len(self.cells[0].stops)
         shapes = idle(self._shape, self.lanes, 0, stops).evidence
@@ -362,7 +364,7 @@ def _build(
     sees: Sight = "evidence",
 ) -> Kernel:
     shape = shape_of(cells[0])
-    if any(shape_of(cell) != shape or cell.stops != cells[0].stops for cell in cells):
+    if any(shape_of(cell) != shape or cell.schedule != cells[0].schedule for cell in cells):
         raise ValueError("cells differ in more than numbers and roots; allowed: a kernel for each")
     evidence_names(cells[0])
     parents = [with_beginning(c.start.of) for c in cells if isinstance(c.start, Child)]

@@ -64,7 +64,18 @@ def shape_of(sweep: Sweep, sees: Sight = "evidence") -> Shape:
 
 
 def _plugins(sweep: Sweep) -> Plugins:
-    return sweep.organism, sweep.start, sweep.method
+    return sweep.organism, _apart(sweep.start), sweep.method
+
+
+def _apart[S: Start | Child](start: S) -> S:
+    """Return a start without its parent's steps and root, which its own program does not need."""
+    if not isinstance(start, Child):
+        return start
+    of = start.of
+    bare = {"num_steps": 0, "save_at": (), "root": 0}
+    if all(getattr(of, name) == value for name, value in bare.items()):
+        return start  # its numbers may be traced: it cannot be checked anew
+    return start.replace(of=of.replace(start=_apart(of.start), **bare))
 
 
 def plugins_of(shape: Shape, numbers: Float[Array, " number"]) -> Plugins:

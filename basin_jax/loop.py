@@ -83,6 +83,10 @@ def run(
         raise ValueError("seeds or until; allowed: exactly one of them")
     if until is not None and not 0 < until < 1:
         raise ValueError(f"until = {until}; allowed: a width above 0 and below 1")
+    if until is not None and any(cell.siblings > 1 for cell in wanted):
+        raise ValueError(
+            f"until = {until}; allowed: a number of seeds, since those of one parent are alike"
+        )
     if lanes is not None and not 1 <= lanes <= LARGEST:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LARGEST}")
     asked = as_seeds(range(2**62) if seeds is None else seeds)
@@ -104,6 +108,7 @@ def run(
         digest: CellProgress(
             label=label(cell.fields(), paths),
             steps=cell.all_steps,
+            siblings=cell.siblings,
             asked=None if until else max(len(asked), len(stored[digest][0])),
         )
         for digest, cell in cells.items()
@@ -218,7 +223,7 @@ def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
         plan = manifest["cells"][digest]
-        key = shape_of(cell), cell.stops, plan["lanes"], plan["program"]["name"]
+        key = shape_of(cell), cell.schedule, plan["lanes"], plan["program"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
 

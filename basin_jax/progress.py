@@ -27,6 +27,7 @@ class CellProgress:
     done: int = 0
     asked: int | None = None  # None: as many as the interval needs
     hits: int = 0  # deceptive ones
+    siblings: int = 1  # seeds that share an ancestor
     finished: bool = False
 
     @property
@@ -34,6 +35,8 @@ class CellProgress:
         """The fraction so far, in the interval that may be watched."""
         if not self.done:
             return "-"
+        if self.siblings > 1:
+            return f"{self.hits / self.done:.3f}"  # no interval: they are alike
         now = estimate(self.hits, self.done, interval="anytime")
         return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]"
 

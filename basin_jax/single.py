@@ -5,9 +5,10 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr
+from jax.extend.core import Jaxpr, Var
 from jaxtyping import Array, Float
 
+from basin_jax.base import State
 from basin_jax.blocks import begin_one, look_at_one
 from basin_jax.lane import (
     Row,
@@ -37,7 +38,8 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
 def _seen(sweep: Sweep, seed: int, sees: Sight) -> dict[str, Array]:
     row = rows_of(sweep, seed)
     if isinstance(sweep.start, Child):
-        ends = _seen(with_beginning(sweep.start.of), seed, "params")["params"]
+        own = seed // sweep.start.children
+        ends = _seen(with_beginning(sweep.start.of), own, "params")["params"]
         row = row._replace(inherited=np.asarray(ends, row.inherited.dtype)[[0, -1]])
     with numerics(sweep.precision):
         return _jitted_trial(shape_of(sweep, sees), jnp.asarray(sweep.stops), row)
@@ -63,15 +65,46 @@ _jitted_trial = jax.jit(_trial, static_argnums=0)
 
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:
-    """Return the names of a sweep's evidence, by tracing a trial without running it."""
-    if isinstance(sweep.start, Child):
-        evidence_names(sweep.start.of)
+    """Return the names of a sweep's evidence, by tracing a trial without running it.
+
+    Raises:
+        ValueError: where the plug-ins do not fit together, or all children of a parent are one.
+    """
+    start = sweep.start
+    if isinstance(start, Child):
+        evidence_names(start.of)
+        if start.children > 1 and not draws(sweep):
+            raise ValueError(
+                f"{type(start).__name__}.children = {start.children}; allowed: 1, since training "
+                "draws nothing at random, so that all children of a parent would be one"
+            )
     return _evidence_names(shape_of(sweep))
 
 
 def traced(sweep: Sweep) -> Jaxpr:
     """Return a trial's operations, in which the sweep's floats, root and steps are inputs."""
     return _traced(shape_of(sweep))
+
+
+def draws(sweep: Sweep) -> bool:
+    """Return whether training draws random numbers: whether a step depends on its key."""
+    return _draws(shape_of(sweep))
+
+
+@functools.cache
+def _draws(shape: Shape) -> bool:
+    def train(row: Row, words: Array) -> State:
+        state, keys = begin_one(shape, row)
+        return step(plugins_of(shape, row.numbers), keys._replace(step=words), jnp.int32(0), state)
+
+    with numerics(shape.precision):
+        row = abstract(shape)[1]
+        jaxpr = jax.make_jaxpr(train)(row, jax.ShapeDtypeStruct((2,), np.uint32)).jaxpr
+    drawn = {jaxpr.invars[-1]}
+    for eqn in jaxpr.eqns:
+        if not drawn.isdisjoint(atom for atom in eqn.invars if isinstance(atom, Var)):
+            drawn.update(eqn.outvars)
+    return not drawn.isdisjoint(atom for atom in jaxpr.outvars if isinstance(atom, Var))
 
 
 @functools.cache

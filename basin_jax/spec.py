@@ -24,15 +24,20 @@ class Parent(NamedTuple):
 
 
 class Child(Plugin, abc.ABC):
-    """A start that is made of a seed of another sweep, its parent: the seed's own namesake.
+    """A start that is made of a seed of another sweep, its parent.
 
     The parent is trained again in the same kernel, so that a seed still stands for itself
     and no file is asked for. The child's own random numbers are not its parent's. Its parameters
     are floats, and of the shapes that the child's organism has, too. Where the parent has
-    diverged, so has the child.
+    diverged, so has the child. Of a parent's sweep `params` is told all but its steps and root.
+
+    A seed's parent is its namesake; where a parent has several `children`, seed s is child
+    s mod `children` of the parent s // `children`.
     """
 
     of: "Sweep"
+
+    children = 1  # no annotation, or it would be a field of every start
 
     @abc.abstractmethod
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
@@ -72,11 +77,28 @@ class Sweep(Plugin):
             "save_at",
             f"rising steps from 0 to below num_steps = {self.num_steps}",
         )
+        several = isinstance(self.start, Child) and self.start.children > 1
+        self.require(
+            not (several and self.vary == "init"),
+            "vary",
+            '"both" or "data", or all children of a parent are one',
+        )
 
     @property
     def stops(self) -> tuple[int, ...]:
         """The steps after which the network is probed; the last is `num_steps`."""
         return (*self.save_at, self.num_steps)
+
+    @property
+    def siblings(self) -> int:
+        """How many seeds share the oldest ancestor: no two others are related."""
+        return self.start.children * self.start.of.siblings if isinstance(self.start, Child) else 1
+
+    @property
+    def schedule(self) -> tuple[tuple[int, ...], ...]:
+        """The stops of a seed, of its parent and of their parents."""
+        before = self.start.of.schedule if isinstance(self.start, Child) else ()
+        return (self.stops, *before)
 
     @property
     def all_steps(self) -> int:

@@ -242,12 +242,12 @@ def confidence_sequence(hits: int, trials: int, *, error: float) -> tuple[float,
         return bool(xlogy(hits, p) + xlog1py(misses, -p) > bar)
 
     peak = hits / trials
-    low = 0.0 if hits == 0 else _edge(accepts, inside=peak, outside=0.0)
-    high = 1.0 if misses == 0 else _edge(accepts, inside=peak, outside=1.0)
+    low = 0.0 if hits == 0 else edge(accepts, inside=peak, outside=0.0)
+    high = 1.0 if misses == 0 else edge(accepts, inside=peak, outside=1.0)
     return low, high
 
 
-def _edge(accepts, *, inside: float, outside: float) -> float:
+def edge(accepts, *, inside: float, outside: float) -> float:
     """Bisect to the edge of an interval, and return its outer side."""
     for _ in range(200):
         middle = (inside + outside) / 2
@@ -317,8 +317,8 @@ def _melded_low(gained: int, lost: int, trials: int, tail: float) -> float:
 
     inside = (gained - lost) / trials
     if rises:
-        return _edge(accepts, inside=inside, outside=0.0)
-    return _edge(accepts, inside=min(inside, 0.0), outside=-1.0)
+        return edge(accepts, inside=inside, outside=0.0)
+    return edge(accepts, inside=min(inside, 0.0), outside=-1.0)
 
 
 def _product_cdf(difference: float, differ, gain, ends) -> float:

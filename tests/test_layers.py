@@ -39,6 +39,7 @@ STAGES = (
         "store",
         "manifest",
         "statistics",
+        "clusters",
         "records",
         "known",
         "progress",

@@ -34,6 +34,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.nearest import Nearest
 from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, override
+from basin_jax.starts.fork import Fork
 from basin_jax.starts.fresh import Fresh
 from basin_jax.starts.implant import Implant
 from basin_jax.starts.interpolated import Interpolated
@@ -267,6 +268,8 @@ REFUSED = [
     (Ticket, {"mask": "large"}, "allowed: 'magnitude' or 'random'"),
     (Ticket, {"weights": "old"}, "allowed: 'rewound' or 'fresh' or 'shuffled'"),
     (Trained, {"of": Gate()}, "allowed: Sweep"),
+    (Fork, {"of": Gate()}, "allowed: Sweep"),
+    (Fork, {"children": 0}, "allowed: 1 to 2**31 - 1"),
     (Residual, {"width": 0}, "allowed: at least 1"),
     (Residual, {"blocks": 0}, "allowed: at least 1"),
     (Residual, {"activation": "relu"}, "allowed: Callable"),
@@ -315,6 +318,7 @@ REQUIRED: dict[type[Plugin], dict[str, Any]] = {
     Masked: {"method": PARENT.method},
     Interpolated: {"of": PARENT, "dose": 0.5},
     Perturbed: {"of": PARENT, "radius": 0.5},
+    Fork: {"of": PARENT, "children": 2},
     Ticket: {"of": PARENT},
     Trained: {"of": PARENT},
     EarlyStopping: {"method": Gradient(learning_rate=0.1)},

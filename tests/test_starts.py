@@ -11,6 +11,7 @@ from basin_jax import (
     Audit,
     Child,
     DoubleWell,
+    Fork,
     Fresh,
     Gate,
     Gradient,
@@ -345,3 +346,54 @@ def test_a_child_of_ones_own():
     ends = parent(SEEDS)["params"][:, 1]
     want = [Gate().probe(KEY, jnp.asarray(end) / 2)["margin"] for end in ends]
     np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
+
+
+NOISY = GATE.replace(method=Gradient(learning_rate=0.05, noise=0.5))
+
+
+def test_children_of_a_fork_have_one_past_and_futures_of_their_own():
+    forked = NOISY.replace(start=Fork(of=NOISY, children=4))
+    at_once = evidence(forked.replace(num_steps=0))["margin"][:, -1].reshape(6, 4)
+    assert (at_once == at_once[:, :1]).all()
+    assert np.array_equal(at_once[:, 0], evidence(NOISY, SEEDS[:6])["margin"][:, -1])
+    later = evidence(forked)["margin"][:, -1].reshape(6, 4)
+    assert all(len(set(children)) == 4 for children in later.tolist())
+    assert trial(forked, 6)["margin"][-1] == pytest.approx(later[1, 2], abs=1e-4)
+
+
+def test_a_fork_of_a_fork_is_of_the_oldest_ancestor():
+    once = NOISY.replace(start=Fork(of=NOISY, children=3))
+    twice = NOISY.replace(start=Fork(of=once, children=2), num_steps=0)
+    assert (once.siblings, twice.siblings, NOISY.siblings) == (3, 6, 1)
+    middle = evidence(once, SEEDS[:4])["margin"][:, -1]
+    assert np.array_equal(evidence(twice, SEEDS[:8])["margin"][:, -1], np.repeat(middle, 2))
+
+
+def test_the_largest_seed_has_a_parent():
+    forked = NOISY.replace(start=Fork(of=NOISY, children=4), num_steps=0)
+    last = evidence(forked, np.array([2**64 - 1], np.uint64))["margin"]
+    assert last == evidence(NOISY, np.array([2**62 - 1], np.uint64))["margin"]
+
+
+def test_forks_at_several_steps_share_a_program():
+    forks = [
+        NOISY.replace(start=Fork(of=NOISY.replace(num_steps=n, root=n), children=2)) for n in (1, 2)
+    ]
+    assert len({shape_of(fork) for fork in forks}) == 1
+    with pytest.raises(ValueError, match="cells differ"):
+        build_kernel(forks, lanes=8)
+
+
+def test_children_that_would_be_one_are_refused(tmp_path):
+    calm = NOISY.replace(method=Gradient(learning_rate=0.05))
+    twins = calm.replace(start=Fork(of=NOISY, children=2))
+    with pytest.raises(ValueError, match=r"Fork\.children = 2; allowed: 1, since training draws"):
+        run(twins, 8, tmp_path / "twins")
+    assert evidence(calm.replace(start=Fork(of=calm, children=1)))
+    with pytest.raises(ValueError, match=r'Sweep\.vary = .init.; allowed: "both" or "data"'):
+        NOISY.replace(start=Fork(of=NOISY, children=2), vary="init")
+
+
+def test_a_fork_cannot_stop_at_a_width(tmp_path):
+    with pytest.raises(ValueError, match="those of one parent are alike"):
+        run(NOISY.replace(start=Fork(of=NOISY, children=2)), None, tmp_path / "f", until=0.1)
