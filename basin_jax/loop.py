@@ -22,6 +22,7 @@ from basin_jax.kernel import Kernel, build_kernel
 from basin_jax.lane import shape_of
 from basin_jax.manifest import manifest_of
 from basin_jax.plan import as_seeds, chunks
+from basin_jax.preflight import examine
 from basin_jax.progress import CellProgress, Progress, Silent
 from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
@@ -248,7 +249,9 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
     """Raise `ValueError` where the cells or the rule do not fit together."""
     if not cells:
         raise ValueError("sweep has no cells; allowed: at least one")
-    names = {digest: _evidence_of(cell) for digest, cell in cells.items()}
+    for cell in {shape_of(cell): cell for cell in cells.values()}.values():
+        _told(examine, cell)
+    names = {digest: _told(evidence_names, cell) for digest, cell in cells.items()}
     first = next(iter(names.values()))
     taken_names = {*KEYS, *(path for cell in cells.values() for path in cell.fields())}
     if taken := taken_names & {*first}:
@@ -265,9 +268,10 @@ def check(cells: dict[str, Sweep], rule: Rule) -> None:
     judge(rule, {name: np.zeros(2) for name in first})
 
 
-def _evidence_of(cell: Sweep) -> tuple[str, ...]:
+def _told[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
+    """Return what a function gives of a cell, or tell of a mistake where it was made."""
     try:
-        return evidence_names(cell)
+        return function(cell)
     except ValueError:
         raise
     except Exception as error:

@@ -32,6 +32,7 @@ STAGES = (
         "fused",
         "blocks",
         "single",
+        "preflight",
         "kernel",
     ),
     *(
