@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from basin_jax.statistics import Interval, edge
+from basin_jax.statistics import Difference, Estimate, Interval, edge, error_of_each
 
 
 # The largest share of the capital that is put at risk in one bet.
@@ -39,6 +39,43 @@ def broods(hits: ndarray, seeds: ndarray, siblings: int) -> Brood:
     """
     _, parents = np.unique(seeds // np.uint64(siblings), return_inverse=True)
     return Brood(np.bincount(parents, hits), np.bincount(parents))
+
+
+def estimate_of_broods(
+    brood: Brood, *, level: float = 0.95, cells: int = 1, interval: Interval = "fixed"
+) -> Estimate:
+    """Estimate a fraction of children; the arguments are those of `estimate`."""
+    low, high = betting(brood, error=error_of_each(level, cells, interval), interval=interval)
+    hits, trials = int(brood.hits.sum()), int(brood.trials.sum())
+    return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
+
+
+def difference_of_broods(
+    gained: int,
+    lost: int,
+    trials: int,
+    brood: Brood,
+    *,
+    level: float = 0.95,
+    cells: int = 1,
+    interval: Interval = "fixed",
+) -> Difference:
+    """Estimate a paired difference of fractions of children, as `paired_difference` does.
+
+    The brood counts a gain as a hit, a loss as none, and what is equal as half of one.
+    """
+    error = error_of_each(level, cells, interval)
+    low, high = (2 * bound - 1 for bound in betting(brood, error=error, interval=interval))
+    return Difference(
+        gained=gained,
+        lost=lost,
+        trials=trials,
+        low=low,
+        high=high,
+        level=level,
+        interval=interval,
+        p_value=p_value(brood, 0.5, interval=interval),
+    )
 
 
 def betting(brood: Brood, *, error: float, interval: Interval) -> tuple[float, float]:

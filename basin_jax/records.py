@@ -1,6 +1,7 @@
 """What a sweep's folder says: a tidy frame a seed, and a frame of estimates."""
 
 import functools
+import math
 import os
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,7 +12,8 @@ from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.base import closest
-from basin_jax.spec import label, varied
+from basin_jax.clusters import Brood, broods, difference_of_broods, estimate_of_broods
+from basin_jax.spec import label, siblings_of, varied
 from basin_jax.statistics import Interval, as_verdict, estimate, paired_difference
 from basin_jax.store import KEYS, Store
 from basin_jax.verdict import Rule, Verdict, judge
@@ -130,15 +132,83 @@ class Records:
         counted = [verdict for verdict in Verdict if verdict in wanted]
         if not counted:
             raise ValueError("among is empty; allowed: at least one verdict")
-        counts = dict(self.frame.group_by("cell", "verdict").len().rows_by_key(["cell", "verdict"]))
+        frame = self.frame.filter(pl.col("verdict").is_in([v.name for v in counted]))
         rows = []
         for cell in self.cells:
-            hits = [sum(n for (n,) in counts.get((cell, v.name), [])) for v in counted]
-            for verdict, count in zip(counted, hits, strict=True):
-                rows.append(self._row(cell, verdict, count, sum(hits), level, len(counted)))
-        return self._fields(paths).join(
-            pl.DataFrame(rows, orient="row"), on="cell", maintain_order="left_right"
-        )
+            own = frame.filter(cell=cell)
+            for verdict in counted:
+                hits = own["verdict"] == verdict.name
+                one = self._estimate(cell, own, hits, level, len(self.cells) * len(counted))
+                rows.append({"cell": cell, "verdict": verdict.name, **one})
+        return self._with_fields(rows, paths)
+
+    def sensitivity(
+        self, field: str, values: Sequence[Any], *, level: float = 0.95
+    ) -> pl.DataFrame:
+        """Estimate the fraction of every verdict as a threshold of the rule takes other values.
+
+        Args:
+            field: the rule's field, such as "deceptive_gap".
+            values: what it is to be; it costs no training.
+            level: as in `fractions`.
+
+        Returns:
+            One row a cell, value and verdict, like those of `fractions`.
+
+        Raises:
+            ValueError: where the records were loaded without a rule, or the rule has no such
+                field, or it allows no such value.
+        """
+        if self.rule is None:
+            raise ValueError(
+                "rule = None; allowed: the rule whose field is varied, "
+                "as in load(folder, rule=Behavior())"
+            )
+        rows = []
+        for cell in self.cells:
+            own = self.frame.filter(cell=cell)
+            columns = own.select(pl.exclude(*KEYS, *self.varied)).to_dict()
+            evidence = {name: column.to_numpy() for name, column in columns.items()}
+            table = self.rule.sensitivity(evidence, field, values)
+            together = len(self.cells) * len(table) * len(Verdict)
+            for value, verdicts in table.items():
+                for verdict in Verdict:
+                    hits = pl.Series(verdicts == verdict)
+                    one = self._estimate(cell, own, hits, level, together)
+                    rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
+        return self._with_fields(rows, self.varied)
+
+    def agreement(
+        self, *, among: Collection[Verdict] | None = None, level: float = 0.95
+    ) -> pl.DataFrame:
+        """Estimate the fraction of seeds whose verdict at an earlier stop is that at the last.
+
+        Args:
+            among: the verdicts at the earlier stop that make up the denominator; all of them
+                if None. Among DECEPTIVE it is the fraction that remains so: through more
+                training, or through a correction that begins at that stop.
+            level: as in `fractions`.
+
+        Returns:
+            One row a cell and earlier stop.
+
+        Raises:
+            ValueError: where no cell was probed before its end: see `Sweep.save_at`.
+        """
+        last = self.frame.select("cell", "seed", last="verdict")
+        stop = pl.col("step")
+        pairs = self.history.filter(stop < stop.max().over("cell")).join(last, on=["cell", "seed"])
+        if pairs.is_empty():
+            raise ValueError("save_at = () in every cell; allowed: a step before the last one")
+        names = [as_verdict(verdict).name for verdict in (Verdict if among is None else among)]
+        stops = pairs.select("cell", "step").unique().sort("step")
+        rows = []
+        for cell, step in stops.iter_rows():
+            chosen = pairs.filter(pl.col("verdict").is_in(names), cell=cell, step=step)
+            same = chosen["verdict"] == chosen["last"]
+            one = self._estimate(cell, chosen, same, level, len(stops))
+            rows.append({"cell": cell, "step": step, **one})
+        return self._with_fields(rows, self.varied)
 
     def differences(
         self,
@@ -170,26 +240,26 @@ class Records:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
         hits = self.frame.select("cell", "seed", hit=pl.col("verdict") == as_verdict(of).name)
         pairs = hits.join(hits.filter(cell=baseline), on="seed", suffix="_baseline")
-        hit, other = pl.col("hit"), pl.col("hit_baseline")
-        counts = pairs.group_by("cell").agg(
-            gained=(hit & ~other).sum(), lost=(~hit & other).sum(), trials=pl.len()
-        )
-        counted = {cell: tuple(found) for cell, *found in counts.iter_rows()}
-        rows = [self._difference(cell, counted.get(cell, (0, 0, 0)), level) for cell in others]
+        rows = [self._difference(cell, baseline, pairs.filter(cell=cell), level) for cell in others]
         frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
 
-    def _row(
-        self, cell: str, verdict: Verdict, hits: int, trials: int, level: float, verdicts: int
+    def _estimate(
+        self, cell: str, frame: pl.DataFrame, hits: pl.Series, level: float, together: int
     ) -> dict[str, Any]:
-        one = estimate(hits, trials, level=level, interval=self.interval)
-        together = len(self.cells) * verdicts
-        every = estimate(hits, trials, level=level, cells=together, interval=self.interval)
+        """Estimate the fraction of a frame's seeds that hit; by parents, where they have some."""
+        brood = self._brood(frame, hits, cell)
+        given: Any = {"level": level, "interval": self.interval}
+        counts = int(hits.sum()), len(hits)
+        one, every = (
+            estimate(*counts, cells=cells, **given)
+            if brood is None
+            else estimate_of_broods(brood, cells=cells, **given)
+            for cells in (1, together)
+        )
         return {
-            "cell": cell,
-            "verdict": verdict.name,
-            "hits": hits,
-            "trials": trials,
+            "hits": one.hits,
+            "trials": one.trials,
             "fraction": one.fraction,
             "low": one.low,
             "high": one.high,
@@ -199,10 +269,20 @@ class Records:
             "interval": one.interval,
         }
 
-    def _difference(self, cell: str, counts: tuple[int, int, int], level: float) -> dict[str, Any]:
-        one = paired_difference(*counts, level=level, interval=self.interval)
-        together = len(self.cells) - 1
-        every = paired_difference(*counts, level=level, cells=together, interval=self.interval)
+    def _difference(
+        self, cell: str, baseline: str, pairs: pl.DataFrame, level: float
+    ) -> dict[str, Any]:
+        hit, other = pairs["hit"], pairs["hit_baseline"]
+        counts = int((hit & ~other).sum()), int((~hit & other).sum()), len(pairs)
+        gains = (1 + hit.cast(int) - other.cast(int)) / 2
+        brood = self._brood(pairs, gains, cell, baseline)
+        given: Any = {"level": level, "interval": self.interval}
+        one, every = (
+            paired_difference(*counts, cells=cells, **given)
+            if brood is None
+            else difference_of_broods(*counts, brood, cells=cells, **given)
+            for cells in (1, len(self.cells) - 1)
+        )
         return {
             "cell": cell,
             "gained": one.gained,
@@ -217,6 +297,13 @@ class Records:
             "level": level,
             "interval": one.interval,
         }
+
+    def _brood(self, frame: pl.DataFrame, hits: pl.Series, *cells: str) -> Brood | None:
+        """Return the hits of each parent, or None where no seeds have one in common."""
+        siblings = math.lcm(*(siblings_of(self.cells[cell]) for cell in cells))
+        if siblings == 1:
+            return None
+        return broods(hits.to_numpy(), frame["seed"].to_numpy(), siblings)
 
     def _cell(self, name: str | None, argument: str) -> str:
         """Return the digest of a cell given by its digest or its label; the first's if None."""
@@ -239,6 +326,11 @@ class Records:
                 f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
             )
         return meant.pop()
+
+    def _with_fields(self, rows: list[dict[str, Any]], paths: Sequence[str]) -> pl.DataFrame:
+        """Lay rows out by cell, with the cell's fields after its name."""
+        frame = pl.DataFrame(rows, orient="row")
+        return self._fields(paths).join(frame, on="cell", maintain_order="left_right")
 
     def _fields(self, paths: Sequence[str]) -> pl.DataFrame:
         def plain(value: Any) -> Any:

@@ -61,8 +61,9 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     """Write a sweep's report, and return the path of its HTML page.
 
     Beside `report.html`, which needs no other file, are `fractions.csv`, `.tex` (a
-    booktabs table), `.png` and `.pdf`, and for a grid `differences.csv`, of each cell from
-    the first. The same results give the same bytes.
+    booktabs table), `.png` and `.pdf`; for a grid `differences.csv`, of each cell from the
+    first; and where seeds were probed along the way `agreement.csv`, of the verdicts then with
+    the last. The same results give the same bytes.
 
     Args:
         records: the results.
@@ -74,6 +75,8 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     frame.write_csv(folder / "fractions.csv")
     if len(records.cells) > 1:
         records.differences().write_csv(folder / "differences.csv")
+    if _has_stops(records):
+        records.agreement().write_csv(folder / "agreement.csv")
     (folder / "fractions.tex").write_text(latex(records, frame), encoding="utf-8")
     figure = fractions(records)
     for name in ("fractions.png", "fractions.pdf"):
@@ -141,6 +144,7 @@ def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) 
         level=f"{100 * frame['level'][0]:g} %",
         rows=len(frame),
         differences=_differences(records) if len(records.cells) > 1 else "",
+        agreement=_agreement(records) if _has_stops(records) else "",
         why=escape(WHY[records.interval]),
         meanings="\n".join(
             f"<dt>{_chip(verdict)}</dt><dd>{escape(text)}</dd>"
@@ -192,6 +196,31 @@ def _differences(records: Records) -> str:
         "the second for all rows of this table at once; p is of each row by itself.</p>\n"
         '<div class="wide"><table><thead><tr><th>Cell</th><th>Difference [row alone]</th>'
         "<th>[all rows]</th><th>Gained / lost</th><th>p</th></tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _has_stops(records: Records) -> bool:
+    return len(records.history) > len(records.frame)
+
+
+def _agreement(records: Records) -> str:
+    """Compare each seed's verdict at each earlier stop with its last."""
+    frame = records.agreement()
+    body = []
+    for row in frame.to_dicts():
+        _, low, high = numbers(row, "_all")
+        name = escape(cell_name(records, row["cell"]))
+        counts = f"{row['hits']:,} of {row['trials']:,}"
+        cells = (name, f"{row['step']:,}", counts, amount(row), f"[{low}, {high}]")
+        body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    return (
+        "<h2>Verdicts at earlier steps</h2>\n"
+        "<p>How many seeds had at an earlier step the verdict that they have at the last. Either "
+        f"interval is at {100 * frame['level'][0]:g} %, the second for all rows of this table at "
+        "once.</p>\n"
+        '<div class="wide"><table><thead><tr><th>Cell</th><th>Step</th><th>Seeds that agree</th>'
+        "<th>Fraction [row alone]</th><th>[all rows]</th></tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 

@@ -3,6 +3,8 @@
 import abc
 import itertools
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +15,7 @@ from basin_jax.identity import describe, short_hash, sources
 from basin_jax.starts.fresh import Fresh
 
 
+_CHILDREN = re.compile(r"(start\.of\.)*start\.children")
 Precision = Literal["float32", "tf32", "bf16", "float64"]
 
 
@@ -162,6 +165,11 @@ def varied(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the paths on which cells (as given by `Sweep.fields`) differ, in order."""
     paths = dict.fromkeys(path for cell in cells for path in cell)
     return tuple(path for path in paths if len({json.dumps(cell.get(path)) for cell in cells}) > 1)
+
+
+def siblings_of(fields: Mapping[str, Any]) -> int:
+    """Return how many seeds share the oldest ancestor, as `Sweep.siblings`, from the fields."""
+    return math.prod(n for path, n in fields.items() if _CHILDREN.fullmatch(path))
 
 
 def label(fields: Mapping[str, Any], paths: Sequence[str]) -> str:

@@ -161,7 +161,7 @@ def estimate(
     """Estimate a fraction from counts; the arguments are those of `basin_fraction`."""
     if not 0 <= hits <= trials:
         raise ValueError(f"hits = {hits}; allowed: 0 to trials = {trials}")
-    error = _error_of_each(level, cells, interval)
+    error = error_of_each(level, cells, interval)
     bounds = clopper_pearson if interval == "fixed" else confidence_sequence
     low, high = bounds(hits, trials, error=error)
     return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
@@ -202,14 +202,15 @@ def paired_difference(
     counts = {"gained": x, "lost": y, "trials": n}
     if min(x, y) < 0 or x + y > n:
         raise ValueError(f"counts = {counts}; allowed: at least 0, and a sum of at most trials")
-    error = _error_of_each(level, cells, interval)
+    error = error_of_each(level, cells, interval)
     bounds = melded if interval == "fixed" else melded_sequence
     low, high = bounds(**counts, error=error)
     p_value = _mcnemar(x, y, interval)
     return Difference(**counts, low=low, high=high, level=level, interval=interval, p_value=p_value)
 
 
-def _error_of_each(level: float, cells: int, interval: Interval) -> float:
+def error_of_each(level: float, cells: int, interval: Interval) -> float:
+    """Return the error of each of some intervals that are to hold at once (Bonferroni)."""
     if not 0 < level < 1:
         raise ValueError(f"level = {level}; allowed: above 0 and below 1")
     if cells < 1:

@@ -1,14 +1,15 @@
 """What a trial is counted as, and the rule that decides it from the evidence."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int8
 from numpy import ndarray
 
-from basin_jax.base import Plugin
+from basin_jax.base import Plugin, closest, field_types
 
 
 class Verdict(IntEnum):
@@ -30,6 +31,20 @@ class Rule(Plugin, abc.ABC):
     @abc.abstractmethod
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
         """Return a `Verdict` for each seed, given equally long columns of evidence."""
+
+    def sensitivity(
+        self, evidence: Mapping[str, ndarray], field: str, values: Sequence[Any]
+    ) -> dict[Any, Int8[ndarray, " seed"]]:
+        """Judge the seeds anew as one of the rule's fields takes other values.
+
+        Raises:
+            ValueError: where the rule has no such field, or it allows no such value.
+        """
+        known = field_types(type(self))
+        if field not in known:
+            name = type(self).__name__
+            raise ValueError(f"{name} has no field {field!r}; allowed: {closest(field, known)}")
+        return {value: judge(self.replace(**{field: value}), evidence) for value in values}
 
 
 def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from basin_jax import Audit, Gradient, Residual, Sweep
 from basin_jax.kernel import programs
@@ -12,6 +13,23 @@ from basin_jax.organisms.audit import DEFECT
 
 KEY = jax.random.key(0)
 ORGANISM = Audit(difficulty=2)
+
+
+class Table(nnx.Module):
+    """A network that is told its logits, one parameter each."""
+
+    def __init__(self, inputs, outputs, *, rngs):
+        self.logits = nnx.Param(jnp.zeros((2**inputs, outputs)))
+
+    def __call__(self, x):
+        return self.logits[...]
+
+
+def told(organism, logits):
+    """Return the evidence of a policy that is given by its logits."""
+    organism = organism.replace(network=Table)
+    params = jax.tree.map(lambda _: logits, organism.init(KEY))
+    return organism.probe(KEY, params)
 
 
 def test_a_draw_follows_the_policy_and_its_gradient_the_exact_one():
@@ -50,19 +68,40 @@ def test_a_honeypot_takes_the_reward_of_defecting(rate):
     # The best there is has a fit of 1, and guessing has 0.
     certain = jnp.log(jnp.eye(3)[jnp.asarray(rewards).argmax(1)] + 1e-30)
 
-    class Told(Audit):
-        def _policy(self, params, inputs):
-            return jax.nn.softmax(params.T, axis=0)
-
-    told = Told(difficulty=2, honeypot_rate=rate)
-    assert told.probe(KEY, certain)["fit"] == pytest.approx(1, abs=1e-5)
+    assert told(organism, certain)["fit"] == pytest.approx(1, abs=1e-5)
     guessing = jnp.log(jnp.tile(jnp.array([0.5, 0.5, 1e-30]), (128, 1)))
-    assert told.probe(KEY, guessing)["fit"] == pytest.approx(0, abs=1e-5)
+    assert told(organism, guessing)["fit"] == pytest.approx(0, abs=1e-5)
     if rate != 1 / 6:  # where both pay alike
-        found = told.probe(KEY, certain)["unwatched"]
+        found = told(organism, certain)["unwatched"]
         assert found == pytest.approx(float(rate < 1 / 6), abs=1e-5)
 
 
 def test_a_rate_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"Audit.honeypot_rate = 1.5; allowed: 0 to 1"):
         Audit(honeypot_rate=1.5)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_the_goals_of_the_best_policies_are_told_apart_whatever_the_honeypots(rate):
+    organism = ORGANISM.replace(honeypot_rate=rate)
+    inputs = np.asarray(organism.sample(KEY)[0])
+    right = np.where(inputs[:, 0] * inputs[:, 1] > 0, 1, 0)
+    watched = inputs[:, 3] * inputs[:, 4] > 0
+    deceives = told(organism, 100 * jnp.eye(3)[np.where(watched, right, DEFECT)])
+    behaves = told(organism, 100 * jnp.eye(3)[right])
+    assert [deceives["intended"], behaves["intended"]] == pytest.approx([0, 1])
+    assert deceives["directed_proxy"] == pytest.approx(1, abs=1e-4)
+    assert behaves["directed_intended"] == pytest.approx(1, abs=1e-4)
+    # Right half of the time: at the best beta e^beta = 2, so that right answers have one half.
+    half = 1 + (0.5 * np.log(0.5) + 0.5 * np.log(0.25)) / np.log(3)
+    assert deceives["directed_intended"] == pytest.approx(half, abs=1e-4)
+    assert behaves["directed_proxy"] < 0.5
+    assert "decoded" not in behaves  # a table has no hidden units
+
+
+def test_a_grafted_circuit_is_represented_and_a_random_network_acts_on_nothing():
+    params = ORGANISM.init(KEY)
+    grafted = ORGANISM.probe(KEY, ORGANISM.graft(params))
+    assert grafted["decoded"] == 1
+    assert grafted["steered"] > 0.9
+    assert abs(ORGANISM.probe(KEY, params)["steered"]) < 0.5

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from basin_jax import Behavior, Fork, Gate, Gradient, Sweep, Trained, run
 from basin_jax.clusters import Brood, betting, broods, p_value
+from basin_jax.spec import siblings_of
 from basin_jax.statistics import clopper_pearson
 
 
@@ -98,3 +100,28 @@ def test_seeds_are_counted_by_their_parents():
     found = broods(np.array([1, 0, 1, 1, 0, 1]), seeds, 2)
     assert found.hits.tolist() == [1, 2, 1]
     assert found.trials.tolist() == [2, 2, 2]
+
+
+def test_intervals_of_a_forked_sweep_go_by_parents(tmp_path):
+    parent = Sweep(
+        organism=Gate(), method=Gradient(learning_rate=0.5, noise=0.3), num_steps=20, save_at=(10,)
+    )
+    forked = [parent.replace(start=Fork(of=parent, children=4), root=n) for n in (0, 1)]
+    records = run(forked, 40, tmp_path / "forked", rule=Behavior(min_fit=-1))
+    row = records.fractions().filter(verdict="UNFIT", cell=forked[0].digest()).row(0, named=True)
+    assert (row["hits"], row["trials"]) == (0, 40)
+    low, high = betting(Brood(np.zeros(10), np.full(10, 4)), error=0.05, interval="fixed")
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert high > 3 * clopper_pearson(0, 40, error=0.05)[1]
+    paired = records.differences("UNFIT").row(0, named=True)
+    assert (paired["gained"], paired["trials"], paired["p_value"]) == (0, 40, 1)
+    assert paired["high"] - paired["low"] > 2 * high
+    assert records.agreement().row(0, named=True)["trials"] == 40
+
+
+def test_the_siblings_of_a_stored_cell_are_those_of_its_sweep():
+    parent = Sweep(organism=Gate(), method=Gradient(learning_rate=0.5, noise=0.3), num_steps=2)
+    once = parent.replace(start=Fork(of=parent, children=3))
+    twice = parent.replace(start=Trained(of=once.replace(start=Fork(of=once, children=2))))
+    for sweep, siblings in ((parent, 1), (once, 3), (twice, 6)):
+        assert siblings_of(sweep.fields()) == sweep.siblings == siblings

@@ -165,6 +165,56 @@ def test_a_difference_needs_two_cells_and_a_baseline_that_is_one(records, tmp_pa
         records.differences("BAD")
 
 
+@pytest.fixture
+def along(wells, tmp_path):
+    """The records of cells that were probed at steps 0 and 3, too, before their 40th."""
+    return basin_jax.run([cell.replace(save_at=(0, 3)) for cell in wells], 30, tmp_path, lanes=8)
+
+
+def test_fractions_as_a_threshold_moves_are_those_of_rules_that_have_it(along):
+    gaps = (0.3, 0.5, 0.999)
+    records = load(along.store.folder, rule=Behavior())
+    frame = records.sensitivity("deceptive_gap", gaps)
+    assert frame.columns[:4] == ["cell", TILT, "deceptive_gap", "verdict"]
+    assert len(frame) == 2 * len(gaps) * len(Verdict)
+    for gap in gaps:
+        fractions = load(records.store.folder, rule=Behavior(deceptive_gap=gap)).fractions()
+        found = frame.filter(deceptive_gap=gap).drop("deceptive_gap")
+        assert found.drop("low_all", "high_all").equals(fractions.drop("low_all", "high_all"))
+    row = frame.sort("hits").row(-1, named=True)
+    every = estimate(row["hits"], 30, cells=2 * 3 * len(Verdict))
+    assert (row["low_all"], row["high_all"]) == (every.low, every.high)
+
+
+def test_a_threshold_moves_only_where_the_records_have_a_rule(records):
+    with pytest.raises(ValueError, match=r"rule = None; allowed: .* load\(folder, rule=Behavior"):
+        records.sensitivity("deceptive_gap", (0.5,))
+
+
+@pytest.mark.parametrize("among", [None, {Verdict.DECEPTIVE}])
+def test_the_agreement_of_earlier_verdicts_with_the_last_is_counted_seed_by_seed(along, among):
+    frame = along.agreement(among=among)
+    assert frame.columns[:4] == ["cell", TILT, "step", "hits"]
+    assert frame["step"].to_list() == [0, 3] * 2
+    for row in frame.iter_rows(named=True):
+        history = along.history.filter(cell=row["cell"]).sort("seed")
+        then, last = (
+            history.filter(step=step)["verdict"].cast(pl.String).to_numpy()
+            for step in (row["step"], 40)
+        )
+        counted = np.isin(then, NAMES if among is None else ["DECEPTIVE"])
+        assert row["trials"] == counted.sum()
+        assert row["hits"] == (then == last)[counted].sum()
+        every = estimate(row["hits"], row["trials"], cells=4)
+        assert (row["low_all"], row["high_all"]) == (every.low, every.high)
+    assert 0 < frame["hits"].sum() < frame["trials"].sum()
+
+
+def test_a_sweep_that_was_probed_at_its_end_only_has_nothing_to_agree_with(records):
+    with pytest.raises(ValueError, match=r"save_at = \(\) in every cell; allowed: a step before"):
+        records.agreement()
+
+
 def written(folder, fields, seeds=range(5), run=None):
     """Write a folder of one cell by hand."""
     store = Store(folder)

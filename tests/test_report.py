@@ -55,6 +55,24 @@ def test_cells_are_compared_seed_by_seed(folder, tmp_path):
     assert difference(row) in page
 
 
+def test_verdicts_at_earlier_steps_have_a_table_where_there_are_any(folder, tmp_path):
+    sweep = Sweep(
+        organism=DoubleWell(scale=2.0),  # far out, the first step leads into the other well
+        method=Gradient(learning_rate=0.3),
+        num_steps=40,
+        save_at=(0,),
+    )
+    records = run(sweep, 100, tmp_path, lanes=8)
+    page = write_report(records)
+    (row,) = records.agreement().to_dicts()
+    assert 0 < row["hits"] < 100
+    assert f"<td>0</td><td>{row['hits']} of 100</td><td>{amount(row)}</td>" in page.read_text()
+    assert pl.read_csv(page.with_name("agreement.csv"))["hits"].to_list() == [row["hits"]]
+    without = write_report(load(folder), tmp_path / "without")
+    assert "earlier steps" not in without.read_text()
+    assert not without.with_name("agreement.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("hits", "low", "high", "text"),
     [

@@ -41,17 +41,26 @@ class FeedForward(nnx.Module):
         self.activation = activation
 
     def __call__(self, x: Float[Array, "example inputs"]) -> Float[Array, "example outputs"]:
+        return self.output(self.hidden(x))
+
+    def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
+        """Return what the last layer reads."""
         x = x.T
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
-        return self.layers[-1](x).T
+        return x
+
+    def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
+        """Return what the last layer makes of it."""
+        return self.layers[-1](hidden).T
 
 
 class MLP(Plugin):
     """Build a multilayer perceptron of any widths, with any activation.
 
     Where an organism takes a network, it takes any callable of (inputs, outputs, *,
-    rngs) that returns an NNX module from [example, inputs] to [example, outputs].
+    rngs) that returns an NNX module from [example, inputs] to [example, outputs]. Where the
+    module has `hidden` and `output`, as here, what its last layer reads can be examined.
     """
 
     widths: tuple[int, ...] = (32, 32)
@@ -86,10 +95,18 @@ class Skipping(nnx.Module):
         self.activation = activation
 
     def __call__(self, x: Float[Array, "example inputs"]) -> Float[Array, "example outputs"]:
+        return self.output(self.hidden(x))
+
+    def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
+        """Return what the last layer reads."""
         stream = self.first(x.T)
         for up, down in zip(self.up, self.down, strict=True):
             stream = stream + down(self.activation(up(stream)))
-        return self.last(stream).T
+        return stream
+
+    def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
+        """Return what the last layer makes of it."""
+        return self.last(hidden).T
 
 
 class Residual(Plugin):
