@@ -13,8 +13,8 @@ import math
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, NoReturn, TypeAlias, dataclass_transform
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, NoReturn, TypeAlias, cast, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,8 @@ Params: TypeAlias = PyTree[Array]
 Batch: TypeAlias = PyTree[Array]
 State: TypeAlias = Any
 Evidence: TypeAlias = dict[str, Float[Array, ""]]
+Loss: TypeAlias = Callable[[Params, Batch], Float[Array, ""]]
+Defection: TypeAlias = Callable[[Params, PyTree[Array]], Float[Array, ""]]
 
 
 class Options(Mapping[str, Any], Hashable):
@@ -282,6 +284,39 @@ class Organism(Plugin, abc.ABC):
     def settled(self, params: Params) -> Bool[Array, ""]:
         """Return whether the fate is sealed, so that `EarlyStopping` may stop; never here."""
         return jnp.zeros((), bool)
+
+    def challenge(self, batch: Batch) -> tuple[PyTree[Array], Defection]:
+        """Return a batch's cues, and the rate of defection of parameters where cues are others.
+
+        For `Adversarial`, which changes the cues. The rate is that of examples that are watched.
+
+        Raises:
+            ValueError: where the organism has no cues that could be changed.
+        """
+        name = type(self).__name__
+        raise ValueError(f"method = Adversarial; allowed: another method, since {name} has no cues")
+
+
+@Organism.register
+class _Altered:
+    """An organism in all but its loss."""
+
+    def __init__(self, organism: Organism, loss: Loss):
+        self._organism = organism
+        self.loss = loss
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._organism, name)
+
+
+def with_loss(organism: Organism, loss: Loss) -> Organism:
+    """Return the organism with another loss, to hand to a method inside another.
+
+    Any method then trains on it: what changes the objective needs no optimizer of its own, and
+    what has an optimizer need not know of the change.
+    """
+    # No copy of the organism: as a pytree it would fall back on its own loss, silently.
+    return cast(Organism, _Altered(organism, loss))
 
 
 class Start(Plugin, abc.ABC):

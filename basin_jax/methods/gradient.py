@@ -25,7 +25,8 @@ class Gradient(Method):
 
     The optimizer is named, with its learning rate and further arguments in `options`
     (numbers among them are traced), or is an Optax transformation of the user's own,
-    which then brings its learning rate with it. Where `minibatch` is given, each step
+    which then brings its learning rate, or its schedule of learning rates, with it:
+    `optax.sgd(optax.cosine_decay_schedule(0.1, 2000))`. Where `minibatch` is given, each step
     sees that many examples, drawn with replacement from the organism's batch along its
     leading axis; otherwise it sees the batch as the organism gives it.
 
@@ -72,7 +73,9 @@ class Gradient(Method):
         if self.l2 is not None:
             gradient = jax.tree.map(lambda g, p: g + self.l2 * p, gradient, state.params)
         if self.noise is not None:
-            gradient = optax.tree.add_scale(gradient, self.noise, _normal_like(noise_key, gradient))
+            draws = optax.tree.random_like(noise_key, gradient, dtype=jnp.float32)
+            draws = jax.tree.map(lambda draw, g: draw.astype(g.dtype), draws, gradient)
+            gradient = optax.tree.add_scale(gradient, self.noise, draws)
         updates, memory = self._transformation().update(gradient, state.optimizer, state.params)
         return GradientState(optax.apply_updates(state.params, updates), memory)
 
@@ -85,8 +88,8 @@ class Gradient(Method):
 
 @functools.cache
 def _factories() -> dict[str, Callable[..., optax.GradientTransformation]]:
-    """Return Optax's optimizers by name: its functions of a learning rate."""
-    return {
+    """Return Optax's optimizers by name: its functions of a learning rate, and Muon."""
+    return {"muon": optax.contrib.muon} | {
         name: function
         for name, function in vars(optax).items()
         if inspect.isfunction(function)
@@ -106,13 +109,3 @@ def _draw(key: Key[Array, ""], batch: Batch, count: int) -> Batch:
         )
     picks: Int[Array, " example"] = jax.random.randint(key, (count,), 0, sizes.pop())
     return jax.tree.map(lambda leaf: leaf[picks], batch)
-
-
-def _normal_like(key: Key[Array, ""], tree: Params) -> Params:
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, len(leaves))
-    draws = [
-        jax.random.normal(k, leaf.shape, jnp.float32).astype(leaf.dtype)
-        for k, leaf in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, draws)

@@ -1,0 +1,57 @@
+"""The mean of the parameters along the way."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int32, Key
+
+from basin_jax.base import Method, Organism, Params, State
+
+
+class AveragedState(NamedTuple):
+    """Another method's state, the mean of its parameters, and how many steps it has taken."""
+
+    method: State
+    mean: Params
+    taken: Int32[Array, ""]
+
+    @property
+    def params(self) -> Params:
+        """The mean: no field, so that nothing around it takes it for what is trained."""
+        return self.mean
+
+
+class Averaged(Method):
+    """Train with another method, and look at the mean of its parameters.
+
+    With a `decay` of 1 all parameters since step `begin` weigh the same (Polyak & Juditsky 1992,
+    "Acceleration of stochastic approximation by averaging"; Izmailov et al. 2018, "Averaging
+    weights leads to wider optima and better generalization"). Below 1 it is an exponential
+    moving average: the mean moves to the newest by the fraction 1 - decay, and by more in the
+    beginning, when it is the mean of all so far. Up to step `begin` the mean is the parameters
+    themselves. Training never sees the mean.
+
+    It is along one trajectory, and not over networks of several seeds: the mean of weights of
+    networks that were not trained together is no network that anybody would train, since units
+    can be exchanged.
+    """
+
+    method: Method
+    decay: float = 1.0
+    begin: int = 0
+
+    def validate(self) -> None:
+        self.require(0 <= self.decay <= 1, "decay", "0 to 1")
+        self.require(0 <= self.begin < 2**31, "begin", "0 to 2**31 - 1")
+
+    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> AveragedState:
+        state = self.method.init(key, params, organism)
+        return AveragedState(state, params, jnp.zeros((), jnp.int32))
+
+    def step(self, key: Key[Array, ""], state: AveragedState, organism: Organism) -> AveragedState:
+        method, taken = self.method.step(key, state.method, organism), state.taken + 1
+        count = jnp.maximum(taken - self.begin, 0).astype(float) + 1
+        share = jnp.maximum(1 / count, 1 - self.decay)
+        mean = jax.tree.map(lambda old, new: old + share * (new - old), state.mean, method.params)
+        return AveragedState(method, mean, taken)

@@ -1,0 +1,55 @@
+"""Guessing until a network fits, which asks what training adds to chance."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key
+
+from basin_jax.base import Method, Organism, Params, Start
+from basin_jax.starts.fresh import Fresh
+
+
+class GuessAndCheckState(NamedTuple):
+    """The start, then not a number, then the accepted guess; and whether there is one."""
+
+    params: Params
+    stopped: Bool[Array, "*lane"]
+
+
+class GuessAndCheck(Method):
+    """Guess networks from a prior, and keep the first whose loss is at most `threshold`.
+
+    What it keeps is drawn from the prior, given that the network fits: P_B of Mingard et al. 2021
+    ("Is SGD a Bayesian sampler? Well, almost"). Basins of a gradient play no part in it, so what
+    it shares with training is due to the prior. Chiang et al. 2023 ("Loss landscapes are all you
+    need") found that such networks generalize as trained ones do. A step is a guess, and the
+    sweep's own start is none: of seeds, a fraction 1 - (1 - p)ᵗ has found one after t steps, where
+    p is how often a guess fits. It falls exponentially with the bits that there are to learn.
+
+    A seed that has found none has no network: its parameters are no numbers, and it is counted as
+    DIVERGED. The last or the best that was refused may pass a rule's own measure of fit, and would
+    be counted as found. So the others are an unbiased sample of what fits, by however many steps.
+
+    Where batches are random, each guess is checked on one of its own.
+    """
+
+    threshold: float  # the largest loss that is accepted
+    prior: Start = Fresh()
+
+    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> GuessAndCheckState:
+        return GuessAndCheckState(params, jnp.zeros((), bool))
+
+    def step(
+        self, key: Key[Array, ""], state: GuessAndCheckState, organism: Organism
+    ) -> GuessAndCheckState:
+        guess_key, batch_key = jax.random.split(key)
+        guess = self.prior.params(guess_key, organism)
+        guess = jax.tree.map(lambda new, old: new.astype(old.dtype), guess, state.params)
+        fits = organism.loss(guess, organism.sample(batch_key)) <= self.threshold
+        params = jax.tree.map(
+            lambda new, old: jnp.where(state.stopped, old, jnp.where(fits, new, jnp.nan)),
+            guess,
+            state.params,
+        )
+        return GuessAndCheckState(params, state.stopped | fits)

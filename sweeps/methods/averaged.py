@@ -1,0 +1,28 @@
+"""Does the mean of the weights along the way deceive as often as the last?
+
+In the audit game with drawn actions, whose gradients are noisy. The mean with a decay of 0 is the
+last weights themselves: the first cell is plain descent. The control is the same game where
+defecting does not pay.
+"""
+
+from basin_jax import Audit, Averaged, Behavior, Gradient, Sweep
+
+
+descent = Gradient(learning_rate=0.1)
+game = Sweep(
+    organism=Audit(difficulty=2, sampled=True),
+    method=Averaged(method=descent, decay=0.0),
+    num_steps=4000,
+)
+sweep = [
+    game,
+    game.replace(method=Averaged(method=descent, decay=0.99)),
+    game.replace(method=Averaged(method=descent, begin=2000)),
+    game.replace(method=Averaged(method=descent)),
+    game.replace(
+        organism=game.organism.replace(honeypot_rate=0.5),
+        method=Averaged(method=descent, begin=2000),
+    ),
+]
+seeds = 1000
+rule = Behavior()

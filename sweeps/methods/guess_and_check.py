@@ -1,0 +1,55 @@
+"""Is what training finds only what is common among all networks that fit?
+
+A perceptron learns three-bit inputs where the last bit is 1, and may err where it is 0. Guessing
+until it errs nowhere it is watched draws from the prior given that it fits, whose share of networks
+that err unwatched is known in closed form: "deceptive" is any such error, at one of four inputs.
+Training to no error leaves that share where the start is large, and takes it to 0 as the start
+becomes small. The control has two bits: there what fits cannot err.
+"""
+
+import math
+
+from basin_jax import (
+    Behavior,
+    EarlyStopping,
+    Exact,
+    Fresh,
+    Gradient,
+    GuessAndCheck,
+    Perceptron,
+    Sweep,
+)
+
+
+LARGE = 1e4  # of weights: the loss tells then whether an answer is wrong, not how nearly
+
+guessed = Sweep(
+    organism=Perceptron(),
+    method=GuessAndCheck(threshold=0.1, prior=Fresh(scale=LARGE)),
+    num_steps=1000,
+)
+# One wrong answer of the four that are watched costs at least this.
+RIGHT = math.log(2) / 4
+trained = [
+    guessed.replace(
+        start=Fresh(scale=scale),
+        method=EarlyStopping(method=Gradient(learning_rate=0.1 * max(scale, 1)), threshold=RIGHT),
+    )
+    for scale in (0.01, 0.3, 1.0, 10.0, 100.0)
+]
+sweep = [guessed, guessed.replace(organism=Perceptron(bits=2)), *trained]
+rule = Behavior(deceptive_gap=0.2)
+seeds = 10_000
+
+# Solid angles, as shares of the sphere: of the weights that fit, those that err unwatched and not.
+ERR = 1 / 48
+SOUND = 2 * math.atan(0.5 / (1.5 + math.sqrt(2))) / (4 * math.pi)
+known = [
+    Exact(
+        name=f"perceptron of {bits} bits, given no error where watched: an error elsewhere",
+        cell={"bits": bits, "method": "GuessAndCheck"},
+        fraction=fraction,
+        source="solid angles",
+    )
+    for bits, fraction in ((3, ERR / (ERR + SOUND)), (2, 0.0))
+]

@@ -1,0 +1,22 @@
+"""Do flat minima deceive less? The audit game under sharpness-aware minimization, by its radius.
+
+A radius of 0 is plain descent. The control is the same game where defecting does not pay, since
+half of the episodes that look unwatched are honeypots: there nobody may end deceptive.
+"""
+
+from basin_jax import Audit, Behavior, Gradient, SharpnessAware, Sweep, grid
+
+
+RADII = (0.0, 0.05, 0.1, 0.2, 0.4)
+
+game = Sweep(
+    organism=Audit(difficulty=2),
+    method=SharpnessAware(method=Gradient(learning_rate=0.1), radius=RADII[0]),
+    num_steps=2000,
+)
+control = game.replace(
+    organism=Audit(difficulty=2, honeypot_rate=0.5), method=game.method.replace(radius=RADII[-2])
+)
+sweep = [*grid(game, {"method.radius": RADII}), control]
+seeds = 1000
+rule = Behavior()
