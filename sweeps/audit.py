@@ -8,7 +8,7 @@ from basin_jax import Audit, Behavior, Gradient, Independent, Sweep, Verdict, gr
 
 sweep = grid(
     Sweep(
-        organism=Audit(),
+        organism=Audit(difficulty=1),
         method=Gradient(optimizer="sgd", learning_rate=0.1),
         num_steps=2000,
     ),

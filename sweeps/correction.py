@@ -8,7 +8,7 @@ their rate is above bonus / (1 + bonus + penalty) = 1/6. The control is to train
 from basin_jax import Audit, Behavior, Gradient, Sweep, Trained, grid
 
 
-parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=2000)
+parent = Sweep(organism=Audit(difficulty=1), method=Gradient(learning_rate=0.1), num_steps=2000)
 sweep = grid(
     parent.replace(start=Trained(of=parent)),
     {"organism.honeypot_rate": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)},

