@@ -24,7 +24,9 @@ from basin_jax import (
     Interpolated,
     Langevin,
     Masked,
+    MetaLearner,
     Method,
+    ModularAddition,
     Nearest,
     Organism,
     Perturbed,
@@ -34,6 +36,7 @@ from basin_jax import (
     Rule,
     Searches,
     SharpnessAware,
+    Simulator,
     Start,
     Sweep,
     Ticket,
@@ -53,8 +56,13 @@ from basin_jax.testing import (
 )
 
 
-ORGANISMS = [cls() for cls in plugins(Organism)] + [
-    Audit(difficulty=3),
+# The default of each, or one that is quicker to compile.
+SMALLER = {
+    MetaLearner: MetaLearner(pulls=2, width=4),
+    ModularAddition: ModularAddition(modulus=5, width=4, heads=1),
+    Simulator: Simulator(network=Transformer(width=4, heads=1)),
+}
+ORGANISMS = [SMALLER.get(cls, cls()) for cls in plugins(Organism)] + [
     Audit(network=Transformer(width=4, heads=1)),
     ReluXor(units=3, activation="elu", mean=1.0),
     ReluXor(activation="prelu", slope=0.25, mirrored=True),

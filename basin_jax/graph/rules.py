@@ -66,6 +66,7 @@ TEMPLATES = {
     "rsqrt": "1 / square_root({0})",
     "cbrt": "cube_root({0})",
     "square": "{0} * {0}",
+    "one_minus_square": "1 - {0} * {0}",  # the slope of tanh
     "floor": "floor_of({0})",
     "ceil": "ceiling({0})",
     "rem": "remainder_of({0}, {1})",
@@ -85,6 +86,7 @@ TEMPLATES = {
     "ge": "{0} >= {1}",
     "stop_gradient": "{0}",
     "copy": "{0}",
+    "reshard": "{0}",  # JAX puts it where a constant of all devices meets a device's own
 }
 # Of truth values, which are 0 and -1.
 BOOLEAN = {
@@ -271,7 +273,7 @@ def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     elif name in ("reduce_and", "reduce_or"):
         raise Unsupported("a conjunction of other than truth values")
     template, start = REDUCTIONS[name]
-    axes = tuple(eqn.params["axes"])
+    axes = tuple(map(int, eqn.params["axes"]))
     return [Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
 
 

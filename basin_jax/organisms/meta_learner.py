@@ -154,7 +154,7 @@ class MetaLearner(Organism):
         feedback = jnp.stack([self._feedback(*outcome) for outcome in outcomes], 1)
         fed = jnp.tensordot(params["feedback"], feedback, 1)[:, :, None]
         drive = params["cue"] @ jnp.asarray(_cues(self.difficulty), float) + params["bias"][:, None]
-        state = _tanh(drive)[:, None]
+        state = jnp.tanh(drive)[:, None]
         reached = jnp.ones((ARMS, 1, 2**self.difficulty))
         pulled = []
         for remaining in reversed(range(pulls)):
@@ -164,7 +164,7 @@ class MetaLearner(Organism):
             pulled.append(pull.sum(2))
             if remaining:
                 kept = jnp.tensordot(params["memory"], state, 1) + drive[:, None]
-                state = _merged(_tanh(kept[:, None] + fed))
+                state = _merged(jnp.tanh(kept[:, None] + fed))
                 leads = [pull[arm] * self._odds(arm, pays) for arm, pays in outcomes]
                 reached = _merged(jnp.stack(leads, 1))
         return jnp.stack(pulled)
@@ -220,11 +220,6 @@ class MetaLearner(Organism):
 
 def _cues(difficulty: int) -> Float[ndarray, "bit cue"]:
     return np.array(list(itertools.product((-1.0, 1.0), repeat=difficulty))).T
-
-
-def _tanh(x: Array) -> Array:
-    # Of the logistic function, whose derivative the program for CPUs knows.
-    return 2 * jax.nn.sigmoid(2 * x) - 1
 
 
 def _merged(x: Float[Array, "a outcome history cue"]) -> Float[Array, "a histories cue"]:

@@ -1,0 +1,21 @@
+"""Deceive or be honest? The audit game at the difficulty where fates are most mixed.
+
+The control is the same game where defecting does not pay, since half of the episodes that look
+unwatched are honeypots.
+"""
+
+from basin_jax import Audit, Behavior, Gradient, Sweep, grid
+
+
+T = 4000
+sweep = grid(
+    Sweep(
+        organism=Audit(),
+        method=Gradient(learning_rate=0.1),
+        num_steps=2 * T,
+        save_at=(0, T),
+    ),
+    {"organism.honeypot_rate": (0.0, 0.5)},
+)
+seeds = 2500
+rule = Behavior()
