@@ -32,11 +32,12 @@ def examine(sweep: Sweep) -> None:
         # Its own first step is from a parent's end, which would have to be trained.
         return examine(sweep.start.of)
     with numerics(sweep.precision):
-        _expect_pure(sweep.organism)
+        expect_pure(sweep.organism)
         _expect_finite(sweep)
 
 
-def _expect_pure(organism: Organism) -> None:
+def expect_pure(organism: Organism) -> None:
+    """Raise `ValueError` where the loss is no scalar, or a function hangs on something global."""
     name, key = type(organism).__name__, jax.random.key(0, impl=PRNG)
     params, batch = (jax.eval_shape(f, key) for f in (organism.init, organism.sample))
     loss = jax.eval_shape(organism.loss, params, batch)

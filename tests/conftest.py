@@ -2,12 +2,16 @@
 
 import atexit
 import os
+import pkgutil
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+import basin_jax
 
 
 def _set_up_environment() -> None:
@@ -20,6 +24,8 @@ def _set_up_environment() -> None:
     folder = Path(os.environ["BASIN_JAX_TESTS"])
     os.environ |= {
         "JAX_PLATFORMS": "cpu",
+        # Half of the time of all tests is XLA's compilation of programs that run for a moment.
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0",
         "JAX_NUMPY_RANK_PROMOTION": "raise",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
@@ -28,7 +34,16 @@ def _set_up_environment() -> None:
     }
 
 
+def _check_shapes() -> None:
+    # Of all modules but those that write programs, whose many small calls it doubles.
+    writers = {"graph", "simd", "fused"}
+    modules = [info.name for info in pkgutil.iter_modules(basin_jax.__path__)]
+    checked = [f"basin_jax.{name}" for name in modules if name not in writers]
+    install_import_hook(checked, "beartype.beartype")
+
+
 _set_up_environment()
+_check_shapes()
 settings.register_profile(
     "ci",
     derandomize=True,
@@ -42,8 +57,6 @@ settings.load_profile("ci")
 @pytest.fixture(scope="session")
 def wells():
     """Two cells of a cheap sweep: a particle in a tilted and in a level double well."""
-    import basin_jax
-
     sweep = basin_jax.Sweep(
         organism=basin_jax.DoubleWell(),
         method=basin_jax.Gradient(learning_rate=0.3),
@@ -56,8 +69,6 @@ def wells():
 @pytest.fixture(scope="session")
 def wells_folder(wells, tmp_path_factory):
     """The folder of `wells`, with seeds 0 to 99 of both cells. Leave it as it is."""
-    import basin_jax
-
     folder = tmp_path_factory.mktemp("wells") / "sweep"
     basin_jax.run(wells, 100, folder, lanes=8)
     return folder

@@ -130,6 +130,7 @@ def test_a_walk_in_numpy_gives_the_same_loss_and_the_same_evidence():
     )
 
 
+@pytest.mark.slow
 def test_only_a_tempted_network_comes_to_deceive_and_only_by_training():
     verdicts = {}
     for rate in (0.0, 0.5):

@@ -155,7 +155,7 @@ def test_a_file_may_say_how_many_seeds(made):
 
 def test_list_names_every_kind_of_plugin(made):
     text = basin("list", cwd=made)
-    for name in ("Audit", "difficulty: an integer = 1", "Fresh", "Gradient", "Behavior"):
+    for name in ("Audit", "difficulty: an integer = 2", "Fresh", "Gradient", "Behavior"):
         assert name in text
 
 

@@ -63,7 +63,7 @@ SMALLER = {
     Simulator: Simulator(network=Transformer(width=4, heads=1)),
 }
 ORGANISMS = [SMALLER.get(cls, cls()) for cls in plugins(Organism)] + [
-    Audit(network=Transformer(width=4, heads=1)),
+    LARGE := Audit(network=Transformer(width=4, heads=1)),
     ReluXor(units=3, activation="elu", mean=1.0),
     ReluXor(activation="prelu", slope=0.25, mirrored=True),
 ]
@@ -119,7 +119,15 @@ ADDED = (
 )
 
 
-@pytest.mark.parametrize("organism", ORGANISMS, ids=named)
+# Whose programs take half a minute to compile, and whose own tests see to the rest.
+SLOW = (LARGE, *SMALLER.values())
+
+
+@pytest.mark.parametrize(
+    "organism",
+    [pytest.param(o, marks=[pytest.mark.slow] * (o in SLOW)) for o in ORGANISMS],
+    ids=named,
+)
 def test_organism(organism):
     check_organism(organism)
 
@@ -129,7 +137,11 @@ def test_start(start):
     check_start(start, Audit() if isinstance(start, Implant) else SMALL)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=named)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=[pytest.mark.slow] * isinstance(m, Adversarial)) for m in METHODS],
+    ids=named,
+)
 def test_method(method):
     check_method(method, Audit() if isinstance(method, Adversarial) else SMALL)
 

@@ -142,6 +142,7 @@ def test_habit_has_no_search_and_the_controls_leave_nothing_to_search_for():
         assert max(evidence["retargeted"], evidence["horizon"]) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_network_learns_the_bandit_and_without_temptation_does_not_defect():
     seeds = np.arange(16, dtype=np.uint64)
     found = []

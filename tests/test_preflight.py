@@ -87,5 +87,5 @@ def test_what_is_sound_passes():
 
 
 def test_the_packages_own_plugins_are_not_tried(monkeypatch):
-    monkeypatch.setattr("basin_jax.preflight._expect_pure", lambda organism: pytest.fail("tried"))
+    monkeypatch.setattr("basin_jax.preflight.expect_pure", lambda organism: pytest.fail("tried"))
     examine(Sweep(organism=Audit(), method=DESCENT, num_steps=5))
