@@ -9,6 +9,9 @@ from basin_jax import AbsentSupervisor, Behavior, Gradient, Sweep, Verdict, buil
 from basin_jax.kernel import programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 MOVES = 16
 # Rows and columns of the maze, walls within and the goal left out, in reading order.

@@ -9,6 +9,9 @@ from basin_jax import Adversarial, Audit, Gate, Gradient, Organism, SharpnessAwa
 from basin_jax.organisms.audit import DEFECT
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 STILL = Gradient(learning_rate=1e-9)
 CUES = np.array([[0.5, -1.0], [2.0, 0.0]], np.float32)

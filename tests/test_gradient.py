@@ -10,6 +10,9 @@ from basin_jax import Audit, Gradient, Organism, Sweep
 from basin_jax.kernel import programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 RATE, DECAY = 0.1, 0.5
 

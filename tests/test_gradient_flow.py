@@ -16,6 +16,9 @@ from basin_jax import (
 from basin_jax.kernel import programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 SEEDS = np.arange(2000, dtype=np.uint64)
 RATES = np.array([0.5, 1.0, 400.0], np.float32)  # stiff: a step of descent has to be below 1/200
 

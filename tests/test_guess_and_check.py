@@ -1,6 +1,7 @@
 """Guess and check, against the laws of what it waits for and of what it finds."""
 
 import numpy as np
+import pytest
 from scipy.stats import binomtest
 
 from basin_jax import (
@@ -13,6 +14,9 @@ from basin_jax import (
     Sweep,
 )
 from basin_jax.kernel import build_kernel, programs
+
+
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
 
 
 SEEDS = np.arange(20_000, dtype=np.uint64)

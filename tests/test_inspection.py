@@ -13,6 +13,9 @@ from basin_jax.organisms.inspection import HELD_OUT
 from basin_jax.verdict import Verdict, judge
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 AUDITS = np.arange(16) / 15
 

@@ -9,6 +9,9 @@ from scipy.integrate import quad
 from basin_jax import DoubleWell, Langevin, Organism
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 SEEDS = 4096
 CURVATURE, CENTER = 3.0, 2.0
 MEAN, SCALE = -1.0, 0.5

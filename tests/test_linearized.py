@@ -13,6 +13,9 @@ from basin_jax.kernel import programs
 from basin_jax.single import evidence_names
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 SMALL = MLP(widths=(5,), activation=jnp.tanh)
 INPUTS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)

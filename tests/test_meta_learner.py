@@ -11,6 +11,9 @@ from basin_jax.kernel import programs
 from basin_jax.organisms.meta_learner import FORBIDDEN
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 # Compiled once for all numbers.
 probe = jax.jit(lambda organism, params: organism.probe(KEY, params))

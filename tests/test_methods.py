@@ -86,7 +86,7 @@ def test_a_correction_keeps_the_program_for_vectors():
 
 
 def test_a_correction_towards_another_kind_of_organism_is_refused():
-    method = Correction(method=DESCENT, objective=Audit(difficulty=2), end=5)
+    method = Correction(method=DESCENT, objective=Audit(difficulty=1), end=5)
     with pytest.raises(ValueError, match=r"Correction.objective = .*in numbers only"):
         build_kernel(Sweep(organism=Audit(), method=method, num_steps=9), lanes=4)
 
@@ -137,8 +137,9 @@ def parents_of(start):
 
 
 def test_full_oversight_leaves_nobody_deceptive(tmp_path):
-    sweep = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=1000)
-    cells = [sweep, sweep.replace(organism=Audit(honeypot_rate=1.0))]
+    game = Audit(difficulty=1)
+    sweep = Sweep(organism=game, method=Gradient(learning_rate=0.1), num_steps=1000)
+    cells = [sweep, sweep.replace(organism=game.replace(honeypot_rate=1.0))]
     cells += [
         sweep.replace(method=Correction(method=sweep.method, objective=cells[1].organism, end=1000))
     ]

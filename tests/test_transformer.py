@@ -3,10 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from basin_jax import Audit, Gradient, Sweep, Transformer
 from basin_jax.kernel import programs
+
+
+pytestmark = pytest.mark.slow  # minutes of compilation, all together
 
 
 SMALL = Transformer(width=4, heads=2, blocks=2)
