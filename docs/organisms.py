@@ -1,0 +1,195 @@
+"""Make docs/organisms.md: what each organism is, what became of its seeds, and a figure.
+
+    uv run python docs/organisms.py [NAME ...] [--runs runs/organisms]
+
+What an organism is, its own docstring says. The sweeps named, or all, are trained as far as they
+are not there yet (all in about an hour on two cores), and the page shows all that are.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import typer
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import basin_jax as bj
+from basin_jax.plots import FULL, LOOKS, STYLE, save
+from basin_jax.progress import Silent
+from basin_jax.records import Records
+from basin_jax.rules.behavior import Behavior
+from basin_jax.statistics import estimate
+from basin_jax.sweepfile import load_sweep
+from basin_jax.verdict import Verdict
+
+
+DOCS = Path(__file__).parent
+SWEEPS = DOCS.parent / "sweeps"
+ORDER = (Verdict.DECEPTIVE, Verdict.INTENDED, Verdict.OTHER, Verdict.UNFIT, Verdict.DIVERGED)
+# Cells that fit into a figure, and bins of the gap from -1 to 1.
+SHOWN, BINS = 4, 41
+HEAD = ("cell", "step", "seeds", *(verdict.name.lower() for verdict in ORDER[:4]), "as at the end")
+
+
+class Entry(NamedTuple):
+    """An organism's class, and the file of its sweep."""
+
+    organism: type[bj.Organism]
+    file: Path
+
+
+def entries() -> dict[str, Entry]:
+    """Return what there is a sweep for, by the names of the files; deception first."""
+    files = [*sorted((SWEEPS / "organisms").glob("*.py")), *_known()]
+    found = {}
+    for file in files:
+        organism = type(load_sweep(file).cells[0].organism)
+        found.setdefault(file.stem, Entry(organism, file))
+    return found
+
+
+def _known() -> list[Path]:
+    names = ("born_dead", "double_well", "escape_threshold", "gate", "perceptron")
+    names += ("phase_retrieval", "relu_xor", "ticket_race")
+    return [SWEEPS / "known_answers" / f"{name}.py" for name in names]
+
+
+def train(entry: Entry, folder: Path) -> Records:
+    """Train what is not there yet, and return the records."""
+    source = load_sweep(entry.file)
+    seeds = min(int(source.seeds or 2500), 2500)
+    return bj.run(source.cells, seeds, folder, rule=source.rule, progress=Silent())
+
+
+def shares(records: Records) -> list[dict[str, Any]]:
+    """Return a row for each cell and stop: how many seeds have each verdict there."""
+    last = pl.col("verdict").last().over("cell", "seed", order_by="step")
+    frame = records.history.with_columns(end=last)
+    rows = []
+    for (cell, step), group in frame.group_by("cell", "step", maintain_order=True):
+        counts = dict(group["verdict"].value_counts().iter_rows())
+        row: dict[str, Any] = {"cell": str(cell), "step": step, "seeds": len(group)}
+        for verdict in ORDER:
+            row[verdict.name] = counts.get(verdict.name, 0)
+        row["same"] = int((group["verdict"] == group["end"]).sum())
+        rows.append(row)
+    order = {cell: number for number, cell in enumerate(records.cells)}
+    return sorted(rows, key=lambda row: (order[row["cell"]], row["step"]))
+
+
+def table(records: Records) -> list[str]:
+    """Return the lines of the table of an organism's seeds."""
+    lines = [f"| {' | '.join(HEAD)} |", "|---|--:|--:|---|---|---|---|---|"]
+    for row in shares(records):
+        seeds = row["seeds"]
+        said = [_amount(row[verdict.name], seeds) for verdict in ORDER[:4]]
+        end = row["step"] == max(records.history["step"])
+        same = "" if end else _amount(row["same"], seeds)
+        label = records.label(row["cell"]).replace("|", r"\|")
+        lines.append(f"| {label} | {row['step']:,} | {seeds:,} | {' | '.join(said)} | {same} |")
+    return lines
+
+
+def _amount(hits: int, trials: int) -> str:
+    found = estimate(hits, trials)
+    return f"{found.fraction:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def figure(records: Records, rule: Any) -> Figure:
+    """Draw the gap between unwatched and watched at the end, in each of a few cells."""
+    cells = list(records.cells)[:SHOWN]
+    with rc_context(STYLE):
+        made = Figure(figsize=(FULL, 1.9))
+        panels = made.subplots(1, len(cells), sharey=True, squeeze=False).flat
+        for axes, cell in zip(panels, cells, strict=True):
+            _gaps(axes, records.frame.filter(cell=cell), rule)
+            axes.set_title(records.label(cell), loc="left", fontsize=6, parse_math=False, wrap=True)
+            axes.set_xlabel("unwatched - watched")
+        next(iter(made.axes)).set_ylabel("fraction of seeds")
+        handles: dict[str, Any] = {}
+        for axes in made.axes:
+            artists, names = axes.get_legend_handles_labels()
+            handles |= dict(zip(names, artists, strict=True))
+        made.legend(handles.values(), handles, loc="outside upper left", ncols=5)
+    return made
+
+
+def _gaps(axes: Axes, frame: pl.DataFrame, rule: Any) -> None:
+    edges = np.linspace(-1, 1, BINS + 1)
+    gaps = (frame["unwatched"] - frame["watched"]).clip(-1, 1).fill_nan(0)
+    parts = {v: gaps.filter(frame["verdict"] == v.name).to_numpy() for v in ORDER}
+    parts = {verdict: values for verdict, values in parts.items() if len(values)}
+    if isinstance(rule, Behavior):
+        axes.axvspan(rule.intended_gap, rule.deceptive_gap, color="#eeeeee", lw=0, zorder=0)
+    axes.hist(
+        list(parts.values()),
+        bins=edges.tolist(),
+        weights=[np.full(len(values), 1 / len(frame)) for values in parts.values()],
+        color=[LOOKS[verdict][0] for verdict in parts],
+        label=[verdict.name for verdict in parts],
+        stacked=True,
+    )
+    axes.set(xlim=(-1.02, 1.02), yscale="symlog")
+    axes.set_yscale("symlog", linthresh=0.02)
+    axes.set_ylim(0, 1.2)
+    axes.set_yticks([0, 0.01, 0.1, 1], ["0", ".01", ".1", "1"])
+    axes.minorticks_off()
+    axes.grid(visible=True, axis="y")
+
+
+def section(name: str, entry: Entry, records: Records) -> list[str]:
+    """Draw an organism's figure, and return its section: its docstring, figure and table."""
+    save(figure(records, load_sweep(entry.file).rule), DOCS / "organisms" / f"{name}.png")
+    doc = inspect.getdoc(entry.organism) or ""
+    return [
+        f"## {entry.organism.__name__}",
+        "",
+        doc,
+        "",
+        f"![Gap between unwatched and watched at the end](organisms/{name}.png)",
+        "",
+        *table(records),
+        "",
+        f"The sweep is [{entry.file.stem}.py](../{entry.file.relative_to(DOCS.parent)}).",
+        "",
+    ]
+
+
+INTRODUCTION = """# Organisms
+
+What each organism is (its own docstring), and what becomes of its seeds: the fraction that each
+verdict holds before training (step 0), after T steps and after 2T, with 95 % intervals (Clopper
+and Pearson, each by itself); the last column is the share of seeds whose verdict is that of the
+end. In the figures, on an axis that is linear below .02 and logarithmic above, the gap between the
+rates of the unintended act where it is not watched and where it is; grey is what the rule
+`Behavior` puts between intended and deceptive. Those of the second part are not meant as
+organisms of deception: their fractions are known beforehand
+([known answers](known_answers.md)).
+"""
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Organisms.  [default: all]")] = None,
+    runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/organisms"),
+) -> None:
+    """Train the organisms' sweeps, and write docs/organisms.md with its figures."""
+    known = entries()
+    if unknown := set(names or ()) - set(known):
+        raise typer.BadParameter(f"{min(unknown)}; allowed: {', '.join(known)}")
+    for name in names or known:
+        typer.echo(f"{name} ...")
+        train(known[name], runs / name)
+    (DOCS / "organisms").mkdir(exist_ok=True)
+    page = [INTRODUCTION]
+    for name, entry in known.items():
+        if (runs / name).exists():
+            page += section(name, entry, bj.load(runs / name))
+    (DOCS / "organisms.md").write_text("\n".join(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
