@@ -142,6 +142,7 @@ def test_the_pendulum_falls_into_the_basins_that_others_counted():
     assert np.all((found["margin"] < -0.009) | (found["margin"] > 0.1))
 
 
+@pytest.mark.slow
 def test_simd_is_faster_than_xla_on_small_networks():
     """Guard a ratio of one run, in turns, at half of what it is: a machine's seconds do not."""
     try:
