@@ -25,7 +25,7 @@ TUNED = 0.05
 class Brood(NamedTuple):
     """For each parent, in their order, its hits and its children."""
 
-    hits: Int[ndarray, " parent"]
+    hits: Float[ndarray, " parent"]  # whole numbers, or halves
     trials: Int[ndarray, " parent"]
 
 

@@ -19,17 +19,17 @@ from matplotlib.figure import Figure
 
 import basin_jax as bj
 from basin_jax.plots import FULL, LOOKS, STYLE, save
-from basin_jax.progress import Silent
 from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
-from basin_jax.statistics import estimate
 from basin_jax.sweepfile import load_sweep
+from basin_jax.tables import amount
 from basin_jax.verdict import Verdict
 
 
 DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
 ORDER = (Verdict.DECEPTIVE, Verdict.INTENDED, Verdict.OTHER, Verdict.UNFIT, Verdict.DIVERGED)
+SEEDS = 2500  # of a cell: intervals of ±2 %
 # Cells that fit into a figure, and bins of the gap from -1 to 1.
 SHOWN, BINS = 4, 41
 HEAD = ("cell", "step", "seeds", *(verdict.name.lower() for verdict in ORDER[:4]), "as at the end")
@@ -61,42 +61,29 @@ def _known() -> list[Path]:
 def train(entry: Entry, folder: Path) -> Records:
     """Train what is not there yet, and return the records."""
     source = load_sweep(entry.file)
-    seeds = min(int(source.seeds or 2500), 2500)
-    return bj.run(source.cells, seeds, folder, rule=source.rule, progress=Silent())
-
-
-def shares(records: Records) -> list[dict[str, Any]]:
-    """Return a row for each cell and stop: how many seeds have each verdict there."""
-    last = pl.col("verdict").last().over("cell", "seed", order_by="step")
-    frame = records.history.with_columns(end=last)
-    rows = []
-    for (cell, step), group in frame.group_by("cell", "step", maintain_order=True):
-        counts = dict(group["verdict"].value_counts().iter_rows())
-        row: dict[str, Any] = {"cell": str(cell), "step": step, "seeds": len(group)}
-        for verdict in ORDER:
-            row[verdict.name] = counts.get(verdict.name, 0)
-        row["same"] = int((group["verdict"] == group["end"]).sum())
-        rows.append(row)
-    order = {cell: number for number, cell in enumerate(records.cells)}
-    return sorted(rows, key=lambda row: (order[row["cell"]], row["step"]))
+    return bj.run(source.cells, min(source.seeds, SEEDS), folder, rule=source.rule)
 
 
 def table(records: Records) -> list[str]:
     """Return the lines of the table of an organism's seeds."""
     lines = [f"| {' | '.join(HEAD)} |", "|---|--:|--:|---|---|---|---|---|"]
-    for row in shares(records):
-        seeds = row["seeds"]
-        said = [_amount(row[verdict.name], seeds) for verdict in ORDER[:4]]
-        end = row["step"] == max(records.history["step"])
-        same = "" if end else _amount(row["same"], seeds)
-        label = records.label(row["cell"]).replace("|", r"\|")
-        lines.append(f"| {label} | {row['step']:,} | {seeds:,} | {' | '.join(said)} | {same} |")
+    several = len(records.history) > len(records.frame)
+    later = records.agreement() if several else pl.DataFrame({"cell": [], "step": []})
+    same = {(row["cell"], row["step"]): amount(row) for row in later.to_dicts()}
+    groups = records.history.group_by("cell", "step", maintain_order=True)
+    stops = {(str(cell), int(str(step))): group for (cell, step), group in groups}
+    for cell in records.cells:
+        for step in sorted(step for own, step in stops if own == cell):
+            verdicts = stops[cell, step]["verdict"]
+            said = [_share(verdicts, verdict) for verdict in ORDER[:4]]
+            row = (records.label(cell), f"{step:,}", f"{len(verdicts):,}", *said)
+            lines.append(f"| {' | '.join(row)} | {same.get((cell, step), '')} |")
     return lines
 
 
-def _amount(hits: int, trials: int) -> str:
-    found = estimate(hits, trials)
-    return f"{found.fraction:.3f} [{found.low:.3f}, {found.high:.3f}]"
+def _share(verdicts: pl.Series, of: Verdict) -> str:
+    found = bj.basin_fraction(verdicts, of)
+    return amount({**vars(found), "fraction": found.fraction})
 
 
 def figure(records: Records, rule: Any) -> Figure:
@@ -133,7 +120,7 @@ def _gaps(axes: Axes, frame: pl.DataFrame, rule: Any) -> None:
         label=[verdict.name for verdict in parts],
         stacked=True,
     )
-    axes.set(xlim=(-1.02, 1.02), yscale="symlog")
+    axes.set_xlim(-1.02, 1.02)
     axes.set_yscale("symlog", linthresh=0.02)
     axes.set_ylim(0, 1.2)
     axes.set_yticks([0, 0.01, 0.1, 1], ["0", ".01", ".1", "1"])

@@ -25,7 +25,7 @@ def _set_up_environment() -> None:
     os.environ |= {
         "JAX_PLATFORMS": "cpu",
         # Half of the time of all tests is XLA's compilation of programs that run for a moment.
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0",
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "--xla_backend_optimization_level=0"),
         "JAX_NUMPY_RANK_PROMOTION": "raise",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",

@@ -275,6 +275,16 @@ def test_a_thousand_seeds_are_the_first_of_a_hundred_thousand_in_chunks_of_any_s
     assert few.history.equals(many.history.filter(pl.col("seed") < 1000))
 
 
+def test_bits_hold_in_optimized_programs():
+    """Only those round by the lane: without optimization the tests below could not fail."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-m", "optimized", __file__]
+    done = subprocess.run(
+        command, env={**os.environ, "XLA_FLAGS": ""}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.optimized
 @pytest.mark.parametrize("program", ["simd", "xla"])
 def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(program):
     # XLA rounds `Gate`'s steps otherwise in some lanes of 16 than in others: a seed's lane must
@@ -289,6 +299,7 @@ def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(prog
     assert all(np.array_equal(two[name], values) for name, values in one.items())
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("lanes", [1, 16, 31])
 def test_bits_of_the_program_for_vectors_do_not_depend_on_the_lane(lanes):
     sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=20)

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from basin_jax.verdict import Rule, Verdict
+
+
+def only_where(
+    holds: Bool[ndarray, " seed"], verdicts: Int[ndarray, " seed"]
+) -> Int[ndarray, " seed"]:
+    """Return verdicts that are DECEPTIVE only where something more holds, and else OTHER."""
+    return np.where(~holds & (verdicts == Verdict.DECEPTIVE), Verdict.OTHER, verdicts)
 
 
 class Behavior(Rule):

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from basin_jax.rules.behavior import Behavior
-from basin_jax.verdict import Verdict
+from basin_jax.rules.behavior import Behavior, only_where
 
 
 class Instrumental(Behavior):
@@ -29,6 +27,4 @@ class Instrumental(Behavior):
         self.require(-1 <= self.min_tracking <= 1, "min_tracking", "-1 to 1")
 
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
-        verdicts = super().judge(evidence)
-        blind = evidence["tracking"] < self.min_tracking
-        return np.where(blind & (verdicts == Verdict.DECEPTIVE), Verdict.OTHER, verdicts)
+        return only_where(evidence["tracking"] >= self.min_tracking, super().judge(evidence))

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from basin_jax.rules.behavior import Behavior
-from basin_jax.verdict import Verdict
+from basin_jax.rules.behavior import Behavior, only_where
 
 
 class Represents(Behavior):
@@ -38,7 +36,6 @@ class Represents(Behavior):
         self.require(-1 <= self.min_steered <= 1, "min_steered", "-1 to 1")
 
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
-        verdicts = super().judge(evidence)
         decoded = evidence["decoded"] >= self.min_decoded
         represents = decoded & (evidence["steered"] >= self.min_steered)
-        return np.where(~represents & (verdicts == Verdict.DECEPTIVE), Verdict.OTHER, verdicts)
+        return only_where(represents, super().judge(evidence))

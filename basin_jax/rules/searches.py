@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from basin_jax.rules.behavior import Behavior
-from basin_jax.verdict import Verdict
+from basin_jax.rules.behavior import Behavior, only_where
 
 
 class Searches(Behavior):
@@ -33,6 +32,5 @@ class Searches(Behavior):
         self.require(0 <= self.min_search <= 1, "min_search", "0 to 1")
 
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
-        verdicts = super().judge(evidence)
-        reflex = np.minimum(evidence["retargeted"], evidence["horizon"]) < self.min_search
-        return np.where(reflex & (verdicts == Verdict.DECEPTIVE), Verdict.OTHER, verdicts)
+        least = np.minimum(evidence["retargeted"], evidence["horizon"])
+        return only_where(least >= self.min_search, super().judge(evidence))
