@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
 from basin_jax.records import Records
-from basin_jax.spec import label, varied
+from basin_jax.spec import label, siblings_of, varied
 from basin_jax.statistics import Estimate, estimate
 from basin_jax.verdict import Verdict
 
@@ -209,8 +209,13 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
 
 
 def _count(records: Records, known: Known) -> Estimate:
-    verdict = pl.col("verdict")
-    seeds = records.history.filter(cell=cell_of(known, records.cells))
+    verdict, cell = pl.col("verdict"), cell_of(known, records.cells)
+    if siblings_of(records.cells[cell]) > 1:
+        raise ValueError(
+            f"{known.name}: its seeds have parents in common; allowed: a cell of unrelated seeds, "
+            "since they are counted as trials"
+        )
+    seeds = records.history.filter(cell=cell)
     if isinstance(known.of, Verdict):
         seeds = seeds.with_columns(chosen=verdict == known.of.name)
     else:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from basin_jax import Behavior, Fork, Gate, Gradient, Sweep, Trained, run
+from basin_jax import Behavior, Exact, Fork, Gate, Gradient, Sweep, Trained, run
 from basin_jax.clusters import Brood, betting, broods, p_value
+from basin_jax.known import compare
 from basin_jax.spec import siblings_of
 from basin_jax.statistics import clopper_pearson
 
@@ -117,6 +118,9 @@ def test_intervals_of_a_forked_sweep_go_by_parents(tmp_path):
     assert (paired["gained"], paired["trials"], paired["p_value"]) == (0, 40, 1)
     assert paired["high"] - paired["low"] > 2 * high
     assert records.agreement().row(0, named=True)["trials"] == 40
+    known = Exact(name="half", cell={"root": 0}, fraction=0.5, source="nobody")
+    with pytest.raises(ValueError, match="half: its seeds have parents in common"):
+        compare(records, [known])
 
 
 def test_the_siblings_of_a_stored_cell_are_those_of_its_sweep():
