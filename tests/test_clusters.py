@@ -118,7 +118,7 @@ def test_intervals_of_a_forked_sweep_go_by_parents(tmp_path):
     assert (paired["gained"], paired["trials"], paired["p_value"]) == (0, 40, 1)
     assert paired["high"] - paired["low"] > 2 * high
     assert records.agreement().row(0, named=True)["trials"] == 40
-    known = Exact(name="half", cell={"root": 0}, fraction=0.5, source="nobody")
+    known = Exact(name="half", cell={"root": 1}, fraction=0.5, source="nobody")
     with pytest.raises(ValueError, match="half: its seeds have parents in common"):
         compare(records, [known])
 
