@@ -56,10 +56,18 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
 
 
 def _candidates(path: Path) -> list[Path]:
-    """Return the file, or those of a folder that assign `known`: others are not run."""
+    """Return the file, or those of a folder that assign `known`: others are not run.
+
+    Nor are those of its folder `gpu`, which would take days elsewhere.
+    """
     if not path.is_dir():
         return [path]
-    return [file for file in sorted(path.rglob("*.py")) if KNOWS.search(file.read_text("utf-8"))]
+    files = [file for file in sorted(path.rglob("*.py")) if "gpu" not in _folders(file, path)]
+    return [file for file in files if KNOWS.search(file.read_text("utf-8"))]
+
+
+def _folders(file: Path, top: Path) -> tuple[str, ...]:
+    return file.relative_to(top).parent.parts
 
 
 def folder_of(source: SweepFile) -> Path:
