@@ -74,8 +74,8 @@ def assert_same_as_uninterrupted(store: Store, fresh: Path, seeds: int) -> None:
 
 
 def test_kills_lose_nothing_and_change_nothing(tmp_path):
-    store = kill_and_resume(tmp_path / "killed", kills=4, seeds=64 * 400)
-    assert_same_as_uninterrupted(store, tmp_path / "fresh", seeds=64 * 400)
+    store = kill_and_resume(tmp_path / "killed", kills=2, seeds=64 * 200)
+    assert_same_as_uninterrupted(store, tmp_path / "fresh", seeds=64 * 200)
 
 
 @pytest.mark.slow

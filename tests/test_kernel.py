@@ -76,12 +76,12 @@ def digest(sweep: Sweep) -> str:
 
 def test_bits_do_not_depend_on_the_number_of_devices_or_on_the_environment():
     outputs = set()
-    for devices, environment in (
-        (1, {}),
-        (2, {"JAX_DEFAULT_PRNG_IMPL": "rbg"}),
-        (3, {"JAX_THREEFRY_PARTITIONABLE": "0"}),
-        (4, {"JAX_ENABLE_X64": "1"}),
-    ):
+    unusual = {
+        "JAX_DEFAULT_PRNG_IMPL": "rbg",
+        "JAX_THREEFRY_PARTITIONABLE": "0",
+        "JAX_ENABLE_X64": "1",
+    }
+    for devices, environment in ((1, {}), (3, unusual)):
         code = DIGEST.format(tests=os.path.dirname(__file__))
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -318,7 +318,7 @@ def test_a_parent_that_needs_another_program_has_it(tmp_path):
     kernel = build_kernel(child(Trained(of=parent)), lanes=4, program="simd")
     assert kernel.parent is not None
     assert (kernel.program, kernel.parent.program) == ("simd", "xla")
-    run(child(Trained(of=parent), num_steps=3), 8, tmp_path / "run")
+    run(child(Trained(of=parent), num_steps=3), 8, tmp_path / "run", lanes=4)
 
 
 def test_cells_of_one_parent_train_it_once(monkeypatch):
