@@ -143,9 +143,11 @@ class Kernel:
         self(np.zeros(0, np.uint64))
         return time.perf_counter() - began
 
-    def __call__(self, seeds: ndarray, cells: ndarray | int = 0) -> dict[str, ndarray]:
+    def __call__(
+        self, seeds: ndarray, cells: ndarray | int = 0, *, numbers: ndarray | None = None
+    ) -> dict[str, ndarray]:
         """Return evidence [seed, stop] of any number of seeds, each of the cell of its number."""
-        parts = list(self.stream(seeds, cells))
+        parts = list(self.stream(seeds, cells, numbers=numbers))
         which = np.concatenate([which for which, _ in parts])
         order = np.empty_like(which)
         order[which] = np.arange(len(which))
@@ -153,17 +155,26 @@ class Kernel:
         return {n: np.concatenate([seen[n] for _, seen in parts])[order] for n in names}
 
     def stream(
-        self, seeds: ndarray, cells: ndarray | int = 0, *, seconds: float = CALL_SECONDS
+        self,
+        seeds: ndarray,
+        cells: ndarray | int = 0,
+        *,
+        numbers: ndarray | None = None,
+        seconds: float = CALL_SECONDS,
     ) -> Iterator[Part]:
         """Yield which seeds are trained, by their places, and their evidence, a call at a time.
 
         Args:
             seeds: any number of them.
             cells: the number of each one's cell.
+            numbers: what each one's plug-ins have as floats, in the order of their leaves; those
+                of its cell if None.
             seconds: of work that a call aims at.
         """
         which = np.broadcast_to(cells, len(seeds))
         rows = self._rows(seeds, which)
+        if numbers is not None:
+            rows = rows._replace(numbers=numbers)
         return self._queues(rows, self.cells[0].stops, _Pace(seconds), seeds, which)
 
     def _rows(self, seeds: ndarray, cells: ndarray) -> Row:

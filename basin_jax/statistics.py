@@ -167,6 +167,27 @@ def estimate(
     return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
 
 
+def quantile(values: ndarray, share: float, *, level: float = 0.95) -> tuple[float, float, float]:
+    """Return a quantile of some values, and the interval of order statistics around it.
+
+    It covers the quantile of what the values were drawn from with the probability `level` at
+    least, whatever that is; values may be infinite, and so may the interval be.
+
+    Raises:
+        ValueError: where there is no value.
+    """
+    count = len(values)
+    if not count:
+        raise ValueError("values = []; allowed: at least one")
+    ordered = np.concatenate([[-np.inf], np.sort(values), [np.inf]])
+    below = bdtr(np.arange(count + 1), count, share)  # P(at most so many are below it)
+    error = (1 - level) / 2
+    low = int(np.searchsorted(below, error, side="right"))
+    high = int(np.searchsorted(below, 1 - error)) + 1
+    middle = max(math.ceil(count * share), 1)
+    return float(ordered[middle]), float(ordered[low]), float(ordered[high])
+
+
 def paired_difference(
     gained: SupportsIndex,
     lost: SupportsIndex,

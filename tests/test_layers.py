@@ -46,6 +46,7 @@ STAGES = (
         "manifest",
         "statistics",
         "clusters",
+        "critical",
         "records",
         "known",
         "progress",
@@ -53,7 +54,7 @@ STAGES = (
         "sweepfile",
     ),
     *("catalog", "testing", "tables", "plots", "report", "answers", "replay"),
-    *("bench", "cli", "__main__"),
+    *("studies", "bench", "cli", "__main__"),
 )
 WITHIN = {
     "graph": (
@@ -62,6 +63,11 @@ WITHIN = {
     ),
     "simd": ("emit", "build"),
     "fused": ("emit", "nvrtc", "build"),
+    "studies": (
+        *("subject", "finding", "draw", "page", "study"),
+        *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
+        "every",
+    ),
     "bench": (
         *(
             "cases",
