@@ -1,10 +1,12 @@
-"""The command line: `basin-jax run | report | replay | verify | known | bench | list | new`.
+"""The command line: `basin-jax run | report | replay | verify | known | study |
+bench | list | new`.
 
 JAX is imported when a command needs it, so that `--help` does not wait. A user's mistake
 ends in one line that names the thing and what is allowed, and in exit code 2; a run that a
 signal stopped ends in 128 + the signal's number, and can be gone on with.
 """
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +16,8 @@ import typer
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from basin_jax.records import Records
@@ -171,6 +175,40 @@ def known(
 
 
 @app.command()
+def study(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Studies, or files that define one.  [default: all]", metavar="NAME"),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full/--quick", help="Seeds for an accelerator, or for minutes of two cores."
+        ),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The folder of results and of the page.")] = Path(
+        "runs/studies"
+    ),
+) -> None:
+    """Put questions to an organism: figures, tables and a page, each with its control."""
+    from rich.console import Console
+
+    from basin_jax.progress import progress_for
+    from basin_jax.studies.every import STUDIES, make, named
+
+    studies = dict(named(name) for name in names or STUDIES)
+    console = Console(stderr=True)
+    with _going_on(console, out), progress_for(console) as progress:
+        findings = make(studies, out, quick=not full, progress=progress)
+    for finding in findings:
+        for sentence in finding.says:
+            typer.echo(f"{finding.name}: {sentence}")
+    console.print(f"Page: {out / 'results.html'}", highlight=False, markup=False, soft_wrap=True)
+    if not all(finding.sound for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     peers: Annotated[
         bool, typer.Option("--peers", help="Also time PyTorch and pybasin, where installed.")
@@ -256,7 +294,6 @@ def _train(
     lanes: int | None = None,
 ) -> "Records":
     """Run a sweep file, showing progress; a signal ends the command with what goes on."""
-    from basin_jax.loop import Interrupted
     from basin_jax.loop import run as run_sweep
     from basin_jax.progress import progress_for
 
@@ -266,18 +303,26 @@ def _train(
         markup=False,
         soft_wrap=True,
     )
+    with _going_on(console, folder), progress_for(console) as progress:
+        return run_sweep(
+            source.cells,
+            seeds,
+            folder,
+            rule=source.rule,
+            until=until,
+            lanes=lanes,
+            progress=progress,
+            origin=source.origin(folder),
+        )
+
+
+@contextlib.contextmanager
+def _going_on(console: "Console", folder: Path) -> "Iterator[None]":
+    """End the command where a signal stops a run, and say how to go on."""
+    from basin_jax.loop import Interrupted
+
     try:
-        with progress_for(console) as progress:
-            return run_sweep(
-                source.cells,
-                seeds,
-                folder,
-                rule=source.rule,
-                until=until,
-                lanes=lanes,
-                progress=progress,
-                origin=source.origin(folder),
-            )
+        yield
     except Interrupted as stopped:
         console.print(
             f"{stopped}: all that was trained is committed in {folder}. Go on with:\n"

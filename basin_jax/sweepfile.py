@@ -46,7 +46,7 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
     Raises:
         ValueError: naming the file and what is wrong with it, or the field and the value.
     """
-    module = _run(file)
+    module = execute(file)
     cells = getattr(module, "sweep", None)
     cells = (cells,) if isinstance(cells, Sweep) else cells
     if not isinstance(cells, Sequence) or not all(isinstance(cell, Sweep) for cell in cells):
@@ -73,7 +73,7 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
 
 def load_rule(file: Path) -> Rule:
     """Run a file, and return the rule that it defines."""
-    return _rule(_run(file), file, default=None)
+    return _rule(execute(file), file, default=None)
 
 
 def _rule(module: ModuleType, file: Path, *, default: Rule | None) -> Rule:
@@ -107,7 +107,12 @@ def _value(literal: str) -> Any:
         return literal
 
 
-def _run(file: Path) -> ModuleType:
+def execute(file: Path) -> ModuleType:
+    """Run a user's file, and return it as a module.
+
+    Raises:
+        ValueError: naming the file, and the line and the error where it has one.
+    """
     if not file.is_file():
         raise ValueError(f"{file} is no file; allowed: a Python file that defines `sweep`")
     # Its own name keeps a file called json.py from standing in for a library.

@@ -221,6 +221,7 @@ BAD = {
     "replay runs/mine --seed 5": ["--cell", "allowed: scale=0.25, scale=0.5, scale=1.0"],
     "replay runs/mine --seed 9999 --cell scale=0.5": ["seed 9999 is not stored", "from 0 to 299"],
     "bench --cases audit,mlp-9": ["cases = 'mlp-9'; allowed: audit", "mean 'mlp-8'?"],
+    "study hijak": ["NAME = 'hijak'", "did you mean 'hijack'?"],
     "bench --rounds 0": ["rounds = 0; allowed: at least 1"],
     "bench --out runs": ["--out runs is there already; allowed: a new folder"],
     "new mine": ["mine.py is there already"],

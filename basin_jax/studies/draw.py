@@ -1,0 +1,74 @@
+"""What the figures of studies have in common; their style is set where studies are made."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from basin_jax.plots import FULL
+from basin_jax.studies.finding import Row
+
+
+# From Okabe & Ito's palette; the first is that of DECEPTIVE elsewhere, too.
+INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
+
+
+def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with some panels side by side."""
+    figure = Figure(figsize=(FULL, height))
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for one, letter in zip(axes, "abcdef", strict=False):
+        one.set_title(letter, loc="left", fontweight="bold")
+        one.grid(visible=True, axis="y")
+    return figure, axes
+
+
+def curve(
+    axes: Axes,
+    places: Iterable[float],
+    rows: Sequence[Row],
+    *,
+    color: str,
+    label: str,
+    linestyle: str = "-",
+) -> None:
+    """Draw numbers along an axis, with their intervals."""
+    places, values = list(places), [row.value for row in rows]
+    axes.vlines(places, [r.low for r in rows], [r.high for r in rows], color=color, lw=1.6)
+    axes.plot(places, values, color=color, marker="o", ms=2.6, lw=0.7, ls=linestyle, label=label)
+
+
+def forest(
+    axes: Axes,
+    names: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    color: str,
+    dodge: float = 0.0,
+    label: str | None = None,
+) -> None:
+    """Draw numbers as rows from the top, with their intervals to the side."""
+    places = [number + dodge for number in range(len(rows))]
+    axes.hlines(places, [r.low for r in rows], [r.high for r in rows], color=color, lw=1.6)
+    axes.plot([r.value for r in rows], places, "o", ms=2.8, color=color, label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=True, axis="both")
+
+
+def legend(axes: Axes) -> None:
+    """Put the legend above the panel, where no point is."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0.08, 1.0), borderaxespad=0.2, handlelength=1.2)
+
+
+def cumulate(axes: Axes, values: Float[ndarray, " seed"], *, color: str, label: str) -> None:
+    """Draw the share of seeds whose value is at most so much, from 0 to what the axis shows."""
+    finite = np.sort(values[np.isfinite(values)])
+    shares = np.arange(1, len(finite) + 1) / max(len(values), 1)
+    last = shares[-1] if len(shares) else 0.0
+    end = axes.get_xlim()[1]
+    axes.step([0, *finite, end], [0, *shares, last], where="post", color=color, label=label)

@@ -1,0 +1,81 @@
+"""All studies, by the names that the command line knows them by, and how they are made."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from matplotlib import rc_context
+
+import basin_jax
+from basin_jax.base import closest
+from basin_jax.manifest import machine_identity
+from basin_jax.plots import STYLE
+from basin_jax.progress import Progress, Silent
+from basin_jax.studies.buffer import Buffer
+from basin_jax.studies.commitment import Commitment
+from basin_jax.studies.finding import Finding
+from basin_jax.studies.hijack import Hijack
+from basin_jax.studies.initialization import Initialization
+from basin_jax.studies.page import html, markdown, write_finding
+from basin_jax.studies.preservation import Preservation
+from basin_jax.studies.study import Lab, Study
+from basin_jax.studies.way_back import WayBack
+from basin_jax.sweepfile import execute
+
+
+# In the order of the argument.
+STUDIES: dict[str, type[Study]] = {
+    "initialization": Initialization,
+    "preservation": Preservation,
+    "hijack": Hijack,
+    "way_back": WayBack,
+    "buffer": Buffer,
+    "commitment": Commitment,
+}
+
+
+def named(name: str) -> tuple[str, Study]:
+    """Return a study and its name: one of the package's, or that of a file that defines `study`.
+
+    Raises:
+        ValueError: where there is none of that name, or none in that file.
+    """
+    if name in STUDIES:
+        return name, STUDIES[name]()
+    file = Path(name)
+    if file.suffix != ".py":
+        raise ValueError(f"NAME = {name!r}; allowed: a file, or {closest(name, STUDIES)}")
+    study = getattr(execute(file), "study", None)
+    if not isinstance(study, Study):
+        raise ValueError(f"{file} defines no `study`; allowed: a Study, such as WayBack()")
+    return file.stem, study
+
+
+def make(
+    studies: Mapping[str, Study],
+    folder: Path,
+    *,
+    quick: bool,
+    progress: Progress = Silent(),  # noqa: B008 (has no state)
+) -> list[Finding]:
+    """Make studies in a folder, as far as they are not there yet, and write their page.
+
+    Each has a folder of its own with its sweeps; beside these are `results.html`, `results.md`,
+    and the figure and the table of each.
+    """
+    size = "quick" if quick else "full"
+    machine = machine_identity()
+    made = (
+        f"Made by `basin-jax study --{size}` with basin_jax {basin_jax.__version__} on "
+        f"{machine['device']}, JAX {machine['jax']}."
+    )
+    findings = []
+    for name, study in studies.items():
+        lab = Lab(folder=folder / name / size, quick=quick, progress=progress)
+        with rc_context(STYLE):
+            found = study.measure(lab)
+        findings.append(replace(found, name=name))
+        write_finding(findings[-1], folder)
+    (folder / "results.md").write_text(markdown(findings, made=made), encoding="utf-8")
+    (folder / "results.html").write_text(html(findings, folder, made=made), encoding="utf-8")
+    return findings

@@ -1,0 +1,79 @@
+"""What a study finds: numbers with intervals, what they are held against, and a figure."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from basin_jax.statistics import Estimate
+
+
+Kind = Literal["measured", "control", "known", "sensitivity"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A number with its interval; of a control, or of what is known, with what it should be."""
+
+    kind: Kind
+    what: str
+    value: float
+    low: float
+    high: float
+    seeds: int
+    expected: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the interval has what is expected in it."""
+        return None if self.expected is None else self.low <= self.expected <= self.high
+
+    def __str__(self) -> str:
+        return f"{_number(self.value)} [{_number(self.low)}, {_number(self.high)}]"
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{value:.3g}" if 0 < abs(value) < 0.1 else f"{value:.3f}"
+
+
+def row(
+    what: str, found: Estimate, *, kind: Kind = "measured", expected: float | None = None
+) -> Row:
+    """Return the row of a fraction of seeds."""
+    return Row(
+        kind=kind,
+        what=what,
+        value=found.fraction,
+        low=found.low,
+        high=found.high,
+        seeds=found.trials,
+        expected=expected,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a study found."""
+
+    name: str
+    question: str
+    says: list[str]  # sentences, each with its numbers
+    limits: tuple[str, ...]  # what it cannot tell
+    rows: list[Row]
+    figure: Figure
+
+    @property
+    def sound(self) -> bool:
+        """Whether every control is null, and all that is known was recovered."""
+        return all(row.holds is not False for row in self.rows)
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The rows, as a table."""
+        names = ("kind", "what", "value", "low", "high", "seeds", "expected", "holds")
+        rows = [{name: getattr(one, name) for name in names} for one in self.rows]
+        return pl.DataFrame(rows, schema_overrides={"expected": pl.Float64, "holds": pl.Boolean})

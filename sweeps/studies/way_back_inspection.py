@@ -1,0 +1,13 @@
+"""Is there a way back, where defecting follows the probability of an audit?
+
+`basin-jax study sweeps/studies/way_back_inspection.py`; full oversight is a bonus below 0, and from
+three quarters of it on defecting never pays.
+"""
+
+from basin_jax.studies.subject import INSPECTION
+from basin_jax.studies.way_back import WayBack
+
+
+study = WayBack(
+    subject=INSPECTION, strengths=(0.0, 0.25, 0.5, 0.75, 1.0), lengths=(100, 400, 1600), quick=192
+)

@@ -1,0 +1,189 @@
+"""Studies: what they are put to, what they find, and the page that says so."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+from basin_jax import Audit, Behavior, DoubleWell, Gradient, Sweep, Verdict
+from basin_jax.organisms.networks import MLP
+from basin_jax.statistics import estimate
+from basin_jax.studies import study as study_module
+from basin_jax.studies.commitment import LEFT, RIGHT, Commitment, _agree, _by_committor
+from basin_jax.studies.every import STUDIES, make, named
+from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.page import html, markdown, write_finding
+from basin_jax.studies.preservation import Preservation
+from basin_jax.studies.study import Lab, thresholds
+from basin_jax.studies.subject import AUDIT, Subject
+from basin_jax.studies.way_back import WayBack
+
+
+WELLS = Sweep(
+    organism=DoubleWell(tilt=0.2, scale=0.0), method=Gradient(learning_rate=0.3), num_steps=60
+)
+
+
+def finding(*rows):
+    return Finding(
+        name="way_back",
+        question="Is there a way back?",
+        says=["Half < all."],
+        limits=("Nothing is told of ½.",),
+        rows=[*rows],
+        figure=Figure(),
+    )
+
+
+def number(expected=None, **changes):
+    told = {"kind": "control", "what": "none", "value": 0.0, "low": 0.0, "high": 0.1, "seeds": 30}
+    return Row(**{**told, **changes}, expected=expected)
+
+
+def test_a_subject_lies_between_itself_and_its_overseen_twin():
+    assert AUDIT.under(0.0) == AUDIT.organism
+    assert AUDIT.under(1.0) == AUDIT.overseen
+    assert AUDIT.under(0.25) == Audit(honeypot_rate=0.25)
+
+
+def test_a_twin_that_differs_in_more_than_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"Subject\.overseen = .*; allowed: what differs in"):
+        AUDIT.replace(overseen=Audit(difficulty=1, honeypot_rate=1.0))
+
+
+def test_a_study_is_named_and_its_names_fit_its_methods():
+    assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 5
+    with pytest.raises(ValueError, match="did you mean 'hijack'"):
+        named("hijak")
+    with pytest.raises(ValueError, match="one for each of 7"):
+        Preservation(names=("SGD",))
+
+
+def test_a_file_may_define_a_study(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from basin_jax.studies.way_back import WayBack\nstudy = WayBack(lengths=(5,))\n"
+    )
+    assert named(str(file)) == ("mine", WayBack(lengths=(5,)))
+    file.write_text("study = 3\n")
+    with pytest.raises(ValueError, match=r"mine\.py defines no `study`"):
+        named(str(file))
+
+
+def test_the_repositorys_files_define_studies():
+    files = sorted((Path(__file__).parent.parent / "sweeps" / "studies").glob("*.py"))
+    assert files
+    for file in files:
+        assert named(str(file))[0] == file.stem
+
+
+@pytest.mark.parametrize(
+    ("expected", "holds"), [(None, None), (0.0, True), (0.1, True), (0.11, False)]
+)
+def test_a_control_holds_where_the_interval_has_it(expected, holds):
+    assert number(expected).holds is holds
+    assert finding(number(), number(expected)).sound is (holds is not False)
+
+
+def test_a_number_is_said_with_its_interval():
+    assert str(row("all", estimate(30, 30))) == "1.000 [0.884, 1.000]"
+    assert str(number(value=math.inf, high=math.inf)) == "∞ [0.000, ∞]"
+    assert str(number(value=-0.012345, low=-0.02)) == "-0.0123 [-0.02, 0.100]"
+
+
+def test_the_page_has_every_number_and_what_failed(tmp_path):
+    found = finding(number(0.0), number(0.5, kind="known", what="a<b"), number(kind="measured"))
+    write_finding(found, tmp_path)
+    assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [True, False, None]
+    text = markdown([found], made="Made today.")
+    assert "## Way back" in text
+    assert "| a<b | 0.000 [0.000, 0.100] | 30 | 0.5 | **no** |" in text
+    assert text.index("**Measured**") < text.index("**Null control**")
+    page = html([found], tmp_path, made="Made today.")
+    assert "a&lt;b" in page
+    assert "Half &lt; all." in page
+    assert page.count("class=bad") == 1
+    assert page.count("data:image/png;base64,") == 1
+
+
+def test_a_bisection_is_read_where_it_was_made(tmp_path, monkeypatch):
+    lab = Lab(folder=tmp_path, quick=True)
+    asked = {"between": (-1.0, 1.0), "rule": Behavior()}
+    first = lab.critical(WELLS, "organism.mean", 3, **asked)
+    assert first["high"].to_numpy() == pytest.approx(-0.20915, abs=2 / 2**10)
+
+    def refuse(*args, **settings):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(study_module, "critical", refuse)
+    assert lab.critical(WELLS, "organism.mean", 3, **asked).equals(first)
+    for other in ({"between": (-1.0, 0.5)}, {"rule": Behavior(min_fit=0.5)}, {"halvings": 3}):
+        with pytest.raises(AssertionError, match="made again"):
+            lab.critical(WELLS, "organism.mean", 3, **{**asked, **other})
+
+
+def test_thresholds_are_those_of_a_rule_that_has_them(tmp_path):
+    lab = Lab(folder=tmp_path, quick=True)
+    wells = [WELLS.replace(organism=DoubleWell(tilt=0.2))]
+    records = lab.run("wells", wells, 40, rule=Behavior())
+    rows = thresholds(records, Behavior(), "right")
+    assert [one.what for one in rows] == [
+        f"right, by a gap of at least {g}" for g in (0.25, 0.5, 0.75)
+    ]
+    # It is all or nothing there.
+    assert len({one.value for one in rows}) == 1
+
+
+def test_agreement_counts_pairs_of_one_parents_children():
+    names = np.array([["DECEPTIVE"] * 3, ["DECEPTIVE", "DECEPTIVE", "OTHER"], ["OTHER"] * 3])
+    found = _agree(names, "alike")
+    assert found.value == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert found.low < found.value < found.high
+
+
+def test_particles_that_begin_alike_end_alike_as_the_committor_says():
+    x = np.linspace(LEFT, RIGHT, 20001)
+    weight = np.exp(((x**2 - 1) ** 2 / 4 - 0.2 * x) / 0.1)
+    right = np.cumsum(weight) / weight.sum()
+    alike = ((right**2 + (1 - right) ** 2) * norm.pdf(x)).sum() * (x[1] - x[0])
+    outside = norm.cdf(LEFT) + norm.sf(RIGHT)
+    assert _by_committor() == pytest.approx(outside + alike, abs=1e-4)
+
+
+def test_a_parent_is_committed_where_its_children_agree_from_then_on():
+    study = Commitment(subject=AUDIT.replace(num_steps=100), children=2)
+    together, apart = ["OTHER", "OTHER"], ["OTHER", "DECEPTIVE"]
+    families = [
+        np.array([together, apart, together, apart]),
+        np.array([apart, together, together, apart]),
+        np.array([together, together, together, apart]),
+    ]
+    assert study._times([0, 10, 50], families).tolist() == [50, 10, 0, 100]
+
+
+TINY = Subject(
+    organism=Audit(network=MLP(widths=(8, 8))),
+    overseen=Audit(network=MLP(widths=(8, 8)), honeypot_rate=1.0),
+    method=Gradient(learning_rate=0.3),
+    num_steps=600,
+)
+SETTINGS: dict[str, Any] = {"hijack": {"difficulties": (2,)}, "buffer": {"reach": 10.0}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_is_sound_in_the_small(name, tmp_path):
+    _, study = named(name)
+    subject = study.subject if name == "commitment" else TINY
+    study = study.replace(subject=subject, quick=96, **SETTINGS.get(name, {}))
+    (found,) = make({name: study}, tmp_path, quick=True)
+    assert found.sound, found.frame.filter(~pl.col("holds"))
+    assert {one.kind for one in found.rows} == {"measured", "control", "known", "sensitivity"}
+    assert Verdict.DECEPTIVE.name.lower() in "".join(found.says)
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert all(sentence in text for sentence in found.says)
