@@ -7,6 +7,8 @@ are not there yet (all in about an hour on two cores), and the page shows all th
 """
 
 import inspect
+import re
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -76,9 +78,21 @@ def table(records: Records) -> list[str]:
         for step in sorted(step for own, step in stops if own == cell):
             verdicts = stops[cell, step]["verdict"]
             said = [_share(verdicts, verdict) for verdict in ORDER[:4]]
-            row = (records.label(cell), f"{step:,}", f"{len(verdicts):,}", *said)
+            row = (_name(records, cell), f"{step:,}", f"{len(verdicts):,}", *said)
             lines.append(f"| {' | '.join(row)} | {same.get((cell, step), '')} |")
     return lines
+
+
+def _name(records: Records, cell: str) -> str:
+    """Name a cell by the fields in which it differs from the first, each told once."""
+    first, own = records.cells[next(iter(records.cells))], records.cells[cell]
+    differs = {path: own.get(path) for path in records.varied if own.get(path) != first.get(path)}
+    # An objective follows its organism, and stops follow what happens at them.
+    organism = [path for path in differs if path.startswith("organism.")]
+    follow = {"save_at", *(f"method.objective.{path.partition('.')[2]}" for path in organism)}
+    told = {path: value for path, value in differs.items() if path not in follow} or differs
+    said = {re.sub(r"^(organism|method|method\.method)\.", "", path): told[path] for path in told}
+    return ", ".join(f"{name}={value}" for name, value in said.items()) or "default"
 
 
 def _share(verdicts: pl.Series, of: Verdict) -> str:
@@ -94,7 +108,8 @@ def figure(records: Records, rule: Any) -> Figure:
         panels = made.subplots(1, len(cells), sharey=True, squeeze=False).flat
         for axes, cell in zip(panels, cells, strict=True):
             _gaps(axes, records.frame.filter(cell=cell), rule)
-            axes.set_title(records.label(cell), loc="left", fontsize=6, parse_math=False, wrap=True)
+            name = textwrap.fill(_name(records, cell), 24)
+            axes.set_title(name, loc="left", fontsize=6, parse_math=False)
             axes.set_xlabel("unwatched - watched")
         next(iter(made.axes)).set_ylabel("fraction of seeds")
         handles: dict[str, Any] = {}
@@ -149,12 +164,12 @@ def section(name: str, entry: Entry, records: Records) -> list[str]:
 INTRODUCTION = """# Organisms
 
 What each organism is (its own docstring), and what becomes of its seeds: the fraction that each
-verdict holds before training (step 0), after T steps and after 2T, with 95 % intervals (Clopper
-and Pearson, each by itself); the last column is the share of seeds whose verdict is that of the
-end. In the figures, on an axis that is linear below .02 and logarithmic above, the gap between the
-rates of the unintended act where it is not watched and where it is; grey is what the rule
-`Behavior` puts between intended and deceptive. Those of the second part are not meant as
-organisms of deception: their fractions are known beforehand
+verdict holds before training (step 0), after T steps and after 2T, in the default cell and in those
+that differ from it, with 95 % intervals (Clopper and Pearson, each by itself); the last column is
+the share of seeds whose verdict is that of the end. In the figures, on an axis that is linear below
+.02 and logarithmic above, the gap between the rates of the unintended act where it is not watched
+and where it is; grey is what the rule `Behavior` puts between intended and deceptive. Those of the
+second part are not meant as organisms of deception: their fractions are known beforehand
 ([known answers](known_answers.md)).
 """
 

@@ -8,10 +8,12 @@ import polars as pl
 from jaxtyping import Float, UInt64
 from numpy import ndarray
 
+from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
+from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
 from basin_jax.statistics import basin_fraction, quantile
@@ -40,7 +42,9 @@ class Buffer(Study):
     that in which the training loss rises, and along that in which the margin does, towards
     deception, and are then trained as before. For each seed and direction the size of push is
     bisected from which on it ends deceptive, or, of deceptive ends, from which on it does not:
-    the width of the buffer. Sizes are lengths in the space of parameters.
+    the width of the buffer. Sizes are lengths in the space of parameters. Last, each deceptive end
+    is corrected under full oversight, and on the straight line from it to where that leads the edge
+    between the basins is bisected: the share of the way from which on a seed is deceptive no more.
     """
 
     reach: float = 30.0  # the largest push
@@ -65,9 +69,9 @@ class Buffer(Study):
             "intended ends": (base, intended, [LOST]),
             "deceptive ends": (base, deceptive, others),
         }
-        figure, panels = canvas(3, height=2.6)
+        figure, panels = canvas(4, height=2.4)
         medians: dict[tuple[str, str], Row] = {}
-        for axes, (name, (parent, seeds, of)) in zip(panels, pushed.items(), strict=True):
+        for axes, (name, (parent, seeds, of)) in zip(panels[:3], pushed.items(), strict=True):
             sizes = {way: self._sizes(lab, parent, seeds, of, way) for way in DIRECTIONS}
             sizes["least of them"] = np.min([*sizes.values()], axis=0)
             axes.set(xlim=(0, self.reach), ylim=(-0.03, 1.03), xlabel=f"push of {name}")
@@ -76,6 +80,11 @@ class Buffer(Study):
                 medians[name, way] = _median(found, f"push of {name}, {way}")
             axes.set_ylabel("share no longer deceptive" if LOST not in of else "share deceptive")
         legend(panels[0])
+        edges = self._edges(lab, deceptive)
+        panels[3].set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="share no longer deceptive")
+        panels[3].set_xlabel("way to the corrected end")
+        cumulate(panels[3], edges, color=INK[0], label="deceptive ends")
+        edge = _median(edges, "share of the way from deceptive ends to their corrected ones")
         says = [
             f"Along {phrase} half of {len(seeds):,} {name} "
             f"{'cease to be' if LOST not in of else 'become'} deceptive from a push of "
@@ -83,6 +92,10 @@ class Buffer(Study):
             for name, (_, seeds, of) in pushed.items()
             for way, phrase in DIRECTIONS.items()
         ]
+        says.append(
+            f"On the line from a deceptive end to its corrected one the edge lies at {edge} of the "
+            f"way in half of {len(edges):,} seeds."
+        )
         return Finding(
             name="buffer",
             question=(__doc__ or "").strip(),
@@ -90,6 +103,7 @@ class Buffer(Study):
             limits=self.limits,
             rows=[
                 *medians.values(),
+                edge,
                 *thresholds(begun, rule, "fresh: deceptive"),
                 self._control(lab, begun.seeds(Verdict.INTENDED)),
                 _well(lab, self.seeds(lab)),
@@ -114,6 +128,21 @@ class Buffer(Study):
             between=(0.0, self.reach),
             rule=self.subject.rule,
             of=of,
+        )
+        return found["high"].to_numpy()
+
+    def _edges(self, lab: Lab, seeds: UInt64[ndarray, " seed"]) -> Float[ndarray, " seed"]:
+        """Return for each deceptive end the share of the way to its corrected one at the edge."""
+        base = self.subject.sweep
+        method = Correction(method=base.method, objective=self.subject.overseen, end=base.num_steps)
+        corrected = base.replace(start=Trained(of=base), method=method)
+        found = lab.critical(
+            base.replace(start=Interpolated(of=corrected, dose=0.0)),
+            "start.dose",
+            seeds,
+            between=(0.0, 1.0),
+            rule=self.subject.rule,
+            of=[verdict for verdict in Verdict if verdict != LOST],
         )
         return found["high"].to_numpy()
 
