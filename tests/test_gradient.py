@@ -69,6 +69,20 @@ def test_muon_makes_the_step_of_a_matrix_orthogonal():
     assert before["bias"] - after["bias"] == pytest.approx(want, rel=1e-4)
 
 
+def test_dropped_weights_do_not_move_and_the_others_move_as_much_in_the_mean():
+    rate, steps = 0.25, 4000
+    visited = course(Gradient(learning_rate=RATE, dropconnect=rate), steps)
+    moves = np.diff([params["matrix"] for params in visited], axis=0)
+    full = -RATE * SLOPE / (1 - rate)
+    still = moves == 0
+    np.testing.assert_allclose(moves[~still], np.broadcast_to(full, moves.shape)[~still], rtol=1e-2)
+    error = (rate * (1 - rate) / steps) ** 0.5
+    assert np.abs(still.mean(0) - rate).max() < 4 * error
+    # Each by itself: no two weights are dropped together more often than by chance.
+    both = np.corrcoef(still.reshape(steps, -1).T) - np.eye(SLOPE.size)
+    assert np.abs(both).max() < 4.5 / steps**0.5
+
+
 def test_a_learning_rate_follows_a_schedule_of_the_users_own():
     schedule = optax.cosine_decay_schedule(RATE, 4)
     visited = course(Gradient(optimizer=optax.sgd(schedule)), 6)

@@ -29,7 +29,7 @@ from basin_jax.spec import Sweep, override
 SWEEP = Sweep(organism=Audit(difficulty=1), method=Gradient(learning_rate=0.1), num_steps=2000)
 # Of `SWEEP` at this version. A change here makes every folder of the version unusable for
 # going on with: bump the version where that is meant, and find the bug where it is not.
-GOLDEN = "e0b496f92bb0"
+GOLDEN = "00383925eefa"
 
 CHANGES = {
     "organism.difficulty": 2,
@@ -44,6 +44,7 @@ CHANGES = {
     "method.learning_rate": 0.2,
     "method.l2": 0.0,
     "method.noise": 0.0,
+    "method.dropconnect": 0.0,
     "method.minibatch": 1,
     "organism.undecided": 0.1,
     "method.options": {"momentum": 0.9},

@@ -365,6 +365,7 @@ REFUSED = [
     (Gradient, {"learning_rate": 0.1, "options": {"momentum": [0.9]}}, "that can be hashed"),
     (Gradient, {"learning_rate": 0.1, "l2": -1.0}, "allowed: a number of at least 0"),
     (Gradient, {"learning_rate": 0.1, "noise": -1.0}, "allowed: a number of at least 0"),
+    (Gradient, {"learning_rate": 0.1, "dropconnect": 1.0}, "allowed: 0 to below 1"),
     (Gradient, {"learning_rate": 0.1, "minibatch": 0}, "allowed: at least 1"),
     (Gradient, {"learning_rate": 0.1, "optimizer": optax.sgd(0.1)}, "allowed: nothing, since"),
     (Gradient, {"options": {"b1": 0.9}, "optimizer": optax.sgd(0.1)}, "allowed: nothing, since"),

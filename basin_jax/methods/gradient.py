@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from basin_jax.base import Batch, Method, Options, Organism, Params, closest
+from basin_jax.base import Batch, Loss, Method, Options, Organism, Params, closest
 
 
 class GradientState(NamedTuple):
@@ -33,7 +33,10 @@ class Gradient(Method):
     `noise` adds Gaussian noise to every component of the gradient (Neelakantan et al.
     2015, "Adding gradient noise improves learning"), drawn anew for each seed; a random
     key inside a transformation of one's own would be the same for all seeds. `l2` adds
-    λ/2 times the squared norm of the parameters to the loss.
+    λ/2 times the squared norm of the parameters to the loss. `dropconnect` sets each parameter to
+    zero with that probability, anew in each step, and the rest to as much more (Wan et al. 2013,
+    "Regularization of neural networks using DropConnect"): dropout as far as a method can see,
+    which knows no units.
     """
 
     optimizer: str | optax.GradientTransformation = "sgd"
@@ -41,6 +44,7 @@ class Gradient(Method):
     options: Mapping[str, Any] = Options({})
     l2: float | None = None  # coefficient of the penalty; None for none
     noise: float | None = None  # standard deviation; None for none
+    dropconnect: float | None = None  # probability; None for none
     minibatch: int | None = None  # examples a step; None for the organism's batch
 
     def validate(self) -> None:
@@ -59,6 +63,8 @@ class Gradient(Method):
             self.require(not self.options, "options", given)
         self.require(self.l2 is None or self.l2 >= 0, "l2", "a number of at least 0")
         self.require(self.noise is None or self.noise >= 0, "noise", "a number of at least 0")
+        rate = self.dropconnect
+        self.require(rate is None or 0 <= rate < 1, "dropconnect", "0 to below 1")
         self.require(self.minibatch is None or self.minibatch > 0, "minibatch", "at least 1")
 
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> GradientState:
@@ -69,7 +75,11 @@ class Gradient(Method):
         batch = organism.sample(sample_key)
         if self.minibatch is not None:
             batch = _draw(draw_key, batch, self.minibatch)
-        gradient = jax.grad(organism.loss)(state.params, batch)
+        loss = organism.loss
+        if self.dropconnect is not None:
+            drop_key = jax.random.fold_in(draw_key, 0)
+            loss = _thinned(drop_key, loss, state.params, self.dropconnect)
+        gradient = jax.grad(loss)(state.params, batch)
         if self.l2 is not None:
             gradient = jax.tree.map(lambda g, p: g + self.l2 * p, gradient, state.params)
         if self.noise is not None:
@@ -109,3 +119,16 @@ def _draw(key: Key[Array, ""], batch: Batch, count: int) -> Batch:
         )
     picks: Int[Array, " example"] = jax.random.randint(key, (count,), 0, sizes.pop())
     return jax.tree.map(lambda leaf: leaf[picks], batch)
+
+
+def _thinned(key: Key[Array, ""], loss: Loss, like: Params, rate: float | Array) -> Loss:
+    """Return the loss where a share of the parameters count for nothing, and the rest for more."""
+    draws = optax.tree.random_like(key, like, jax.random.uniform, dtype=jnp.float32)
+
+    def thinned(params: Params, batch: Batch) -> Float[Array, ""]:
+        def thin(draw: Array, leaf: Array) -> Array:
+            return jnp.where(draw < rate, 0, leaf / (1 - rate))
+
+        return loss(jax.tree.map(thin, draws, params), batch)
+
+    return thinned
