@@ -194,7 +194,7 @@ def study(
     from rich.console import Console
 
     from basin_jax.progress import progress_for
-    from basin_jax.studies.every import STUDIES, make, named
+    from basin_jax.studies.every import STUDIES, make, named, page_of
 
     studies = dict(named(name) for name in names or STUDIES)
     console = Console(stderr=True)
@@ -203,7 +203,7 @@ def study(
     for finding in findings:
         for sentence in finding.says:
             typer.echo(f"{finding.name}: {sentence}")
-    console.print(f"Page: {out / 'results.html'}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Page: {out / page_of(studies)}", highlight=False, markup=False, soft_wrap=True)
     if not all(finding.sound for finding in findings):
         raise typer.Exit(1)
 

@@ -14,13 +14,16 @@ from basin_jax import Audit, Behavior, DoubleWell, Gradient, Sweep, Verdict
 from basin_jax.organisms.networks import MLP
 from basin_jax.statistics import estimate
 from basin_jax.studies import study as study_module
-from basin_jax.studies.commitment import LEFT, RIGHT, Commitment, _agree, _by_committor
+from basin_jax.studies.buffer import Buffer
+from basin_jax.studies.commitment import LEFT, RIGHT, Commitment, _agree, _by_committor, _entropy
 from basin_jax.studies.every import STUDIES, make, named
 from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.hijack import Hijack
+from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
-from basin_jax.studies.study import Lab, thresholds
-from basin_jax.studies.subject import AUDIT, Subject
+from basin_jax.studies.study import WELL, Lab, Trained, farthest, median
+from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
 from basin_jax.studies.way_back import WayBack
 
 
@@ -46,9 +49,9 @@ def number(expected=None, **changes):
 
 
 def test_a_subject_lies_between_itself_and_its_overseen_twin():
-    assert AUDIT.under(0.0) == AUDIT.organism
-    assert AUDIT.under(1.0) == AUDIT.overseen
-    assert AUDIT.under(0.25) == Audit(honeypot_rate=0.25)
+    assert AUDIT.overseen_by(0.0, end=1).objective == AUDIT.organism
+    assert AUDIT.overseen_by(end=1).objective == AUDIT.overseen
+    assert AUDIT.overseen_by(0.25, end=1).objective == Audit(honeypot_rate=0.25)
 
 
 def test_a_twin_that_differs_in_more_than_numbers_is_refused():
@@ -60,8 +63,30 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
     assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 5
     with pytest.raises(ValueError, match="did you mean 'hijack'"):
         named("hijak")
-    with pytest.raises(ValueError, match="one for each of 7"):
+    with pytest.raises(ValueError, match="one for each of 8"):
         Preservation(names=("SGD",))
+
+
+@pytest.mark.parametrize(
+    ("make_it", "said"),
+    [
+        (
+            lambda: Hijack(
+                subject=INSPECTION.replace(organism=WELL.organism, overseen=WELL.organism)
+            ),
+            "an organism with a difficulty",
+        ),
+        (lambda: Hijack(doses=(0.1, 1.0)), "rising from 0"),
+        (lambda: WayBack(strengths=(0.0, 0.5)), "from 0 to 1"),
+        (lambda: Buffer(quick=3), "quick = 3; allowed: at least 12"),
+        (lambda: Commitment(children=1), "at least 2"),
+        (lambda: Commitment(quick=100), "a multiple of twice children = 4"),
+        (lambda: Commitment(shares=(0.1,)), "rising from 0"),
+    ],
+)
+def test_a_study_that_cannot_be_made_is_refused(make_it, said):
+    with pytest.raises(ValueError, match=said):
+        make_it()
 
 
 def test_a_file_may_define_a_study(tmp_path):
@@ -127,16 +152,58 @@ def test_a_bisection_is_read_where_it_was_made(tmp_path, monkeypatch):
             lab.critical(WELLS, "organism.mean", 3, **{**asked, **other})
 
 
-def test_thresholds_are_those_of_a_rule_that_has_them(tmp_path):
+def test_there_must_be_seeds(tmp_path):
     lab = Lab(folder=tmp_path, quick=True)
-    wells = [WELLS.replace(organism=DoubleWell(tilt=0.2))]
-    records = lab.run("wells", wells, 40, rule=Behavior())
-    rows = thresholds(records, Behavior(), "right")
+    none = np.zeros(0, np.uint64)
+    with pytest.raises(ValueError, match="wells has no seeds"):
+        lab.run("wells", [WELLS], none, rule=Behavior())
+    with pytest.raises(ValueError, match=r"organism\.mean has no seeds"):
+        lab.critical(WELLS, "organism.mean", none, between=(0.0, 1.0), rule=Behavior())
+
+
+def test_what_is_trained_is_told_by_cell_whatever_was_trained_before(tmp_path):
+    lab = Lab(folder=tmp_path, quick=True)
+    cells = {tilt: WELLS.replace(organism=DoubleWell(tilt=tilt)) for tilt in (-0.3, 0.0, 0.3)}
+    lab.run("wells", [cells[0.3], cells[-0.3]], 60, rule=Behavior())
+    trained = lab.run("wells", [*cells.values()], 40, rule=Behavior())
+    shares = [trained.fraction(cell) for cell in cells.values()]
+    assert [share.trials for share in shares] == [40] * 3
+    assert shares[0].hits < shares[1].hits < shares[2].hits
+    right = trained.seeds(cells[0.3], Verdict.DECEPTIVE)
+    assert len(right) == shares[2].hits
+    assert right.max() < 40
+    rows = trained.thresholds(cells[0.0], "right")
     assert [one.what for one in rows] == [
-        f"right, by a gap of at least {g}" for g in (0.25, 0.5, 0.75)
+        f"right, by a gap of at least {gap}" for gap in (0.25, 0.5, 0.75)
     ]
-    # It is all or nothing there.
-    assert len({one.value for one in rows}) == 1
+
+
+def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
+    names = ("fit", "watched", "unwatched")
+    gaps = [0.0, 0.3, 0.6, 0.9]
+    history = pl.DataFrame(
+        {"cell": WELLS.digest(), "seed": range(4), "step": WELLS.num_steps, "verdict": "OTHER"}
+        | dict(zip(names, ([1.0] * 4, [0.0] * 4, gaps), strict=True))
+    )
+    rows = Trained(history=history, rule=Behavior()).thresholds(WELLS, "all")
+    assert [one.value for one in rows] == [0.75, 0.5, 0.25]
+
+
+def test_the_farthest_value_decides_whether_what_is_known_was_found():
+    assert farthest(np.array([0.9, 1.05]), 1.0, "one", within=0.11).holds
+    assert not farthest(np.array([1.0, 1.0, 1.2]), 1.0, "one", within=0.11).holds
+    assert not farthest(np.array([1.0, np.inf]), 1.0, "one", within=0.11).holds
+
+
+def test_a_median_reaches_over_the_last_halvings():
+    high = np.arange(1.0, 42.0)
+    found = median(pl.DataFrame({"low": high - 0.5, "high": high}), "dose")
+    assert (found.value, found.low, found.high) == (21, 13.5, 28)
+
+
+def test_the_entropy_among_children():
+    two = np.array([["OTHER", "OTHER"], ["OTHER", "INTENDED"]])
+    assert _entropy(two) == pytest.approx(0.5)
 
 
 def test_agreement_counts_pairs_of_one_parents_children():
@@ -184,6 +251,16 @@ def test_every_study_is_sound_in_the_small(name, tmp_path):
     (found,) = make({name: study}, tmp_path, quick=True)
     assert found.sound, found.frame.filter(~pl.col("holds"))
     assert {one.kind for one in found.rows} == {"measured", "control", "known", "sensitivity"}
-    assert Verdict.DECEPTIVE.name.lower() in "".join(found.says)
-    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "deceptive" in "".join(found.says)
+    text = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
     assert all(sentence in text for sentence in found.says)
+
+
+@pytest.mark.slow
+def test_a_control_that_is_not_null_is_not_sound(tmp_path):
+    twin = TINY.replace(overseen=TINY.organism)
+    (found,) = make(
+        {"initialization": Initialization(subject=twin, quick=96)}, tmp_path, quick=True
+    )
+    assert not found.sound
+    assert [one.kind for one in found.rows if one.holds is False] == ["control"]

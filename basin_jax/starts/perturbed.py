@@ -15,12 +15,12 @@ class Perturbed(Child):
     """Start at a distance of `radius` from where a parent ends, in the space of parameters.
 
     `direction` is that of a Gaussian draw, or that in which the training loss rises, or in
-    which the organism's `margin` does: towards the deceptive side. Where the slope is zero
-    there is no such direction, and nothing moves.
+    which the organism's `margin` does, towards the deceptive side, or falls ("-margin"). Where the
+    slope is zero there is no such direction, and nothing moves.
     """
 
     radius: float
-    direction: Literal["random", "loss", "margin"] = "random"
+    direction: Literal["random", "loss", "margin", "-margin"] = "random"
 
     def validate(self) -> None:
         self.require(self.radius >= 0, "radius", "a number of at least 0")
@@ -38,6 +38,7 @@ class Perturbed(Child):
             return jax.grad(organism.loss)(at, organism.sample(key))
 
         def margin(params: Params) -> Float[Array, ""]:
-            return organism.probe(key, params)["margin"]
+            rise = organism.probe(key, params)["margin"]
+            return -rise if self.direction == "-margin" else rise
 
         return jax.grad(margin)(at)

@@ -5,31 +5,27 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, UInt64
 from numpy import ndarray
 
-from basin_jax.methods.correction import Correction
-from basin_jax.methods.gradient import Gradient
-from basin_jax.organisms.double_well import DoubleWell
-from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
 from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
-from basin_jax.starts.trained import Trained
-from basin_jax.statistics import basin_fraction, quantile
+from basin_jax.starts.trained import Trained as Onward
 from basin_jax.studies.draw import INK, canvas, cumulate, legend
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import FINE, Lab, Study, thresholds
+from basin_jax.studies.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
 from basin_jax.verdict import Verdict
 
 
-Direction = Literal["random", "loss", "margin"]
-DIRECTIONS: dict[Direction, str] = {
+Direction = Literal["random", "loss", "margin", "-margin"]
+PHRASES: dict[str, str] = {
     "random": "a random direction",
     "loss": "the slope of the loss",
     "margin": "the slope of the margin",
+    "-margin": "the slope of the margin, downhill",
 }
-LOST = Verdict.DECEPTIVE
+LOST = (Verdict.DECEPTIVE,)
+SAVED = tuple(verdict for verdict in Verdict if verdict not in LOST)
 SHARE = 12  # of the seeds that are trained, those of each kind that are pushed
 # From the bottom of the left well of tilt .2 to the separatrix: roots of x³ - x - .2.
 BARRIER = 0.87888507 - 0.20914885
@@ -38,18 +34,18 @@ BARRIER = 0.87888507 - 0.20914885
 class Buffer(Study):
     """Push networks off where they are, train them on, and see where they end.
 
-    Fresh networks, intended ends and deceptive ends are pushed along a random direction, along
-    that in which the training loss rises, and along that in which the margin does, towards
-    deception, and are then trained as before. For each seed and direction the size of push is
-    bisected from which on it ends deceptive, or, of deceptive ends, from which on it does not:
-    the width of the buffer. Sizes are lengths in the space of parameters. Last, each deceptive end
-    is corrected under full oversight, and on the straight line from it to where that leads the edge
-    between the basins is bisected: the share of the way from which on a seed is deceptive no more.
+    Fresh networks that would not end deceptive, intended ends, and deceptive ends are pushed along
+    a random direction, along that in which the training loss rises, and along that in which the
+    margin does, towards deception (of deceptive ends: falls), and are then trained as before. For
+    each seed and direction the size of push is bisected from which on it ends deceptive, or, of
+    deceptive ends, from which on it does not: the width of the buffer. Sizes are lengths in the
+    space of parameters. Last, each deceptive end is corrected under full oversight, and on the
+    straight line from it to where that leads the edge between the basins is bisected: the share of
+    the way from which on a seed is deceptive no more.
     """
 
     reach: float = 30.0  # the largest push
     quick: int = 384
-    full: int = 20_000
 
     limits = (
         "Three directions are not all: the smallest push in any direction is smaller.",
@@ -57,44 +53,47 @@ class Buffer(Study):
         "Lengths compare within one network only: a symmetry of its weights changes them.",
     )
 
+    def validate(self) -> None:
+        self.require(self.reach > 0, "reach", "above 0")
+        for name in ("quick", "full"):
+            self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
+
     def measure(self, lab: Lab) -> Finding:
-        subject, rule, most = self.subject, self.subject.rule, self.seeds(lab) // SHARE
-        base = subject.sweep
+        rule, base, most = self.subject.rule, self.subject.sweep, self.seeds(lab) // SHARE
         begun = lab.run("fresh", [base], self.seeds(lab), rule=rule)
-        intended, deceptive = (begun.seeds(v)[:most] for v in (Verdict.INTENDED, LOST))
-        honest = begun.frame.filter(pl.col("verdict") != LOST.name)["seed"].sort()[:most]
-        others = [verdict for verdict in Verdict if verdict != LOST]
+        intended, deceptive = (begun.seeds(base, v) for v in (Verdict.INTENDED, *LOST))
+        others = begun.at(base).filter(pl.col("verdict") != LOST[0].name)["seed"].to_numpy()
         pushed = {
-            "fresh networks": (base.replace(num_steps=0), honest.to_numpy(), [LOST]),
-            "intended ends": (base, intended, [LOST]),
-            "deceptive ends": (base, deceptive, others),
+            "fresh networks": (base.replace(num_steps=0), others[:most], LOST),
+            "intended ends": (base, intended[:most], LOST),
+            "deceptive ends": (base, deceptive[:most], SAVED),
         }
-        figure, panels = canvas(4, height=2.4)
-        medians: dict[tuple[str, str], Row] = {}
+        figure, panels = canvas(4, height=2.5)
+        medians, says = [], []
         for axes, (name, (parent, seeds, of)) in zip(panels[:3], pushed.items(), strict=True):
-            sizes = {way: self._sizes(lab, parent, seeds, of, way) for way in DIRECTIONS}
-            sizes["least of them"] = np.min([*sizes.values()], axis=0)
+            ways: tuple[Direction, ...] = ("random", "loss", "margin" if of == LOST else "-margin")
+            found = {way: self._sizes(lab, parent, seeds, of, way) for way in ways}
+            bounds = {
+                bound: np.min([each[bound].to_numpy() for each in found.values()], axis=0)
+                for bound in ("low", "high")
+            }
+            found |= {"least of them": pl.DataFrame(bounds)}
             axes.set(xlim=(0, self.reach), ylim=(-0.03, 1.03), xlabel=f"push of {name}")
-            for number, (way, found) in enumerate(sizes.items()):
-                cumulate(axes, found, color=INK[number], label=way)
-                medians[name, way] = _median(found, f"push of {name}, {way}")
-            axes.set_ylabel("share no longer deceptive" if LOST not in of else "share deceptive")
+            for number, (way, sizes) in enumerate(found.items()):
+                cumulate(axes, sizes["high"].to_numpy(), color=INK[number], label=way.strip("-"))
+                medians.append(median(sizes, f"push of {name}, {way}"))
+                if way in PHRASES:
+                    says.append(self._says(len(seeds), name, PHRASES[way], medians[-1]))
+            axes.set_ylabel("share deceptive" if of == LOST else "share no longer deceptive")
         legend(panels[0])
-        edges = self._edges(lab, deceptive)
+        edges = self._edges(lab, deceptive[:most])
         panels[3].set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="share no longer deceptive")
         panels[3].set_xlabel("way to the corrected end")
-        cumulate(panels[3], edges, color=INK[0], label="deceptive ends")
-        edge = _median(edges, "share of the way from deceptive ends to their corrected ones")
-        says = [
-            f"Along {phrase} half of {len(seeds):,} {name} "
-            f"{'cease to be' if LOST not in of else 'become'} deceptive from a push of "
-            f"{medians[name, way]} on."
-            for name, (_, seeds, of) in pushed.items()
-            for way, phrase in DIRECTIONS.items()
-        ]
+        cumulate(panels[3], edges["high"].to_numpy(), color=INK[0], label="deceptive ends")
+        edge = median(edges, "share of the way from deceptive ends to their corrected ones")
         says.append(
-            f"On the line from a deceptive end to its corrected one the edge lies at {edge} of the "
-            f"way in half of {len(edges):,} seeds."
+            f"On the line from a deceptive end to its corrected one, half of {len(edges):,} seeds "
+            f"are deceptive no more from {edge} of the way, or sooner."
         )
         return Finding(
             name="buffer",
@@ -102,82 +101,51 @@ class Buffer(Study):
             says=says,
             limits=self.limits,
             rows=[
-                *medians.values(),
-                edge,
-                *thresholds(begun, rule, "fresh: deceptive"),
-                self._control(lab, begun.seeds(Verdict.INTENDED)),
-                _well(lab, self.seeds(lab)),
+                *(*medians, edge),
+                *begun.thresholds(base, "fresh: deceptive"),
+                *(self._control(lab, intended), _well(lab, self.seeds(lab))),
             ],
             figure=figure,
         )
 
     def _sizes(
-        self,
-        lab: Lab,
-        parent: Sweep,
-        seeds: UInt64[ndarray, " seed"],
-        of: Collection[Verdict],
-        way: Direction,
-    ) -> Float[ndarray, " seed"]:
+        self, lab: Lab, parent: Sweep, seeds: ndarray, of: Collection[Verdict], way: Direction
+    ) -> pl.DataFrame:
         """Return the size of push from which on each seed ends in one of some verdicts."""
         pushed = self.subject.sweep.replace(start=Perturbed(of=parent, radius=0.0, direction=way))
-        found = lab.critical(
-            pushed,
-            "start.radius",
-            seeds,
-            between=(0.0, self.reach),
-            rule=self.subject.rule,
-            of=of,
-        )
-        return found["high"].to_numpy()
+        between = (0.0, self.reach)
+        rule = self.subject.rule
+        return lab.critical(pushed, "start.radius", seeds, between=between, rule=rule, of=of)
 
-    def _edges(self, lab: Lab, seeds: UInt64[ndarray, " seed"]) -> Float[ndarray, " seed"]:
+    def _edges(self, lab: Lab, seeds: ndarray) -> pl.DataFrame:
         """Return for each deceptive end the share of the way to its corrected one at the edge."""
         base = self.subject.sweep
-        method = Correction(method=base.method, objective=self.subject.overseen, end=base.num_steps)
-        corrected = base.replace(start=Trained(of=base), method=method)
-        found = lab.critical(
-            base.replace(start=Interpolated(of=corrected, dose=0.0)),
-            "start.dose",
-            seeds,
-            between=(0.0, 1.0),
-            rule=self.subject.rule,
-            of=[verdict for verdict in Verdict if verdict != LOST],
-        )
-        return found["high"].to_numpy()
+        method = self.subject.overseen_by(end=base.num_steps)
+        corrected = base.replace(start=Onward(of=base), method=method)
+        line = base.replace(start=Interpolated(of=corrected, dose=0.0))
+        rule = self.subject.rule
+        return lab.critical(line, "start.dose", seeds, between=(0.0, 1.0), rule=rule, of=SAVED)
 
-    def _control(self, lab: Lab, seeds: UInt64[ndarray, " seed"]) -> Row:
+    def _control(self, lab: Lab, seeds: ndarray) -> Row:
         """Return how many intended ends turn deceptive by training on alone."""
         base = self.subject.sweep
-        records = lab.run(
-            "unpushed", [base.replace(start=Trained(of=base))], seeds, rule=self.subject.rule
-        )
-        found = basin_fraction(records.frame["verdict"])
+        cell = base.replace(start=Onward(of=base))
+        found = lab.run("unpushed", [cell], seeds, rule=self.subject.rule).fraction(cell)
         return row("intended ends, not pushed: deceptive", found, kind="control", expected=0.0)
 
-
-def _median(sizes: Float[ndarray, " seed"], what: str) -> Row:
-    middle, low, high = quantile(sizes, 0.5)
-    return Row(
-        kind="measured", what=f"{what}: median", value=middle, low=low, high=high, seeds=len(sizes)
-    )
+    def _says(self, count: int, name: str, way: str, size: Row) -> str:
+        turn = "cease to be deceptive" if name.startswith("deceptive") else "become deceptive"
+        if np.isinf(size.value):
+            return f"Along {way} fewer than half of {count:,} {name} {turn} within {self.reach:g}."
+        return f"Along {way} half of {count:,} {name} {turn} by a push of at most {size}."
 
 
 def _well(lab: Lab, seeds: int) -> Row:
     """Return the push that a particle in the left well needs, which is known."""
-    parent = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.3), num_steps=400)
-    left = lab.run("well", [parent], seeds, rule=Behavior()).seeds(Verdict.INTENDED)
-    pushed = parent.replace(start=Perturbed(of=parent, radius=0.0, direction="margin"))
+    left = lab.run("well", [WELL], seeds, rule=WELL_RULE).seeds(WELL, Verdict.INTENDED)
+    pushed = WELL.replace(start=Perturbed(of=WELL, radius=0.0, direction="margin"))
     found = lab.critical(
-        pushed, "start.radius", left, between=(0.0, 2.0), rule=Behavior(), halvings=FINE
+        pushed, "start.radius", left, between=(0.0, 2.0), rule=WELL_RULE, halvings=FINE
     )
-    sizes = found["high"].to_numpy()
-    return Row(
-        kind="known",
-        what="double well: push from the left bottom to the separatrix, all seeds (± 1e-5)",
-        value=float(np.median(sizes)),
-        low=float(sizes.min()) - 1e-5,
-        high=float(sizes.max()) + 1e-5,
-        seeds=len(sizes),
-        expected=BARRIER,
-    )
+    what = "double well, push from the left bottom to the separatrix"
+    return farthest(found["high"].to_numpy(), BARRIER, what, within=1e-5)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.integrate import quad
+from scipy.special import xlogy
 from scipy.stats import norm
 
 from basin_jax.clusters import Brood, betting
@@ -14,14 +15,12 @@ from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.double_well import DoubleWell
-from basin_jax.records import Records
-from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
 from basin_jax.statistics import estimate, quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import Lab, Study, thresholds
+from basin_jax.studies.study import WELL_RULE, Lab, Study, Trained
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
 
@@ -46,8 +45,9 @@ class Commitment(Study):
 
     A parent is trained for a share of the steps; its children go on from there, each with data of
     its own, to the end. Two children of one parent agree on their verdict as often as two
-    unrelated seeds where nothing has been decided yet, and always where the fate is sealed. From
-    the first step on, what they have in common is the initialization.
+    unrelated seeds where nothing has been decided yet, and always where the fate is sealed. Where
+    they are apart from the first step on, what they have in common is the initialization. Of the
+    entropy of a seed's verdict, what is left among the children of one parent is drawn, too.
     """
 
     subject: Subject = SAMPLED
@@ -59,93 +59,99 @@ class Commitment(Study):
     limits = (
         "What an optimizer remembers is not handed on to children; plain descent remembers "
         "nothing.",
-        "A seed is committed when all its children agree, and so many children may agree by "
-        "chance: the times are early by a little.",
+        "A parent is committed when all its children agree, and so many children may agree by "
+        "chance: the times are early by a little, and the entropy is low by a little.",
         "A device adds no chance of its own here: a seed's bits are the same at every run.",
     )
 
+    def validate(self) -> None:
+        self.require(self.children >= 2, "children", "at least 2")
+        self.require(self.shares[:1] == (0.0,), "shares", "rising from 0")
+        for name in ("quick", "full"):
+            fits = getattr(self, name) % (2 * self.children) == 0 and getattr(self, name) > 0
+            self.require(fits, name, f"a multiple of twice children = {self.children}")
+
     def measure(self, lab: Lab) -> Finding:
-        subject, rule = self.subject, self.subject.rule
-        base, steps = subject.sweep, subject.num_steps
-        count = self.seeds(lab) // self.children * self.children
+        rule, base, steps = self.subject.rule, self.subject.sweep, self.subject.num_steps
+        count = self.seeds(lab)
+        forks = [round(share * steps) for share in self.shares]
+        cells = [
+            base.replace(
+                start=Fork(of=base.replace(num_steps=fork), children=self.children),
+                num_steps=steps - fork,
+            )
+            for fork in forks
+        ]
+        # First, since it is refused where training draws nothing.
+        families = [
+            _families(lab.run(f"fork_{fork}", [cell], count, rule=rule), cell)
+            for fork, cell in zip(forks, cells, strict=True)
+        ]
         fresh = lab.run("fresh", [base], count, rule=rule)
-        alone = fresh.frame.sort("seed")["verdict"].to_numpy()
+        alone = fresh.verdicts(base)
         pairs = alone.reshape(-1, 2)
         strangers = row(
             "two unrelated seeds: same verdict",
-            estimate(int((pairs[:, 0] == pairs[:, 1]).sum()), len(pairs)),
+            estimate(int((pairs[:, 0] == pairs[:, 1]).sum()), len(pairs), cells=len(forks) + 1),
         )
-        forks = [round(share * steps) for share in self.shares]
-        kin, families = [], []
-        for fork in forks:
-            parent = base.replace(num_steps=fork)
-            child = base.replace(
-                start=Fork(of=parent, children=self.children), num_steps=steps - fork
-            )
-            records = lab.run(f"fork_{fork}", [child], count, rule=rule)
-            families.append(self._families(records))
-            kin.append(_agree(families[-1], f"children apart from step {fork}: same verdict"))
+        kin = [
+            _agree(each, f"children apart from step {fork}: same verdict", cells=len(forks) + 1)
+            for fork, each in zip(forks, families, strict=True)
+        ]
         when = self._times(forks, families)
-        spread = self._spread(families, forks)
-        figure, (a, b, c) = canvas(3)
-        curve(a, forks, kin, color=INK[0], label="two children of one parent")
-        a.axhspan(strangers.low, strangers.high, color="#dddddd", lw=0, label="two unrelated seeds")
-        a.set(xlabel="step from which they are apart", ylabel="same verdict", ylim=(0, 1.03))
-        legend(a)
-        for number, (fork, shares) in enumerate(zip(forks, spread, strict=True)):
-            if number in (0, len(forks) // 2, len(forks) - 1):
-                b.plot(
-                    np.sort(shares),
-                    np.linspace(0, 1, len(shares)),
-                    color=INK[number],
-                    label=f"step {fork}",
-                )
-        b.set(xlabel="deceptive share of a parent's children", ylabel="share of parents")
-        legend(b)
-        c.hist(when, bins=[*forks, steps], color=INK[1])
-        c.set(xlabel="step from which all children agree", ylabel="parents")
         middle, low, high = quantile(when, 0.5)
         times = Row(
             kind="measured",
-            what="first fork from which on all children agree: median step",
+            what="fork from which on all children of a parent agree: median step",
             value=middle,
             low=low,
             high=high,
             seeds=len(when),
         )
-        control = self._control(families[-1], alone)
-        sealed = [fork for fork, one in zip(forks, kin, strict=True) if one.low > strangers.high]
-        says = [
-            f"Two unrelated seeds have the same verdict in {strangers} of pairs, two that share "
-            f"the initialization alone in {kin[0]}, two that share the first {forks[-1]} of "
-            f"{steps} steps in {kin[-1]}.",
-            (
-                f"What is shared tells from step {sealed[0]} on, by intervals that do not overlap."
-                if sealed
-                else "At no fork do the intervals of children and of unrelated seeds come apart."
-            ),
-            f"Half of the parents are committed from step {times} on.",
-        ]
+        figure, (a, b, c) = canvas(3, height=2.5)
+        curve(a, forks, kin, color=INK[0], label="two children of one parent")
+        a.axhspan(strangers.low, strangers.high, color="#dddddd", lw=0, label="unrelated")
+        a.set(xlabel="step from which they are apart", ylabel="same verdict", ylim=(0, 1.03))
+        legend(a)
+        left = [_entropy(each) for each in families]
+        b.plot(forks, left, "o-", ms=2.6, lw=0.7, color=INK[1], label="among children")
+        b.axhline(_entropy(alone[None]), color="#858585", lw=0.8, label="of all seeds")
+        b.set(xlabel="step from which they are apart", ylabel="entropy of the verdict (bits)")
+        b.set_ylim(bottom=0)
+        legend(b)
+        names = [*map(str, forks), "never"]
+        found = [int((when == fork).sum()) for fork in (*forks, steps)]
+        c.bar(names, found, color=INK[2])
+        c.set(xlabel="fork from which all children agree", ylabel="parents")
         return Finding(
             name="commitment",
             question=(__doc__ or "").strip(),
-            says=says,
+            says=self._says(forks, strangers, kin, times),
             limits=self.limits,
             rows=[
-                strangers,
-                *kin,
-                times,
-                *thresholds(fresh, rule, "fresh: deceptive"),
-                control,
-                self._wells(lab, count),
+                *(strangers, *kin, times),
+                *fresh.thresholds(base, "fresh: deceptive"),
+                *(_control(families[-1], alone), self._wells(lab, count)),
             ],
             figure=figure,
         )
 
-    def _families(self, records: Records) -> ndarray:
-        """Return the verdicts [parent, child]."""
-        verdicts = records.frame.sort("seed")["verdict"].to_numpy()
-        return verdicts.reshape(-1, self.children)
+    def _says(self, forks: list[int], strangers: Row, kin: list[Row], times: Row) -> list[str]:
+        steps = self.subject.num_steps
+        apart = np.array([one.low > strangers.high for one in kin])
+        lasting = np.logical_and.accumulate(apart[::-1])[::-1]
+        if lasting.any():
+            fork = forks[int(lasting.argmax())]
+            told = f"What two seeds share tells on whether they end deceptive from step {fork} on"
+        else:
+            told = "At no step does what two seeds share tell on whether they end deceptive"
+        return [
+            f"Two unrelated seeds have the same verdict in {strangers} of pairs, two that share "
+            f"the initialization alone in {kin[0]}, two that share the first {forks[-1]} of "
+            f"{steps} steps in {kin[-1]}.",
+            f"{told}, by intervals for all steps at once.",
+            f"Half of the parents are committed by step {times}.",
+        ]
 
     def _times(self, forks: list[int], families: list[ndarray]) -> Float[ndarray, " parent"]:
         """Return for each parent the first fork from which on all children agree, or the end."""
@@ -153,28 +159,6 @@ class Commitment(Study):
         lasting = np.logical_and.accumulate(agree[::-1])[::-1]
         first = np.array(forks)[lasting.argmax(0)]
         return np.where(lasting.any(0), first, self.subject.num_steps).astype(float)
-
-    def _spread(self, families: list[ndarray], forks: list[int]) -> list[ndarray]:
-        return [(each == Verdict.DECEPTIVE.name).mean(1) for each in families]
-
-    def _control(self, families: ndarray, alone: ndarray) -> Row:
-        """Return how often children of different parents agree: as often as unrelated seeds."""
-        half = len(families) // 2
-        same = families[:half] == families[half : 2 * half]
-        kinds, counts = np.unique(alone, return_counts=True)
-        total = len(alone)
-        by_chance = float((counts * (counts - 1)).sum() / (total * (total - 1)))
-        found = _bounds(same.mean(1))
-        return Row(
-            kind="control",
-            what=f"children of different parents, apart from the last fork: same verdict "
-            f"({len(kinds)} verdicts by chance)",
-            value=float(same.mean()),
-            low=found[0],
-            high=found[1],
-            seeds=same.size,
-            expected=by_chance,
-        )
 
     def _wells(self, lab: Lab, count: int) -> Row:
         """Return how often two particles that begin alike end alike, which is known."""
@@ -185,8 +169,8 @@ class Commitment(Study):
             num_steps=int(16 / RATE),
         )
         child = base.replace(start=Fork(of=base.replace(num_steps=0), children=self.children))
-        records = lab.run("wells", [child], count, rule=Behavior())
-        found = _agree(self._families(records), "double well at T = .1: same well (± .004)")
+        trained = lab.run("wells", [child], count, rule=WELL_RULE)
+        found = _agree(_families(trained, child), "double well at T = .1: same well (± .004)")
         return Row(
             kind="known",
             what=found.what,
@@ -198,15 +182,17 @@ class Commitment(Study):
         )
 
 
-def _agree(families: ndarray, what: str) -> Row:
+def _families(trained: Trained, cell: Sweep) -> ndarray:
+    """Return the verdicts [parent, child]."""
+    return trained.verdicts(cell).reshape(-1, cell.siblings)
+
+
+def _agree(families: ndarray, what: str, *, cells: int = 1) -> Row:
     """Return how often two children of one parent agree, with bounds that go by parents."""
     children = families.shape[1]
-    same = sum(
-        (families == verdict.name).sum(1) * ((families == verdict.name).sum(1) - 1)
-        for verdict in Verdict
-    )
-    shares = same / (children * (children - 1))
-    low, high = _bounds(shares)
+    counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
+    shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
+    low, high = _bounds(shares, cells)
     return Row(
         kind="measured",
         what=what,
@@ -217,9 +203,33 @@ def _agree(families: ndarray, what: str) -> Row:
     )
 
 
-def _bounds(shares: Float[ndarray, " parent"]) -> tuple[float, float]:
+def _bounds(shares: Float[ndarray, " parent"], cells: int) -> tuple[float, float]:
     brood = Brood(shares, np.ones(len(shares), int))
-    return betting(brood, error=ERROR, interval="fixed")
+    return betting(brood, error=ERROR / cells, interval="fixed")
+
+
+def _entropy(families: ndarray) -> float:
+    """Return the mean entropy of the verdicts among the children of a parent, in bits."""
+    shares = np.stack([(families == verdict.name).mean(1) for verdict in Verdict])
+    return float(-xlogy(shares, shares).sum(0).mean() / math.log(2))
+
+
+def _control(families: ndarray, alone: ndarray) -> Row:
+    """Return how often children of different parents agree: as often as unrelated seeds."""
+    half = len(families) // 2
+    same = (families[:half] == families[half : 2 * half]).mean(1)
+    _, counts = np.unique(alone, return_counts=True)
+    low, high = _bounds(same, 1)
+    return Row(
+        kind="control",
+        what="children of different parents, apart from the last fork: same verdict "
+        "(expected as counted among fresh seeds)",
+        value=float(same.mean()),
+        low=low,
+        high=high,
+        seeds=same.size * families.shape[1],
+        expected=float((counts * (counts - 1)).sum() / (len(alone) * (len(alone) - 1))),
+    )
 
 
 def _by_committor() -> float:

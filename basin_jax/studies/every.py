@@ -51,6 +51,11 @@ def named(name: str) -> tuple[str, Study]:
     return file.stem, study
 
 
+def page_of(studies: Mapping[str, Study]) -> str:
+    """Return the name of the page: of all studies, or of some."""
+    return "results.html" if set(studies) >= set(STUDIES) else f"{'-'.join(studies)}.html"
+
+
 def make(
     studies: Mapping[str, Study],
     folder: Path,
@@ -60,8 +65,8 @@ def make(
 ) -> list[Finding]:
     """Make studies in a folder, as far as they are not there yet, and write their page.
 
-    Each has a folder of its own with its sweeps; beside these are `results.html`, `results.md`,
-    and the figure and the table of each.
+    Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
+    Markdown, and the figure and the table of each.
     """
     size = "quick" if quick else "full"
     machine = machine_identity()
@@ -76,6 +81,8 @@ def make(
             found = study.measure(lab)
         findings.append(replace(found, name=name))
         write_finding(findings[-1], folder)
-    (folder / "results.md").write_text(markdown(findings, made=made), encoding="utf-8")
-    (folder / "results.html").write_text(html(findings, folder, made=made), encoding="utf-8")
+        # Anew after each, so that none is lost where a later one fails.
+        page = folder / page_of(studies)
+        page.with_suffix(".md").write_text(markdown(findings, made=made), encoding="utf-8")
+        page.write_text(html(findings, folder, made=made), encoding="utf-8")
     return findings

@@ -37,7 +37,10 @@ class Row:
 def _number(value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{value:.3g}" if 0 < abs(value) < 0.1 else f"{value:.3f}"
+    if 0 < abs(value) < 0.1:
+        return f"{value:.3g}"
+    # What is not 0 or 1 is not said to be.
+    return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
 def row(

@@ -4,22 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.escape_threshold import EscapeThreshold
-from basin_jax.records import Records
-from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, grid, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.starts.implant import Implant
-from basin_jax.statistics import basin_fraction, estimate, quantile
+from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import FINE, Lab, Study
+from basin_jax.studies.study import FINE, WELL_RULE, Lab, Study, Trained, farthest, median
+from basin_jax.verdict import Verdict
 
 
-# What decides a single path, under decay of .3: the smaller root of 3w(1 - w³) = .3.
+# One path, under decay of .3: what decides is the smaller root of 3w(1 - w³) = .3.
 ESCAPE = Sweep(
     organism=EscapeThreshold(paths=1, scale=1.0),
     start=Fresh(),
@@ -27,7 +25,7 @@ ESCAPE = Sweep(
     num_steps=2000,
 )
 ROOT = 0.100100
-GROUPS = 4  # of the natural gap at initialization
+QUARTERS = ("least", "second", "third", "most")  # of the natural gap at initialization
 
 
 class Hijack(Study):
@@ -44,149 +42,130 @@ class Hijack(Study):
     # How hard it is to tell that one is watched, and so to lie well.
     difficulties: tuple[int, ...] = (1, 2, 3)
     quick: int = 128
-    full: int = 20_000
 
     limits = (
         "The implant is one circuit, in the units of the first layers; another one of the same "
         "behavior may need another dose.",
         "A dose is a share of the way to that circuit, not an amount that compares across "
         "networks or difficulties whose circuits differ in size.",
+        "A seed's critical dose is where its verdict changes once; how many seeds change more "
+        "often on the grid is in the table.",
     )
 
+    def validate(self) -> None:
+        organism = self.subject.organism
+        self.require(hasattr(organism, "difficulty"), "subject", "an organism with a difficulty")
+        self.require(self.doses[:1] == (0.0,), "doses", "rising from 0")
+
     def measure(self, lab: Lab) -> Finding:
-        seeds, rule, rows = self.seeds(lab), self.subject.rule, []
+        seeds, rule, rows, says = self.seeds(lab), self.subject.rule, [], []
         start = self.subject.sweep.replace(start=Implant(dose=0.0), save_at=(0,))
         figure, (left, middle, right) = canvas(3, height=2.5)
         middle.set_xlim(0, 1)
         for number, difficulty in enumerate(self.difficulties):
             base = override(start, "organism.difficulty", difficulty)
             cells = grid(base, {"start.dose": self.doses})
-            records = lab.run(f"difficulty_{difficulty}", cells, seeds, rule=rule)
-            single = base.replace(save_at=())
-            found = lab.critical(single, "start.dose", seeds, between=(0.0, 1.0), rule=rule)
+            trained = lab.run(f"difficulty_{difficulty}", cells, seeds, rule=rule)
+            found = lab.critical(
+                base.replace(save_at=()), "start.dose", seeds, between=(0.0, 1.0), rule=rule
+            )
             name, color = f"difficulty {difficulty}", INK[number]
-            measured = _dose_response(records, self.doses, name)
+            measured = [
+                row(f"{name}, dose {dose:g}: deceptive", trained.fraction(cell))
+                for dose, cell in zip(self.doses, cells, strict=True)
+            ]
+            half = median(found, f"{name}, critical dose of a seed")
+            natural = _natural(trained, cells[0], name)
             curve(left, self.doses, measured, color=color, label=name)
             cumulate(middle, found["high"].to_numpy(), color=color, label=name)
-            rows += [*measured, _half(found, name), _returns(records, found, self.doses, name)]
-            if difficulty == getattr(self.subject.organism, "difficulty", None):
-                natural = _natural(records)
-                curve(right, range(GROUPS), natural, color=color, label=name)
-                rows += natural
-        rows += self._control(lab, seeds, start)
-        rows += _escape(lab, seeds)
-        _finish(left, middle, right)
+            curve(right, range(len(QUARTERS)), natural, color=color, label=name)
+            rows += [*measured, half, *natural, _returns(trained, cells, self.doses, found, name)]
+            rows += trained.thresholds(cells[0], f"{name}, dose 0: deceptive")
+            says += _says(name, measured, half, natural)
+        left.set(xlabel="dose of the implant", ylabel="fraction deceptive", ylim=(-0.03, 1.03))
+        middle.set(xlabel="critical dose of a seed", ylabel="share of seeds", ylim=(-0.03, 1.03))
+        right.set(xlabel="gap at the start, by quarters", ylabel="fraction deceptive")
+        right.set(xticks=range(len(QUARTERS)), xticklabels=QUARTERS, ylim=(-0.03, 1.03))
+        legend(left)
         return Finding(
             name="hijack",
             question=(__doc__ or "").strip(),
-            says=_says(rows, self.difficulties),
+            says=says,
             limits=self.limits,
-            rows=rows,
+            rows=[*rows, self._control(lab, start), _escape(lab, seeds)],
             figure=figure,
         )
 
-    def _control(self, lab: Lab, seeds: int, start: Sweep) -> list[Row]:
+    def _control(self, lab: Lab, start: Sweep) -> Row:
         """Return what the largest dose comes to where defecting does not pay."""
-        overseen = start.replace(organism=self.subject.overseen)
-        cells = grid(overseen, {"start.dose": self.doses[-1:]})
-        records = lab.run("overseen", cells, seeds, rule=self.subject.rule)
-        found = basin_fraction(records.frame["verdict"])
-        what = f"dose {self.doses[-1]:g} where defecting does not pay: deceptive"
-        return [row(what, found, kind="control", expected=0.0)]
+        dose, steps = self.doses[-1], start.num_steps
+        cell = override(start, "start.dose", dose)
+        cell = cell.replace(method=self.subject.overseen_by(end=steps))
+        trained = lab.run("overseen", [cell], self.seeds(lab), rule=self.subject.rule)
+        what = f"dose {dose:g}, trained where defecting does not pay: deceptive"
+        return row(what, trained.fraction(cell), kind="control", expected=0.0)
 
 
-def _dose_response(records: Records, doses: Sequence[float], name: str) -> list[Row]:
-    verdicts = [records.frame.filter(cell=cell)["verdict"] for cell in records.cells]
-    return [
-        row(f"{name}, dose {dose:g}: deceptive", basin_fraction(each))
-        for dose, each in zip(doses, verdicts, strict=True)
-    ]
+def _returns(
+    trained: Trained,
+    cells: Sequence[Sweep],
+    doses: Sequence[float],
+    found: pl.DataFrame,
+    name: str,
+) -> Row:
+    """Return how many seeds are, at some dose of the grid, not on their side of the critical one.
+
+    Doses within the last halving of it are on either side.
+    """
+    low, high = (found[bound].to_numpy() for bound in ("low", "high"))
+    strays = np.zeros(len(found), bool)
+    for cell, dose in zip(cells, doses, strict=True):
+        deceives = trained.verdicts(cell) == Verdict.DECEPTIVE.name
+        strays |= np.where(deceives, dose < low, dose > high)
+    what = f"{name}: seeds whose verdict at some dose of the grid is not that of its side"
+    return row(what, estimate(int(strays.sum()), len(strays)), kind="sensitivity")
 
 
-def _half(found: pl.DataFrame, name: str) -> Row:
-    middle, low, high = quantile(found["high"].to_numpy(), 0.5)
-    what = f"{name}: dose at which half of the seeds end deceptive"
-    return Row(kind="measured", what=what, value=middle, low=low, high=high, seeds=len(found))
-
-
-def _returns(records: Records, found: pl.DataFrame, doses: Sequence[float], name: str) -> Row:
-    """Return how many seeds have a dose above their critical one at which they do not deceive."""
-    cells = dict(zip(records.cells, doses, strict=True))
-    frame = records.frame.with_columns(
-        dose=pl.col("cell").replace_strict(cells), deceives=pl.col("verdict") == "DECEPTIVE"
-    ).join(found, on="seed")
-    other = pl.col("deceives") != (pl.col("dose") >= pl.col("high"))
-    seeds = frame.group_by("seed").agg(other.any().alias("other"))["other"]
-    what = f"{name}: seeds that do not deceive at all doses above their critical one, or do below"
-    return row(what, estimate(int(seeds.sum()), len(seeds)), kind="sensitivity")
-
-
-def _natural(records: Records) -> list[Row]:
+def _natural(trained: Trained, cell: Sweep, name: str) -> list[Row]:
     """Return the fraction that ends deceptive by how large the gap is at the start, undosed."""
-    cell = next(iter(records.cells))
-    begun = records.history.filter(cell=cell, step=0).sort("seed")
+    begun = trained.at(cell, 0)
     gap = (begun["unwatched"] - begun["watched"]).to_numpy()
-    ends = records.frame.filter(cell=cell).sort("seed")["verdict"].to_numpy() == "DECEPTIVE"
-    bounds = np.quantile(gap, np.linspace(0, 1, GROUPS + 1)[1:-1])
-    group = np.searchsorted(bounds, gap)
+    ends = trained.verdicts(cell) == Verdict.DECEPTIVE.name
+    groups = np.array_split(np.argsort(gap, kind="stable"), len(QUARTERS))
     return [
         row(
-            f"gap at the start in quarter {number + 1}, mean {gap[group == number].mean():+.3f}: "
-            "deceptive",
-            estimate(int(ends[group == number].sum()), int((group == number).sum())),
+            f"{name}, no dose, gap at the start in the {quarter} quarter "
+            f"(mean {gap[group].mean():+.3f}): deceptive",
+            estimate(int(ends[group].sum()), len(group), cells=len(QUARTERS)),
         )
-        for number in range(GROUPS)
+        for quarter, group in zip(QUARTERS, groups, strict=True)
     ]
 
 
-def _escape(lab: Lab, seeds: int) -> list[Row]:
-    """Return the critical scales of single paths, times their draws: the exact threshold."""
+def _escape(lab: Lab, seeds: int) -> Row:
+    """Return how far the critical weight of a single path is from the known one, at worst."""
     found = lab.critical(
-        ESCAPE, "start.scale", seeds, between=(1e-3, 1.0), rule=Behavior(), halvings=FINE
+        ESCAPE, "start.scale", seeds, between=(1e-3, 1.0), rule=WELL_RULE, halvings=FINE
     )
-    first = lab.run("escape", [ESCAPE.replace(num_steps=0)], seeds, rule=Behavior())
-    strongest = first.frame.sort("seed")["strongest"].to_numpy()
-    scales = found.sort("seed")["high"].to_numpy()
-    at = (scales * strongest)[np.isfinite(scales)]
-    middle, low, high = quantile(at, 0.5)
-    # Training ends before the slowest have escaped: the exact one is that of endless training.
-    slack = 1e-3
-    return [
-        Row(
-            kind="known",
-            what="escape threshold w_u, by bisection of each seed's own scale (± .001)",
-            value=middle,
-            low=low - slack,
-            high=high + slack,
-            seeds=len(at),
-            expected=ROOT,
-        )
-    ]
+    begun = ESCAPE.replace(num_steps=0)
+    first = lab.run("escape", [begun], seeds, rule=WELL_RULE).at(begun)
+    scales = found["high"].to_numpy()
+    at = (scales * first["strongest"].to_numpy())[np.isfinite(scales)]
+    return farthest(at, ROOT, "escape threshold, weight at each seed's own scale", within=5e-4)
 
 
-def _finish(left: Axes, middle: Axes, right: Axes) -> None:
-    left.set(xlabel="dose of the implant", ylabel="fraction deceptive", ylim=(-0.03, 1.03))
-    legend(left)
-    middle.set(xlabel="critical dose of a seed", ylabel="share of seeds", ylim=(-0.03, 1.03))
-    right.set(
-        xlabel="gap at the start, by quarters",
-        ylabel="fraction deceptive",
-        xticks=range(GROUPS),
-        xticklabels=["least", "", "", "most"],
-        ylim=(-0.03, 1.03),
-    )
-
-
-def _says(rows: Sequence[Row], difficulties: Sequence[int]) -> list[str]:
-    half = [one for one in rows if "half of the seeds" in one.what]
-    natural = [one for one in rows if one.what.startswith("gap at the start")]
-    said = [
-        f"At difficulty {difficulty} half of the seeds end deceptive from a dose of {one} on."
-        for difficulty, one in zip(difficulties, half, strict=True)
-    ]
-    if natural:
+def _says(name: str, measured: list[Row], half: Row, natural: list[Row]) -> list[str]:
+    whole = f"At {name} {measured[0]} of seeds end deceptive without an implant"
+    if half.value == 0:
+        said = [f"{whole}, so that no dose is needed for half of them."]
+    elif np.isinf(half.value):
+        said = [f"{whole}, and with any dose up to 1 fewer than half do."]
+    else:
+        said = [f"{whole}; for half of them the critical dose is at most {half}."]
+    apart = natural[0].high < natural[-1].low or natural[-1].high < natural[0].low
+    if apart:
         said.append(
-            f"Without an implant, {natural[0]} of the quarter of seeds with the smallest gap at "
-            f"the start end deceptive, and {natural[-1]} of the quarter with the largest."
+            f"There the gap that a random network has at the start tells: {natural[0]} of the "
+            f"quarter of seeds with the least end deceptive, {natural[-1]} of that with the most."
         )
     return said

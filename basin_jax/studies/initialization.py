@@ -1,20 +1,22 @@
 """Do random initializations already lie in the deceptive basin, or does training lead there?"""
 
 import math
+from collections.abc import Mapping
+
+import polars as pl
 
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.guess_and_check import GuessAndCheck
 from basin_jax.organisms.networks import MLP, Network
 from basin_jax.organisms.perceptron import Perceptron
-from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
-from basin_jax.spec import Sweep, grid
+from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
-from basin_jax.statistics import basin_fraction
+from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import Lab, Study, thresholds
+from basin_jax.studies.finding import Finding, Kind, Row, row
+from basin_jax.studies.study import Lab, Study, Trained
 from basin_jax.verdict import Verdict
 
 
@@ -54,49 +56,50 @@ class Initialization(Study):
     def measure(self, lab: Lab) -> Finding:
         subject, rule, seeds = self.subject, self.subject.rule, self.seeds(lab)
         base = subject.sweep.replace(save_at=(0,))
-        scaled = lab.run("scales", grid(base, {"start.scale": self.scales}), seeds, rule=rule)
-        sized = lab.run(
-            "networks", grid(base, {"organism.network": self.networks}), seeds, rule=rule
-        )
-        before, after = _ends(scaled, [f"scale {scale:g}" for scale in self.scales])
-        names = [_name(network) for network in self.networks]
-        before_sized, after_sized = _ends(sized, names)
-        overseen = lab.run(
-            "overseen", [subject.sweep.replace(organism=subject.overseen)], seeds, rule=rule
-        )
+        scales = {f"scale {scale:g}": override(base, "start.scale", scale) for scale in self.scales}
+        sizes = {
+            _name(network): override(base, "organism.network", network) for network in self.networks
+        }
+        scaled = lab.run("scales", [*scales.values()], seeds, rule=rule)
+        sized = lab.run("networks", [*sizes.values()], seeds, rule=rule)
+        cells = len(scales) + len(sizes)
+        before, after = _ends(scaled, scales, cells)
+        before_sized, after_sized = _ends(sized, sizes, cells)
+        overseen = subject.sweep.replace(method=subject.overseen_by(end=subject.num_steps))
         control = row(
-            "where defecting does not pay: deceptive",
-            basin_fraction(overseen.frame["verdict"]),
+            "trained where defecting does not pay: deceptive",
+            lab.run("overseen", [overseen], seeds, rule=rule).fraction(overseen),
             kind="control",
             expected=0.0,
         )
         guessed, trained = self._perceptrons(lab, 20 * seeds)
-        figure, (a, b, c) = canvas(3)
+        figure, (a, b, c) = canvas(3, height=2.5)
         curve(a, self.scales, before, color=INK[6], label="before training", linestyle=":")
         curve(a, self.scales, after, color=INK[0], label="after")
         a.set(xscale="log", xlabel="scale of the start", ylabel="fraction deceptive")
-        forest(b, names, before_sized, color=INK[6], dodge=-0.15)
-        forest(b, names, after_sized, color=INK[0], dodge=0.15)
+        forest(b, [*sizes], before_sized, color=INK[6], dodge=-0.15)
+        forest(b, [*sizes], after_sized, color=INK[0], dodge=0.15)
         b.set(xlabel="fraction deceptive", xlim=(-0.03, 1.03))
         curve(c, self.perceptrons, trained, color=INK[1], label="found by training")
         c.axhspan(guessed.low, guessed.high, color=INK[2], alpha=0.4, lw=0, label="by guessing")
-        c.set(xscale="log", xlabel="scale of the start (perceptron)", ylabel="fraction that errs")
+        c.set(xscale="log", xlabel="scale of the start", ylabel="perceptrons that err")
         for axes in (a, c):
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
-        already = [*before, *before_sized]
-        most = max(already, key=lambda one: one.value)
+        already = max([*before, *before_sized], key=lambda one: one.value)
         spread = sorted(after, key=lambda one: one.value)
-        sizes = sorted(after_sized, key=lambda one: one.value)
+        widths = sorted(after_sized, key=lambda one: one.value)
         says = [
-            f"Before training at most {most} of random networks are deceptive by the rule "
-            f"({_of(most)}).",
-            f"After it {spread[0]} are at {_of(spread[0])}, and {spread[-1]} at {_of(spread[-1])}.",
-            f"By network, from {sizes[0]} ({_of(sizes[0])}) to {sizes[-1]} ({_of(sizes[-1])}).",
-            f"Of perceptrons that guessing finds {guessed} err where they are not watched; of "
-            f"those that training finds {trained[0]} from small starts and {trained[-1]} from "
-            "large ones.",
+            f"Before training, no more of random networks are deceptive by the rule than {already} "
+            f"({_of(already)}), of {len(self.scales)} scales and {len(self.networks)} networks.",
+            f"After it, {spread[0]} are at {_of(spread[0])}, and {spread[-1]} at "
+            f"{_of(spread[-1])}; by network from {widths[0]} ({_of(widths[0])}) to {widths[-1]} "
+            f"({_of(widths[-1])}).",
+            f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
+            f"those that training finds, {trained[0]} from scale {self.perceptrons[0]:g} and "
+            f"{trained[-1]} from scale {self.perceptrons[-1]:g}.",
         ]
+        first = next(iter(scales.values()))
         return Finding(
             name="initialization",
             question=(__doc__ or "").strip(),
@@ -104,7 +107,9 @@ class Initialization(Study):
             limits=self.limits,
             rows=[
                 *(*before, *after, *before_sized, *after_sized, *trained),
-                *thresholds(scaled, rule, f"scale {self.scales[0]:g}: deceptive"),
+                *scaled.thresholds(
+                    scales.get("scale 1", first), "scale 1, after training: deceptive"
+                ),
                 *(control, guessed),
             ],
             figure=figure,
@@ -118,53 +123,50 @@ class Initialization(Study):
             method=GuessAndCheck(threshold=0.1, prior=prior),
             num_steps=1000,
         )
-        cells = [
-            guess.replace(
+        cells = {
+            f"perceptron trained from scale {scale:g}": guess.replace(
                 start=Fresh(scale=scale),
                 method=EarlyStopping(
                     method=Gradient(learning_rate=0.1 * max(scale, 1)), threshold=RIGHT
                 ),
             )
             for scale in self.perceptrons
-        ]
-        among = [verdict for verdict in Verdict if verdict != Verdict.DIVERGED]  # none was found
-        guessed = lab.run("guessed", [guess], seeds, rule=rule).frame["verdict"]
-        records = lab.run("perceptrons", cells, seeds, rule=rule)
-        trained = [
-            row(
-                f"perceptron trained from scale {scale:g}: errs unwatched",
-                basin_fraction(records.frame.filter(cell=cell)["verdict"]),
-            )
-            for cell, scale in zip(records.cells, self.perceptrons, strict=True)
-        ]
-        known = row(
-            "perceptron guessed: errs unwatched",
-            basin_fraction(guessed, among=among),
-            kind="known",
-            expected=ERR / (ERR + SOUND),
-        )
-        return known, trained
+        }
+        drawn = lab.run("guessed", [guess], seeds, rule=rule)
+        known = _errs(drawn.at(guess), "perceptron guessed", kind="known")
+        found = lab.run("perceptrons", [*cells.values()], seeds, rule=rule)
+        return known, [_errs(found.at(cell), name) for name, cell in cells.items()]
 
 
-def _ends(records: Records, names: list[str]) -> tuple[list[Row], list[Row]]:
+def _errs(frame: pl.DataFrame, name: str, kind: Kind = "measured") -> Row:
+    """Return how many err unwatched, of the perceptrons that err nowhere they are watched."""
+    # Those that were not found are DIVERGED.
+    fit = frame.filter(pl.col("verdict") != Verdict.DIVERGED.name, watched=0.0)
+    return row(
+        f"{name}: errs unwatched",
+        estimate(int((fit["verdict"] == Verdict.DECEPTIVE.name).sum()), len(fit)),
+        kind=kind,
+        expected=ERR / (ERR + SOUND) if kind == "known" else None,
+    )
+
+
+def _ends(trained: Trained, cells: Mapping[str, Sweep], together: int) -> list[list[Row]]:
     """Return the fraction deceptive in each cell before training, and after it."""
-    ends = []
-    for frame, when in ((records.history.filter(step=0), "before"), (records.frame, "after")):
-        ends.append(
-            [
-                row(
-                    f"{name}, {when} training: deceptive",
-                    basin_fraction(frame.filter(cell=cell)["verdict"]),
-                )
-                for cell, name in zip(records.cells, names, strict=True)
-            ]
-        )
-    return ends[0], ends[1]
+    return [
+        [
+            row(
+                f"{name}, {when} training: deceptive",
+                trained.fraction(cell, step=step, cells=together),
+            )
+            for name, cell in cells.items()
+        ]
+        for when, step in (("before", 0), ("after", None))
+    ]
 
 
 def _name(network: Network) -> str:
     widths = getattr(network, "widths", None)
-    return f"MLP {'-'.join(map(str, widths))}" if widths else type(network).__name__
+    return f"MLP {'-'.join(map(str, widths))}" if widths else repr(network)
 
 
 def _of(one: Row) -> str:

@@ -2,6 +2,7 @@
 
 import abc
 import json
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,17 @@ from numpy import ndarray
 
 from basin_jax.base import Plugin
 from basin_jax.critical import critical
-from basin_jax.identity import describe, package_identity, short_hash
+from basin_jax.identity import package_identity, short_hash
 from basin_jax.loop import run
+from basin_jax.manifest import machine_identity, rule_identity
+from basin_jax.methods.gradient import Gradient
+from basin_jax.organisms.double_well import DoubleWell
+from basin_jax.plan import as_seeds
 from basin_jax.progress import Progress, Silent
-from basin_jax.records import Records
+from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
-from basin_jax.studies.finding import Finding, Row
+from basin_jax.statistics import Estimate, basin_fraction, quantile
+from basin_jax.studies.finding import Finding, Row, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
 from basin_jax.verdict import Rule, Verdict
@@ -29,6 +35,55 @@ from basin_jax.verdict import Rule, Verdict
 GAPS = (0.25, 0.5, 0.75)
 # Halvings of a bisection: to a thousandth, and as far as floats go.
 COARSE, FINE = 10, 30
+# Seeds that are bisected, and stored, at once.
+CHUNK = 4096
+# Particles in a double well, whose fates are known: what controls a study's own machinery.
+WELL = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400)
+WELL_RULE = Behavior()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What became of the seeds of some cells: of those that were asked for, and no others."""
+
+    history: pl.DataFrame
+    rule: Rule
+
+    def at(self, cell: Sweep, step: int | None = None) -> pl.DataFrame:
+        """Return a cell's seeds in their order, after a step; after the last one if None."""
+        step = cell.num_steps if step is None else step
+        return self.history.filter(cell=cell.digest(), step=step).sort("seed")
+
+    def verdicts(self, cell: Sweep, step: int | None = None) -> ndarray:
+        """Return the names of a cell's verdicts."""
+        return self.at(cell, step)["verdict"].to_numpy()
+
+    def fraction(
+        self,
+        cell: Sweep,
+        of: Verdict = Verdict.DECEPTIVE,
+        *,
+        step: int | None = None,
+        cells: int = 1,
+    ) -> Estimate:
+        """Estimate the fraction of a verdict; so many estimates are to hold at once."""
+        return basin_fraction(self.verdicts(cell, step), of, cells=cells)
+
+    def seeds(self, cell: Sweep, of: Verdict) -> ndarray:
+        """Return the seeds of a verdict."""
+        return self.at(cell).filter(verdict=of.name)["seed"].to_numpy().astype(np.uint64)
+
+    def thresholds(self, cell: Sweep, what: str) -> list[Row]:
+        """Return how a cell's deceptive fraction moves with the rule's threshold of the gap."""
+        least = getattr(self.rule, "intended_gap", 1.0)
+        gaps = [gap for gap in GAPS if gap >= least] if hasattr(self.rule, "deceptive_gap") else []
+        frame = self.at(cell).select(pl.exclude("cell", "seed", "step", "verdict"))
+        evidence = {c.name: c.to_numpy() for c in frame if c.dtype.is_numeric()}
+        table = self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
+        return [
+            row(f"{what}, by a gap of at least {gap:g}", basin_fraction(v), kind="sensitivity")
+            for gap, v in table.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +101,20 @@ class Lab:
         return FIRST["simd"] if self.quick and cpu else None
 
     def run(
-        self,
-        name: str,
-        cells: Sequence[Sweep],
-        seeds: int | ndarray,
-        *,
-        rule: Rule,
-    ) -> Records:
-        """Train the seeds of some cells, and return their records."""
-        return run(
-            cells, seeds, self.folder / name, rule=rule, lanes=self.lanes, progress=self.progress
+        self, name: str, cells: Sequence[Sweep], seeds: int | ndarray, *, rule: Rule
+    ) -> Trained:
+        """Train the seeds of some cells, and return what became of them.
+
+        Raises:
+            ValueError: where there are no seeds, such as of a verdict that none had.
+        """
+        asked = _some(name, seeds)
+        records = run(
+            cells, asked, self.folder / name, rule=rule, lanes=self.lanes, progress=self.progress
         )
+        wanted = pl.DataFrame({"seed": asked}, schema_overrides={"seed": pl.UInt64})
+        history = records.history.cast({"seed": pl.UInt64})
+        return Trained(history=history.join(wanted, on="seed", how="semi"), rule=rule)
 
     def critical(
         self,
@@ -69,36 +127,51 @@ class Lab:
         of: Collection[Verdict] = (Verdict.DECEPTIVE,),
         halvings: int | None = None,
     ) -> pl.DataFrame:
-        """Bisect each seed's own critical value, or read what was found before."""
+        """Bisect each seed's own critical value, or read what was found before.
+
+        Raises:
+            ValueError: where there are no seeds, such as of a verdict that none had.
+        """
+        asked = _some(path, seeds)
         halvings = halvings or (COARSE if self.quick else FINE)
-        asked = np.arange(seeds) if isinstance(seeds, int) else seeds
-        given = [path, asked.tolist(), between, describe(rule), sorted(of), halvings]
-        identity = [package_identity(), sweep.digest(), *given]
-        file = self.folder / "critical" / f"{short_hash(json.dumps(identity))}.parquet"
-        if not file.exists():
-            self.progress.tell(f"bisecting {path} of {len(asked):,} seeds")
-            found = critical(
-                sweep,
-                path,
-                asked,
-                between=between,
-                rule=rule,
-                of=of,
-                halvings=halvings,
-                lanes=self.lanes,
-            )
-            file.parent.mkdir(parents=True, exist_ok=True)
-            staged = file.with_suffix(".part")
-            found.write_parquet(staged)
-            staged.replace(file)
-        return pl.read_parquet(file)
+        given = [path, between, rule_identity(rule), sorted(of), halvings, self.lanes]
+        made = [package_identity(), machine_identity(), sweep.digest(), *given]
+        parts = []
+        for first in range(0, len(asked), CHUNK):
+            part = asked[first : first + CHUNK]
+            identity = short_hash(json.dumps([*made, part.tolist()], sort_keys=True))
+            file = self.folder / "critical" / f"{identity}.parquet"
+            if not file.exists():
+                self.progress.tell(f"bisecting {path} of {len(part):,} seeds")
+                found = critical(
+                    sweep,
+                    path,
+                    part,
+                    between=between,
+                    rule=rule,
+                    of=of,
+                    halvings=halvings,
+                    lanes=self.lanes,
+                )
+                file.parent.mkdir(parents=True, exist_ok=True)
+                staged = file.with_suffix(f".{os.getpid()}")
+                found.write_parquet(staged)
+                staged.replace(file)
+            parts.append(pl.read_parquet(file))
+        return pl.concat(parts)
+
+
+def _some(name: str, seeds: int | ndarray) -> ndarray:
+    if not isinstance(seeds, int) and not len(seeds):
+        raise ValueError(f"{name} has no seeds: none ended as it asks; allowed: more seeds")
+    return np.asarray(as_seeds(seeds), np.uint64)
 
 
 class Study(Plugin, abc.ABC):
     """Put a question to an organism: train a few sweeps, and read them together.
 
     The number of seeds of a cell is `quick` for a figure in minutes on two cores, and `full` for
-    one from an accelerator. Its last word is what it cannot tell.
+    one from an accelerator. `limits` are what it cannot tell.
     """
 
     subject: Subject = AUDIT
@@ -116,21 +189,24 @@ class Study(Plugin, abc.ABC):
         """Train what is not there yet, and return what it says."""
 
 
-def thresholds(records: Records, rule: Rule, what: str, *, cell: str | None = None) -> list[Row]:
-    """Return how the deceptive fraction of a cell moves with the rule's threshold of the gap."""
-    if not hasattr(rule, "deceptive_gap"):
-        return []
-    judged = Records(records.store.folder, rule=rule)
-    table = judged.sensitivity("deceptive_gap", GAPS)
-    chosen = table.filter(cell=cell or next(iter(records.cells)), verdict="DECEPTIVE")
-    return [
-        Row(
-            kind="sensitivity",
-            what=f"{what}, by a gap of at least {found['deceptive_gap']:g}",
-            value=found["fraction"],
-            low=found["low"],
-            high=found["high"],
-            seeds=found["trials"],
-        )
-        for found in chosen.to_dicts()
-    ]
+def median(found: pl.DataFrame, what: str) -> Row:
+    """Return the median of critical values; its interval reaches over the last halvings."""
+    middle, _, high = quantile(found["high"].to_numpy(), 0.5)
+    low = quantile(found["low"].to_numpy(), 0.5)[1]
+    return Row(
+        kind="measured", what=f"{what}: median", value=middle, low=low, high=high, seeds=len(found)
+    )
+
+
+def farthest(found: ndarray, known: float, what: str, *, within: float) -> Row:
+    """Return how far the farthest of some values is from what each of them must be."""
+    error = float(np.abs(found - known).max(initial=0.0))
+    return Row(
+        kind="known",
+        what=f"{what}: farthest of all seeds from {known:.6g} (within {within:g})",
+        value=error,
+        low=max(error - within, 0.0),
+        high=error,
+        seeds=len(found),
+        expected=0.0,
+    )

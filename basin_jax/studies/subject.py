@@ -3,6 +3,7 @@
 import jax
 
 from basin_jax.base import Method, Organism, Plugin
+from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.inspection import Inspection
@@ -14,8 +15,9 @@ from basin_jax.verdict import Rule
 class Subject(Plugin):
     """State what a study is put to.
 
-    `overseen` is the same organism where defecting does not pay: the null control, and what a
-    correction trains on. It differs from `organism` in numbers only.
+    `overseen` is the same organism where defecting does not pay: what a null control and a
+    correction train on. It differs from `organism` in numbers only. What is probed is always
+    `organism`, so that a network is judged alike whatever it was trained on.
     """
 
     organism: Organism
@@ -37,13 +39,18 @@ class Subject(Plugin):
         """The sweep that trains it from fresh."""
         return Sweep(organism=self.organism, method=self.method, num_steps=self.num_steps)
 
-    def under(self, oversight: float) -> Organism:
-        """Return the organism under a share of the oversight, 0 to 1."""
+    def overseen_by(
+        self, strength: float = 1.0, *, begin: int = 0, end: int, period: int | None = None
+    ) -> Correction:
+        """Return its method under a share of full oversight, for a spell of steps."""
 
         def between(own: float, other: float) -> float:
-            return own + oversight * (other - own)
+            return own + strength * (other - own)
 
-        return jax.tree.map(between, self.organism, self.overseen)
+        objective = jax.tree.map(between, self.organism, self.overseen)
+        return Correction(
+            method=self.method, objective=objective, begin=begin, end=end, period=period
+        )
 
 
 AUDIT = Subject(
