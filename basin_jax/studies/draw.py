@@ -61,8 +61,8 @@ def forest(
 
 
 def legend(axes: Axes) -> None:
-    """Put the legend above the panel, where no point is."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.08, 1.0), borderaxespad=0.2, handlelength=1.2)
+    """Put the legend where the fewest points are."""
+    axes.legend(loc="best", handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
 
 
 def cumulate(axes: Axes, values: Float[ndarray, " seed"], *, color: str, label: str) -> None:

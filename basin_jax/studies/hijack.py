@@ -25,6 +25,7 @@ ESCAPE = Sweep(
     num_steps=2000,
 )
 ROOT = 0.100100
+LARGEST = 0.3  # scale: beyond a weight of one a step is too long
 QUARTERS = ("least", "second", "third", "most")  # of the natural gap at initialization
 
 
@@ -145,7 +146,7 @@ def _natural(trained: Trained, cell: Sweep, name: str) -> list[Row]:
 def _escape(lab: Lab, seeds: int) -> Row:
     """Return how far the critical weight of a single path is from the known one, at worst."""
     found = lab.critical(
-        ESCAPE, "start.scale", seeds, between=(1e-3, 1.0), rule=WELL_RULE, halvings=FINE
+        ESCAPE, "start.scale", seeds, between=(1e-3, LARGEST), rule=WELL_RULE, halvings=FINE
     )
     begun = ESCAPE.replace(num_steps=0)
     first = lab.run("escape", [begun], seeds, rule=WELL_RULE).at(begun)

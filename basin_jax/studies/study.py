@@ -192,7 +192,8 @@ class Study(Plugin, abc.ABC):
 def median(found: pl.DataFrame, what: str) -> Row:
     """Return the median of critical values; its interval reaches over the last halvings."""
     middle, _, high = quantile(found["high"].to_numpy(), 0.5)
-    low = quantile(found["low"].to_numpy(), 0.5)[1]
+    # Nothing that is bisected here is below 0, where a seed is beyond its change already.
+    low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5)[1]
     return Row(
         kind="measured", what=f"{what}: median", value=middle, low=low, high=high, seeds=len(found)
     )
