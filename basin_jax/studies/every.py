@@ -56,6 +56,19 @@ def page_of(studies: Mapping[str, Study]) -> str:
     return "results.html" if set(studies) >= set(STUDIES) else f"{'-'.join(studies)}.html"
 
 
+def made_by(*, quick: bool) -> str:
+    """Return what makes studies here."""
+    machine = machine_identity()
+    return (
+        f"Made by `basin-jax study --{_size(quick=quick)}` with basin_jax "
+        f"{basin_jax.__version__} on {machine['device']}, JAX {machine['jax']}."
+    )
+
+
+def _size(*, quick: bool) -> str:
+    return "quick" if quick else "full"
+
+
 def make(
     studies: Mapping[str, Study],
     folder: Path,
@@ -68,13 +81,7 @@ def make(
     Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
     Markdown, and the figure and the table of each.
     """
-    size = "quick" if quick else "full"
-    machine = machine_identity()
-    made = (
-        f"Made by `basin-jax study --{size}` with basin_jax {basin_jax.__version__} on "
-        f"{machine['device']}, JAX {machine['jax']}."
-    )
-    findings = []
+    size, made, findings = _size(quick=quick), made_by(quick=quick), []
     for name, study in studies.items():
         lab = Lab(folder=folder / name / size, quick=quick, progress=progress)
         with rc_context(STYLE):
