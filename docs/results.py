@@ -7,6 +7,7 @@ accelerator with `--full`.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,47 @@ from rich.console import Console
 
 from basin_jax.progress import progress_for
 from basin_jax.studies.every import STUDIES, made_by, make, named
+from basin_jax.studies.finding import Finding, Row
 from basin_jax.studies.page import markdown
 
 
 DOCS = Path(__file__).parent
 FILES = sorted((DOCS.parent / "sweeps" / "studies").glob("*.py"))
+
+
+def disagreements(findings: Sequence[Finding]) -> list[str]:
+    """Return the section on where another organism differs from the audit game, if any does.
+
+    A study of another organism is named after the one of the audit game: of both, the numbers of
+    the same name are compared, and those told whose intervals do not overlap.
+    """
+    lines = []
+    for base in findings:
+        own = {row.what: row for row in base.rows if row.kind == "measured"}
+        for other in findings:
+            if not other.name.startswith(f"{base.name}_"):
+                continue
+            organism = other.name.removeprefix(f"{base.name}_")
+            lines += [
+                f"- {base.name}, {row.what}: audit {own[row.what]}, {organism} {row}."
+                for row in other.rows
+                if row.what in own and not _overlap(row, own[row.what])
+            ]
+    if not lines:
+        return []
+    return [
+        "## Where organisms disagree",
+        "",
+        "Numbers of the same name in both whose 95 % intervals do not overlap; strengths of "
+        "oversight are shares of each organism's own.",
+        "",
+        *lines,
+        "",
+    ]
+
+
+def _overlap(a: Row, b: Row) -> bool:
+    return a.low <= b.high and b.low <= a.high
 
 
 def main(
@@ -36,6 +73,7 @@ def main(
         for suffix in ("png", "csv"):
             shutil.copy(runs / f"{finding.name}.{suffix}", figures)
     page = markdown(findings, made=made_by(quick=not full), figures=figures.name)
+    page = "\n".join([page, *disagreements(findings)])
     (DOCS / "results.md").write_text(page, encoding="utf-8")
 
 

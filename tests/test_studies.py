@@ -116,9 +116,9 @@ def test_a_control_holds_where_the_interval_has_it(expected, holds):
 
 
 def test_a_number_is_said_with_its_interval():
-    assert str(row("all", estimate(30, 30))) == "1.000 [0.884, 1.000]"
-    assert str(number(value=math.inf, high=math.inf)) == "∞ [0.000, ∞]"
-    assert str(number(value=-0.012345, low=-0.02)) == "-0.0123 [-0.02, 0.100]"
+    assert str(row("all", estimate(30, 30))) == "1 [0.884, 1]"
+    assert str(number(value=math.inf, high=math.inf)) == "∞ [0, ∞]"
+    assert str(number(value=-0.012345, low=-0.02)) == "-0.012 [-0.02, 0.100]"
 
 
 def test_the_page_has_every_number_and_what_failed(tmp_path):
@@ -127,7 +127,7 @@ def test_the_page_has_every_number_and_what_failed(tmp_path):
     assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [True, False, None]
     text = markdown([found], made="Made today.")
     assert "## Way back" in text
-    assert "| a<b | 0.000 [0.000, 0.100] | 30 | 0.5 | **no** |" in text
+    assert "| a<b | 0 [0, 0.100] | 30 | 0.5 | **no** |" in text
     assert text.index("**Measured**") < text.index("**Null control**")
     page = html([found], tmp_path, made="Made today.")
     assert "a&lt;b" in page

@@ -119,7 +119,7 @@ class Commitment(Study):
         b.set(xlabel="step from which they are apart", ylabel="entropy of the verdict (bits)")
         b.set_ylim(bottom=0)
         legend(b)
-        names = [*map(str, forks), "never"]
+        names = [*map(str, forks), "none"]
         found = [int((when == fork).sum()) for fork in (*forks, steps)]
         c.bar(names, found, color=INK[2])
         c.set(xlabel="fork from which all children agree", ylabel="parents")
@@ -142,13 +142,13 @@ class Commitment(Study):
         lasting = np.logical_and.accumulate(apart[::-1])[::-1]
         if lasting.any():
             fork = forks[int(lasting.argmax())]
-            told = f"What two seeds share tells on whether they end deceptive from step {fork} on"
+            told = f"What two seeds share tells on their verdicts from step {fork} on"
         else:
-            told = "At no step does what two seeds share tell on whether they end deceptive"
+            told = "At no step does what two seeds share tell on their verdicts"
         return [
-            f"Two unrelated seeds have the same verdict in {strangers} of pairs, two that share "
-            f"the initialization alone in {kin[0]}, two that share the first {forks[-1]} of "
-            f"{steps} steps in {kin[-1]}.",
+            f"Two unrelated seeds have the same verdict (deceptive, intended, or neither) in "
+            f"{strangers} of pairs, two that share the initialization alone in {kin[0]}, two that "
+            f"share the first {forks[-1]} of {steps} steps in {kin[-1]}.",
             f"{told}, by intervals for all steps at once.",
             f"Half of the parents are committed by step {times}.",
         ]

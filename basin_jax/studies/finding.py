@@ -37,9 +37,11 @@ class Row:
 def _number(value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if 0 < abs(value) < 0.1:
-        return f"{value:.3g}"
-    # What is not 0 or 1 is not said to be.
+    if value == round(value):
+        return f"{value:.0f}"  # exactly
+    if abs(value) < 0.1:
+        return f"{value:.2g}"
+    # What is not 1 is not said to be.
     return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 

@@ -79,11 +79,13 @@ class Initialization(Study):
         a.set(xscale="log", xlabel="scale of the start", ylabel="fraction deceptive")
         forest(b, [*sizes], before_sized, color=INK[6], dodge=-0.15)
         forest(b, [*sizes], after_sized, color=INK[0], dodge=0.15)
-        b.set(xlabel="fraction deceptive", xlim=(-0.03, 1.03))
+        b.set(xlabel="fraction deceptive")
         curve(c, self.perceptrons, trained, color=INK[1], label="found by training")
         c.axhspan(guessed.low, guessed.high, color=INK[2], alpha=0.4, lw=0, label="by guessing")
         c.set(xscale="log", xlabel="scale of the start", ylabel="perceptrons that err")
-        for axes in (a, c):
+        for axes, places in ((a, self.scales), (c, self.perceptrons)):
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.minorticks_off()
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
         already = max([*before, *before_sized], key=lambda one: one.value)
