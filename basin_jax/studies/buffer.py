@@ -78,9 +78,10 @@ class Buffer(Study):
                 pushed[name] += rows
             axes.set(xlabel=f"push of {name}", ylabel="fraction deceptive", ylim=(-0.03, 1.03))
             axes.set_xscale("symlog", linthresh=self.pushes[1])
+            axes.set_xlim(-0.3 * self.pushes[1], 1.3 * self.pushes[-1])
             axes.set_xticks(self.pushes, [f"{push:g}" for push in self.pushes])
             axes.minorticks_off()
-        legend(panels[0])
+        legend(panels[1])
         sizes = self._sizes(lab, deceptive[:most])
         panels[2].set(xlim=(0, self.reach), xlabel="push of deceptive ends")
         medians = {
