@@ -114,7 +114,7 @@ def execute(file: Path) -> ModuleType:
         ValueError: naming the file, and the line and the error where it has one.
     """
     if not file.is_file():
-        raise ValueError(f"{file} is no file; allowed: a Python file that defines `sweep`")
+        raise ValueError(f"{file} is no file; allowed: a Python file")
     # Its own name keeps a file called json.py from standing in for a library.
     name = f"sweep_file_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file.resolve())
