@@ -16,10 +16,10 @@ from basin_jax.studies.finding import Row
 INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
 
 
-def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, Sequence[Axes]]:
+def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, list[Axes]]:
     """Return a figure with some panels side by side."""
     figure = Figure(figsize=(FULL, height))
-    axes = figure.subplots(1, panels, squeeze=False)[0]
+    axes = list(figure.subplots(1, panels, squeeze=False)[0])
     for one, letter in zip(axes, "abcdef", strict=False):
         one.set_title(letter, loc="left", fontweight="bold")
         one.grid(visible=True, axis="y")
@@ -28,7 +28,7 @@ def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, Sequence[Axes]]
 
 def curve(
     axes: Axes,
-    places: Iterable[float],
+    places: Iterable[float | int],
     rows: Sequence[Row],
     *,
     color: str,

@@ -56,6 +56,7 @@ class WayBack(Study):
         figure, (a, b, c) = canvas(3, height=2.6)
         returned: list[list[Row]] = []
         fates, lasting = [], np.ones(len(seeds), bool)
+        trained, cells = begun, [base]
         for number, length in enumerate(self.lengths):
             cells = self._corrected(length)
             trained = lab.run(f"corrected_{length}", cells, seeds, rule=rule)
@@ -94,7 +95,8 @@ class WayBack(Study):
                 *(one for rows in returned for one in rows),
                 *(*fates, never, *up, *down, *timed.values()),
                 *begun.thresholds(base, "fresh: deceptive"),
-                *(self._control(lab, seeds), _well(lab, 4 * self.seeds(lab))),
+                *self._uncorrected(lab, seeds, trained, cells[0]),
+                _well(lab, 4 * self.seeds(lab)),
             ],
             figure=figure,
         )
@@ -147,13 +149,23 @@ class WayBack(Study):
             rows[name] = row(what, trained.fraction(cell))
         return rows
 
-    def _control(self, lab: Lab, seeds: ndarray) -> Row:
-        """Return how many remain deceptive where nothing is corrected."""
+    def _uncorrected(
+        self, lab: Lab, seeds: ndarray, trained: Trained, none: Sweep
+    ) -> tuple[Row, Row]:
+        """Return how many stay deceptive uncorrected, and that a strength of 0 changes nothing."""
         base = self.subject.sweep
-        cell = base.replace(start=Onward(of=base))
-        found = lab.run("uncorrected", [cell], seeds, rule=self.subject.rule).fraction(cell)
-        what = "not corrected, trained on: deceptive still"
-        return row(what, found, kind="control", expected=1.0)
+        cell = base.replace(start=Onward(of=base), num_steps=none.num_steps)
+        alone = lab.run("uncorrected", [cell], seeds, rule=self.subject.rule)
+        same = alone.verdicts(cell) == trained.verdicts(none)
+        return (
+            row("not corrected, trained on: deceptive still", alone.fraction(cell)),
+            row(
+                "corrected by strength 0: same verdict as not corrected",
+                estimate(int(same.sum()), len(same)),
+                kind="control",
+                expected=1.0,
+            ),
+        )
 
     def _says(
         self,
