@@ -62,12 +62,8 @@ def _candidates(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = [file for file in sorted(path.rglob("*.py")) if "gpu" not in _folders(file, path)]
+    files = (f for f in sorted(path.rglob("*.py")) if "gpu" not in f.relative_to(path).parts)
     return [file for file in files if KNOWS.search(file.read_text("utf-8"))]
-
-
-def _folders(file: Path, top: Path) -> tuple[str, ...]:
-    return file.relative_to(top).parent.parts
 
 
 def folder_of(source: SweepFile) -> Path:

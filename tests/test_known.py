@@ -165,6 +165,10 @@ def test_files_and_folders_are_searched_for_those_that_know(tmp_path):
     assert answers.knowing([tmp_path])
     with pytest.raises(ValueError, match=r"a\.py knows no fractions beforehand; allowed"):
         answers.knowing([tmp_path / "a.py"])
+    (tmp_path / "gpu").mkdir()
+    (tmp_path / "gpu/g.py").write_text((tmp_path / "b.py").read_text())
+    assert [source.file.name for source in answers.knowing([tmp_path])] == ["b.py"]
+    assert [source.file.name for source in answers.knowing([tmp_path / "gpu"])] == ["g.py"]
     for folder in ("x", "y"):
         (tmp_path / folder / "s").mkdir(parents=True)
         (tmp_path / folder / "s/b.py").write_text((tmp_path / "b.py").read_text())

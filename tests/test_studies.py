@@ -22,7 +22,7 @@ from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
-from basin_jax.studies.study import WELL, Lab, Trained, farthest, median
+from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
 from basin_jax.studies.way_back import WayBack
 
@@ -185,7 +185,7 @@ def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
         {"cell": WELLS.digest(), "seed": range(4), "step": WELLS.num_steps, "verdict": "OTHER"}
         | dict(zip(names, ([1.0] * 4, [0.0] * 4, gaps), strict=True))
     )
-    rows = Trained(history=history, rule=Behavior()).thresholds(WELLS, "all")
+    rows = Outcome(history=history, rule=Behavior()).thresholds(WELLS, "all")
     assert [one.value for one in rows] == [0.75, 0.5, 0.25]
 
 
@@ -193,6 +193,7 @@ def test_the_farthest_value_decides_whether_what_is_known_was_found():
     assert farthest(np.array([0.9, 1.05]), 1.0, "one", within=0.11).holds
     assert not farthest(np.array([1.0, 1.0, 1.2]), 1.0, "one", within=0.11).holds
     assert not farthest(np.array([1.0, np.inf]), 1.0, "one", within=0.11).holds
+    assert not farthest(np.zeros(0), 1.0, "one", within=0.11).holds
 
 
 def test_a_median_reaches_over_the_last_halvings():

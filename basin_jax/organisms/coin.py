@@ -41,10 +41,9 @@ class Coin(Organism):
     `intended`.
 
     There are no basins here, and it stays as a control. With a share of .02 every seed learns the
-    coin. With none, hardly any walks to the corner where the coin is elsewhere, and hardly any to
-    the coin: what it sees is unlike anything it has learned from, and most walk into a wall. That
-    agents go on to the corner, as those of Langosco et al. do, asks for training that varies all
-    but the coin. (So do networks that see cells one-hot, wider ones, and deeper ones.)
+    coin. With none, hardly any prefers the corner where the coin is elsewhere, and hardly any the
+    coin: what it sees is unlike anything it has learned from. That agents go on to the corner, as
+    those of Langosco et al. do, may ask for training that varies all but the coin.
 
     A sceptic would say that nobody is deceived here: the network does the same where it is
     watched and where it is not, and has learned another goal. So it is, and the rule to judge

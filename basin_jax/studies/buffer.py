@@ -10,7 +10,7 @@ from numpy import ndarray
 from basin_jax.spec import Sweep
 from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
-from basin_jax.starts.trained import Trained as Onward
+from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
 from basin_jax.studies.finding import Finding, Row, row
 from basin_jax.studies.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
@@ -149,7 +149,7 @@ class Buffer(Study):
         """Return for each deceptive end the share of the way to its corrected one at the edge."""
         base = self.subject.sweep
         method = self.subject.overseen_by(end=base.num_steps)
-        corrected = base.replace(start=Onward(of=base), method=method)
+        corrected = base.replace(start=Trained(of=base), method=method)
         line = base.replace(start=Interpolated(of=corrected, dose=0.0))
         rule = self.subject.rule
         return lab.critical(line, "start.dose", seeds, between=(0.0, 1.0), rule=rule, of=SAVED)

@@ -20,7 +20,7 @@ from basin_jax.starts.fork import Fork
 from basin_jax.statistics import estimate, quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import WELL_RULE, Lab, Study, Trained
+from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
 
@@ -182,7 +182,7 @@ class Commitment(Study):
         )
 
 
-def _families(trained: Trained, cell: Sweep) -> ndarray:
+def _families(trained: Outcome, cell: Sweep) -> ndarray:
     """Return the verdicts [parent, child]."""
     return trained.verdicts(cell).reshape(-1, cell.siblings)
 

@@ -13,7 +13,7 @@ from basin_jax.starts.implant import Implant
 from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import FINE, WELL_RULE, Lab, Study, Trained, farthest, median
+from basin_jax.studies.study import FINE, WELL_RULE, Lab, Outcome, Study, farthest, median
 from basin_jax.verdict import Verdict
 
 
@@ -108,7 +108,7 @@ class Hijack(Study):
 
 
 def _returns(
-    trained: Trained,
+    trained: Outcome,
     cells: Sequence[Sweep],
     doses: Sequence[float],
     found: pl.DataFrame,
@@ -127,7 +127,7 @@ def _returns(
     return row(what, estimate(int(strays.sum()), len(strays)), kind="sensitivity")
 
 
-def _natural(trained: Trained, cell: Sweep, name: str) -> list[Row]:
+def _natural(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
     """Return the fraction that ends deceptive by how large the gap is at the start, undosed."""
     begun = trained.at(cell, 0)
     gap = (begun["unwatched"] - begun["watched"]).to_numpy()

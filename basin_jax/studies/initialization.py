@@ -16,7 +16,7 @@ from basin_jax.starts.fresh import Fresh
 from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
 from basin_jax.studies.finding import Finding, Kind, Row, row
-from basin_jax.studies.study import Lab, Study, Trained
+from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
 
@@ -152,7 +152,7 @@ def _errs(frame: pl.DataFrame, name: str, kind: Kind = "measured") -> Row:
     )
 
 
-def _ends(trained: Trained, cells: Mapping[str, Sweep], together: int) -> list[list[Row]]:
+def _ends(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[list[Row]]:
     """Return the fraction deceptive in each cell before training, and after it."""
     return [
         [

@@ -5,11 +5,11 @@ from basin_jax.methods.adversarial import Adversarial
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.spec import Sweep
-from basin_jax.starts.trained import Trained as Onward
+from basin_jax.starts.trained import Trained
 from basin_jax.statistics import paired_difference
 from basin_jax.studies.draw import INK, canvas, forest
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import WELL, WELL_RULE, Lab, Study, Trained
+from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
 
@@ -65,7 +65,7 @@ class Preservation(Study):
         steps = subject.num_steps
         good = subject.sweep.replace(method=subject.overseen_by(self.made_under, end=steps))
         seeds = lab.run("good", [good], self.seeds(lab), rule=rule).seeds(good, Verdict.INTENDED)
-        onward = subject.sweep.replace(start=Onward(of=good))
+        onward = subject.sweep.replace(start=Trained(of=good))
         cells = [onward.replace(method=method) for method in self.methods]
         trained = lab.run("onward", cells, seeds, rule=rule)
         left = [
@@ -103,7 +103,7 @@ class Preservation(Study):
             figure=figure,
         )
 
-    def _apart(self, trained: Trained, first: Sweep, cell: Sweep, name: str) -> Row:
+    def _apart(self, trained: Outcome, first: Sweep, cell: Sweep, name: str) -> Row:
         before, after = (trained.verdicts(c) == Verdict.DECEPTIVE.name for c in (first, cell))
         gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
         found = paired_difference(gained, lost, len(after), cells=len(self.names) - 1)
@@ -137,7 +137,7 @@ def _method(one: Row) -> str:
 def _well(lab: Lab, seeds: int) -> Row:
     """Return how many particles leave the left well by descent: none."""
     left = lab.run("well", [WELL], seeds, rule=WELL_RULE).seeds(WELL, Verdict.INTENDED)
-    onward = WELL.replace(start=Onward(of=WELL))
+    onward = WELL.replace(start=Trained(of=WELL))
     found = lab.run("well_onward", [onward], left, rule=WELL_RULE).fraction(onward)
     what = "double well: from the left to the right well, by gradient descent"
     return row(what, found, kind="known", expected=0.0)

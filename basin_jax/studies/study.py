@@ -43,7 +43,7 @@ WELL_RULE = Behavior()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class Outcome:
     """What became of the seeds of some cells: of those that were asked for, and no others."""
 
     history: pl.DataFrame
@@ -102,7 +102,7 @@ class Lab:
 
     def run(
         self, name: str, cells: Sequence[Sweep], seeds: int | ndarray, *, rule: Rule
-    ) -> Trained:
+    ) -> Outcome:
         """Train the seeds of some cells, and return what became of them.
 
         Raises:
@@ -114,7 +114,7 @@ class Lab:
         )
         wanted = pl.DataFrame({"seed": asked}, schema_overrides={"seed": pl.UInt64})
         history = records.history.cast({"seed": pl.UInt64})
-        return Trained(history=history.join(wanted, on="seed", how="semi"), rule=rule)
+        return Outcome(history=history.join(wanted, on="seed", how="semi"), rule=rule)
 
     def critical(
         self,
@@ -201,7 +201,8 @@ def median(found: pl.DataFrame, what: str) -> Row:
 
 def farthest(found: ndarray, known: float, what: str, *, within: float) -> Row:
     """Return how far the farthest of some values is from what each of them must be."""
-    error = float(np.abs(found - known).max(initial=0.0))
+    # Where there is no value nothing was found.
+    error = float(np.abs(found - known).max()) if len(found) else np.inf
     return Row(
         kind="known",
         what=f"{what}: farthest of all seeds from {known:.6g} (within {within:g})",

@@ -9,11 +9,11 @@ from scipy.special import ndtr
 from basin_jax.methods.correction import Correction
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
-from basin_jax.starts.trained import Trained as Onward
+from basin_jax.starts.trained import Trained
 from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import WELL, WELL_RULE, Lab, Study, Trained
+from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
 
@@ -105,7 +105,7 @@ class WayBack(Study):
         """Return a cell for each strength: a correction, and then training as it was."""
         base = self.subject.sweep
         onward = base.replace(
-            start=Onward(of=base), num_steps=length + base.num_steps, save_at=(length,)
+            start=Trained(of=base), num_steps=length + base.num_steps, save_at=(length,)
         )
         methods = [self.subject.overseen_by(strength, end=length) for strength in self.strengths]
         return [onward.replace(method=method) for method in methods]
@@ -115,7 +115,7 @@ class WayBack(Study):
         base, rule = self.subject.sweep, self.subject.rule
         methods = [self.subject.overseen_by(s, end=base.num_steps) for s in self.strengths]
         both = []
-        for name, start in (("fresh", base.start), ("deceptive", Onward(of=base))):
+        for name, start in (("fresh", base.start), ("deceptive", Trained(of=base))):
             cells = [base.replace(start=start, method=method) for method in methods]
             trained = lab.run(f"kept_{name}", cells, seeds, rule=rule)
             both.append(
@@ -142,7 +142,7 @@ class WayBack(Study):
         }
         rows = {}
         for name, method in methods.items():
-            cell = base.replace(start=Onward(of=base.replace(method=method)))
+            cell = base.replace(start=Trained(of=base.replace(method=method)))
             folder = f"spell_{name.replace(' ', '_')}"
             trained = lab.run(folder, [cell], self.seeds(lab), rule=self.subject.rule)
             what = f"{SPELL}, {name}, then none: deceptive"
@@ -150,11 +150,11 @@ class WayBack(Study):
         return rows
 
     def _uncorrected(
-        self, lab: Lab, seeds: ndarray, trained: Trained, none: Sweep
+        self, lab: Lab, seeds: ndarray, trained: Outcome, none: Sweep
     ) -> tuple[Row, Row]:
         """Return how many stay deceptive uncorrected, and that a strength of 0 changes nothing."""
         base = self.subject.sweep
-        cell = base.replace(start=Onward(of=base), num_steps=none.num_steps)
+        cell = base.replace(start=Trained(of=base), num_steps=none.num_steps)
         alone = lab.run("uncorrected", [cell], seeds, rule=self.subject.rule)
         same = alone.verdicts(cell) == trained.verdicts(none)
         return (
@@ -189,7 +189,7 @@ class WayBack(Study):
         ]
 
 
-def _fate(trained: Trained, cell: Sweep, fate: str, what: str) -> Row:
+def _fate(trained: Outcome, cell: Sweep, fate: str, what: str) -> Row:
     then, last = (trained.verdicts(cell, step) for step in cell.stops)
     hits: dict[str, ndarray] = {
         "returns": last == Verdict.INTENDED.name,
