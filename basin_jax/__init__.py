@@ -79,6 +79,7 @@ _HOME = {
     "GuessAndCheck": "methods.guess_and_check",
     "Langevin": "methods.langevin",
     "Masked": "methods.masked",
+    "Pushed": "methods.pushed",
     "SharpnessAware": "methods.sharpness_aware",
     "Behavior": "rules.behavior",
     "GoalDirected": "rules.goal_directed",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from basin_jax.methods.guess_and_check import GuessAndCheck as GuessAndCheck
     from basin_jax.methods.langevin import Langevin as Langevin
     from basin_jax.methods.masked import Masked as Masked
+    from basin_jax.methods.pushed import Pushed as Pushed
     from basin_jax.methods.sharpness_aware import SharpnessAware as SharpnessAware
     from basin_jax.organisms.absent_supervisor import AbsentSupervisor as AbsentSupervisor
     from basin_jax.organisms.audit import Audit as Audit

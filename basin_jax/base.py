@@ -319,6 +319,25 @@ def with_loss(organism: Organism, loss: Loss) -> Organism:
     return cast(Organism, _Altered(organism, loss))
 
 
+def with_params(state: State, params: Params) -> State:
+    """Return a method's state with other parameters, for a method that moves another's.
+
+    Raises:
+        ValueError: where they cannot be replaced.
+    """
+    if "params" not in getattr(state, "_fields", ()):
+        raise ValueError(
+            f"{type(state).__name__} is no state whose parameters can be replaced; allowed: that "
+            "of a method whose state is a named tuple with a field params, such as Gradient"
+        )
+    return state._replace(params=params)
+
+
+def margin_slope(organism: Organism, key: Key[Array, ""], params: Params) -> Params:
+    """Return the gradient of an organism's margin in its parameters, towards deception."""
+    return jax.grad(lambda at: organism.probe(key, at)["margin"])(params)
+
+
 class Start(Plugin, abc.ABC):
     """Where a trial begins."""
 

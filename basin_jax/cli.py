@@ -1,5 +1,5 @@
 """The command line: `basin-jax run | report | replay | verify | known | study |
-bench | list | new`.
+studies | bench | list | new`.
 
 JAX is imported when a command needs it, so that `--help` does not wait. A user's mistake
 ends in one line that names the thing and what is allowed, and in exit code 2; a run that a
@@ -16,11 +16,12 @@ import typer
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
     from basin_jax.records import Records
+    from basin_jax.studies.study import Study
     from basin_jax.sweepfile import SweepFile
 
 
@@ -174,38 +175,48 @@ def known(
         raise typer.Exit(1)
 
 
+Full = Annotated[
+    bool,
+    typer.Option("--full/--quick", help="Seeds for an accelerator, or for minutes of two cores."),
+]
+STUDIED = Path("runs/studies")
+Studied = Annotated[Path, typer.Option(help="The folder of results and of the page.")]
+
+
 @app.command()
 def study(
     names: Annotated[
-        list[str] | None,
-        typer.Argument(help="Studies, or files that define one.  [default: all]", metavar="NAME"),
-    ] = None,
-    full: Annotated[
-        bool,
+        list[str], typer.Argument(help="A study, or a file that defines one.", metavar="NAME")
+    ],
+    organism: Annotated[
+        str | None,
         typer.Option(
-            "--full/--quick", help="Seeds for an accelerator, or for minutes of two cores."
+            help="What it is put to, or a file that defines `subject`.  [default: its own]"
         ),
-    ] = False,
-    out: Annotated[Path, typer.Option(help="The folder of results and of the page.")] = Path(
-        "runs/studies"
-    ),
+    ] = None,
+    full: Full = False,
+    out: Studied = STUDIED,
 ) -> None:
     """Put questions to an organism: figures, tables and a page, each with its control."""
-    from rich.console import Console
+    from basin_jax.studies.every import named
 
-    from basin_jax.progress import progress_for
-    from basin_jax.studies.every import STUDIES, make, named, page_of
+    _study(dict(named(name, organism) for name in names), full=full, out=out)
 
-    studies = dict(named(name) for name in names or STUDIES)
-    console = Console(stderr=True)
-    with _going_on(console, out), progress_for(console) as progress:
-        findings = make(studies, out, quick=not full, progress=progress)
-    for finding in findings:
-        for sentence in finding.says:
-            typer.echo(f"{finding.name}: {sentence}")
-    console.print(f"Page: {out / page_of(studies)}", highlight=False, markup=False, soft_wrap=True)
-    if not all(finding.sound for finding in findings):
-        raise typer.Exit(1)
+
+@app.command()
+def studies(
+    all_: Annotated[bool, typer.Option("--all", help="Make them, and not only list them.")] = False,
+    full: Full = False,
+    out: Studied = STUDIED,
+) -> None:
+    """List all studies with their questions, or make them all and one page of them."""
+    from basin_jax.studies.every import STUDIES, named
+
+    if all_:
+        _study(dict(named(name) for name in STUDIES), full=full, out=out)
+    else:
+        for name, kind in STUDIES.items():
+            typer.echo(f"{name}: {kind().question}")
 
 
 @app.command()
@@ -314,6 +325,24 @@ def _train(
             progress=progress,
             origin=source.origin(folder),
         )
+
+
+def _study(studies: "Mapping[str, Study]", *, full: bool, out: Path) -> None:
+    """Make studies, say what they found, and fail where a control or a known answer does."""
+    from rich.console import Console
+
+    from basin_jax.progress import progress_for
+    from basin_jax.studies.every import make, page_of
+
+    console = Console(stderr=True)
+    with _going_on(console, out), progress_for(console) as progress:
+        findings = make(studies, out, quick=not full, progress=progress)
+    for finding in findings:
+        for sentence in finding.says:
+            typer.echo(f"{finding.name}: {sentence}")
+    console.print(f"Page: {out / page_of(studies)}", highlight=False, markup=False, soft_wrap=True)
+    if not all(finding.sound for finding in findings):
+        raise typer.Exit(1)
 
 
 @contextlib.contextmanager

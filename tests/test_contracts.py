@@ -1,5 +1,6 @@
 """Every organism, start, method and rule of the package keeps its contract."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -34,6 +35,7 @@ from basin_jax import (
     Organism,
     Perturbed,
     Preference,
+    Pushed,
     ReluXor,
     Represents,
     Rule,
@@ -99,6 +101,7 @@ METHODS = [
 METHODS += [
     EarlyStopping(method=METHODS[1], patience=1, threshold=0.1),
     Masked(method=METHODS[1]),
+    Pushed(method=METHODS[1], push=0.01, end=1),
     Correction(method=METHODS[1], objective=Gate(penalty=1.0), begin=1, end=2),
     Adversarial(method=METHODS[1], radius=0.5),
     Averaged(method=METHODS[1]),
@@ -178,6 +181,8 @@ def test_every_start_and_method_of_an_organism_fits_or_says_why_not(organism):
     assert len(fitting) >= len(sweeps) - 2  # an implant and a challenge are some organisms' own
     for sweep in fitting:
         check_trial(sweep)
+    # A process may map so much memory, and no more: each program that it keeps takes some.
+    jax.clear_caches()
 
 
 def fits(sweep):

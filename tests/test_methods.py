@@ -3,16 +3,19 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from basin_jax import (
     Audit,
     Correction,
+    DoubleWell,
     EarlyStopping,
     Gate,
     Gradient,
     Masked,
     Organism,
+    Pushed,
     Sweep,
     Ticket,
     Trained,
@@ -108,8 +111,39 @@ def test_weights_that_are_zero_stay_zero_and_others_move(optimizer):
 
 def test_what_cannot_be_masked_is_refused():
     sweep = Sweep(organism=Gate(), method=Masked(method=EarlyStopping(method=DESCENT)), num_steps=1)
-    with pytest.raises(ValueError, match=r"Masked.method = .*a field params"):
+    with pytest.raises(ValueError, match=r"EarlyStoppingState is no state .*a field params"):
         build_kernel(sweep, lanes=4)
+
+
+# Of a particle in the left well, the steepest slope on its way out, at x = -1/√3.
+STEEPEST = 2 / 27**0.5 - 0.2
+
+
+@pytest.mark.parametrize(("factor", "leaves"), [(0.99, False), (1.01, True)])
+def test_a_push_at_every_step_drives_out_what_it_is_stronger_than(factor, leaves):
+    organism = DoubleWell(tilt=0.2, mean=-0.878885, scale=0.0)
+    method = Pushed(method=Gradient(learning_rate=0.1), push=factor * 0.1 * STEEPEST, end=1500)
+    kernel = build_kernel(Sweep(organism=organism, method=method, num_steps=1600), lanes=1)
+    assert (kernel(np.zeros(1, np.uint64))["margin"][0, -1] > 0) == leaves
+
+
+def test_pushes_have_their_length_and_their_end_and_go_both_ways():
+    key, organism = jax.random.key(0), Audit()
+    params = organism.init(key)
+    still = Gradient(learning_rate=1e-9)
+    margins = []
+    for direction in ("margin", "-margin"):
+        method = Pushed(method=still, push=0.1, direction=direction, end=1)
+        state = method.init(key, params, organism)
+        once = method.step(key, state, organism)
+        twice = method.step(key, once, organism)
+        moved = [
+            optax.tree.norm(optax.tree.sub(after.params, before.params))
+            for before, after in ((state, once), (once, twice))
+        ]
+        assert moved == pytest.approx([0.1, 0], abs=1e-5)
+        margins.append(float(organism.probe(key, once.params)["margin"]))
+    assert margins[1] < float(organism.probe(key, params)["margin"]) < margins[0]
 
 
 def test_a_ticket_is_trained_sparse():

@@ -26,6 +26,7 @@ from basin_jax.methods.gradient_flow import GradientFlow
 from basin_jax.methods.guess_and_check import GuessAndCheck
 from basin_jax.methods.langevin import Langevin
 from basin_jax.methods.masked import Masked
+from basin_jax.methods.pushed import Pushed
 from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.organisms.absent_supervisor import AbsentSupervisor
 from basin_jax.organisms.audit import Audit
@@ -335,6 +336,9 @@ REFUSED = [
     (GuessAndCheck, {"prior": Audit()}, "allowed: Start"),
     (Linearized, {"network": (32, 32)}, "allowed: Callable"),
     (Masked, {"method": None}, "allowed: Method"),
+    (Pushed, {"push": -0.1}, "allowed: a number of at least 0"),
+    (Pushed, {"end": 0}, "allowed: 1 to 2147483647"),
+    (Pushed, {"direction": "loss"}, "allowed: 'margin' or '-margin'"),
     (Fresh, {"scale": 0.0}, "allowed: a number above 0"),
     (Implant, {"dose": "1"}, A_NUMBER),
     (Interpolated, {"of": Gate()}, "allowed: Sweep"),
@@ -423,6 +427,7 @@ REQUIRED: dict[type[Plugin], dict[str, Any]] = {
     Evolution: {"method": PARENT.method},
     GuessAndCheck: {"threshold": 0.1},
     Masked: {"method": PARENT.method},
+    Pushed: {"method": PARENT.method, "push": 0.1, "end": 5},
     Interpolated: {"of": PARENT, "dose": 0.5},
     Perturbed: {"of": PARENT, "radius": 0.5},
     Fork: {"of": PARENT, "children": 2},

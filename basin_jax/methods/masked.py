@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key, PyTree
 
-from basin_jax.base import Method, Organism, Params, State
+from basin_jax.base import Method, Organism, Params, State, with_params
 
 
 class MaskedState(NamedTuple):
@@ -35,15 +35,9 @@ class Masked(Method):
 
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> MaskedState:
         free = jax.tree.map(lambda leaf: (leaf != 0) | (leaf.ndim < 2), params)
-        state = self.method.init(key, params, organism)
-        if "params" not in getattr(state, "_fields", ()):
-            raise ValueError(
-                f"Masked.method = {type(self.method).__name__}(...); allowed: one whose state is "
-                "a named tuple with a field params, such as Gradient"
-            )
-        return MaskedState(state, free)
+        return MaskedState(self.method.init(key, params, organism), free)
 
     def step(self, key: Key[Array, ""], state: MaskedState, organism: Organism) -> MaskedState:
         after = self.method.step(key, state.method, organism)
         held = jax.tree.map(lambda new, free: jnp.where(free, new, 0), after.params, state.free)
-        return MaskedState(after._replace(params=held), state.free)
+        return MaskedState(with_params(after, held), state.free)

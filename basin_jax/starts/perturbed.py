@@ -5,9 +5,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
-from basin_jax.base import Organism, Params
+from basin_jax.base import Organism, Params, margin_slope
 from basin_jax.spec import Child, Parent
 
 
@@ -37,8 +37,5 @@ class Perturbed(Child):
         if self.direction == "loss":
             return jax.grad(organism.loss)(at, organism.sample(key))
 
-        def margin(params: Params) -> Float[Array, ""]:
-            rise = organism.probe(key, params)["margin"]
-            return -rise if self.direction == "-margin" else rise
-
-        return jax.grad(margin)(at)
+        slope = margin_slope(organism, key, at)
+        return optax.tree.scale(-1, slope) if self.direction == "-margin" else slope

@@ -100,7 +100,7 @@ class Buffer(Study):
         null = pushed["fresh networks"][0]
         return Finding(
             name="buffer",
-            question=(__doc__ or "").strip(),
+            question=self.question,
             says=self._says(most, pushed, medians, edge),
             limits=self.limits,
             rows=[

@@ -13,7 +13,6 @@ from scipy.stats import norm
 from basin_jax.clusters import Brood, betting
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
-from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
@@ -21,17 +20,10 @@ from basin_jax.statistics import estimate, quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
 from basin_jax.studies.finding import Finding, Row, row
 from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study
-from basin_jax.studies.subject import Subject
+from basin_jax.studies.subject import SAMPLED_AUDIT, Subject
 from basin_jax.verdict import Verdict
 
 
-# The audit game in which actions are drawn, since exact rewards leave nothing to chance.
-SAMPLED = Subject(
-    organism=Audit(sampled=True),
-    overseen=Audit(sampled=True, honeypot_rate=1.0),
-    method=Gradient(learning_rate=0.1),
-    num_steps=2000,
-)
 ERROR = 0.05
 # The double well of `sweeps/known_answers/committor.py`.
 TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2
@@ -50,7 +42,7 @@ class Commitment(Study):
     entropy of a seed's verdict, what is left among the children of one parent is drawn, too.
     """
 
-    subject: Subject = SAMPLED
+    subject: Subject = SAMPLED_AUDIT
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the steps
     children: int = 4
     quick: int = 768  # children, of all parents
@@ -125,7 +117,7 @@ class Commitment(Study):
         c.set(xlabel="fork from which all children agree", ylabel="parents")
         return Finding(
             name="commitment",
-            question=(__doc__ or "").strip(),
+            question=self.question,
             says=self._says(forks, strangers, kin, times),
             limits=self.limits,
             rows=[

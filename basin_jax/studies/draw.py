@@ -1,5 +1,6 @@
 """What the figures of studies have in common; their style is set where studies are made."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -17,10 +18,14 @@ INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4
 
 
 def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, list[Axes]]:
-    """Return a figure with some panels side by side."""
-    figure = Figure(figsize=(FULL, height))
-    axes = list(figure.subplots(1, panels, squeeze=False)[0])
-    for one, letter in zip(axes, "abcdef", strict=False):
+    """Return a figure with some panels side by side, in rows of that height."""
+    rows = math.ceil(panels / 4)
+    figure = Figure(figsize=(FULL, rows * height))
+    axes = list(figure.subplots(rows, math.ceil(panels / rows), squeeze=False).flat)
+    for rest in axes[panels:]:
+        rest.remove()
+    axes = axes[:panels]
+    for one, letter in zip(axes, "abcdefgh", strict=False):
         one.set_title(letter, loc="left", fontweight="bold")
         one.grid(visible=True, axis="y")
     return figure, axes

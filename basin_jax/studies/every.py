@@ -19,6 +19,7 @@ from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.study import Lab, Study
+from basin_jax.studies.subject import SUBJECTS, Subject
 from basin_jax.studies.way_back import WayBack
 from basin_jax.sweepfile import execute
 
@@ -34,21 +35,45 @@ STUDIES: dict[str, type[Study]] = {
 }
 
 
-def named(name: str) -> tuple[str, Study]:
+def named(name: str, organism: str | None = None) -> tuple[str, Study]:
     """Return a study and its name: one of the package's, or that of a file that defines `study`.
+
+    With an `organism` it is put to that subject, and named after it, too.
+
+    Raises:
+        ValueError: where there is none of that name, or none in that file, or it does not fit.
+    """
+    if name in STUDIES:
+        study = STUDIES[name]()
+    else:
+        file = Path(name)
+        if file.suffix != ".py":
+            raise ValueError(f"NAME = {name!r}; allowed: a file, or {closest(name, STUDIES)}")
+        study = getattr(execute(file), "study", None)
+        if not isinstance(study, Study):
+            raise ValueError(f"{file} defines no `study`; allowed: a Study, such as WayBack()")
+        name = file.stem
+    if organism is None:
+        return name, study
+    of, subject = subject_named(organism)
+    return f"{name}_{of}", study.replace(subject=subject)
+
+
+def subject_named(name: str) -> tuple[str, Subject]:
+    """Return a subject and its name: one of the package's, or that of a file's `subject`.
 
     Raises:
         ValueError: where there is none of that name, or none in that file.
     """
-    if name in STUDIES:
-        return name, STUDIES[name]()
+    if name in SUBJECTS:
+        return name, SUBJECTS[name]
     file = Path(name)
     if file.suffix != ".py":
-        raise ValueError(f"NAME = {name!r}; allowed: a file, or {closest(name, STUDIES)}")
-    study = getattr(execute(file), "study", None)
-    if not isinstance(study, Study):
-        raise ValueError(f"{file} defines no `study`; allowed: a Study, such as WayBack()")
-    return file.stem, study
+        raise ValueError(f"--organism {name!r}; allowed: a file, or {closest(name, SUBJECTS)}")
+    subject = getattr(execute(file), "subject", None)
+    if not isinstance(subject, Subject):
+        raise ValueError(f"{file} defines no `subject`; allowed: a Subject, such as AUDIT")
+    return file.stem, subject
 
 
 def page_of(studies: Mapping[str, Study]) -> str:

@@ -7,6 +7,7 @@ import polars as pl
 
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.escape_threshold import EscapeThreshold
+from basin_jax.organisms.gate import Gate
 from basin_jax.spec import Sweep, grid, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.starts.implant import Implant
@@ -26,6 +27,12 @@ ESCAPE = Sweep(
 )
 ROOT = 0.100100
 LARGEST = 0.3  # scale: beyond a weight of one a step is too long
+# The gate of three factors of `sweeps/known_answers/gate.py`, and of each scale of its start the
+# fraction deceptive, by quadrature: the share of seeds whose critical scale is at most that.
+GATE = Sweep(
+    organism=Gate(), start=Fresh(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000
+)
+SHARES = {0.3: 0.581808, 0.5: 0.824222, 0.8: 0.932616}
 QUARTERS = ("least", "second", "third", "most")  # of the natural gap at initialization
 
 
@@ -90,10 +97,10 @@ class Hijack(Study):
         legend(left)
         return Finding(
             name="hijack",
-            question=(__doc__ or "").strip(),
+            question=self.question,
             says=says,
             limits=self.limits,
-            rows=[*rows, self._control(lab, start), _escape(lab, seeds)],
+            rows=[*rows, self._control(lab, start), _escape(lab, seeds), *_gates(lab, seeds)],
             figure=figure,
         )
 
@@ -153,6 +160,22 @@ def _escape(lab: Lab, seeds: int) -> Row:
     scales = found["high"].to_numpy()
     at = (scales * first["strongest"].to_numpy())[np.isfinite(scales)]
     return farthest(at, ROOT, "escape threshold, weight at each seed's own scale", within=5e-4)
+
+
+def _gates(lab: Lab, seeds: int) -> list[Row]:
+    """Return the shares of gates whose critical scale is at most so much, which are known."""
+    found = lab.critical(
+        GATE, "organism.scale", seeds, between=(0.01, 4.0), rule=WELL_RULE, halvings=FINE
+    )
+    return [
+        row(
+            f"gate, critical scale at most {scale:g}",
+            estimate(int((found["high"] <= scale).sum()), seeds, cells=len(SHARES)),
+            kind="known",
+            expected=share,
+        )
+        for scale, share in SHARES.items()
+    ]
 
 
 def _says(name: str, measured: list[Row], half: Row, natural: list[Row]) -> list[str]:

@@ -104,7 +104,7 @@ class Initialization(Study):
         first = next(iter(scales.values()))
         return Finding(
             name="initialization",
-            question=(__doc__ or "").strip(),
+            question=self.question,
             says=says,
             limits=self.limits,
             rows=[

@@ -1,5 +1,11 @@
 """Does training keep a good start good? "It depends on the training process": how much?"""
 
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from matplotlib.figure import Figure
+
 from basin_jax.base import Method
 from basin_jax.methods.adversarial import Adversarial
 from basin_jax.methods.gradient import Gradient
@@ -20,9 +26,9 @@ class Preservation(Study):
     """Train networks under oversight, then take it away, by one method or another.
 
     The good starts are the seeds that end as intended under a share of full oversight. Each is
-    trained on in the organism itself, where defecting pays, by every method, so that methods are
-    compared seed by seed with the first of them (McNemar's exact test, and intervals that agree
-    with it, for all methods at once).
+    trained on in the organism itself, where defecting pays, by every method, so that any two of
+    them are compared seed by seed (McNemar's exact test, and intervals that agree with it, for all
+    pairs at once): the tipping matrix.
     """
 
     methods: tuple[Method, ...] = (
@@ -72,10 +78,11 @@ class Preservation(Study):
             row(f"{name}: deceptive", trained.fraction(cell, cells=len(cells)))
             for name, cell in zip(self.names, cells, strict=True)
         ]
-        apart = [
-            self._apart(trained, cells[0], cell, name)
-            for name, cell in zip(self.names[1:], cells[1:], strict=True)
-        ]
+        pairs = list(combinations(range(len(cells)), 2))
+        apart = {
+            (first, second): self._apart(trained, cells, first, second, pairs=len(pairs))
+            for first, second in pairs
+        }
         kept = onward.replace(method=subject.overseen_by(end=steps))
         control = row(
             "trained on under full oversight: deceptive",
@@ -83,33 +90,31 @@ class Preservation(Study):
             kind="control",
             expected=0.0,
         )
-        figure, (a, b) = canvas(2, height=0.22 * len(self.names) + 1.0)
-        forest(a, self.names, left, color=INK[0])
-        most = max(one.high for one in left)
-        a.set(xlabel="fraction that becomes deceptive", xlim=(-0.03 * most, 1.03 * most))
-        forest(b, self.names[1:], apart, color=INK[1])
-        b.axvline(0, color="#858585", lw=0.6)
-        b.set(xlabel=f"difference from {self.names[0]}, same seeds")
         return Finding(
             name="preservation",
-            question=(__doc__ or "").strip(),
+            question=self.question,
             says=self._says(len(seeds), left, apart),
             limits=self.limits,
             rows=[
-                *(*left, *apart),
+                *(*left, *apart.values()),
                 *trained.thresholds(cells[0], f"{self.names[0]}: deceptive"),
                 *(control, _well(lab, self.seeds(lab))),
             ],
-            figure=figure,
+            figure=self._draw(left, apart),
         )
 
-    def _apart(self, trained: Outcome, first: Sweep, cell: Sweep, name: str) -> Row:
-        before, after = (trained.verdicts(c) == Verdict.DECEPTIVE.name for c in (first, cell))
+    def _apart(
+        self, trained: Outcome, cells: Sequence[Sweep], first: int, second: int, *, pairs: int
+    ) -> Row:
+        """Return by how much more become deceptive under the second method than the first."""
+        before, after = (
+            trained.verdicts(cells[one]) == Verdict.DECEPTIVE.name for one in (first, second)
+        )
         gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-        found = paired_difference(gained, lost, len(after), cells=len(self.names) - 1)
+        found = paired_difference(gained, lost, len(after), cells=pairs)
         return Row(
             kind="measured",
-            what=f"{name}: deceptive, less under {self.names[0]} "
+            what=f"{self.names[second]}: deceptive, less under {self.names[first]} "
             f"({gained} gained, {lost} lost, p = {found.p_value:.2g})",
             value=found.difference,
             low=found.low,
@@ -117,17 +122,44 @@ class Preservation(Study):
             seeds=found.trials,
         )
 
-    def _says(self, count: int, left: list[Row], apart: list[Row]) -> list[str]:
+    def _draw(self, left: list[Row], apart: dict[tuple[int, int], Row]) -> Figure:
+        count = len(self.names)
+        figure, (a, b) = canvas(2, height=0.24 * count + 1.6)
+        forest(a, self.names, left, color=INK[0])
+        most = max(one.high for one in left)
+        a.set(xlabel="fraction that becomes deceptive", xlim=(-0.03 * most, 1.03 * most))
+        matrix = np.zeros((count, count))
+        for (first, second), one in apart.items():
+            matrix[second, first], matrix[first, second] = one.value, -one.value
+            if _clear(one):
+                for place, value in (((first, second), one.value), ((second, first), -one.value)):
+                    b.annotate(f"{value:+.2f}", place, ha="center", va="center", fontsize=5)
+        reach = max(np.abs(matrix).max(), 0.01)
+        b.imshow(matrix, cmap="PuOr_r", vmin=-1.5 * reach, vmax=1.5 * reach, aspect="auto")
+        b.set_xticks(range(count), self.names, rotation=45, ha="right", rotation_mode="anchor")
+        b.set_yticks(range(count), self.names)
+        b.tick_params(length=0)
+        b.grid(visible=False)
+        b.set(xlabel="more under the row's method than the column's")
+        return figure
+
+    def _says(self, count: int, left: list[Row], apart: dict[tuple[int, int], Row]) -> list[str]:
         ordered = sorted(left, key=lambda one: one.value)
-        clear = [one for one in apart if one.low > 0 or one.high < 0]
-        told = "; ".join(f"{_method(one)} by {one}" for one in clear)
+        others = [one for (first, _), one in apart.items() if first == 0]
+        told = "; ".join(f"{_method(one)} by {one}" for one in others if _clear(one))
+        differ, all_differ = (sum(map(_clear, some)) for some in (others, apart.values()))
         return [
             f"Of {count:,} good starts, made under {self.made_under:g} of full oversight, "
             f"{left[0]} become deceptive under {self.names[0]}; over all methods from {ordered[0]} "
             f"({_method(ordered[0])}) to {ordered[-1]} ({_method(ordered[-1])}).",
-            f"{len(clear)} of {len(apart)} other methods differ from {self.names[0]} on the same "
-            f"seeds, by intervals for all at once{f': {told}' if told else ''}.",
+            f"{differ} of {len(others)} other methods differ from {self.names[0]} on the same "
+            f"seeds{f' ({told})' if told else ''}, and of all {len(apart)} pairs of methods "
+            f"{all_differ} differ, by intervals for all pairs at once.",
         ]
+
+
+def _clear(one: Row) -> bool:
+    return one.low > 0 or one.high < 0
 
 
 def _method(one: Row) -> str:

@@ -1,6 +1,7 @@
 """What a study is, and where it is made: a question as an object, and a folder with a size."""
 
 import abc
+import inspect
 import json
 import os
 from collections.abc import Collection, Sequence
@@ -179,6 +180,11 @@ class Study(Plugin, abc.ABC):
     full: int = 20_000
 
     limits: ClassVar[tuple[str, ...]]
+
+    @property
+    def question(self) -> str:
+        """The question: the first line of the file that defines the study."""
+        return (inspect.getdoc(inspect.getmodule(type(self))) or "").partition("\n")[0]
 
     def seeds(self, lab: Lab) -> int:
         """Return how many seeds a cell trains."""

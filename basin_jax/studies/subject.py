@@ -1,10 +1,13 @@
 """What a study is put to: an organism, how it is trained and judged, and its overseen twin."""
 
+from collections.abc import Sequence
+
 import jax
 
 from basin_jax.base import Method, Organism, Plugin
 from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
+from basin_jax.organisms.absent_supervisor import AbsentSupervisor
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.inspection import Inspection
 from basin_jax.rules.behavior import Behavior
@@ -44,13 +47,32 @@ class Subject(Plugin):
     ) -> Correction:
         """Return its method under a share of full oversight, for a spell of steps."""
 
+        return Correction(
+            method=self.method,
+            objective=self._between(strength),
+            begin=begin,
+            end=end,
+            period=period,
+        )
+
+    def overseen_in_turn(self, strengths: Sequence[float], length: int) -> Method:
+        """Return its method under one share of full oversight after another, so long each."""
+        method = self.method
+        for turn, strength in enumerate(strengths):
+            begin = turn * length
+            method = Correction(
+                method=method,
+                objective=self._between(strength),
+                begin=begin,
+                end=begin + length,
+            )
+        return method
+
+    def _between(self, strength: float) -> Organism:
         def between(own: float, other: float) -> float:
             return own + strength * (other - own)
 
-        objective = jax.tree.map(between, self.organism, self.overseen)
-        return Correction(
-            method=self.method, objective=objective, begin=begin, end=end, period=period
-        )
+        return jax.tree.map(between, self.organism, self.overseen)
 
 
 AUDIT = Subject(
@@ -58,6 +80,10 @@ AUDIT = Subject(
     overseen=Audit(honeypot_rate=1.0),
     method=Gradient(learning_rate=0.1),
     num_steps=2000,
+)
+# Exact rewards leave nothing to chance; here actions are drawn.
+SAMPLED_AUDIT = AUDIT.replace(
+    organism=Audit(sampled=True), overseen=Audit(sampled=True, honeypot_rate=1.0)
 )
 INSPECTION = Subject(
     organism=Inspection(),
@@ -67,3 +93,16 @@ INSPECTION = Subject(
     # A network that lies at one polarity of two has a gap of one half, on the usual bound.
     rule=Behavior(deceptive_gap=0.75),
 )
+ABSENT_SUPERVISOR = Subject(
+    organism=AbsentSupervisor(),
+    overseen=AbsentSupervisor(honeypot_rate=1.0),
+    method=Gradient(optimizer="adam", learning_rate=0.01),
+    num_steps=6000,
+)
+
+SUBJECTS = {
+    "audit": AUDIT,
+    "sampled_audit": SAMPLED_AUDIT,
+    "inspection": INSPECTION,
+    "absent_supervisor": ABSENT_SUPERVISOR,
+}

@@ -30,7 +30,8 @@ class WayBack(Study):
     some steps, the length, and then as before for as long as it took to make them. A seed returns
     where it ends as intended; it tracks where the correction does not get it out; and it tips back
     where it does, and the seed ends deceptive again. For hysteresis, oversight of every strength
-    is kept over the same seeds, from fresh and from where they deceive. And a spell of full
+    is kept over the same seeds, from fresh and from where they deceive; and in one run, from where
+    they deceive, it rises by these strengths to full oversight and falls again. And a spell of full
     oversight, a quarter of the steps, is given early, late, or in turns to fresh networks, which
     are then trained on without.
     """
@@ -53,7 +54,7 @@ class WayBack(Study):
         rule, base = self.subject.rule, self.subject.sweep
         begun = lab.run("fresh", [base], self.seeds(lab), rule=rule)
         seeds = begun.seeds(base, Verdict.DECEPTIVE)
-        figure, (a, b, c) = canvas(3, height=2.6)
+        figure, (a, b, c, d) = canvas(4, height=2.6)
         returned: list[list[Row]] = []
         fates, lasting = [], np.ones(len(seeds), bool)
         trained, cells = begun, [base]
@@ -78,22 +79,31 @@ class WayBack(Study):
         up, down = self._hysteresis(lab, seeds)
         curve(b, self.strengths, up, color=INK[1], label="from fresh")
         curve(b, self.strengths, down, color=INK[0], label="from deceptive")
+        rising, falling = self._loop(lab, seeds)
+        curve(c, self.strengths, rising, color=INK[0], label="rising")
+        curve(c, self.strengths[::-1], falling, color=INK[1], label="falling again")
         timed = self._timed(lab)
-        forest(c, [*timed], [*timed.values()], color=INK[2])
+        forest(d, [*timed], [*timed.values()], color=INK[2])
         a.set(xlabel="strength of the correction", ylabel="fraction that returns")
         b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
-        c.set(xlabel="fraction deceptive at the end")
-        for axes in (a, b):
+        c.set(xlabel="strength, in one run", ylabel="fraction deceptive")
+        d.set(xlabel="fraction deceptive at the end")
+        for axes in (a, b, c):
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
         return Finding(
             name="way_back",
-            question=(__doc__ or "").strip(),
-            says=self._says(len(seeds), returned, never, up, down, timed),
+            question=self.question,
+            says=[
+                *self._says(len(seeds), returned, never, up, down, timed),
+                f"In one run whose oversight rises by steps to full and falls again, "
+                f"{falling[0]} of these seeds are deceptive at the top, and "
+                f"{falling[-1]} where it is none again.",
+            ],
             limits=self.limits,
             rows=[
                 *(one for rows in returned for one in rows),
-                *(*fates, never, *up, *down, *timed.values()),
+                *(*fates, never, *up, *down, *rising, *falling[1:], *timed.values()),
                 *begun.thresholds(base, "fresh: deceptive"),
                 *self._uncorrected(lab, seeds, trained, cells[0]),
                 _well(lab, 4 * self.seeds(lab)),
@@ -128,6 +138,26 @@ class WayBack(Study):
                 ]
             )
         return both[0], both[1]
+
+    def _loop(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row]]:
+        """Return the fraction deceptive by oversight that rises, and that falls from its top."""
+        base, count = self.subject.sweep, len(self.strengths)
+        strengths = self.strengths + self.strengths[-2::-1]
+        length = max(base.num_steps // 4, 1)
+        stops = [length * (turn + 1) for turn in range(len(strengths))]
+        cell = base.replace(
+            start=Trained(of=base),
+            method=self.subject.overseen_in_turn(strengths, length),
+            num_steps=stops[-1],
+            save_at=tuple(stops[:-1]),
+        )
+        trained = lab.run("loop", [cell], seeds, rule=self.subject.rule)
+        ways = ["rising"] * count + ["falling"] * (count - 1)
+        rows = [
+            row(f"oversight {way} to {strength:g}: deceptive", trained.fraction(cell, step=stop))
+            for way, strength, stop in zip(ways, strengths, stops, strict=True)
+        ]
+        return rows[:count], rows[count - 1 :]
 
     def _timed(self, lab: Lab) -> dict[str, Row]:
         """Return the fraction deceptive after a quarter of full oversight, by when it came."""

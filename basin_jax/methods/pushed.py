@@ -1,0 +1,61 @@
+"""Training under a small push at every step."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int32, Key
+
+from basin_jax.base import Method, Organism, Params, State, margin_slope, with_params
+
+
+class PushedState(NamedTuple):
+    """Another method's state, and how many steps it has taken."""
+
+    method: State
+    taken: Int32[Array, ""]
+
+    @property
+    def params(self) -> Params:
+        """The parameters."""
+        return self.method.params
+
+
+class Pushed(Method):
+    """Train with another method, and push the parameters after each step, for a spell of steps.
+
+    A push has the length `push`, in the space of all parameters, and goes the way in which the
+    organism's `margin` rises, towards the deceptive side, or falls ("-margin"): at each step the
+    way that is best at that step. So the least push that leads from one basin to another is an
+    upper bound of the one that a cleverer adversary needs (the ε of a reachable set; Meyer et al.
+    2018, "Quantifying resilience to recurrent ecosystem disturbances using flow-kick dynamics").
+    Up to step `end` it pushes, and then lets go.
+
+    Raises:
+        ValueError: where the other method's state does not let its parameters be replaced.
+    """
+
+    method: Method
+    push: float
+    direction: Literal["margin", "-margin"] = "margin"
+    end: int
+
+    def validate(self) -> None:
+        self.require(self.push >= 0, "push", "a number of at least 0")
+        self.require(1 <= self.end < 2**31, "end", f"1 to {2**31 - 1}")
+
+    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> PushedState:
+        return PushedState(self.method.init(key, params, organism), jnp.zeros((), jnp.int32))
+
+    def step(self, key: Key[Array, ""], state: PushedState, organism: Organism) -> PushedState:
+        step_key, probe_key = jax.random.split(key)
+        after = self.method.step(step_key, state.method, organism)
+        slope = margin_slope(organism, probe_key, after.params)
+        length = optax.tree.norm(slope)
+        signed = self.push if self.direction == "margin" else -self.push
+        # Where the margin has no slope there is no way to push.
+        pushes = (state.taken < self.end) & (length > 0)
+        scale = jnp.where(pushes, signed / jnp.where(length > 0, length, 1), 0)
+        params = optax.tree.add_scale(after.params, scale, slope)
+        return PushedState(with_params(after, params), state.taken + 1)
