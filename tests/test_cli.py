@@ -153,6 +153,14 @@ def test_a_file_may_say_how_many_seeds(made):
     assert basin_jax.load(made / "runs/seven").frame.height == 3 * 7
 
 
+def test_studies_are_listed_with_their_questions(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["basin-jax", "studies"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert "hijack: How much deceptiveness is needed" in capsys.readouterr().out
+
+
 def test_list_names_every_kind_of_plugin(made):
     text = basin("list", cwd=made)
     for name in ("Audit", "difficulty: an integer = 2", "Fresh", "Gradient", "Behavior"):
@@ -221,6 +229,9 @@ BAD = {
     "replay runs/mine --seed 5": ["--cell", "allowed: scale=0.25, scale=0.5, scale=1.0"],
     "replay runs/mine --seed 9999 --cell scale=0.5": ["seed 9999 is not stored", "from 0 to 299"],
     "bench --cases audit,mlp-9": ["cases = 'mlp-9'; allowed: audit", "mean 'mlp-8'?"],
+    "study": ["Missing argument", "NAME"],
+    "study hijack --organism audt": ["--organism 'audt'", "did you mean 'audit'?"],
+    "study hijack --organism empty.py": ["empty.py defines no `subject`", "allowed: a Subject"],
     "study hijak": ["NAME = 'hijak'", "did you mean 'hijack'?"],
     "bench --rounds 0": ["rounds = 0; allowed: at least 1"],
     "bench --out runs": ["--out runs is there already; allowed: a new folder"],

@@ -1,5 +1,7 @@
 """Methods around another method: a spell on another objective, and weights that are held."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,16 +135,16 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
     still = Gradient(learning_rate=1e-9)
     margins = []
     for direction in ("margin", "-margin"):
-        method = Pushed(method=still, push=0.1, direction=direction, end=1)
-        state = method.init(key, params, organism)
-        once = method.step(key, state, organism)
-        twice = method.step(key, once, organism)
+        method = Pushed(method=still, push=0.1, direction=direction, begin=1, end=2)
+        states = [method.init(key, params, organism)]
+        for _ in range(3):
+            states.append(method.step(key, states[-1], organism))
         moved = [
             optax.tree.norm(optax.tree.sub(after.params, before.params))
-            for before, after in ((state, once), (once, twice))
+            for before, after in pairwise(states)
         ]
-        assert moved == pytest.approx([0.1, 0], abs=1e-5)
-        margins.append(float(organism.probe(key, once.params)["margin"]))
+        assert moved == pytest.approx([0, 0.1, 0], abs=1e-5)
+        margins.append(float(organism.probe(key, states[-1].params)["margin"]))
     assert margins[1] < float(organism.probe(key, params)["margin"]) < margins[0]
 
 

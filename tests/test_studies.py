@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
@@ -15,7 +17,15 @@ from basin_jax.organisms.networks import MLP
 from basin_jax.statistics import estimate
 from basin_jax.studies import study as study_module
 from basin_jax.studies.buffer import Buffer
-from basin_jax.studies.commitment import LEFT, RIGHT, Commitment, _agree, _by_committor, _entropy
+from basin_jax.studies.commitment import (
+    LEFT,
+    RIGHT,
+    Commitment,
+    _agree,
+    _by_committor,
+    _entropy,
+    _split,
+)
 from basin_jax.studies.every import STUDIES, make, named
 from basin_jax.studies.finding import Finding, Row, row
 from basin_jax.studies.hijack import Hijack
@@ -52,6 +62,23 @@ def test_a_subject_lies_between_itself_and_its_overseen_twin():
     assert AUDIT.overseen_by(0.0, end=1).objective == AUDIT.organism
     assert AUDIT.overseen_by(end=1).objective == AUDIT.overseen
     assert AUDIT.overseen_by(0.25, end=1).objective == Audit(honeypot_rate=0.25)
+
+
+def test_oversight_in_turn_has_each_strength_for_its_spell():
+    base = Subject(
+        organism=DoubleWell(tilt=0.0),
+        overseen=DoubleWell(tilt=0.3),
+        method=Gradient(learning_rate=0.1),
+        num_steps=1,
+    )
+    strengths = (1.0, 0.5, 0.0)
+    method, x = base.overseen_in_turn(strengths, length=2), jnp.zeros(1)
+    state = method.init(jax.random.key(0), x, base.organism)
+    for step in range(7):
+        tilt = 0.3 * strengths[step // 2] if step < 6 else 0.0
+        x = x + 0.1 * (x - x**3 + tilt)
+        state = method.step(jax.random.key(0), state, base.organism)
+        assert state.params == pytest.approx(x, rel=1e-5)
 
 
 def test_a_twin_that_differs_in_more_than_numbers_is_refused():
@@ -98,6 +125,28 @@ def test_a_file_may_define_a_study(tmp_path):
     file.write_text("study = 3\n")
     with pytest.raises(ValueError, match=r"mine\.py defines no `study`"):
         named(str(file))
+
+
+def test_a_study_is_put_to_another_organism_by_its_name_or_by_a_file(tmp_path):
+    assert named("way_back", "inspection") == ("way_back_inspection", WayBack(subject=INSPECTION))
+    with pytest.raises(ValueError, match=r"--organism 'inspektion'.*did you mean 'inspection'"):
+        named("way_back", "inspektion")
+    file = tmp_path / "mine.py"
+    file.write_text("from basin_jax.studies.subject import AUDIT\nsubject = AUDIT\n")
+    assert named("way_back", str(file)) == ("way_back_mine", WayBack())
+    file.write_text("subject = 3\n")
+    with pytest.raises(ValueError, match=r"mine\.py defines no `subject`"):
+        named("way_back", str(file))
+
+
+def test_a_study_asks_what_the_first_line_of_its_file_does(tmp_path):
+    assert WayBack().question.startswith("Once deceptive, is there a way back?")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        '"""Is it mine?\n\nMore."""\nfrom basin_jax.studies.way_back import WayBack\n\n\n'
+        "class Mine(WayBack):\n    pass\n\n\nstudy = Mine()\n"
+    )
+    assert named(str(file))[1].question == "Is it mine?"
 
 
 def test_the_repositorys_files_define_studies():
@@ -212,6 +261,16 @@ def test_agreement_counts_pairs_of_one_parents_children():
     found = _agree(names, "alike")
     assert found.value == pytest.approx((1 + 1 / 3 + 1) / 3)
     assert found.low < found.value < found.high
+
+
+def test_the_variance_of_verdicts_is_split_in_two():
+    strangers = number(kind="measured", value=0.5, low=0.4, high=0.6)
+    kin = number(kind="measured", value=0.8, low=0.7, high=0.9)
+    shares = [(one.value, one.low, one.high) for one in _split(strangers, kin)]
+    assert shares[0] == pytest.approx((0.6, 0.25, 5 / 6))
+    assert shares[1] == pytest.approx((0.4, 1 / 6, 0.75))
+    alike = number(kind="measured", value=1.0, low=0.9, high=1.0)
+    assert _split(alike, alike)[0].low == 0
 
 
 def test_particles_that_begin_alike_end_alike_as_the_committor_says():

@@ -30,7 +30,7 @@ class Pushed(Method):
     way that is best at that step. So the least push that leads from one basin to another is an
     upper bound of the one that a cleverer adversary needs (the ε of a reachable set; Meyer et al.
     2018, "Quantifying resilience to recurrent ecosystem disturbances using flow-kick dynamics").
-    Up to step `end` it pushes, and then lets go.
+    It pushes from step `begin` up to step `end`.
 
     Raises:
         ValueError: where the other method's state does not let its parameters be replaced.
@@ -39,11 +39,14 @@ class Pushed(Method):
     method: Method
     push: float
     direction: Literal["margin", "-margin"] = "margin"
+    begin: int = 0
     end: int
 
     def validate(self) -> None:
         self.require(self.push >= 0, "push", "a number of at least 0")
-        self.require(1 <= self.end < 2**31, "end", f"1 to {2**31 - 1}")
+        self.require(self.begin >= 0, "begin", "at least 0")
+        above = f"above begin = {self.begin}, up to {2**31 - 1}"
+        self.require(self.begin < self.end < 2**31, "end", above)
 
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> PushedState:
         return PushedState(self.method.init(key, params, organism), jnp.zeros((), jnp.int32))
@@ -55,7 +58,7 @@ class Pushed(Method):
         length = optax.tree.norm(slope)
         signed = self.push if self.direction == "margin" else -self.push
         # Where the margin has no slope there is no way to push.
-        pushes = (state.taken < self.end) & (length > 0)
+        pushes = (self.begin <= state.taken) & (state.taken < self.end) & (length > 0)
         scale = jnp.where(pushes, signed / jnp.where(length > 0, length, 1), 0)
         params = optax.tree.add_scale(after.params, scale, slope)
         return PushedState(with_params(after, params), state.taken + 1)

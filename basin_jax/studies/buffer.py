@@ -1,12 +1,15 @@
 """How wide is the buffer around the deceptive basin, and how wide is the basin itself?"""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.methods.pushed import Pushed
 from basin_jax.spec import Sweep
 from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
@@ -18,16 +21,21 @@ from basin_jax.verdict import Verdict
 
 
 Direction = Literal["random", "loss", "margin", "-margin"]
+WAYS: tuple[Direction, ...] = ("random", "loss", "margin")
 PHRASES: dict[str, str] = {
-    "random": "a random direction",
-    "loss": "the slope of the loss",
-    "-margin": "the slope of the margin, downhill",
+    "random": "in a random direction",
+    "loss": "along the slope of the loss",
+    "-margin": "along the slope of the margin, downhill",
 }
+EDGE = "way from deceptive ends to their corrected ones, from which on they are deceptive no more"
 LOST = Verdict.DECEPTIVE
 SAVED = tuple(verdict for verdict in Verdict if verdict != LOST)
 SHARE = 12  # of the seeds that are trained, those of each kind that are pushed
+KICK = 0.1  # a step: more than any seed needs
 # From the bottom of the left well of tilt .2 to the separatrix: roots of x³ - x - .2.
 BARRIER = 0.87888507 - 0.20914885
+# The steepest slope on that way, at x = -1/√3: pushes of a rate times as much drive a particle out.
+STEEPEST = 2 / 27**0.5 - 0.2
 
 
 class Buffer(Study):
@@ -36,10 +44,13 @@ class Buffer(Study):
     Fresh networks that would not end deceptive, and intended ends, are pushed by a length along a
     random direction, along that in which the training loss rises, and along that in which the
     margin does, towards deception; then they are trained as before, and those that end deceptive
-    are counted. Deceptive ends are pushed likewise, along the margin downhill, and for each seed
-    and direction the size of push is bisected from which on it is deceptive no more. Last, each
-    deceptive end is corrected under full oversight, and on the straight line from it to where that
-    leads the edge between the basins is bisected. Lengths are those of vectors of all parameters.
+    are counted. For each deceptive end the size of push is bisected from which on it is deceptive
+    no more, in three directions, of which the least counts as its minimal shock (Halekotte &
+    Feudel 2020); for intended ends the size along the margin from which on they are. The same is
+    done for a push at every step of a quarter of the training: the fraction that pushes of a size
+    drive over is what an ε-basin loses. Last, each deceptive end is corrected under full
+    oversight, and on the straight line from it to where that leads the edge between the basins is
+    bisected. Lengths are those of vectors of all parameters.
     """
 
     pushes: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -47,7 +58,8 @@ class Buffer(Study):
     quick: int = 384
 
     limits = (
-        "Three directions are not all: the smallest push in any direction is smaller.",
+        "Three directions are not all, and the way that is best at one step need not be best for "
+        "all: the smallest shock and the smallest push a step are smaller than these.",
         "Along a direction the verdict may change more than once; of deceptive ends one of the "
         "changes is found.",
         "Lengths compare within one network only: a symmetry of its weights changes them.",
@@ -64,53 +76,34 @@ class Buffer(Study):
         begun = lab.run("fresh", [base], self.seeds(lab), rule=rule)
         intended, deceptive = (begun.seeds(base, v) for v in (Verdict.INTENDED, LOST))
         others = begun.at(base).filter(pl.col("verdict") != LOST.name)["seed"].to_numpy()
-        figure, panels = canvas(4, height=2.5)
         sources = {
             "fresh networks": (base.replace(num_steps=0), others[: 2 * most]),
             "intended ends": (base, intended[: 2 * most]),
         }
-        pushed: dict[str, list[Row]] = {}
-        for axes, (name, (parent, seeds)) in zip(panels[:2], sources.items(), strict=True):
-            pushed[name] = []
-            for number, way in enumerate(("random", "loss", "margin")):
-                rows = self._pushed(lab, name, parent, seeds, way)
-                curve(axes, self.pushes, rows, color=INK[number], label=way)
-                pushed[name] += rows
-            axes.set(xlabel=f"push of {name}", ylabel="fraction deceptive", ylim=(-0.03, 1.03))
-            axes.set_xscale("symlog", linthresh=self.pushes[1])
-            axes.set_xlim(-0.3 * self.pushes[1], 1.3 * self.pushes[-1])
-            axes.set_xticks(self.pushes, [f"{push:g}" for push in self.pushes])
-            axes.minorticks_off()
-        legend(panels[1])
-        sizes = self._sizes(lab, deceptive[:most])
-        panels[2].set(xlim=(0, self.reach), xlabel="push of deceptive ends")
-        medians = {
-            way: median(each, f"push of deceptive ends, {way}, until they are so no more")
-            for way, each in sizes.items()
+        pushed: dict[str, dict[Direction, list[Row]]] = {
+            name: {way: self._pushed(lab, name, parent, seeds, way) for way in WAYS}
+            for name, (parent, seeds) in sources.items()
         }
-        for number, (way, each) in enumerate(sizes.items()):
-            label = way.strip("-")
-            cumulate(panels[2], each["high"].to_numpy(), color=INK[number], label=label)
-        edges = self._edges(lab, deceptive[:most])
-        panels[3].set(xlim=(0, 1), xlabel="way to the corrected end")
-        cumulate(panels[3], edges["high"].to_numpy(), color=INK[0], label="deceptive ends")
-        for axes in panels[2:]:
-            axes.set(ylabel="share no longer deceptive", ylim=(-0.03, 1.03))
-        edge = median(edges, "share of the way from deceptive ends to their corrected ones")
-        null = pushed["fresh networks"][0]
+        found = {
+            **self._shocks(lab, intended[:most], deceptive[:most]),
+            **self._kicks(lab, intended[:most], deceptive[:most]),
+            EDGE: self._edges(lab, deceptive[:most]),
+        }
+        medians = {what: median(each, what) for what, each in found.items()}
+        null = pushed["fresh networks"]["random"][0]
         return Finding(
             name="buffer",
             question=self.question,
-            says=self._says(most, pushed, medians, edge),
+            says=self._says(pushed, medians),
             limits=self.limits,
             rows=[
-                *(one for rows in pushed.values() for one in rows),
-                *(*medians.values(), edge),
+                *(one for ways in pushed.values() for rows in ways.values() for one in rows),
+                *medians.values(),
                 *begun.thresholds(base, "fresh: deceptive"),
                 replace(null, kind="control", expected=0.0),
-                _well(lab, self.seeds(lab)),
+                *_wells(lab, self.seeds(lab)),
             ],
-            figure=figure,
+            figure=self._draw(pushed, found),
         )
 
     def _pushed(
@@ -129,20 +122,37 @@ class Buffer(Study):
             for push, cell in zip(self.pushes, cells, strict=True)
         ]
 
-    def _sizes(self, lab: Lab, seeds: ndarray) -> dict[str, pl.DataFrame]:
-        """Return the push from which on each deceptive end is so no more, by direction."""
-        base, rule = self.subject.sweep, self.subject.rule
+    def _shocks(self, lab: Lab, intended: ndarray, deceptive: ndarray) -> dict[str, pl.DataFrame]:
+        """Return the single push that changes each seed's end: by direction, and the least."""
+        base, rule, reach = self.subject.sweep, self.subject.rule, (0.0, self.reach)
+
+        def along(way: Direction, seeds: ndarray, of: Sequence[Verdict]) -> pl.DataFrame:
+            start = Perturbed(of=base, radius=0.0, direction=way)
+            pushed = base.replace(start=start)
+            return lab.critical(pushed, "start.radius", seeds, between=reach, rule=rule, of=of)
+
         ways: tuple[Direction, ...] = ("random", "loss", "-margin")
+        each = {_shock("deceptive", way): along(way, deceptive, SAVED) for way in ways}
+        least = pl.concat(each.values()).sort("high").unique("seed", keep="first")
         return {
-            way: lab.critical(
-                base.replace(start=Perturbed(of=base, radius=0.0, direction=way)),
-                "start.radius",
-                seeds,
-                between=(0.0, self.reach),
-                rule=rule,
-                of=SAVED,
-            )
-            for way in ways
+            **each,
+            _shock("deceptive", "the least of these"): least,
+            _shock("intended", "margin"): along("margin", intended, (LOST,)),
+        }
+
+    def _kicks(self, lab: Lab, intended: ndarray, deceptive: ndarray) -> dict[str, pl.DataFrame]:
+        """Return the push at each step of a quarter of the training that changes a seed's end."""
+        base, rule = self.subject.sweep, self.subject.rule
+
+        def by(method: Pushed, seeds: ndarray, of: Sequence[Verdict]) -> pl.DataFrame:
+            steps = method.end + base.num_steps
+            kicked = base.replace(start=Trained(of=base), method=method, num_steps=steps)
+            return lab.critical(kicked, "method.push", seeds, between=(0.0, KICK), rule=rule, of=of)
+
+        up = Pushed(method=base.method, push=0.0, end=max(base.num_steps // 4, 1))
+        return {
+            _kick("deceptive"): by(up.replace(direction="-margin"), deceptive, SAVED),
+            _kick("intended"): by(up, intended, (LOST,)),
         }
 
     def _edges(self, lab: Lab, seeds: ndarray) -> pl.DataFrame:
@@ -154,36 +164,116 @@ class Buffer(Study):
         rule = self.subject.rule
         return lab.critical(line, "start.dose", seeds, between=(0.0, 1.0), rule=rule, of=SAVED)
 
+    def _draw(
+        self, pushed: Mapping[str, Mapping[Direction, list[Row]]], found: dict[str, pl.DataFrame]
+    ) -> Figure:
+        figure, panels = canvas(6, height=2.3)
+        for axes, (name, ways) in zip(panels[:2], pushed.items(), strict=True):
+            for number, (way, rows) in enumerate(ways.items()):
+                curve(axes, self.pushes, rows, color=INK[number], label=way)
+            axes.set(xlabel=f"push of {name}", ylabel="fraction deceptive")
+            axes.set_xscale("symlog", linthresh=self.pushes[1])
+            axes.set_xlim(-0.3 * self.pushes[1], 1.3 * self.pushes[-1])
+            axes.set_xticks(self.pushes, [f"{push:g}" for push in self.pushes])
+            axes.minorticks_off()
+        drawn = {
+            panels[2]: (
+                ("push of deceptive ends", self.reach),
+                {
+                    "random": _shock("deceptive", "random"),
+                    "loss": _shock("deceptive", "loss"),
+                    "margin": _shock("deceptive", "-margin"),
+                },
+            ),
+            panels[3]: (
+                ("least push (shock)", self.reach / 2),
+                {
+                    "deceptive ends": _shock("deceptive", "the least of these"),
+                    "intended ends": _shock("intended", "margin"),
+                },
+            ),
+            panels[4]: (
+                ("push at every step (kick)", KICK / 4),
+                {"deceptive ends": _kick("deceptive"), "intended ends": _kick("intended")},
+            ),
+            panels[5]: (("way to the corrected end", 1.0), {"deceptive ends": EDGE}),
+        }
+        for axes, ((label, end), lines) in drawn.items():
+            axes.set(xlim=(0, end), xlabel=label, ylabel="share driven over")
+            for number, (name, what) in enumerate(lines.items()):
+                cumulate(axes, found[what]["high"].to_numpy(), color=INK[number], label=name)
+        for axes in panels:
+            axes.set_ylim(-0.03, 1.03)
+            legend(axes)
+        return figure
+
     def _says(
-        self, count: int, pushed: dict[str, list[Row]], medians: dict[str, Row], edge: Row
+        self, pushed: Mapping[str, Mapping[Direction, list[Row]]], medians: dict[str, Row]
     ) -> list[str]:
         said = []
-        for name, rows in pushed.items():
-            top = max(rows, key=lambda one: one.value)
+        for name, ways in pushed.items():
+            top = max((one for rows in ways.values() for one in rows), key=lambda one: one.value)
             push = top.what.removeprefix(f"{name}, ").partition(":")[0]
             said.append(
                 f"Of {top.seeds:,} {name}, no push of the grid makes more deceptive than {top} "
-                f"({push}); unpushed {rows[0]} are."
+                f"({push}); unpushed {ways['random'][0]} are."
             )
-        for way, size in medians.items():
-            if np.isinf(size.value):
-                told = f"fewer than half of {count:,} are deceptive no more within {self.reach:g}"
+        for what, reach in (
+            *((_shock("deceptive", way), self.reach) for way in PHRASES),
+            (_shock("deceptive", "the least of these"), self.reach),
+            (_shock("intended", "margin"), self.reach),
+            (_kick("deceptive"), KICK),
+            (_kick("intended"), KICK),
+            (EDGE, 1.0),
+        ):
+            one = medians[what]
+            if np.isinf(one.value):
+                told = f"fewer than half of {one.seeds:,} within {reach:g}"
             else:
-                told = f"half of {count:,} are deceptive no more by a push of at most {size}"
-            said.append(f"Of deceptive ends, along {PHRASES[way]}, {told}.")
-        return [
-            *said,
-            f"On the line from a deceptive end to its corrected one, half of {edge.seeds:,} seeds "
-            f"are deceptive no more from {edge} of the way, or sooner.",
-        ]
+                told = f"half of {one.seeds:,} by at most {one}"
+            said.append(f"{what[:1].upper()}{what[1:]}: {told}.")
+        return said
 
 
-def _well(lab: Lab, seeds: int) -> Row:
-    """Return the push that a particle in the left well needs, which is known."""
+def _shock(ends: str, way: str) -> str:
+    end = "deceptive" if ends == "intended" else "deceptive no more"
+    return f"push of {ends} ends, {PHRASES.get(way, way)}, from which on they are {end}"
+
+
+def _kick(ends: str) -> str:
+    end = "deceptive" if ends == "intended" else "deceptive no more"
+    return f"push of {ends} ends at every step, along the margin, from which on they are {end}"
+
+
+def _wells(lab: Lab, seeds: int) -> list[Row]:
+    """Return the pushes that a particle in the left well needs, which are known."""
     left = lab.run("well", [WELL], seeds, rule=WELL_RULE).seeds(WELL, Verdict.INTENDED)
-    pushed = WELL.replace(start=Perturbed(of=WELL, radius=0.0, direction="margin"))
-    found = lab.critical(
-        pushed, "start.radius", left, between=(0.0, 2.0), rule=WELL_RULE, halvings=FINE
+    shocked = WELL.replace(start=Perturbed(of=WELL, radius=0.0, direction="margin"))
+    shock = lab.critical(
+        shocked, "start.radius", left, between=(0.0, 2.0), rule=WELL_RULE, halvings=FINE
     )
-    what = "double well, push from the left bottom to the separatrix"
-    return farthest(found["high"].to_numpy(), BARRIER, what, within=1e-5)
+    # The narrower the way past the steepest slope, the longer it takes.
+    steps = 10_000
+    kicked = WELL.replace(
+        start=Trained(of=WELL),
+        method=Pushed(method=WELL.method, push=0.0, end=steps),
+        num_steps=steps + WELL.num_steps,
+    )
+    kick = lab.critical(
+        kicked, "method.push", left, between=(0.0, 0.05), rule=WELL_RULE, halvings=FINE
+    )
+    known = 0.05 * STEEPEST  # of a rate of .05
+    return [
+        farthest(
+            shock["high"].to_numpy(),
+            BARRIER,
+            "double well, push from the left bottom to the separatrix",
+            within=1e-5,
+        ),
+        farthest(
+            kick["high"].to_numpy(),
+            known,
+            "double well, push at every step that drives out of the left well",
+            within=2e-6,
+        ),
+    ]

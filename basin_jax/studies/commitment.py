@@ -1,10 +1,12 @@
 """When is a seed's fate sealed, and by what: its initialization, or the data that come after?"""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.integrate import quad
 from scipy.special import xlogy
@@ -13,6 +15,7 @@ from scipy.stats import norm
 from basin_jax.clusters import Brood, betting
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
+from basin_jax.methods.pushed import Pushed
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
@@ -25,6 +28,7 @@ from basin_jax.verdict import Verdict
 
 
 ERROR = 0.05
+FEW_LANES = 4
 # The double well of `sweeps/known_answers/committor.py`.
 TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2
 LEFT, RIGHT = -0.87888507, 1.08803391
@@ -45,6 +49,7 @@ class Commitment(Study):
     subject: Subject = SAMPLED_AUDIT
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the steps
     children: int = 4
+    push: float = 1.0  # a length in the space of parameters
     quick: int = 768  # children, of all parents
     full: int = 65_536
 
@@ -53,7 +58,7 @@ class Commitment(Study):
         "nothing.",
         "A parent is committed when all its children agree, and so many children may agree by "
         "chance: the times are early by a little, and the entropy is low by a little.",
-        "A device adds no chance of its own here: a seed's bits are the same at every run.",
+        "The window is that of one push, and of one direction; another length has another window.",
     )
 
     def validate(self) -> None:
@@ -100,35 +105,84 @@ class Commitment(Study):
             high=high,
             seeds=len(when),
         )
-        figure, (a, b, c) = canvas(3, height=2.5)
+        split = [*_split(strangers, kin[0]), self._device(lab, alone)]
+        window, unpushed = self._window(lab, fresh, forks)
+        return Finding(
+            name="commitment",
+            question=self.question,
+            says=self._says(forks, strangers, kin, times, split, window),
+            limits=self.limits,
+            rows=[
+                *(strangers, *kin, times, *split, *window),
+                *fresh.thresholds(base, "fresh: deceptive"),
+                *(_control(families[-1], alone), unpushed, self._wells(lab, count)),
+            ],
+            figure=self._draw(forks, strangers, kin, families, alone, when, window),
+        )
+
+    def _device(self, lab: Lab, alone: ndarray) -> Row:
+        """Return how often a seed has another verdict when it is trained among fewer others."""
+        few = len(alone) // 4
+        base, rule = self.subject.sweep, self.subject.rule
+        again = lab.run("again", [base], few, rule=rule, lanes=FEW_LANES).verdicts(base)
+        what = f"the same seed once more, {FEW_LANES} side by side: another verdict"
+        return row(what, estimate(int((again != alone[:few]).sum()), few))
+
+    def _window(self, lab: Lab, fresh: Outcome, forks: list[int]) -> tuple[list[Row], Row]:
+        """Return the fraction that one push leads astray, by its step, and that one of 0 does."""
+        base, rule = self.subject.sweep, self.subject.rule
+        seeds = fresh.seeds(base, Verdict.INTENDED)[: self.seeds(lab) // 8]
+        rows = []
+        for fork in forks:
+            method = Pushed(method=base.method, push=self.push, begin=fork, end=fork + 1)
+            cells = [base.replace(method=method.replace(push=push)) for push in (self.push, 0.0)]
+            pushed = lab.run(f"pushed_{fork}", cells, seeds, rule=rule)
+            rows += [
+                row(f"push of {method.push:g} at step {fork}: deceptive", pushed.fraction(cell))
+                for cell in cells
+            ]
+        null = replace(rows[1], kind="control", what="push of 0 at the first step: deceptive")
+        return rows[::2], replace(null, expected=0.0)
+
+    def _draw(
+        self,
+        forks: list[int],
+        strangers: Row,
+        kin: list[Row],
+        families: list[ndarray],
+        alone: ndarray,
+        when: Float[ndarray, " parent"],
+        window: list[Row],
+    ) -> Figure:
+        figure, (a, b, c, d) = canvas(4, height=2.5)
         curve(a, forks, kin, color=INK[0], label="two children of one parent")
         a.axhspan(strangers.low, strangers.high, color="#dddddd", lw=0, label="unrelated")
         a.set(xlabel="step from which they are apart", ylabel="same verdict", ylim=(0, 1.03))
-        legend(a)
         left = [_entropy(each) for each in families]
         b.plot(forks, left, "o-", ms=2.6, lw=0.7, color=INK[1], label="among children")
         b.axhline(_entropy(alone[None]), color="#858585", lw=0.8, label="of all seeds")
         b.set(xlabel="step from which they are apart", ylabel="entropy of the verdict (bits)")
         b.set_ylim(bottom=0)
-        legend(b)
+        for axes in (a, b):
+            legend(axes)
         names = [*map(str, forks), "none"]
-        found = [int((when == fork).sum()) for fork in (*forks, steps)]
+        found = [int((when == fork).sum()) for fork in (*forks, self.subject.num_steps)]
         c.bar(names, found, color=INK[2])
+        c.tick_params(axis="x", rotation=90)
         c.set(xlabel="fork from which all children agree", ylabel="parents")
-        return Finding(
-            name="commitment",
-            question=self.question,
-            says=self._says(forks, strangers, kin, times),
-            limits=self.limits,
-            rows=[
-                *(strangers, *kin, times),
-                *fresh.thresholds(base, "fresh: deceptive"),
-                *(_control(families[-1], alone), self._wells(lab, count)),
-            ],
-            figure=figure,
-        )
+        curve(d, forks, window, color=INK[3], label=f"push of {self.push:g}")
+        d.set(xlabel="step of the push", ylabel="fraction led astray", ylim=(-0.03, 1.03))
+        return figure
 
-    def _says(self, forks: list[int], strangers: Row, kin: list[Row], times: Row) -> list[str]:
+    def _says(
+        self,
+        forks: list[int],
+        strangers: Row,
+        kin: list[Row],
+        times: Row,
+        split: list[Row],
+        window: list[Row],
+    ) -> list[str]:
         steps = self.subject.num_steps
         apart = np.array([one.low > strangers.high for one in kin])
         lasting = np.logical_and.accumulate(apart[::-1])[::-1]
@@ -143,6 +197,11 @@ class Commitment(Study):
             f"share the first {forks[-1]} of {steps} steps in {kin[-1]}.",
             f"{told}, by intervals for all steps at once.",
             f"Half of the parents are committed by step {times}.",
+            f"Of the variance of verdicts {split[0]} lies between initializations, and {split[1]} "
+            f"between orders of the data; trained once more, {split[2]} of seeds have another "
+            "verdict.",
+            f"Of seeds that end as intended, a push of {self.push:g} along the margin at step "
+            f"{forks[0]} leads {window[0]} astray, and at step {forks[-1]} {window[-1]}.",
         ]
 
     def _times(self, forks: list[int], families: list[ndarray]) -> Float[ndarray, " parent"]:
@@ -198,6 +257,36 @@ def _agree(families: ndarray, what: str, *, cells: int = 1) -> Row:
 def _bounds(shares: Float[ndarray, " parent"], cells: int) -> tuple[float, float]:
     brood = Brood(shares, np.ones(len(shares), int))
     return betting(brood, error=ERROR / cells, interval="fixed")
+
+
+def _split(strangers: Row, kin: Row) -> list[Row]:
+    """Return the shares of the variance of verdicts that initializations, and data, make.
+
+    Two of a kind differ with twice the variance among their kind, so that what lies between
+    initializations is (kin - strangers) / (1 - strangers), of how often each have one verdict. It
+    rises with the one and falls with the other, whose intervals hold at once.
+    """
+
+    def between(same: float, chance: float) -> float:
+        return max((same - chance) / (1 - chance), 0.0) if chance < 1 else 0.0
+
+    value = between(kin.value, strangers.value)
+    low, high = between(kin.low, strangers.high), between(kin.high, strangers.low)
+    seeds = kin.seeds + strangers.seeds
+    return [
+        Row(
+            kind="measured",
+            what=f"variance of verdicts: share between {name}",
+            value=share,
+            low=least,
+            high=most,
+            seeds=seeds,
+        )
+        for name, share, least, most in (
+            ("initializations", value, low, high),
+            ("orders of the data", 1 - value, 1 - high, 1 - low),
+        )
+    ]
 
 
 def _entropy(families: ndarray) -> float:

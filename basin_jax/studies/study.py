@@ -102,16 +102,29 @@ class Lab:
         return FIRST["simd"] if self.quick and cpu else None
 
     def run(
-        self, name: str, cells: Sequence[Sweep], seeds: int | ndarray, *, rule: Rule
+        self,
+        name: str,
+        cells: Sequence[Sweep],
+        seeds: int | ndarray,
+        *,
+        rule: Rule,
+        lanes: int | None = None,
     ) -> Outcome:
         """Train the seeds of some cells, and return what became of them.
+
+        What hangs on the number of seeds that are trained side by side may ask for its `lanes`.
 
         Raises:
             ValueError: where there are no seeds, such as of a verdict that none had.
         """
         asked = _some(name, seeds)
         records = run(
-            cells, asked, self.folder / name, rule=rule, lanes=self.lanes, progress=self.progress
+            cells,
+            asked,
+            self.folder / name,
+            rule=rule,
+            lanes=lanes or self.lanes,
+            progress=self.progress,
         )
         wanted = pl.DataFrame({"seed": asked}, schema_overrides={"seed": pl.UInt64})
         history = records.history.cast({"seed": pl.UInt64})
