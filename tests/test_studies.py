@@ -72,13 +72,13 @@ def test_oversight_in_turn_has_each_strength_for_its_spell():
         num_steps=1,
     )
     strengths = (1.0, 0.5, 0.0)
-    method, x = base.overseen_in_turn(strengths, length=2), jnp.zeros(1)
+    method, x = base.overseen_in_turn(strengths, length=2), jnp.zeros(())
     state = method.init(jax.random.key(0), x, base.organism)
     for step in range(7):
         tilt = 0.3 * strengths[step // 2] if step < 6 else 0.0
         x = x + 0.1 * (x - x**3 + tilt)
         state = method.step(jax.random.key(0), state, base.organism)
-        assert state.params == pytest.approx(x, rel=1e-5)
+        assert float(state.params) == pytest.approx(float(x), rel=1e-5)
 
 
 def test_a_twin_that_differs_in_more_than_numbers_is_refused():
