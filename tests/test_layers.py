@@ -67,7 +67,7 @@ WITHIN = {
     "studies": (
         *("subject", "finding", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
-        *("race", "tickets"),
+        *("foretell", "race", "tickets"),
         "every",
     ),
     "bench": (
