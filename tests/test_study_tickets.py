@@ -8,6 +8,7 @@ from basin_jax import Audit, Gradient, Masked, Ticket
 from basin_jax.organisms.networks import MLP
 from basin_jax.rules.behavior import Behavior
 from basin_jax.studies.every import make
+from basin_jax.studies.finding import Row
 from basin_jax.studies.foretell import _evidence, foretold, shifted
 from basin_jax.studies.study import Outcome
 from basin_jax.studies.subject import AUDIT, Subject
@@ -58,6 +59,46 @@ def test_pairs_are_compared_on_the_same_seeds():
     assert [round(one.value, 6) for one in rows] == [0.8, 0.8, 0.8, -0.2]
     assert "8 gained, 0 lost" in rows[0].what
     assert "1 gained, 3 lost" in rows[-1].what
+
+
+def test_what_differs_is_said_with_its_sign_and_its_shares():
+    study = STUDY.replace(keeps=(0.2, 0.8))
+
+    def told(*bounds):
+        rows = [
+            Row(kind="measured", what="", value=0.0, low=low, high=high, seeds=9)
+            for low, high in (*bounds, *[(-0.1, 0.1)] * (8 - len(bounds)))
+        ]
+        return study._differ(rows).partition("deceptive: ")[2]
+
+    assert told() == "none more or less often than its pair"
+    assert (
+        told((0.1, 0.2), (0.1, 0.3))
+        == "ticket more often than fresh weights at a share of 0.2, 0.8"
+    )
+    assert told((-0.1, 0.1), (0.0, 0.1), (-0.2, -0.1), (0.1, 0.2)) == (
+        "ticket more often than shuffled weights at a share of 0.8; "
+        "ticket less often than shuffled weights at a share of 0.2"
+    )
+
+
+def test_a_step_tells_where_the_interval_leaves_out_one_half():
+    bounds = [(0.4, 0.9), (0.5, 0.9)], [(0.4, 0.9), (0.51, 1.0)], [(0.1, 0.4), (0.51, 1.0)]
+    starts = [
+        STUDY._tells(
+            "gap",
+            [
+                Row(kind="measured", what="", value=0.5, low=low, high=high, seeds=9)
+                for low, high in pair
+            ],
+        ).partition(" the gap")[0]
+        for pair in bounds
+    ]
+    assert starts == [
+        "After no step that was looked at does",
+        "After steps 10",
+        "After steps 0, 10",
+    ]
 
 
 def fresh_history(gap):
@@ -146,7 +187,9 @@ TINY = Subject(
 
 
 @pytest.mark.slow
-def test_tickets_are_sound_in_the_small(tmp_path):
-    (found,) = make({"tickets": Tickets(subject=TINY, quick=96)}, tmp_path, quick=True)
-    assert found.sound, found.frame.filter(~pl.col("holds"))
-    assert {one.kind for one in found.rows} == {"measured", "control", "known", "sensitivity"}
+def test_tickets_are_not_sound_where_defecting_pays_under_oversight(tmp_path):
+    study = Tickets(subject=TINY.replace(overseen=TINY.organism), quick=96)
+    (found,) = make({"tickets": study}, tmp_path, quick=True)
+    assert [one.what for one in found.rows if one.holds is False] == [
+        "deceptive parents, ticket, 0.8 kept, trained where defecting does not pay: deceptive"
+    ]
