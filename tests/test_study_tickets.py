@@ -142,9 +142,10 @@ def test_another_seeds_gap_foretells_nothing():
 
 
 def test_what_is_no_number_counts_as_none():
-    frame = history(FRESH, range(2), "OTHER", 10, np.array([np.nan, 0.25]))
-    frame = frame.with_columns(seen=pl.Series([True, False]), name=pl.lit("a"))
-    assert _evidence(frame).tolist() == [[1, 0, 0, 1], [1, 0, 0.25, 0]]
+    frame = history(FRESH, range(2), "OTHER", 10, np.array([np.inf, 0.25]))
+    told = {"seen": [True, False], "name": ["a", "b"], "rate": [0.5, np.nan]}
+    frame = frame.with_columns(**{name: pl.Series(values) for name, values in told.items()})
+    assert _evidence(frame).tolist() == [[1, 0, 0, 1, 0.5], [1, 0, 0.25, 0, 0]]
 
 
 @pytest.mark.parametrize("changes", [{"keeps": ()}, {"keeps": (0.5, 1.0)}, {"early": (0.1,)}])

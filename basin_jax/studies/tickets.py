@@ -39,18 +39,18 @@ Ends = Mapping[tuple[str, float], Row]
 
 
 class Tickets(Study):
-    """Train the tickets of deceptive networks, and networks without them.
+    """Train the tickets of deceptive networks, and these networks without them.
 
     Of each matrix of a seed's weights a share is kept that is largest at the seed's end; it is
     rewound to the seed's start and trained, with the rest held at zero. Beside this ticket are
     trained: the same places with fresh or with shuffled weights, as many random places, and the
-    smallest weights, which are what is left where the ticket of the others is removed. All of
-    this is done to seeds that end deceptive; tickets and random places are trained of as many
-    that end as intended, too. What a ticket does before any training, as a supermask, is judged
-    as well. Last, it is predicted which fresh seeds
-    will end deceptive, from what they do at the start and after a few steps: by the gap between
-    unwatched and watched, and by a linear discriminant of all evidence, which is fitted on one
-    half of the seeds and scored on the other.
+    smallest weights, which are what is left where a ticket is removed. All of this is done to
+    seeds that end deceptive; of as many that end as intended, tickets and random places are
+    trained. What a ticket does before any training, as a supermask, is judged as well.
+
+    Last, it is foretold which fresh seeds will end deceptive, from what they do at the start and
+    after a few steps: by the gap between unwatched and watched, and by a linear discriminant of
+    all evidence, which is fitted on one half of the seeds; both are scored on the other.
     """
 
     keeps: tuple[float, ...] = (0.2, 0.5, 0.8)
