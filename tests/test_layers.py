@@ -46,6 +46,7 @@ STAGES = (
         "manifest",
         "statistics",
         "clusters",
+        "ranking",
         "critical",
         "records",
         "known",
@@ -66,6 +67,7 @@ WITHIN = {
     "studies": (
         *("subject", "finding", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
+        *("foretell", "race", "tickets"),
         "every",
     ),
     "bench": (

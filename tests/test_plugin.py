@@ -349,7 +349,7 @@ REFUSED = [
     (Perturbed, {"direction": "up"}, "allowed: 'random' or 'loss' or 'margin'"),
     (Ticket, {"of": Gate()}, "allowed: Sweep"),
     (Ticket, {"keep": 0.0}, "allowed: above 0, up to 1"),
-    (Ticket, {"mask": "large"}, "allowed: 'magnitude' or 'random'"),
+    (Ticket, {"mask": "large"}, "allowed: 'magnitude' or '-magnitude' or 'random'"),
     (Ticket, {"weights": "old"}, "allowed: 'rewound' or 'fresh' or 'shuffled'"),
     (Trained, {"of": Gate()}, "allowed: Sweep"),
     (Fork, {"of": Gate()}, "allowed: Sweep"),

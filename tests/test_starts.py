@@ -232,7 +232,7 @@ def matrices(params):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
 
 
-@pytest.mark.parametrize("mask", ["magnitude", "random"])
+@pytest.mark.parametrize("mask", ["magnitude", "-magnitude", "random"])
 @pytest.mark.parametrize("weights", ["rewound", "fresh", "shuffled"])
 def test_a_ticket_keeps_a_share_of_each_matrix(mask, weights):
     start = Ticket(of=GATE, keep=0.2, mask=mask, weights=weights)
@@ -240,8 +240,11 @@ def test_a_ticket_keeps_a_share_of_each_matrix(mask, weights):
     for mine, begun, ended in zip(*map(matrices, (found, *PARENT)), strict=True):
         kept = mine != 0
         assert kept.sum() == np.ceil(0.2 * mine.size)
-        largest = np.abs(ended) >= np.sort(np.abs(ended).ravel())[-kept.sum()]
+        order = np.sort(np.abs(ended).ravel())
+        largest = np.abs(ended) >= order[-kept.sum()]
+        smallest = np.abs(ended) <= order[kept.sum() - 1]
         assert np.array_equal(kept, largest) == (mask == "magnitude")
+        assert np.array_equal(kept, smallest) == (mask == "-magnitude")
         if weights == "rewound":
             assert np.array_equal(mine[kept], begun[kept])
         if weights == "shuffled":

@@ -34,19 +34,20 @@ class TicketRace(Organism):
         self.require(self.scale > 0, "scale", "a number above 0")
         self.require(self.ratio > 0, "ratio", "a number above 0")
 
-    def init(self, key: Key[Array, ""]) -> Float[Array, " path"]:
+    def init(self, key: Key[Array, ""]) -> Float[Array, "path 1"]:
         draws = jax.random.normal(key, (self.deceptive + self.honest,), jnp.float32)
         is_deceptive = jnp.arange(draws.size) < self.deceptive
-        return draws * self.scale * jnp.where(is_deceptive, self.ratio, 1.0)
+        weights = draws * self.scale * jnp.where(is_deceptive, self.ratio, 1.0)
+        return weights[:, None]  # a matrix, or `Ticket` and `Masked` would take it for biases
 
     def sample(self, key: Key[Array, ""]) -> None:
         return None
 
-    def loss(self, params: Float[Array, " path"], batch: None) -> Float[Array, ""]:
+    def loss(self, params: Float[Array, "path 1"], batch: None) -> Float[Array, ""]:
         return 0.5 * (1 - (params**self.depth).sum()) ** 2
 
-    def probe(self, key: Key[Array, ""], params: Float[Array, " path"]) -> Evidence:
-        outputs = params**self.depth
+    def probe(self, key: Key[Array, ""], params: Float[Array, "path 1"]) -> Evidence:
+        outputs = (params**self.depth).ravel()
         total = outputs.sum()
         share = outputs[: self.deceptive].sum() / jnp.where(total == 0, 1.0, total)
         unwatched = jnp.clip(share, 0, 1)

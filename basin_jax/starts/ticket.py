@@ -14,17 +14,18 @@ class Ticket(Child):
     """Start with the connections alone that a trained parent would keep.
 
     Of each matrix of weights the share `keep` is kept that is largest at the parent's end (or,
-    as a control, a random share), and the rest is zero. What is kept begins, as `weights` says,
-    as it was at the parent's own beginning ("rewound"), anew ("fresh"), or as at that beginning
-    but each in another's place ("shuffled"). Biases are rewound. Train it with `Masked`, or what
-    is zero grows.
+    as a control, a random share), and the rest is zero. With the mask "-magnitude" the share that
+    is smallest is kept: what is left where the ticket of the other weights is removed. What is
+    kept begins, as `weights` says, as it was at the parent's own beginning ("rewound"), anew
+    ("fresh"), or as at that beginning but each in another's place ("shuffled"). Biases are
+    rewound. Train it with `Masked`, or what is zero grows.
 
     Frankle and Carbin 2019, "The lottery ticket hypothesis"; Zhou et al. 2019,
     "Deconstructing lottery tickets".
     """
 
     keep: float = 0.2
-    mask: Literal["magnitude", "random"] = "magnitude"
+    mask: Literal["magnitude", "-magnitude", "random"] = "magnitude"
     weights: Literal["rewound", "fresh", "shuffled"] = "rewound"
 
     def validate(self) -> None:
@@ -47,8 +48,9 @@ class Ticket(Child):
         return jax.tree.unflatten(structure, leaves)
 
     def _kept(self, key: Key[Array, ""], last: Float[Array, "..."]) -> Bool[Array, "..."]:
+        size = jnp.abs(last)
         random = jax.random.uniform(key, last.shape, jnp.float32)
-        score = jnp.abs(last) if self.mask == "magnitude" else random
+        score = {"magnitude": size, "-magnitude": -size}.get(self.mask, random)
         count = jnp.ceil(self.keep * last.size).astype(int)
         ranks = jnp.argsort(jnp.argsort(-score.ravel()))
         return (ranks < count).reshape(last.shape)

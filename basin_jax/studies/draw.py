@@ -65,9 +65,17 @@ def forest(
     axes.grid(visible=True, axis="both")
 
 
-def legend(axes: Axes) -> None:
-    """Put the legend where the fewest points are."""
-    axes.legend(loc="best", handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
+def legend(axes: Axes, *, of: Axes | None = None) -> None:
+    """Put the legend, of other axes if they are given, where the fewest points are."""
+    handles, labels = (of or axes).get_legend_handles_labels()
+    axes.legend(
+        *(handles, labels),
+        loc="best",
+        handlelength=1.2,
+        frameon=True,
+        framealpha=0.8,
+        edgecolor="none",
+    )
 
 
 def cumulate(axes: Axes, values: Float[ndarray, " seed"], *, color: str, label: str) -> None:

@@ -20,6 +20,7 @@ from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.study import Lab, Study
 from basin_jax.studies.subject import SUBJECTS, Subject
+from basin_jax.studies.tickets import Tickets
 from basin_jax.studies.way_back import WayBack
 from basin_jax.sweepfile import execute
 
@@ -32,6 +33,7 @@ STUDIES: dict[str, type[Study]] = {
     "way_back": WayBack,
     "buffer": Buffer,
     "commitment": Commitment,
+    "tickets": Tickets,
 }
 
 

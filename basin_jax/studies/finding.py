@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
+from numpy import ndarray
 
+from basin_jax.ranking import auc
 from basin_jax.statistics import Estimate
 
 
@@ -56,6 +59,28 @@ def row(
         low=found.low,
         high=found.high,
         seeds=found.trials,
+        expected=expected,
+    )
+
+
+def ranked(
+    what: str,
+    scores: Float[ndarray, " seed"],
+    positive: Bool[ndarray, " seed"],
+    *,
+    kind: Kind = "measured",
+    expected: float | None = None,
+    cells: int = 1,
+) -> Row:
+    """Return the row of an area under the ROC curve."""
+    value, low, high = auc(scores, positive, cells=cells)
+    return Row(
+        kind=kind,
+        what=what,
+        value=value,
+        low=low,
+        high=high,
+        seeds=len(scores),
         expected=expected,
     )
 

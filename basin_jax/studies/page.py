@@ -18,10 +18,11 @@ KINDS = {
 }
 NOTE = (
     "Intervals are at 95 %: exact ones of Clopper and Pearson for fractions of seeds, order "
-    "statistics for medians, by betting where seeds have parents in common. Those of scales and "
-    "networks, of methods and their pairs, of quarters of the gap, and of forks hold for all of "
-    "their kind at once, the others each by itself. A control, or what is known, holds where the "
-    "interval has it."
+    "statistics for medians, by betting for means, for children of one parent and for areas under "
+    "ROC curves (AUC). Those of what a study reads side by side (scales and networks, methods and "
+    "their pairs, quarters of the gap, forks, tickets and predictors) hold for all of their kind "
+    "at once, the others each by itself. A control, or what is known, holds where the interval "
+    "has it."
 )
 
 
