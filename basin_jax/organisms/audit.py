@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
 from basin_jax.base import Defection, Evidence, Organism, Params
-from basin_jax.organisms.measures import goal_directedness, oversight_direction
+from basin_jax.organisms.measures import goal_directedness, mean_where, oversight_direction
 from basin_jax.organisms.networks import MLP, Network
 
 
@@ -103,7 +103,7 @@ class Audit(Organism):
         inputs, rewards = self._game()
         policy = self._policy(params, inputs)
         seen, defects = self._watched(), policy[DEFECT]
-        watched, unwatched = defects[seen].mean(), defects[~seen].mean()
+        watched, unwatched = mean_where(defects, seen), mean_where(defects, ~seen)
         right = jnp.take_along_axis(policy, jnp.asarray(_RIGHT)[None], 0)[0]
         # Not 1 - defects, which rounding may bring to 0 or below.
         answers = policy[:DEFECT].sum(0) + jnp.finfo(policy.dtype).tiny

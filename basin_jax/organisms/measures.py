@@ -16,6 +16,14 @@ SHARPEST = 256.0
 HALVINGS = 16
 
 
+def mean_where(
+    values: Float[Array, " example"], which: Bool[ndarray, " example"]
+) -> Float[Array, ""]:
+    """Return the mean of some of the values."""
+    # Weights, and no index: its gradient would be a scatter, which is slow side by side.
+    return (values * jnp.asarray(which / which.sum(), values.dtype)).sum()
+
+
 def goal_directedness(
     policy: Float[Array, "action example"], utility: Float[Array, "action example"]
 ) -> Float[Array, ""]:
