@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 from numpy import ndarray
@@ -24,8 +23,8 @@ Direction = Literal["random", "loss", "margin", "-margin"]
 WAYS: tuple[Direction, ...] = ("random", "loss", "margin")
 PHRASES: dict[str, str] = {
     "random": "in a random direction",
-    "loss": "along the slope of the loss",
-    "-margin": "along the slope of the margin, downhill",
+    "loss": "up the slope of the loss",
+    "-margin": "down the slope of the margin",
 }
 EDGE = "way from deceptive ends to their corrected ones, from which on they are deceptive no more"
 LOST = Verdict.DECEPTIVE
@@ -124,20 +123,23 @@ class Buffer(Study):
 
     def _shocks(self, lab: Lab, intended: ndarray, deceptive: ndarray) -> dict[str, pl.DataFrame]:
         """Return the single push that changes each seed's end: by direction, and the least."""
-        base, rule, reach = self.subject.sweep, self.subject.rule, (0.0, self.reach)
+        base, rule = self.subject.sweep, self.subject.rule
 
-        def along(way: Direction, seeds: ndarray, of: Sequence[Verdict]) -> pl.DataFrame:
-            start = Perturbed(of=base, radius=0.0, direction=way)
-            pushed = base.replace(start=start)
-            return lab.critical(pushed, "start.radius", seeds, between=reach, rule=rule, of=of)
+        def along(
+            way: Direction, seeds: ndarray, of: Sequence[Verdict], reach: float
+        ) -> pl.DataFrame:
+            pushed = base.replace(start=Perturbed(of=base, radius=0.0, direction=way))
+            return lab.critical(
+                pushed, "start.radius", seeds, between=(0.0, reach), rule=rule, of=of
+            )
 
         ways: tuple[Direction, ...] = ("random", "loss", "-margin")
-        each = {_shock("deceptive", way): along(way, deceptive, SAVED) for way in ways}
+        each = {_shock("deceptive", way): along(way, deceptive, SAVED, self.reach) for way in ways}
         least = pl.concat(each.values()).sort("high").unique("seed", keep="first")
         return {
             **each,
             _shock("deceptive", "the least of these"): least,
-            _shock("intended", "margin"): along("margin", intended, (LOST,)),
+            _shock("intended", "margin"): along("margin", intended, (LOST,), self.pushes[-1]),
         }
 
     def _kicks(self, lab: Lab, intended: ndarray, deceptive: ndarray) -> dict[str, pl.DataFrame]:
@@ -186,14 +188,14 @@ class Buffer(Study):
                 },
             ),
             panels[3]: (
-                ("least push (shock)", self.reach / 2),
+                ("least push (shock)", self.pushes[-1]),
                 {
                     "deceptive ends": _shock("deceptive", "the least of these"),
                     "intended ends": _shock("intended", "margin"),
                 },
             ),
             panels[4]: (
-                ("push at every step (kick)", KICK / 4),
+                ("push at every step (kick)", KICK / 2),
                 {"deceptive ends": _kick("deceptive"), "intended ends": _kick("intended")},
             ),
             panels[5]: (("way to the corrected end", 1.0), {"deceptive ends": EDGE}),
@@ -218,21 +220,25 @@ class Buffer(Study):
                 f"Of {top.seeds:,} {name}, no push of the grid makes more deceptive than {top} "
                 f"({push}); unpushed {ways['random'][0]} are."
             )
-        for what, reach in (
-            *((_shock("deceptive", way), self.reach) for way in PHRASES),
-            (_shock("deceptive", "the least of these"), self.reach),
-            (_shock("intended", "margin"), self.reach),
-            (_kick("deceptive"), KICK),
-            (_kick("intended"), KICK),
-            (EDGE, 1.0),
-        ):
-            one = medians[what]
-            if np.isinf(one.value):
-                told = f"fewer than half of {one.seeds:,} within {reach:g}"
-            else:
-                told = f"half of {one.seeds:,} by at most {one}"
-            said.append(f"{what[:1].upper()}{what[1:]}: {told}.")
-        return said
+        shocks = ", ".join(
+            f"{phrase} {medians[_shock('deceptive', way)]}" for way, phrase in PHRASES.items()
+        )
+        least, back = (
+            medians[_shock("deceptive", "the least of these")],
+            _shock("intended", "margin"),
+        )
+        return [
+            *said,
+            f"Half of {least.seeds:,} deceptive ends are deceptive no more by a push of at most: "
+            f"{shocks}; by the least of these {least} (∞: not within {self.reach:g}).",
+            f"Half of {medians[back].seeds:,} intended ends are deceptive by a push up the slope of "
+            f"the margin of at most {medians[back]} (∞: not within {self.pushes[-1]:g}).",
+            f"Pushed at every step of a quarter of the training, half of the deceptive ends are so "
+            f"no more by at most {medians[_kick('deceptive')]} a step, and half of the intended "
+            f"ones are deceptive by {medians[_kick('intended')]} (∞: not within {KICK:g}).",
+            f"On the line from a deceptive end to its corrected one, half of {least.seeds:,} seeds "
+            f"are deceptive no more from {medians[EDGE]} of the way, or sooner.",
+        ]
 
 
 def _shock(ends: str, way: str) -> str:
