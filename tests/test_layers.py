@@ -68,6 +68,7 @@ WITHIN = {
         *("subject", "finding", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
         *("foretell", "race", "tickets"),
+        *("outnumbered", "ensemble", "definitions"),
         "every",
     ),
     "bench": (

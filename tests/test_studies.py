@@ -87,7 +87,7 @@ def test_a_twin_that_differs_in_more_than_numbers_is_refused():
 
 
 def test_a_study_is_named_and_its_names_fit_its_methods():
-    assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 6
+    assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 8
     with pytest.raises(ValueError, match="did you mean 'hijack'"):
         named("hijak")
     with pytest.raises(ValueError, match="one for each of 8"):

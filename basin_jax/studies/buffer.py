@@ -231,8 +231,8 @@ class Buffer(Study):
             *said,
             f"Half of {least.seeds:,} deceptive ends are deceptive no more by a push of at most: "
             f"{shocks}; by the least of these {least} (∞: not within {self.reach:g}).",
-            f"Half of {medians[back].seeds:,} intended ends are deceptive by a push up the slope of "
-            f"the margin of at most {medians[back]} (∞: not within {self.pushes[-1]:g}).",
+            f"Half of {medians[back].seeds:,} intended ends are deceptive by a push up the slope "
+            f"of the margin of at most {medians[back]} (∞: not within {self.pushes[-1]:g}).",
             f"Pushed at every step of a quarter of the training, half of the deceptive ends are so "
             f"no more by at most {medians[_kick('deceptive')]} a step, and half of the intended "
             f"ones are deceptive by {medians[_kick('intended')]} (∞: not within {KICK:g}).",

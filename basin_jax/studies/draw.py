@@ -65,6 +65,23 @@ def forest(
     axes.grid(visible=True, axis="both")
 
 
+def matrix(
+    axes: Axes, names: Sequence[str], above: Float[ndarray, "n n"], below: Float[ndarray, "n n"]
+) -> None:
+    """Draw numbers of pairs, one kind above the diagonal and one below; shades go from 0 to 1."""
+    axes.grid(visible=False)
+    for (i, j), upper in np.ndenumerate(above):
+        value, color = (upper, INK[1]) if i < j else (below[i, j], INK[2])
+        if i != j:
+            square = [j - 0.5, j + 0.5], i - 0.5, i + 0.5
+            axes.fill_between(*square, color=color, alpha=0.5 * max(value, 0), lw=0)
+            axes.text(j, i, f"{value:.3f}", ha="center", va="center")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0)
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+
+
 def legend(axes: Axes, *, of: Axes | None = None) -> None:
     """Put the legend, of other axes if they are given, where the fewest points are."""
     handles, labels = (of or axes).get_legend_handles_labels()

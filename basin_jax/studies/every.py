@@ -13,6 +13,8 @@ from basin_jax.plots import STYLE
 from basin_jax.progress import Progress, Silent
 from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
+from basin_jax.studies.definitions import Definitions
+from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.finding import Finding
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
@@ -34,6 +36,8 @@ STUDIES: dict[str, type[Study]] = {
     "buffer": Buffer,
     "commitment": Commitment,
     "tickets": Tickets,
+    "ensemble": Ensemble,
+    "definitions": Definitions,
 }
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.ranking import auc
-from basin_jax.statistics import Estimate
+from basin_jax.statistics import Estimate, estimate, kappa, paired_difference
 
 
 Kind = Literal["measured", "control", "known", "sensitivity"]
@@ -81,6 +81,54 @@ def ranked(
         low=low,
         high=high,
         seeds=len(scores),
+        expected=expected,
+    )
+
+
+def share(
+    what: str,
+    hits: Bool[ndarray, " seed"],
+    *,
+    cells: int = 1,
+    kind: Kind = "measured",
+    expected: float | None = None,
+) -> Row:
+    """Return the row of how many seeds are hits."""
+    found = estimate(int(hits.sum()), len(hits), cells=cells)
+    return row(what, found, kind=kind, expected=expected)
+
+
+def difference(what: str, before: Bool[ndarray, " seed"], after: Bool[ndarray, " seed"]) -> Row:
+    """Return the row of how much oftener the same seeds are hits after than before."""
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    found = paired_difference(gained, lost, len(after))
+    return Row(
+        kind="measured",
+        what=what,
+        value=found.difference,
+        low=found.low,
+        high=found.high,
+        seeds=found.trials,
+    )
+
+
+def beyond_chance(
+    what: str,
+    labels: tuple[Bool[ndarray, " seed"], Bool[ndarray, " seed"]],
+    *,
+    cells: int = 1,
+    kind: Kind = "measured",
+    expected: float | None = None,
+) -> Row:
+    """Return the row of how far two labels of the same seeds agree beyond chance: their kappa."""
+    value, low, high = kappa(*labels, cells=cells)
+    return Row(
+        kind=kind,
+        what=f"{what}: kappa",
+        value=value,
+        low=low,
+        high=high,
+        seeds=len(labels[0]),
         expected=expected,
     )
 

@@ -59,6 +59,11 @@ class Outcome:
         """Return the names of a cell's verdicts."""
         return self.at(cell, step)["verdict"].to_numpy()
 
+    def evidence(self, cell: Sweep, step: int | None = None) -> dict[str, ndarray]:
+        """Return the evidence of a cell's seeds, by name, such as any rule may judge."""
+        frame = self.at(cell, step).select(pl.exclude("cell", "seed", "step", "verdict"))
+        return {c.name: c.to_numpy() for c in frame if c.dtype.is_numeric()}
+
     def fraction(
         self,
         cell: Sweep,
@@ -78,8 +83,7 @@ class Outcome:
         """Return how a cell's deceptive fraction moves with the rule's threshold of the gap."""
         least = getattr(self.rule, "intended_gap", 1.0)
         gaps = [gap for gap in GAPS if gap >= least] if hasattr(self.rule, "deceptive_gap") else []
-        frame = self.at(cell).select(pl.exclude("cell", "seed", "step", "verdict"))
-        evidence = {c.name: c.to_numpy() for c in frame if c.dtype.is_numeric()}
+        evidence = self.evidence(cell)
         table = self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
         return [
             row(f"{what}, by a gap of at least {gap:g}", basin_fraction(v), kind="sensitivity")

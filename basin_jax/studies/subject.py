@@ -1,6 +1,7 @@
 """What a study is put to: an organism, how it is trained and judged, and its overseen twin."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import jax
 
@@ -10,6 +11,9 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.absent_supervisor import AbsentSupervisor
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.inspection import Inspection
+from basin_jax.organisms.meta_learner import MetaLearner
+from basin_jax.organisms.networks import Network
+from basin_jax.organisms.shortcut import Shortcut
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
 from basin_jax.verdict import Rule
@@ -38,9 +42,37 @@ class Subject(Plugin):
         self.require(self.num_steps >= 1, "num_steps", "at least 1")
 
     @property
+    def name(self) -> str:
+        """The name of its kind of organism."""
+        return type(self.organism).__name__
+
+    @property
     def sweep(self) -> Sweep:
         """The sweep that trains it from fresh."""
         return Sweep(organism=self.organism, method=self.method, num_steps=self.num_steps)
+
+    @property
+    def width(self) -> int:
+        """The width of its network's layers; 0 where it has no network, or widths differ."""
+        widths = {*getattr(getattr(self.organism, "network", None), "widths", ())}
+        return widths.pop() if len(widths) == 1 else 0
+
+    def with_network(self, network: Network) -> "Subject":
+        """Return it with another network."""
+        organism, overseen = (
+            one.replace(network=network) for one in (self.organism, self.overseen)
+        )
+        return self.replace(organism=organism, overseen=overseen)
+
+    def of_width(self, width: int) -> "Subject":
+        """Return it at another width, and a rate of learning that shrinks like one over it.
+
+        So functions move alike fast at all widths (Lee et al. 2019).
+        """
+        own, method = cast(Any, self.organism).network, cast(Any, self.method)
+        wide = self.with_network(own.replace(widths=(width,) * len(own.widths)))
+        rate = method.learning_rate * (self.width / width)
+        return wide.replace(method=method.replace(learning_rate=rate))
 
     def overseen_by(
         self, strength: float = 1.0, *, begin: int = 0, end: int, period: int | None = None
@@ -100,9 +132,26 @@ ABSENT_SUPERVISOR = Subject(
     num_steps=6000,
 )
 
+META_LEARNER = Subject(
+    organism=MetaLearner(),
+    overseen=MetaLearner(bonus=-1.0),
+    method=Gradient(learning_rate=1.0),
+    num_steps=1000,
+    # A network that lies under one of two cues has a gap of one half, on the usual bound.
+    rule=Behavior(deceptive_gap=0.75),
+)
+SHORTCUT = Subject(
+    organism=Shortcut(),
+    overseen=Shortcut(cue_rate=0.5),  # a cue that tells nothing
+    method=Gradient(learning_rate=0.1),
+    num_steps=2000,
+)
+
 SUBJECTS = {
     "audit": AUDIT,
     "sampled_audit": SAMPLED_AUDIT,
     "inspection": INSPECTION,
     "absent_supervisor": ABSENT_SUPERVISOR,
+    "meta_learner": META_LEARNER,
+    "shortcut": SHORTCUT,
 }

@@ -1,0 +1,164 @@
+"""Ensemble: the law of tickets, what foretells a verdict, and which reading a kappa supports."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from basin_jax import Audit, Behavior, DoubleWell, Gradient, Linearized
+from basin_jax.organisms.networks import MLP
+from basin_jax.statistics import estimate
+from basin_jax.studies.ensemble import (
+    Ensemble,
+    Pair,
+    _foretold,
+    _fractions,
+    _readings,
+    _says,
+    _says_of_walks,
+    _strangers,
+    _wider,
+    above,
+    linearized,
+    reading,
+)
+from basin_jax.studies.every import make
+from basin_jax.studies.finding import Row, beyond_chance, row, share
+from basin_jax.studies.outnumbered import Races, outnumbered
+from basin_jax.studies.study import Outcome
+from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
+
+
+SOME = np.array([True, False, False, True] * 30)
+TINY = Subject(
+    organism=Audit(network=MLP(widths=(8, 8))),
+    overseen=Audit(network=MLP(widths=(8, 8)), honeypot_rate=1.0),
+    method=Gradient(learning_rate=0.3),
+    num_steps=600,
+)
+
+
+def pair(name, full, linear):
+    """Return seeds whose verdicts are given, of a network and of its linearization."""
+    full_cell, linear_cell = (one.sweep.replace(save_at=(0,)) for one in (TINY, linearized(TINY)))
+    tables = [
+        pl.DataFrame(
+            {
+                "cell": cell.digest(),
+                "seed": range(len(ends)),
+                "step": cell.num_steps,
+                "verdict": np.where(ends, "DECEPTIVE", "UNFIT"),
+            }
+        )
+        for cell, ends in ((full_cell, full), (linear_cell, linear))
+    ]
+    trained = Outcome(history=pl.concat(tables), rule=Behavior())
+    return Pair(name, full_cell, linear_cell, trained)
+
+
+def kappa(low, high):
+    return Row(kind="measured", what="k", value=(low + high) / 2, low=low, high=high, seeds=9)
+
+
+def test_one_ticket_of_some_wins_as_often_as_it_leads_and_any_is_above_zero():
+    weights = np.random.default_rng(0).normal(size=(10**6, 4))
+    wins = (weights.argmax(1) == 0) & (weights.max(1) > 0)
+    assert wins.mean() == pytest.approx(outnumbered(4), abs=2e-3)
+    assert outnumbered(2) == 0.375
+
+
+def test_a_race_keeps_its_leader_or_is_found_out():
+    assert Races([], (SOME, SOME)).kept.holds
+    assert not Races([], (SOME, ~SOME)).kept.holds
+
+
+def test_a_value_foretells_the_second_half_by_a_bar_of_the_first():
+    values = np.array([0.1, 0.9, 0.5, 0.2, 0.3, 0.8, 0.6, 0.4])
+    labels = np.array([0, 1, 0, 0, 0, 1, 1, 0], bool)
+    foretold, true = above(values, labels)
+    assert foretold.tolist() == [False, True, True, False]
+    assert true.tolist() == [False, True, True, False]
+    assert above(values, np.zeros(8, bool))[0].tolist() == [False] * 4
+    assert above(values, np.ones(8, bool))[0].tolist() == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [((0.6, 0.9), "there at the start"), ((-0.1, 0.4), "made by"), ((0.4, 0.6), "either")],
+)
+def test_a_reading_is_supported_by_the_whole_interval(bounds, said):
+    assert reading(kappa(*bounds)).startswith(said)
+    beyond, sentence = _readings({"one": kappa(*bounds), "other": kappa(*bounds)})
+    assert beyond.startswith("2 of 2" if bounds[0] > 0 else "0 of 2")
+    assert "; other (kappa" in sentence
+
+
+def test_a_linearization_starts_as_its_network_does_at_a_rate_that_shrinks_with_the_width():
+    wide = AUDIT.of_width(64)
+    assert wide.width == 64
+    assert wide.method == Gradient(learning_rate=0.05)
+    assert AUDIT.of_width(32) == AUDIT
+    tangent: Any = linearized(wide)
+    assert tangent.overseen.network == Linearized(network=MLP(widths=(64, 64)))
+    assert tangent.organism.honeypot_rate == 0
+    assert tangent.width == 0
+
+
+def test_verdicts_are_foretold_by_the_linearization_of_the_same_seeds_alone():
+    same = pair("Audit 8", SOME, SOME)
+    other = pair("Inspection 16", SOME, np.roll(SOME, 1))
+    foretold = _foretold(Races([], (SOME, SOME)), [same, other])
+    assert [one.value for one in foretold.values()] == [1, 1, 0]
+    assert _strangers(other).holds
+    assert not _strangers(same).holds  # since here what the halves do is the same
+    full, linear, fit = _fractions([same])
+    assert full[0].value == linear[0].value == fit[0].value == 0.5
+
+
+def test_what_is_said_follows_the_intervals():
+    few, many = SOME & (np.arange(120) < 20), SOME | (np.arange(120) > 20)
+    wins = [share("race, 1 against 1: wins", SOME, kind="known", expected=0.5)]
+    for before, after, told in ((few, many, "grows"), (many, few, "falls"), (few, few, "is not")):
+        pairs = [pair("Audit 8", before, few), pair("Audit 16", after, few)]
+        said = " ".join(_says(wins, *_fractions(pairs)[:2], _wider(pairs)))
+        assert f"The fraction {told}" in said
+        assert "wins as its law says: 1 against 1 0.500 [" in said
+    wrong = [share("race, 1 against 1: wins", few, kind="known", expected=0.5)]
+    assert "not as its law says" in _says(wrong, *_fractions(pairs)[:2], _wider(pairs))[0]
+
+
+def test_a_walk_is_apart_from_descent_where_the_intervals_are():
+    walks = [row(f"at {heat}: deceptive", estimate(hits, 100)) for heat, hits in ((1, 50), (2, 90))]
+    same = [row("same", estimate(100, 100)), row("same", estimate(70, 100))]
+    said = _says_of_walks(row("descent", estimate(45, 100)), walks, same)
+    assert "1 of 2 intervals" in said
+    assert "at 2 (temperature)" in said
+    assert "that of the end in 0.700" in said
+
+
+def test_agreement_is_a_row():
+    none = beyond_chance("two", (SOME, np.roll(SOME, 1)), kind="control", expected=0.0)
+    assert (none.what, none.value, none.seeds, none.holds) == ("two: kappa", 0, 120, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"widths": (8, 16)}, "rising, 32 among them"),
+        ({"widths": (32, 16)}, "rising, 32 among them"),
+        ({"other": INSPECTION.replace(organism=DoubleWell(), overseen=DoubleWell())}, "one width"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_made_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        Ensemble(**changes)
+
+
+@pytest.mark.slow
+def test_what_is_known_of_an_ensemble_is_recovered(tmp_path):
+    study = Ensemble(subject=TINY, widths=(8,), honest=(1, 3), quick=64)
+    (found,) = make({"ensemble": study}, tmp_path, quick=True)
+    assert found.sound, found.frame.filter(~pl.col("holds"))
+    assert len([one for one in found.rows if one.kind == "known"]) == 4
+    assert len([one for one in found.rows if one.kind == "control"]) == 3
