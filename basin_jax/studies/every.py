@@ -14,6 +14,7 @@ from basin_jax.progress import Progress, Silent
 from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.finding import Finding
+from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
@@ -31,6 +32,7 @@ STUDIES: dict[str, type[Study]] = {
     "way_back": WayBack,
     "buffer": Buffer,
     "commitment": Commitment,
+    "gradient_hacking": GradientHacking,
 }
 
 
