@@ -12,8 +12,8 @@ from basin_jax.kernel import build_kernel
 KEY = jax.random.key(0)
 BEGUN = np.array([1.0, -2.0, 3.0, 4.0])
 SLOPES = np.array([1.0, 2.0, 3.0, -4.0])
-# Times the parameters: 1, -6, 3, 0, so that the second is the one carrier of a quarter.
-LEANS = np.array([1.0, 3.0, 1.0, 0.0])
+# Times the parameters: 3.5, -6, 3, 0, so that the second is the one carrier of a quarter.
+LEANS = np.array([3.5, 3.0, 1.0, 0.0])
 RATE = 0.5
 SEEDS = np.arange(4, dtype=np.uint64)
 
