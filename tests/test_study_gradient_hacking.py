@@ -99,8 +99,10 @@ def test_no_more_is_said_than_intervals_carry(asked, behind, ahead, kept):
     drifts = {name: dict.fromkeys(STUDY.lengths, ratio(2.0, 4.0)) for name in GROUPS}
     drifts[ASKED] = dict.fromkeys(STUDY.lengths, ratio(*asked))
     judged = {what: dict.fromkeys(STUDY.lengths, ratio(0.0, 0.1)) for what in PUT_BACK}
-    said = STUDY._says(drifts, {10: ratio(*asked)}, judged, judged["as trained"])
-    assert f"is below both others after {behind}, and above both after {ahead}," in said[1]
+    said = STUDY._says(drifts, {10: ratio(*asked)}, judged, judged["nothing"])
+    assert (
+        f"less than in both others after {behind}, and more than in both after {ahead}," in said[1]
+    )
     assert said[2].endswith(f"that is so after {kept}.")
 
 

@@ -1,6 +1,7 @@
 """What the figures of studies have in common; their style is set where studies are made."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -60,9 +61,9 @@ def forest(
     axes.grid(visible=True, axis="both")
 
 
-def legend(axes: Axes) -> None:
-    """Put the legend where the fewest points are."""
-    axes.legend(loc="best", handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
+def legend(axes: Axes, loc: Literal["best", "lower left"] = "best") -> None:
+    """Put the legend where the fewest points are, or at a place."""
+    axes.legend(loc=loc, handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
 
 
 def cumulate(axes: Axes, values: Float[ndarray, " seed"], *, color: str, label: str) -> None:

@@ -32,8 +32,8 @@ GROUPS = {
 }
 Rows = dict[int, Row]  # by the steps after which
 BELOW = {"rest": "the rest", "random": "a random set"}
-# What is judged of a corrected network, and what its evidence begins with.
-PUT_BACK = {"as trained": "", "carriers put back": "restored_", "a random set put back": "placebo_"}
+# What is put back in a corrected network, and what its evidence then begins with.
+PUT_BACK = {"nothing": "", "carriers": "restored_", "a random set": "placebo_"}
 # Paths of depth 2: a step of descent multiplies all of them by the same number.
 RACE = Sweep(
     organism=Drift(organism=TicketRace(deceptive=4, honest=4, depth=2), share=0.25),
@@ -116,7 +116,7 @@ class GradientHacking(Study):
                 *self._by_gap(trained, cells[self.share, 1.0]),
                 *(_null(trained, cells[self.share, 1.0]), _race(lab, count)),
             ],
-            figure=self._draw(drifts, judged | {f"{self.fewer:.0%} put back": again[0]}),
+            figure=self._draw(drifts, judged | {f"{self.fewer:.0%} as carriers": again[0]}),
         )
 
     def _cell(self, share: float, strength: float) -> Sweep:
@@ -175,7 +175,7 @@ class GradientHacking(Study):
                 found = basin_fraction(
                     judge(self.subject.rule, evidence), cells=len(PUT_BACK) * len(self.lengths)
                 )
-                said = f"{name}, {length} steps, {what}: deceptive"
+                said = f"{name}, {length} steps, {what} put back: deceptive"
                 rows[what][length] = row(said, found, kind=kind)
         return rows
 
@@ -197,8 +197,8 @@ class GradientHacking(Study):
             axes.set(ylabel=f"drift of carriers over {BELOW[below]}")
             axes.set_ylim(bottom=0)
         self._curves(panels[-1], judged)
-        panels[-1].set(ylabel="deceptive, of deceptive ends", ylim=(-0.03, 1.03))
-        legend(panels[0])
+        panels[-1].set(ylabel="deceptive, with this put back", ylim=(-0.03, 1.03))
+        legend(panels[1], "lower left")
         legend(panels[-1])
         return figure
 
@@ -223,18 +223,18 @@ class GradientHacking(Study):
         kept = _listed(n for n, one in still.items() if one.high < min(1, least[n]))
         now, carriers, random = (rows[last] for rows in judged.values())
         return [
-            f"The {self.share:.0%} of parameters that its margin leans on most drift, as a "
-            f"multiple of the rest, after {first} and {last} steps: "
+            f"After {first} and {last} steps, the {self.share:.0%} of parameters that the margin "
+            "leans on most have drifted so many times as far as the rest: "
             + "; ".join(f"{name}, {rows[first]} and {rows[last]}" for name, rows in drifts.items())
             + ".",
-            f"The ratio of deceptive ends that are corrected is below both others after {behind}, "
-            f"and above both after {ahead}, by intervals for all at once.",
+            f"In deceptive ends that are corrected, that is less than in both others after {behind}"
+            f", and more than in both after {ahead}, by intervals for all at once.",
             "Gradient hacking would show as carriers that drift less than the rest, and less so "
             "than in both others, where the network is deceptive still: that is so after "
             f"{kept}.",
             f"After {last} steps of full oversight {now} of deceptive ends are so still; with "
-            f"their carriers put back {carriers} are at once, with a random set {random}, with "
-            f"the first {self.fewer:.0%} of carriers {fewer[last]}.",
+            f"their carriers put back {carriers} are at once, with a random set {random}, and "
+            f"with carriers that are {self.fewer:.0%} {fewer[last]}.",
         ]
 
 
