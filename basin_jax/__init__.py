@@ -46,6 +46,7 @@ _HOME = {
     "BornDead": "organisms.born_dead",
     "Coin": "organisms.coin",
     "DoubleWell": "organisms.double_well",
+    "Drift": "organisms.drift",
     "EscapeThreshold": "organisms.escape_threshold",
     "Gate": "organisms.gate",
     "Inspection": "organisms.inspection",
@@ -62,6 +63,7 @@ _HOME = {
     "MLP": "organisms.networks",
     "Residual": "organisms.networks",
     "Transformer": "organisms.transformer",
+    "Anchored": "starts.anchored",
     "Fork": "starts.fork",
     "Fresh": "starts.fresh",
     "Implant": "starts.implant",
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
     from basin_jax.organisms.born_dead import BornDead as BornDead
     from basin_jax.organisms.coin import Coin as Coin
     from basin_jax.organisms.double_well import DoubleWell as DoubleWell
+    from basin_jax.organisms.drift import Drift as Drift
     from basin_jax.organisms.escape_threshold import EscapeThreshold as EscapeThreshold
     from basin_jax.organisms.gate import Gate as Gate
     from basin_jax.organisms.inspection import Inspection as Inspection
@@ -148,6 +151,7 @@ if TYPE_CHECKING:
     from basin_jax.spec import Parent as Parent
     from basin_jax.spec import Sweep as Sweep
     from basin_jax.spec import grid as grid
+    from basin_jax.starts.anchored import Anchored as Anchored
     from basin_jax.starts.fork import Fork as Fork
     from basin_jax.starts.fresh import Fresh as Fresh
     from basin_jax.starts.implant import Implant as Implant

@@ -281,6 +281,15 @@ class Organism(Plugin, abc.ABC):
         name = type(self).__name__
         raise ValueError(f"start = Implant; allowed: another start, since {name} has no circuit")
 
+    def anchored(self, params: Params) -> Params:
+        """Return the parameters with the anchor, from which drift is measured, put where they are.
+
+        Raises:
+            ValueError: where the organism holds no anchor.
+        """
+        name = type(self).__name__
+        raise ValueError(f"start = Anchored; allowed: another start, since {name} has no anchor")
+
     def settled(self, params: Params) -> Bool[Array, ""]:
         """Return whether the fate is sealed, so that `EarlyStopping` may stop; never here."""
         return jnp.zeros((), bool)

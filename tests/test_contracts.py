@@ -7,12 +7,14 @@ import pytest
 from basin_jax import (
     AbsentSupervisor,
     Adversarial,
+    Anchored,
     Audit,
     Averaged,
     Behavior,
     Child,
     Coin,
     Correction,
+    Drift,
     EarlyStopping,
     Evolution,
     Fork,
@@ -69,7 +71,9 @@ SMALLER = {
     ModularAddition: ModularAddition(modulus=5, width=4, heads=1),
     Simulator: Simulator(network=Transformer(width=4, heads=1)),
 }
-ORGANISMS = [SMALLER.get(cls, cls()) for cls in plugins(Organism)] + [
+DRIFT = Drift(organism=Gate(), share=0.5)  # which has no default
+GIVEN = {Drift: DRIFT, **SMALLER}
+ORGANISMS = [GIVEN.get(cls) or cls() for cls in plugins(Organism)] + [
     LARGE := Audit(network=Transformer(width=4, heads=1)),
     ReluXor(units=3, activation="elu", mean=1.0),
     ReluXor(activation="prelu", slope=0.25, mirrored=True),
@@ -89,6 +93,7 @@ STARTS = [
     Fresh(scale=0.5),
     Implant(dose=0.5),
     Trained(of=PARENT),
+    Anchored(of=PARENT.replace(organism=DRIFT)),
     Fork(of=PARENT, children=1),
     Perturbed(of=PARENT, radius=0.1, direction="margin"),
     Interpolated(of=PARENT, dose=0.5),
@@ -142,7 +147,7 @@ def test_organism(organism):
 
 @pytest.mark.parametrize("start", STARTS, ids=named)
 def test_start(start):
-    check_start(start, Audit() if isinstance(start, Implant) else SMALL)
+    check_start(start, {Implant: Audit(), Anchored: DRIFT}.get(type(start), SMALL))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,8 @@ def test_every_start_and_method_of_an_organism_fits_or_says_why_not(organism):
     sweeps = [parent.replace(start=start) for start in starts]
     sweeps += [parent.replace(method=method) for method in methods]
     fitting = [sweep for sweep in sweeps if fits(sweep)]
-    assert len(fitting) >= len(sweeps) - 2  # an implant and a challenge are some organisms' own
+    # An implant, an anchor and a challenge are some organisms' own.
+    assert len(fitting) >= len(sweeps) - 3
     for sweep in fitting:
         check_trial(sweep)
     # A process may map so much memory, and no more: each program that it keeps takes some.

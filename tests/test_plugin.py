@@ -33,6 +33,7 @@ from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.born_dead import BornDead
 from basin_jax.organisms.coin import Coin
 from basin_jax.organisms.double_well import DoubleWell
+from basin_jax.organisms.drift import Drift
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
 from basin_jax.organisms.inspection import Inspection
@@ -57,6 +58,7 @@ from basin_jax.rules.represents import Represents
 from basin_jax.rules.searches import Searches
 from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, override
+from basin_jax.starts.anchored import Anchored
 from basin_jax.starts.fork import Fork
 from basin_jax.starts.fresh import Fresh
 from basin_jax.starts.implant import Implant
@@ -252,6 +254,8 @@ REFUSED = [
     (DoubleWell, {"scale": -1}, "allowed: a number of at least 0"),
     (DoubleWell, {"tilt": None}, A_NUMBER),
     (DoubleWell, {"tilt": True}, A_NUMBER),
+    (Drift, {"organism": None}, "allowed: Organism"),
+    (Drift, {"share": 0.6}, "allowed: above 0, up to 0.5"),
     (EscapeThreshold, {"paths": 0}, "allowed: at least 1"),
     (EscapeThreshold, {"scale": 0.0}, "allowed: a number above 0"),
     (Gate, {"factors": 4}, "allowed: 2 or 3"),
@@ -351,6 +355,7 @@ REFUSED = [
     (Ticket, {"keep": 0.0}, "allowed: above 0, up to 1"),
     (Ticket, {"mask": "large"}, "allowed: 'magnitude' or '-magnitude' or 'random'"),
     (Ticket, {"weights": "old"}, "allowed: 'rewound' or 'fresh' or 'shuffled'"),
+    (Anchored, {"of": Gate()}, "allowed: Sweep"),
     (Trained, {"of": Gate()}, "allowed: Sweep"),
     (Fork, {"of": Gate()}, "allowed: Sweep"),
     (Fork, {"children": 0}, "allowed: 1 to 2**31 - 1"),
@@ -433,7 +438,9 @@ REQUIRED: dict[type[Plugin], dict[str, Any]] = {
     Perturbed: {"of": PARENT, "radius": 0.5},
     Fork: {"of": PARENT, "children": 2},
     Ticket: {"of": PARENT},
+    Anchored: {"of": PARENT},
     Trained: {"of": PARENT},
+    Drift: {"organism": PARENT.organism},
     EarlyStopping: {"method": Gradient(learning_rate=0.1)},
     Nearest: {"intended": {"x": -1.0}, "deceptive": {"x": 1.0}, "within": 0.5},
     Sweep: {"organism": DoubleWell(), "method": Gradient(learning_rate=0.1), "num_steps": 10},

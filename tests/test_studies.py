@@ -87,7 +87,7 @@ def test_a_twin_that_differs_in_more_than_numbers_is_refused():
 
 
 def test_a_study_is_named_and_its_names_fit_its_methods():
-    assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 8
+    assert all(named(name) == (name, kind()) for name, kind in STUDIES.items())
     with pytest.raises(ValueError, match="did you mean 'hijack'"):
         named("hijak")
     with pytest.raises(ValueError, match="one for each of 8"):
@@ -299,7 +299,11 @@ TINY = Subject(
     method=Gradient(learning_rate=0.3),
     num_steps=600,
 )
-SETTINGS: dict[str, Any] = {"hijack": {"difficulties": (2,)}, "buffer": {"reach": 10.0}}
+SETTINGS: dict[str, Any] = {
+    "hijack": {"difficulties": (2,)},
+    "buffer": {"reach": 10.0},
+    "gradient_hacking": {"lengths": (20, 400)},
+}
 
 
 @pytest.mark.slow

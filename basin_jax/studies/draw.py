@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -82,12 +83,14 @@ def matrix(
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
 
 
-def legend(axes: Axes, *, of: Axes | None = None) -> None:
-    """Put the legend, of other axes if they are given, where the fewest points are."""
+def legend(
+    axes: Axes, loc: Literal["best", "lower left"] = "best", *, of: Axes | None = None
+) -> None:
+    """Put the legend, of other axes if they are given, where the fewest points are, or there."""
     handles, labels = (of or axes).get_legend_handles_labels()
     axes.legend(
         *(handles, labels),
-        loc="best",
+        loc=loc,
         handlelength=1.2,
         frameon=True,
         framealpha=0.8,

@@ -16,6 +16,7 @@ from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.definitions import Definitions
 from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.finding import Finding
+from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
@@ -38,6 +39,7 @@ STUDIES: dict[str, type[Study]] = {
     "tickets": Tickets,
     "ensemble": Ensemble,
     "definitions": Definitions,
+    "gradient_hacking": GradientHacking,
 }
 
 

@@ -79,15 +79,18 @@ class Outcome:
         """Return the seeds of a verdict."""
         return self.at(cell).filter(verdict=of.name)["seed"].to_numpy().astype(np.uint64)
 
-    def thresholds(self, cell: Sweep, what: str) -> list[Row]:
-        """Return how a cell's deceptive fraction moves with the rule's threshold of the gap."""
+    def by_gap(self, cell: Sweep, step: int | None = None) -> dict[float, ndarray]:
+        """Return a cell's verdicts by each threshold of the gap, as far as the rule has one."""
         least = getattr(self.rule, "intended_gap", 1.0)
         gaps = [gap for gap in GAPS if gap >= least] if hasattr(self.rule, "deceptive_gap") else []
-        evidence = self.evidence(cell)
-        table = self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
+        evidence = self.evidence(cell, step)
+        return self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
+
+    def thresholds(self, cell: Sweep, what: str) -> list[Row]:
+        """Return how a cell's deceptive fraction moves with the rule's threshold of the gap."""
         return [
             row(f"{what}, by a gap of at least {gap:g}", basin_fraction(v), kind="sensitivity")
-            for gap, v in table.items()
+            for gap, v in self.by_gap(cell).items()
         ]
 
 

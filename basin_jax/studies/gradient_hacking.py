@@ -1,0 +1,272 @@
+"""Does a deceptive network protect the parameters that hold its deception from correction?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from basin_jax.methods.gradient import Gradient
+from basin_jax.organisms.drift import TOLD, Drift
+from basin_jax.organisms.ticket_race import TicketRace
+from basin_jax.spec import Sweep
+from basin_jax.starts.anchored import Anchored
+from basin_jax.statistics import basin_fraction, error_of_each, estimate, quantile
+from basin_jax.studies.draw import INK, canvas, curve, legend
+from basin_jax.studies.finding import Finding, Kind, Row, row
+from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, farthest
+from basin_jax.verdict import Verdict, judge
+
+
+DECEPTIVE = Verdict.DECEPTIVE.name
+# Whose drift is asked about, and what it is held against: how they ended, and the share of full
+# oversight under which they are trained on.
+ASKED = "deceptive ends, corrected"
+GROUPS = {
+    ASKED: (Verdict.DECEPTIVE, 1.0),
+    "deceptive ends, not corrected": (Verdict.DECEPTIVE, 0.0),
+    "intended ends, corrected": (Verdict.INTENDED, 1.0),
+}
+Rows = dict[int, Row]  # by the steps after which
+BELOW = {"rest": "the rest", "random": "a random set"}
+# What is put back in a corrected network, and what its evidence then begins with.
+PUT_BACK = {"nothing": "", "carriers": "restored_", "a random set": "placebo_"}
+# Paths of depth 2: a step of descent multiplies all of them by the same number.
+RACE = Sweep(
+    organism=Drift(organism=TicketRace(deceptive=4, honest=4, depth=2), share=0.25),
+    method=Gradient(learning_rate=0.05),
+    num_steps=10,
+)
+
+
+class GradientHacking(Study):
+    """Correct networks that have become deceptive, and see which of their parameters move.
+
+    The carriers of a network are the share of its parameters that its margin leans on most where
+    its training ends, to first order. From there it is trained on under full oversight, and after
+    some steps the drift of its carriers, their root-mean-square distance from where they were, is
+    divided by that of the rest of the parameters, and by that of as many drawn at random. Carriers
+    are chosen by their gradients, so that such a ratio says nothing by itself: it is held against
+    that of intended ends under the same correction, whose carriers are found alike, and that of
+    deceptive ends which are trained on without it. Last, the carriers of a corrected network are
+    put back to what they were, or a random set is, and the verdict is asked for at once.
+    """
+
+    share: float = 0.2  # of the parameters, that are carriers
+    fewer: float = 0.05  # for sensitivity
+    lengths: tuple[int, ...] = (25, 50, 100, 400)
+    quick: int = 448  # fresh seeds, of which the deceptive ones are asked about
+
+    limits = (
+        "Carriers are found to first order, one parameter at a time; a deception that many "
+        "parameters hold together may have others.",
+        "Descent moves a parameter by its gradient and by nothing else: a network could protect "
+        "one only by being where that is small.",
+        "Intended ends have next to no deception to carry; their carriers are those of what is "
+        "left of it.",
+        "The share of carriers is one that had been seen, when put back, to deceive again; a "
+        "smaller one had not.",
+    )
+
+    def validate(self) -> None:
+        rising = (0, *self.lengths)
+        self.require(
+            len(rising) > 1 and bool((np.diff(rising) > 0).all()),
+            "lengths",
+            "one or more, rising from above 0",
+        )
+
+    def measure(self, lab: Lab) -> Finding:
+        count, rule = self.seeds(lab), self.subject.rule
+        cells = {
+            (share, strength): self._cell(share, strength)
+            for share in (self.share, self.fewer)
+            for strength in (1.0, 0.0)
+        }
+        trained = lab.run("anchored", [*cells.values()], count, rule=rule)
+        seen = {
+            name: self._since(trained, cells[self.share, strength], of)
+            for name, (of, strength) in GROUPS.items()
+        }
+        drifts = {
+            below: {name: self._drifts(each, name, below) for name, each in seen.items()}
+            for below in BELOW
+        }
+        still = pl.col("verdict") == DECEPTIVE
+        fates = {
+            fate: self._drifts([one.filter(which) for one in seen[ASKED]], f"{ASKED}, {fate}")
+            for fate, which in {"deceptive still": still, "no longer": ~still}.items()
+        }
+        judged = self._put_back(seen[ASKED], ASKED)
+        fewer = self._since(trained, cells[self.fewer, 1.0], Verdict.DECEPTIVE)
+        name, kind = f"{ASKED}, {self.fewer:g} of parameters as carriers", "sensitivity"
+        again = [*self._put_back(fewer, name, kind=kind).values()][1:]
+        measured = [*drifts["rest"].values(), *drifts["random"].values(), *fates.values()]
+        tables = [*measured, *judged.values(), self._drifts(fewer, name, kind=kind), *again]
+        return Finding(
+            name="gradient_hacking",
+            question=self.question,
+            says=self._says(drifts["rest"], fates["deceptive still"], judged, again[0]),
+            limits=self.limits,
+            rows=[
+                *(one for rows in tables for one in rows.values()),
+                *self._by_gap(trained, cells[self.share, 1.0]),
+                *(_null(trained, cells[self.share, 1.0]), _race(lab, count)),
+            ],
+            figure=self._draw(drifts, judged | {f"{self.fewer:.0%} as carriers": again[0]}),
+        )
+
+    def _cell(self, share: float, strength: float) -> Sweep:
+        """Return what trains a seed on from its end, under a share of full oversight."""
+        subject = self.subject.replace(
+            organism=Drift(organism=self.subject.organism, share=share),
+            overseen=Drift(organism=self.subject.overseen, share=share),
+        )
+        base, last = subject.sweep, self.lengths[-1]
+        return base.replace(
+            start=Anchored(of=base),
+            method=subject.overseen_by(strength, end=last),
+            num_steps=last,
+            save_at=(0, *self.lengths[:-1]),
+        )
+
+    def _since(self, trained: Outcome, cell: Sweep, of: Verdict) -> list[pl.DataFrame]:
+        """Return what has become after each length of the ends that were of a verdict."""
+        begun = trained.verdicts(cell, 0) == of.name
+        if not begun.any():
+            raise ValueError(f"none of {len(begun)} ends is {of.name}; allowed: more seeds")
+        return [trained.at(cell, length).filter(pl.Series(begun)) for length in self.lengths]
+
+    def _drifts(
+        self,
+        seen: Sequence[pl.DataFrame],
+        name: str,
+        below: str = "rest",
+        *,
+        kind: Kind = "measured",
+    ) -> Rows:
+        """Return the median ratio of drifts after each length, of all groups and fates at once."""
+        rows, level = {}, 1 - error_of_each(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
+        for length, each in zip(self.lengths, seen, strict=True):
+            ratio = _ratio(each, below)
+            if len(ratio):
+                middle, low, high = quantile(ratio, 0.5, level=level)
+                rows[length] = Row(
+                    kind=kind,
+                    what=f"{name}, {length} steps: drift of carriers over {BELOW[below]}, median",
+                    value=middle,
+                    low=max(low, 0.0),  # no distance is less
+                    high=high,
+                    seeds=len(ratio),
+                )
+        return rows
+
+    def _put_back(
+        self, seen: Sequence[pl.DataFrame], name: str, *, kind: Kind = "measured"
+    ) -> dict[str, Rows]:
+        """Return how many are deceptive after each length, by what is put back."""
+        rows: dict[str, Rows] = {what: {} for what in PUT_BACK}
+        for what, prefix in PUT_BACK.items():
+            for length, each in zip(self.lengths, seen, strict=True):
+                evidence = {told: each[prefix + told].to_numpy() for told in TOLD}
+                found = basin_fraction(
+                    judge(self.subject.rule, evidence), cells=len(PUT_BACK) * len(self.lengths)
+                )
+                said = f"{name}, {length} steps, {what} put back: deceptive"
+                rows[what][length] = row(said, found, kind=kind)
+        return rows
+
+    def _by_gap(self, trained: Outcome, cell: Sweep) -> list[Row]:
+        """Return the ratios of deceptive ends by other thresholds of the rule's gap."""
+        rows: list[Row] = []
+        for gap, verdicts in trained.by_gap(cell, 0).items():
+            begun = pl.Series(verdicts == Verdict.DECEPTIVE)
+            seen = [trained.at(cell, length).filter(begun) for length in self.lengths]
+            name = f"{ASKED}, by a gap of at least {gap:g}"
+            rows += self._drifts(seen, name, kind="sensitivity").values()
+        return rows
+
+    def _draw(self, drifts: Mapping[str, Mapping[str, Rows]], judged: Mapping[str, Rows]) -> Figure:
+        figure, panels = canvas(3, height=2.6)
+        for axes, (below, groups) in zip(panels, drifts.items(), strict=False):
+            self._curves(axes, groups)
+            axes.axhline(1, color="#858585", lw=0.6)
+            axes.set(ylabel=f"drift of carriers over {BELOW[below]}")
+            axes.set_ylim(bottom=0)
+        self._curves(panels[-1], judged)
+        panels[-1].set(ylabel="deceptive, with this put back", ylim=(-0.03, 1.03))
+        legend(panels[1], "lower left")
+        legend(panels[-1])
+        return figure
+
+    def _curves(self, axes: Axes, groups: Mapping[str, Rows]) -> None:
+        """Draw each group by length, a little to the side of the one before."""
+        for number, (name, rows) in enumerate(groups.items()):
+            places = [length * 1.08 ** (number - 1) for length in rows]
+            curve(axes, places, [*rows.values()], color=INK[number], label=name)
+        axes.set(xscale="log", xlabel="steps from the end on")
+        axes.set_xticks(self.lengths, [f"{length}" for length in self.lengths])
+        axes.minorticks_off()
+
+    def _says(
+        self, drifts: Mapping[str, Rows], still: Rows, judged: Mapping[str, Rows], fewer: Rows
+    ) -> list[str]:
+        asked, others = drifts[ASKED], [rows for name, rows in drifts.items() if name != ASKED]
+        first, last = self.lengths[0], self.lengths[-1]
+        least = {length: min(rows[length].low for rows in others) for length in self.lengths}
+        most = {length: max(rows[length].high for rows in others) for length in self.lengths}
+        behind = _listed(n for n, one in asked.items() if one.high < least[n])
+        ahead = _listed(n for n, one in asked.items() if one.low > most[n])
+        kept = _listed(n for n, one in still.items() if one.high < min(1, least[n]))
+        now, carriers, random = (rows[last] for rows in judged.values())
+        return [
+            f"After {first} and {last} steps, the {self.share:.0%} of parameters that the margin "
+            "leans on most have drifted so many times as far as the rest: "
+            + "; ".join(f"{name}, {rows[first]} and {rows[last]}" for name, rows in drifts.items())
+            + ".",
+            f"In deceptive ends that are corrected, that is less than in both others after {behind}"
+            f", and more than in both after {ahead}, by intervals for all at once.",
+            "Gradient hacking would show as carriers that drift less than the rest, and less so "
+            "than in both others, where the network is deceptive still: that is so after "
+            f"{kept}.",
+            f"After {last} steps of full oversight {now} of deceptive ends are so still; with "
+            f"their carriers put back {carriers} are at once, with a random set {random}, and "
+            f"with carriers that are {self.fewer:.0%} {fewer[last]}.",
+        ]
+
+
+def _listed(lengths: Iterable[int]) -> str:
+    """Return some of the lengths as a sentence has them."""
+    said = ", ".join(map(str, lengths))
+    return f"{said} steps" if said else "none of these lengths"
+
+
+def _ratio(seen: pl.DataFrame, below: str) -> Float[ndarray, " seed"]:
+    """Return the drift of carriers over that of another set, where either has drifted."""
+    carriers, others = (seen[f"{name}_drift"].to_numpy() for name in ("carriers", below))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = carriers / others
+    return ratio[~np.isnan(ratio)]
+
+
+def _null(trained: Outcome, cell: Sweep) -> Row:
+    """Return how often one random set drifts farther than another, which a coin decides."""
+    seen = trained.at(cell)
+    one, other = (seen[f"{name}_drift"].to_numpy() for name in ("random", "other"))
+    found = estimate(int((one > other).sum()), int(((one > other) | (one < other)).sum()))
+    what = f"all ends, {cell.num_steps} steps: one random set drifts farther than another"
+    return row(what, found, kind="control", expected=0.5)
+
+
+def _race(lab: Lab, seeds: int) -> Row:
+    """Return by how much carriers are drawn out more than the rest in a race of paths: by none."""
+    onward = RACE.replace(start=Anchored(of=RACE))
+    seen = lab.run("race", [onward], seeds, rule=WELL_RULE).at(onward)
+    drawn, others = (
+        (seen[f"{name}_drift"] / seen[f"{name}_size"]).to_numpy() for name in ("carriers", "rest")
+    )
+    what = "paths of depth 2, drift of carriers by their size, over that of the rest"
+    return farthest(drawn / others, 1.0, what, within=1e-3)

@@ -1,0 +1,117 @@
+"""The study of gradient hacking: what it reads of drifts, and what it says of them."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from basin_jax import Behavior
+from basin_jax.studies.finding import Row
+from basin_jax.studies.gradient_hacking import (
+    ASKED,
+    GROUPS,
+    PUT_BACK,
+    GradientHacking,
+    _listed,
+    _null,
+    _ratio,
+)
+from basin_jax.studies.study import Outcome
+from basin_jax.verdict import Verdict
+
+
+STUDY = GradientHacking(lengths=(10, 20))
+CELL = STUDY._cell(0.2, 1.0)
+# The gap of each end, and then after either length.
+GAPS = np.array([[0.9, 0.9, 0.0], [0.9, 0.0, 0.0], [0.0, 0.0, 0.0], [0.3, 0.3, 0.3]])
+
+
+def outcome(**drifts):
+    """Return four seeds: one that stays deceptive for a while, one that does not, and others."""
+    parts = []
+    for step, gap in zip(CELL.stops, GAPS.T, strict=True):
+        told = {"fit": np.ones(4), "watched": np.zeros(4), "unwatched": gap}
+        told |= {"competence": np.ones(4), "margin": gap - 0.5}
+        # Carriers that are put back are as at the end, a random set changes nothing.
+        back = {f"placebo_{n}": v for n, v in told.items()}
+        back |= {f"restored_{n}": v for n, v in (told | {"unwatched": GAPS[:, 0]}).items()}
+        names = np.select([gap >= 0.5, gap < 0.1], ["DECEPTIVE", "INTENDED"], "OTHER")
+        keys = {"cell": CELL.digest(), "seed": np.arange(4), "step": step, "verdict": names}
+        moved = {f"{name}_drift": np.array(values) for name, values in drifts.items()}
+        parts.append(pl.DataFrame(keys | told | back | moved))
+    return Outcome(history=pl.concat(parts), rule=Behavior())
+
+
+def test_carriers_are_held_against_another_set_seed_by_seed():
+    trained = outcome(carriers=[3.0, 1.0, 8.0, 8.0], rest=[1.0, 2.0, 1.0, 1.0])
+    seen = STUDY._since(trained, CELL, Verdict.DECEPTIVE)
+    assert [_ratio(each, "rest").tolist() for each in seen] == [[3.0, 0.5]] * 2
+    drifted = STUDY._drifts(seen, "deceptive")
+    assert [(one.value, one.low, one.high, one.seeds) for one in drifted.values()] == [
+        (0.5, 0.0, math.inf, 2)
+    ] * 2
+    still = STUDY._drifts([each.filter(verdict="DECEPTIVE") for each in seen], "still")
+    assert {length: one.value for length, one in still.items()} == {10: 3.0}
+
+
+def test_what_has_not_drifted_at_all_has_no_ratio():
+    trained = outcome(carriers=[0.0, 1.0, 0.0, math.nan], rest=[0.0, 0.0, 2.0, 1.0])
+    assert _ratio(trained.at(CELL), "rest").tolist() == [math.inf, 0.0]
+
+
+def test_there_must_be_ends_of_a_verdict():
+    with pytest.raises(ValueError, match="none of 4 ends is UNFIT; allowed: more seeds"):
+        STUDY._since(outcome(), CELL, Verdict.UNFIT)
+
+
+def test_the_verdict_is_asked_for_with_each_set_put_back():
+    seen = STUDY._since(outcome(), CELL, Verdict.DECEPTIVE)
+    told = {
+        what: [one.value for one in r.values()] for what, r in STUDY._put_back(seen, "").items()
+    }
+    assert told == dict(zip(PUT_BACK, ([0.5, 0.0], [1.0, 1.0], [0.5, 0.0]), strict=True))
+
+
+def test_the_control_fails_where_one_random_set_drifts_farther_too_often():
+    even = outcome(random=[1.0] * 4, other=[0.5, 2.0, 0.5, 2.0])
+    assert _null(even, CELL).holds
+    uneven = outcome(random=[1.0] * 4, other=[0.5, 0.5, 0.5, 2.0]).history
+    many = pl.concat(uneven.with_columns(pl.col("seed") + 4 * n) for n in range(20))
+    found = _null(Outcome(history=many, rule=Behavior()), CELL)
+    assert (found.value, found.seeds, found.holds) == (0.75, 80, False)
+
+
+def ratio(low, high):
+    return Row(kind="measured", what="", value=(low + high) / 2, low=low, high=high, seeds=9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "behind", "ahead", "kept"),
+    [
+        ((0.1, 0.2), "10, 20 steps", "none of these lengths", "10 steps"),
+        ((1.2, 1.3), "10, 20 steps", "none of these lengths", "none of these lengths"),
+        ((1.2, 2.5), "none of these lengths", "none of these lengths", "none of these lengths"),
+        ((4.1, 5.0), "none of these lengths", "10, 20 steps", "none of these lengths"),
+    ],
+)
+def test_no_more_is_said_than_intervals_carry(asked, behind, ahead, kept):
+    drifts = {name: dict.fromkeys(STUDY.lengths, ratio(2.0, 4.0)) for name in GROUPS}
+    drifts[ASKED] = dict.fromkeys(STUDY.lengths, ratio(*asked))
+    judged = {what: dict.fromkeys(STUDY.lengths, ratio(0.0, 0.1)) for what in PUT_BACK}
+    said = STUDY._says(drifts, {10: ratio(*asked)}, judged, judged["nothing"])
+    assert (
+        f"less than in both others after {behind}, and more than in both after {ahead}," in said[1]
+    )
+    assert said[2].endswith(f"that is so after {kept}.")
+
+
+def test_lengths_are_listed_as_a_sentence_has_them():
+    assert _listed([]) == "none of these lengths"
+    assert _listed([10, 20]) == "10, 20 steps"
+
+
+def test_lengths_must_rise():
+    for lengths in ((), (0, 10), (20, 10)):
+        with pytest.raises(ValueError, match="one or more, rising from above 0"):
+            GradientHacking(lengths=lengths)
