@@ -66,6 +66,7 @@ WITHIN = {
     "studies": (
         *("subject", "finding", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
+        "competence",
         "every",
     ),
     "bench": (

@@ -60,7 +60,7 @@ def test_a_twin_that_differs_in_more_than_numbers_is_refused():
 
 
 def test_a_study_is_named_and_its_names_fit_its_methods():
-    assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 5
+    assert [named(name)[1].subject.organism for name in STUDIES].count(Audit()) == 6
     with pytest.raises(ValueError, match="did you mean 'hijack'"):
         named("hijak")
     with pytest.raises(ValueError, match="one for each of 8"):
@@ -240,7 +240,11 @@ TINY = Subject(
     method=Gradient(learning_rate=0.3),
     num_steps=600,
 )
-SETTINGS: dict[str, Any] = {"hijack": {"difficulties": (2,)}, "buffer": {"reach": 10.0}}
+SETTINGS: dict[str, Any] = {
+    "hijack": {"difficulties": (2,)},
+    "buffer": {"reach": 10.0},
+    "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (0, 2)},
+}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from basin_jax.plots import STYLE
 from basin_jax.progress import Progress, Silent
 from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
+from basin_jax.studies.competence import Competence
 from basin_jax.studies.finding import Finding
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
@@ -31,6 +32,7 @@ STUDIES: dict[str, type[Study]] = {
     "way_back": WayBack,
     "buffer": Buffer,
     "commitment": Commitment,
+    "competence": Competence,
 }
 
 
