@@ -70,6 +70,7 @@ WITHIN = {
         *("foretell", "race", "tickets"),
         *("outnumbered", "ensemble", "definitions"),
         "gradient_hacking",
+        "competence",
         "every",
     ),
     "bench": (

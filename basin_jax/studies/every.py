@@ -13,6 +13,7 @@ from basin_jax.plots import STYLE
 from basin_jax.progress import Progress, Silent
 from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
+from basin_jax.studies.competence import Competence
 from basin_jax.studies.definitions import Definitions
 from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.finding import Finding
@@ -40,6 +41,7 @@ STUDIES: dict[str, type[Study]] = {
     "ensemble": Ensemble,
     "definitions": Definitions,
     "gradient_hacking": GradientHacking,
+    "competence": Competence,
 }
 
 

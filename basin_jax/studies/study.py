@@ -3,6 +3,7 @@
 import abc
 import inspect
 import json
+import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import polars as pl
 from numpy import ndarray
 
 from basin_jax.base import Plugin
+from basin_jax.clusters import Brood, betting
 from basin_jax.critical import critical
 from basin_jax.identity import package_identity, short_hash
 from basin_jax.loop import run
@@ -25,8 +27,8 @@ from basin_jax.plan import as_seeds
 from basin_jax.progress import Progress, Silent
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
-from basin_jax.statistics import Estimate, basin_fraction, quantile
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
+from basin_jax.studies.finding import Finding, Kind, Row, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
 from basin_jax.verdict import Rule, Verdict
@@ -34,6 +36,8 @@ from basin_jax.verdict import Rule, Verdict
 
 # Of the gap from which on a seed counts as deceptive.
 GAPS = (0.25, 0.5, 0.75)
+# What a fraction passes at its turn.
+HALF = 0.5
 # Halvings of a bisection: to a thousandth, and as far as floats go.
 COARSE, FINE = 10, 30
 # Seeds that are bisected, and stored, at once.
@@ -86,11 +90,17 @@ class Outcome:
         evidence = self.evidence(cell, step)
         return self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
 
-    def thresholds(self, cell: Sweep, what: str) -> list[Row]:
+    def thresholds(
+        self, cell: Sweep, what: str, *, step: int | None = None, cells: int = 1
+    ) -> list[Row]:
         """Return how a cell's deceptive fraction moves with the rule's threshold of the gap."""
         return [
-            row(f"{what}, by a gap of at least {gap:g}", basin_fraction(v), kind="sensitivity")
-            for gap, v in self.by_gap(cell).items()
+            row(
+                f"{what}, by a gap of at least {gap:g}",
+                basin_fraction(verdicts, cells=cells),
+                kind="sensitivity",
+            )
+            for gap, verdicts in self.by_gap(cell, step).items()
         ]
 
 
@@ -215,6 +225,18 @@ class Study(Plugin, abc.ABC):
         """Train what is not there yet, and return what it says."""
 
 
+def mean(values: ndarray, what: str, *, cells: int = 1, least: float = 0.0) -> Row:
+    """Return the mean of numbers from `least` to 1 that are finite, with bounds by betting."""
+    finite = values[np.isfinite(values)]
+    # Rounding may bring a rate beyond its ends.
+    shares = np.clip((finite - least) / (1 - least), 0, 1)
+    error = error_of_each(0.95, cells, "fixed")
+    bounds = betting(Brood(shares, np.ones(len(shares), int)), error=error, interval="fixed")
+    low, high = (least + (1 - least) * bound for bound in bounds)
+    value = float(finite.mean())
+    return Row(kind="measured", what=what, value=value, low=low, high=high, seeds=len(finite))
+
+
 def median(found: pl.DataFrame, what: str) -> Row:
     """Return the median of critical values; its interval reaches over the last halvings."""
     middle, _, high = quantile(found["high"].to_numpy(), 0.5)
@@ -222,6 +244,34 @@ def median(found: pl.DataFrame, what: str) -> Row:
     low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5)[1]
     return Row(
         kind="measured", what=f"{what}: median", value=middle, low=low, high=high, seeds=len(found)
+    )
+
+
+def turn(
+    places: Sequence[int],
+    found: Sequence[Row],
+    what: str,
+    *,
+    kind: Kind = "measured",
+    expected: float | None = None,
+) -> Row:
+    """Return the first place of a grid that is above one half, and the interval of the turn.
+
+    The turn lies beyond the place up to which all fractions are below one half, and not beyond
+    the first that is above, as often as the fractions' intervals hold at once. Where no place is
+    known to be so, the interval has no end there.
+    """
+    below = np.logical_and.accumulate([one.high < HALF for one in found])
+    passed = [p for p, one in zip(places, found, strict=True) if one.value > HALF]
+    above = [p for p, one in zip(places, found, strict=True) if one.low > HALF]
+    return Row(
+        kind=kind,
+        what=f"{what}: the turn",
+        value=float(min(passed, default=math.inf)),
+        low=float(places[below.sum() - 1] if below.any() else -math.inf),
+        high=float(min(above, default=math.inf)),
+        seeds=found[0].seeds,
+        expected=expected,
     )
 
 
