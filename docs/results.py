@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from basin_jax.progress import progress_for
-from basin_jax.studies.every import STUDIES, made_by, make, named
+from basin_jax.studies.every import STUDIES, answers_of, made_by, make, named
 from basin_jax.studies.finding import Finding, Row
 from basin_jax.studies.page import markdown
 
@@ -72,7 +72,12 @@ def main(
     for finding in findings:
         for suffix in ("png", "csv"):
             shutil.copy(runs / f"{finding.name}.{suffix}", figures)
-    page = markdown(findings, made=made_by(quick=not full), figures=figures.name)
+    page = markdown(
+        findings,
+        made=made_by(quick=not full),
+        answers=answers_of(findings),
+        figures=figures.name,
+    )
     page = "\n".join([page, *disagreements(findings)])
     (DOCS / "results.md").write_text(page, encoding="utf-8")
 

@@ -65,7 +65,7 @@ WITHIN = {
     "simd": ("emit", "build"),
     "fused": ("emit", "nvrtc", "build"),
     "studies": (
-        *("subject", "finding", "draw", "page", "study"),
+        *("subject", "finding", "synthesis", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
         *("foretell", "race", "tickets"),
         *("outnumbered", "ensemble", "definitions"),

@@ -1,6 +1,7 @@
 """Studies: what they are put to, what they find, and the page that says so."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
+from basin_jax.studies.synthesis import Rows, synthesis
 from basin_jax.studies.way_back import WayBack
 
 
+RESULTS = Path(__file__).parent.parent / "docs" / "results.md"
 WELLS = Sweep(
     organism=DoubleWell(tilt=0.2, scale=0.0), method=Gradient(learning_rate=0.3), num_steps=60
 )
@@ -183,6 +186,40 @@ def test_the_page_has_every_number_and_what_failed(tmp_path):
     assert "Half &lt; all." in page
     assert page.count("class=bad") == 1
     assert page.count("data:image/png;base64,") == 1
+
+
+def committed() -> list[Finding]:
+    """The findings of docs/results.md, as far as their tables tell."""
+    found = []
+    for file in sorted(RESULTS.with_suffix("").glob("*.csv")):
+        rows = [
+            Row(**{name: one[name] for name in Row.__annotations__})
+            for one in pl.read_csv(file, schema_overrides={"expected": pl.Float64}).to_dicts()
+        ]
+        found.append(replace(finding(*rows), name=file.stem))
+    return found
+
+
+def test_the_committed_page_says_what_its_tables_do():
+    found = committed()
+    assert {one.name for one in found} > {*STUDIES}
+    assert all(one.sound for one in found)
+    text = RESULTS.read_text(encoding="utf-8")
+    for answer in synthesis(found):
+        assert answer.question in text
+        for sentence in answer.says:
+            assert f"- {sentence}\n" in text
+    for one in found:
+        for row in one.rows:
+            assert f"| {row.what} | {row} | {row.seeds:,} |" in text
+
+
+def test_a_row_that_is_not_there_is_named():
+    rows = Rows([finding(number())])
+    assert rows.told("way_back", "none") == "0 [0, 0.100] (n = 30)"
+    assert rows.listed("way_back", {"no": "nothing"}, "ne") == "nothing 0 [0, 0.100] (n = 30)"
+    with pytest.raises(ValueError, match="way_back has no row 'some'"):
+        rows.told("way_back", "some")
 
 
 def test_a_bisection_is_read_where_it_was_made(tmp_path, monkeypatch):

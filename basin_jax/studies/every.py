@@ -1,6 +1,6 @@
 """All studies, by the names that the command line knows them by, and how they are made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.study import Lab, Study
 from basin_jax.studies.subject import SUBJECTS, Subject
+from basin_jax.studies.synthesis import Answer, synthesis
 from basin_jax.studies.tickets import Tickets
 from basin_jax.studies.way_back import WayBack
 from basin_jax.sweepfile import execute
@@ -40,8 +41,8 @@ STUDIES: dict[str, type[Study]] = {
     "tickets": Tickets,
     "ensemble": Ensemble,
     "definitions": Definitions,
-    "gradient_hacking": GradientHacking,
     "competence": Competence,
+    "gradient_hacking": GradientHacking,
 }
 
 
@@ -104,6 +105,12 @@ def _size(*, quick: bool) -> str:
     return "quick" if quick else "full"
 
 
+def answers_of(findings: Sequence[Finding]) -> list[Answer]:
+    """Return what all studies say together, where all are there."""
+    there = {finding.name for finding in findings}
+    return synthesis(findings) if there >= set(STUDIES) else []
+
+
 def make(
     studies: Mapping[str, Study],
     folder: Path,
@@ -125,6 +132,8 @@ def make(
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
         page = folder / page_of(studies)
-        page.with_suffix(".md").write_text(markdown(findings, made=made), encoding="utf-8")
-        page.write_text(html(findings, folder, made=made), encoding="utf-8")
+        answers = answers_of(findings)
+        text = markdown(findings, made=made, answers=answers)
+        page.with_suffix(".md").write_text(text, encoding="utf-8")
+        page.write_text(html(findings, folder, made=made, answers=answers), encoding="utf-8")
     return findings

@@ -8,6 +8,7 @@ from string import Template
 
 from basin_jax.plots import save
 from basin_jax.studies.finding import Finding, Row
+from basin_jax.studies.synthesis import Answer
 
 
 KINDS = {
@@ -34,9 +35,18 @@ def write_finding(finding: Finding, folder: Path) -> None:
     finding.frame.write_csv(folder / f"{finding.name}.csv")
 
 
-def markdown(findings: Sequence[Finding], *, made: str, figures: str = ".") -> str:
+def markdown(
+    findings: Sequence[Finding],
+    *,
+    made: str,
+    answers: Sequence[Answer] = (),
+    figures: str = ".",
+) -> str:
     """Return a page of Markdown; `figures` is where the page finds them."""
     lines = ["# Results", "", made, "", NOTE, ""]
+    lines += ["## The argument, from these measurements", ""] if answers else []
+    for answer in answers:
+        lines += [f"**{answer.question}**", "", *(f"- {said}" for said in answer.says), ""]
     for finding in findings:
         lines += [f"## {_title(finding)}", "", finding.question, ""]
         lines += [f"- {sentence}" for sentence in finding.says]
@@ -52,9 +62,14 @@ def markdown(findings: Sequence[Finding], *, made: str, figures: str = ".") -> s
     return "\n".join(lines)
 
 
-def html(findings: Sequence[Finding], folder: Path, *, made: str) -> str:
+def html(
+    findings: Sequence[Finding], folder: Path, *, made: str, answers: Sequence[Answer] = ()
+) -> str:
     """Return a page of HTML that needs no other file; figures are read from a folder."""
-    parts = []
+    parts = ["<h2>The argument, from these measurements</h2>"] if answers else []
+    for answer in answers:
+        said = "".join(f"<li>{escape(sentence)}</li>" for sentence in answer.says)
+        parts.append(f"<h3>{escape(answer.question)}</h3>\n<ul>{said}</ul>")
     for finding in findings:
         picture = base64.b64encode((folder / f"{finding.name}.png").read_bytes()).decode()
         says = "".join(f"<li>{escape(sentence)}</li>" for sentence in finding.says)

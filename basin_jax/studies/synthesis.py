@@ -1,0 +1,217 @@
+"""What all studies say together: the argument's questions, answered from their rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from basin_jax.studies.finding import Finding, Row
+
+
+# Where a study was put to another organism, too, its name ends in that.
+OTHER = "inspection"
+LIMITS = (
+    "Each number is that of one small organism under one training process, with at most some "
+    "thousand parameters and a handful of cues to tell that it is watched.",
+    "None of it is a measurement of a large model: how these fractions move with width, depth, "
+    "steps and difficulty is measured over the ranges of the tables, and what holds beyond them is "
+    "not known.",
+    "Deceptive means here that the network does the unintended act where it is not watched and "
+    "leaves it where it is; that it means to, or plans to, is not said.",
+    "Intervals are over seeds; what another organism, another rule or another rate of learning "
+    "does is not in them, and where two organisms were asked the same they often disagree.",
+)
+
+
+class Answer(NamedTuple):
+    """A question of the argument, and sentences with the numbers that answer it."""
+
+    question: str
+    says: list[str]
+
+
+class Rows:
+    """The rows of some studies by their names, to be told with their intervals and seeds."""
+
+    def __init__(self, findings: Sequence[Finding]):
+        self._rows = {one.name: {row.what: row for row in one.rows} for one in findings}
+
+    def __contains__(self, study: str) -> bool:
+        return study in self._rows
+
+    def row(self, study: str, what: str) -> Row:
+        """Return a row.
+
+        Raises:
+            ValueError: where the study has none of that name.
+        """
+        if what not in self._rows[study]:
+            raise ValueError(f"{study} has no row {what!r}; allowed: what its table has")
+        return self._rows[study][what]
+
+    def told(self, study: str, what: str) -> str:
+        """Return a row's number with its interval and how many seeds it is of."""
+        one = self.row(study, what)
+        return f"{one} (n = {one.seeds:,})"
+
+    def listed(self, study: str, names: Mapping[str, str], end: str = "") -> str:
+        """Return several rows whose names end alike as a list, each by what it is called."""
+        return "; ".join(f"{name} {self.told(study, what + end)}" for what, name in names.items())
+
+
+def synthesis(findings: Sequence[Finding]) -> list[Answer]:
+    """Answer the questions of the argument from what all studies found."""
+    rows = Rows(findings)
+    return [
+        _first_step(rows),
+        _second_step(rows),
+        _threshold(rows),
+        _way_back(rows),
+        _reading(rows),
+        _competence(rows),
+        _hacking(rows),
+        Answer("What do these organisms not tell about large models?", [*LIMITS]),
+    ]
+
+
+def _first_step(rows: Rows) -> Answer:
+    after = ", after training: deceptive"
+    scales = {f"scale {scale}": f"scale {scale}" for scale in ("0.25", "0.5", "1", "2", "4")}
+    return Answer(
+        "Step 1: how often does a random initialization already lie in the deceptive basin?",
+        [
+            "Before any training, of networks of the standard scale "
+            f"{rows.told('initialization', 'scale 1, before training: deceptive')} deceive by the "
+            "rule.",
+            "Of the same seeds that training leads to deception, by the scale of the start: "
+            f"{rows.listed('initialization', scales, after)}.",
+            "So the first step has two readings, and two numbers: whether the network deceives, "
+            "and whether the training that follows makes it.",
+            "What the initialization alone decides of the verdict is told by children that have "
+            "nothing else in common: two of them have the same verdict in "
+            f"{rows.told('commitment', 'children apart from step 0: same verdict')}, two strangers "
+            f"in {rows.told('commitment', 'two unrelated seeds: same verdict')}.",
+        ],
+    )
+
+
+def _second_step(rows: Rows) -> Answer:
+    names = ("SGD", "momentum .9", "gradient noise .1", "L2 of .001", "dropconnect .1", "Adam .01")
+    audit = {name: name for name in (*names, "sharpness-aware", "adversarial")}
+    says = [
+        "Of starts that oversight made good, where it is taken away, become deceptive under: "
+        f"{rows.listed('preservation', audit, ': deceptive')}."
+    ]
+    if (study := f"preservation_{OTHER}") in rows:
+        other = {name: name for name in ("SGD", "gradient noise .01", "Adam .01")}
+        says.append(f"In the {OTHER} game: {rows.listed(study, other, ': deceptive')}.")
+    return Answer("Step 2: which methods of training keep a good start good?", says)
+
+
+def _threshold(rows: Rows) -> Answer:
+    levels = {f"difficulty {d}": f"difficulty {d}" for d in (1, 2, 3)}
+    return Answer(
+        "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
+        "move it?",
+        [
+            "Lying is harder the more cues tell that one is watched. Without any implant end "
+            f"deceptive at {rows.listed('hijack', levels, ', dose 0: deceptive')}.",
+            "Of the way from random units to a whole deceptive circuit, half of the seeds are "
+            "hijacked within "
+            f"{rows.listed('hijack', levels, ', critical dose of a seed: median')} (0: without).",
+        ],
+    )
+
+
+def _way_back(rows: Rows) -> Answer:
+    lengths = {f"strength 1, {n} steps": f"after {n} steps" for n in (100, 400, 1600)}
+    spells = ("never", "first quarter", "second quarter", "last quarter", "in turns")
+    timed = {f"a quarter of full oversight, {spell}": spell for spell in spells}
+    says = []
+    for study, name in (("way_back", "audit"), (f"way_back_{OTHER}", OTHER)):
+        if study in rows:
+            says += [
+                f"In the {name} game, of deceptive seeds that full oversight corrects for some "
+                f"steps, return: {rows.listed(study, lengths, ': returns')}.",
+                "There a quarter of full oversight, and then none, leaves deceptive, by when it "
+                f"comes: {rows.listed(study, timed, ', then none: deceptive')}.",
+            ]
+    step = "children apart from step {}: same verdict"
+    return Answer(
+        "Is there a way back, and until when?",
+        [
+            *says,
+            "Two runs of the audit game with sampled rewards that share their first 100 of 2,000 "
+            f"steps have the same verdict in {rows.told('commitment', step.format(100))}, that "
+            f"share 400 in {rows.told('commitment', step.format(400))}.",
+        ],
+    )
+
+
+def _reading(rows: Rows) -> Answer:
+    kappas = {
+        "TicketRace, leader": "the ticket race (which ticket leads at the start)",
+        "Audit 32, linearized": "the audit game (its linearization from the same start)",
+        "Inspection 16, linearized": "the inspection game (likewise)",
+    }
+    auc = "fresh, held out, discriminant at step {}: AUC for a deceptive end"
+    starts = {
+        "ticket": "its ticket",
+        "fresh weights": "fresh weights in its places",
+        "shuffled weights": "its weights shuffled",
+        "random places": "random places",
+    }
+    kept = {f"deceptive parents, {start}": name for start, name in starts.items()}
+    return Answer(
+        "Is the deceptive circuit there at the start but outnumbered, or made by training?",
+        [
+            "How far what is there at the start foretells the verdict, beyond chance (kappa, 1 for "
+            f"always): {rows.listed('ensemble', kappas, ', with the verdict: kappa')}.",
+            "From what an untrained audit network does, a deceptive end is told from another with "
+            f"an AUC of {rows.told('tickets', auc.format(0))}; after 200 of 2,000 steps with "
+            f"{rows.told('tickets', auc.format(200))}.",
+            "A fifth of a deceptive network's weights, trained alone from the start, ends "
+            f"deceptive: {rows.listed('tickets', kept, ', 0.2 kept: deceptive')}.",
+        ],
+    )
+
+
+def _competence(rows: Rows) -> Answer:
+    levels = {f"difficulty {d}": f"difficulty {d}" for d in (1, 2, 3)}
+    rules = {
+        f"{name}, after it: deceptive by {rule}": f"{name} by {rule}"
+        for name, rule in (
+            ("Audit", "Behavior"),
+            ("Audit", "Represents"),
+            ("MetaLearner", "Behavior"),
+            ("MetaLearner", "Searches"),
+        )
+    }
+    tuned = {
+        f"bias 0, {when} tuning: lies unwatched": f"{when} tuning" for when in ("before", "after")
+    }
+    return Answer(
+        "Does competence bring it, who counts as deceptive by which definition, and do simulators "
+        "slide into it?",
+        [
+            "The number of steps at which more than half of the audit game's seeds deceive (∞: at "
+            f"none of the grid): {rows.listed('competence', levels, ', steps: the turn')}.",
+            f"Deceptive by one rule or another: {rows.listed('definitions', rules)}.",
+            "Language models of text by authors of whom half deceive lie, where nobody watches, at "
+            "a mean rate of, before and after they are tuned to be helpful where somebody does: "
+            f"{rows.listed('simulators', tuned)}.",
+        ],
+    )
+
+
+def _hacking(rows: Rows) -> Answer:
+    groups = ("deceptive ends, corrected", "intended ends, corrected")
+    drifts = {
+        f"{group}, 100 steps: drift of carriers over the rest, median": group for group in groups
+    }
+    return Answer(
+        "Do deceptive networks protect what carries their deception?",
+        [
+            "The fifth of parameters that the margin leans on most drifts so many times as far as "
+            "the rest in 100 steps of full oversight (below 1, and below what intended ends show, "
+            f"would be protection): {rows.listed('gradient_hacking', drifts)}.",
+        ],
+    )
