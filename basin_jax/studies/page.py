@@ -19,9 +19,9 @@ KINDS = {
 NOTE = (
     "Intervals are at 95 %: exact ones of Clopper and Pearson for fractions of seeds, order "
     "statistics for medians, by betting where seeds have parents in common and for areas under ROC "
-    "curves (AUC). Those of scales and networks, of methods, of quarters of the gap, of forks, and "
-    "of tickets and predictors hold for all of their kind at once, the others each by itself. A "
-    "control, or what is known, holds where the interval has it."
+    "curves (AUC). Those of scales and networks, of methods, of quarters of the gap, of forks, "
+    "of tickets, predictors and races hold for all of their kind at once, the others each by "
+    "itself. A control, or what is known, holds where the interval has it."
 )
 
 

@@ -99,7 +99,7 @@ class Tickets(Study):
                 *(*trained.thresholds(first, what), *begun.thresholds(fresh, "fresh: deceptive")),
                 *self._controls(lab, trained, cells, lost),
                 shifted(begun.at(fresh, self._steps[-1]), begun.verdicts(fresh)),
-                *(xor(lab, 4 * self.seeds(lab)), *races(lab, 4 * self.seeds(lab))),
+                *(xor(lab, 4 * self.seeds(lab)), *races(lab, 16 * self.seeds(lab))),
             ],
             figure=self._draw(ends, others, early),
         )
