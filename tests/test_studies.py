@@ -210,8 +210,8 @@ def test_the_committed_page_says_what_its_tables_do():
         for sentence in answer.says:
             assert f"- {sentence}\n" in text
     for one in found:
-        for row in one.rows:
-            assert f"| {row.what} | {row} | {row.seeds:,} |" in text
+        for each in one.rows:
+            assert f"| {each.what} | {each} | {each.seeds:,} |" in text
 
 
 def test_a_row_that_is_not_there_is_named():

@@ -24,8 +24,8 @@ XOR = Sweep(
 DECEPTIVE, HONEST = 2, 2  # paths
 RACE = Sweep(
     organism=TicketRace(deceptive=DECEPTIVE, honest=HONEST, scale=0.3),
-    method=Gradient(learning_rate=0.05),
-    num_steps=10_000,
+    method=Gradient(learning_rate=0.1),
+    num_steps=5000,
 )
 
 
@@ -64,6 +64,6 @@ def races(lab: Lab, seeds: int) -> list[Row]:
         frame = trained.at(cell)
         wins = (frame["verdict"] != Verdict.UNFIT.name) & (frame["leader"] == 1)
         what = f"ticket race, {name}: a deceptive path wins"
-        found = estimate(int(wins.sum()), len(wins))
+        found = estimate(int(wins.sum()), len(wins), cells=len(cases))
         rows.append(row(what, found, kind="known", expected=share * fits))
     return rows

@@ -59,7 +59,8 @@ class Tickets(Study):
 
     limits = (
         "A ticket is chosen by the end of the seed that it is trained from: that it ends as the "
-        "seed does shows that it is enough, not that one could have told at the start.",
+        "seed does, and that its gap tells before training, shows what is enough, not that one "
+        "could have told at the start. The predictors of fresh seeds do not know the end.",
         "Tickets are chosen by magnitude, matrix by matrix, at once, and biases are kept; others, "
         "or those of iterated pruning, may do what these do not.",
         "A predictor reads what the network does and what is probed in it, not its weights: what "
@@ -99,7 +100,7 @@ class Tickets(Study):
                 *(*trained.thresholds(first, what), *begun.thresholds(fresh, "fresh: deceptive")),
                 *self._controls(lab, trained, cells, lost),
                 shifted(begun.at(fresh, self._steps[-1]), begun.verdicts(fresh)),
-                *(xor(lab, 4 * self.seeds(lab)), *races(lab, 4 * self.seeds(lab))),
+                *(xor(lab, 4 * self.seeds(lab)), *races(lab, 16 * self.seeds(lab))),
             ],
             figure=self._draw(ends, others, early),
         )
