@@ -81,8 +81,8 @@ class Ensemble(Study):
         self.require(own in self.widths and rising, "widths", f"rising, {own} among them")
 
     def measure(self, lab: Lab) -> Finding:
-        seeds = self.seeds(lab)
-        races = raced(lab, self.honest, 8 * seeds)
+        seeds, cells = self.seeds(lab), len(self.honest) + 1
+        races = raced(lab, self.honest, 8 * seeds, cells=cells)
         pairs = [_pair(lab, self.subject, width, seeds) for width in self.widths]
         own = pairs[self.widths.index(self.subject.width)]
         every = [*pairs, _pair(lab, self.other, self.other.width, seeds)]
@@ -104,7 +104,7 @@ class Ensemble(Study):
                 *own.trained.thresholds(own.full, f"{own.name}: deceptive"),
                 *own.trained.thresholds(own.linear, f"{own.name}, linearized: deceptive"),
                 *(_overseen(lab, self.subject, seeds), _strangers(own), prior),
-                *(*races.wins, races.kept, guessed(lab, 8 * seeds)),
+                *(*races.wins, races.kept, guessed(lab, 8 * seeds, cells=cells)),
             ],
             figure=self._draw(
                 races.wins, full, linear, foretold | {f"{own.name}, gap": gap}, walks
