@@ -258,7 +258,7 @@ def _says(
     )
     for name, rules in _grouped(kept).items():
         told = ", ".join(f"{rule} {found}" for rule, found in rules.items())
-        said.append(f"{name}: of the seeds deceptive by Behavior, a share is so by {told}.")
+        said.append(f"{name}: of the seeds deceptive by Behavior, so are by another rule: {told}.")
     if searching:
         told = "; ".join(f"{one.what.partition(', ')[2]}, {one}" for one in searching)
         said.append(f"A network that searches is an inner optimizer, deceptive or not: {told}.")
@@ -292,8 +292,8 @@ def _draw(
         for agree in (lambda x, y: (x == y).mean(), lambda x, y: kappa(x, y)[0])
     )
     matrix(b, [*first.after], same, beyond)
-    b.set(xlabel="same verdict above, kappa below")
+    b.set(title=first.name, xlabel="same verdict above, kappa below")
     forest(c, [*kept], [*kept.values()], color=INK[1])
-    for axes, what in ((a, "deceptive (gray: before training)"), (c, "share of Behavior's")):
+    for axes, what in ((a, "deceptive (gray: before)"), (c, "share of Behavior's")):
         axes.set(xlabel=what, xlim=(-0.03, 1.03))
     return figure

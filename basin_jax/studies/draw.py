@@ -76,7 +76,7 @@ def matrix(
         if i != j:
             square = [j - 0.5, j + 0.5], i - 0.5, i + 0.5
             axes.fill_between(*square, color=color, alpha=0.5 * max(value, 0), lw=0)
-            axes.text(j, i, f"{value:.3f}", ha="center", va="center")
+            axes.text(j, i, f"{value:.3f}".removeprefix("0"), ha="center", va="center")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)

@@ -25,6 +25,7 @@ PACE = 8.0
 PRIOR = 1e3  # a temperature at which nothing but the prior is left
 
 Labels: TypeAlias = Bool[ndarray, " seed"]
+Rows: TypeAlias = Sequence[Row]
 
 
 class Pair(NamedTuple):
@@ -80,8 +81,8 @@ class Ensemble(Study):
         self.require(own in self.widths and rising, "widths", f"rising, {own} among them")
 
     def measure(self, lab: Lab) -> Finding:
-        seeds = self.seeds(lab)
-        races = raced(lab, self.honest, 8 * seeds)
+        seeds, cells = self.seeds(lab), len(self.honest) + 1
+        races = raced(lab, self.honest, 8 * seeds, cells=cells)
         pairs = [_pair(lab, self.subject, width, seeds) for width in self.widths]
         own = pairs[self.widths.index(self.subject.width)]
         every = [*pairs, _pair(lab, self.other, self.other.width, seeds)]
@@ -103,7 +104,7 @@ class Ensemble(Study):
                 *own.trained.thresholds(own.full, f"{own.name}: deceptive"),
                 *own.trained.thresholds(own.linear, f"{own.name}, linearized: deceptive"),
                 *(_overseen(lab, self.subject, seeds), _strangers(own), prior),
-                *(*races.wins, races.kept, guessed(lab, 8 * seeds)),
+                *(*races.wins, races.kept, guessed(lab, 8 * seeds, cells=cells)),
             ],
             figure=self._draw(
                 races.wins, full, linear, foretold | {f"{own.name}, gap": gap}, walks
@@ -132,12 +133,7 @@ class Ensemble(Study):
         return found, same, prior
 
     def _draw(
-        self,
-        wins: Sequence[Row],
-        full: Sequence[Row],
-        linear: Sequence[Row],
-        foretold: dict[str, Row],
-        walks: Sequence[Row],
+        self, wins: Rows, full: Rows, linear: Rows, foretold: dict[str, Row], walks: Rows
     ) -> Figure:
         figure, (a, b, c, d) = canvas(4, height=2.5)
         tickets = [1 + honest for honest in self.honest]
@@ -249,7 +245,7 @@ def _strangers(pair: Pair) -> Row:
     return beyond_chance(what, labels, kind="control", expected=0.0)
 
 
-def _says(wins: Sequence[Row], full: Sequence[Row], linear: Sequence[Row], wider: Row) -> list[str]:
+def _says(wins: Rows, full: Rows, linear: Rows, wider: Row) -> list[str]:
     law = "as its law says" if all(one.holds for one in wins) else "not as its law says"
     if wider.low > 0:
         told = "grows with the width"
@@ -279,7 +275,7 @@ def reading(kappa: Row) -> str:
         return "there at the start (a kappa above one half)"
     if kappa.high < 0.5:
         return "made by training (a kappa below one half), as far as it tells"
-    return "either of the two: its interval has one half in it"
+    return "either of the two, the interval having one half in it"
 
 
 def _readings(foretold: Mapping[str, Row]) -> list[str]:
@@ -289,14 +285,11 @@ def _readings(foretold: Mapping[str, Row]) -> list[str]:
         groups.setdefault(reading(kappa), []).append(f"{name} (kappa {kappa})")
     return [
         f"{beyond} of {len(foretold)} foretell beyond chance what ends deceptive.",
-        *(
-            f"What ends deceptive is, going by {'; '.join(names)}, {told}."
-            for told, names in groups.items()
-        ),
+        *(f"Going by {'; '.join(names)}, it is {told}." for told, names in groups.items()),
     ]
 
 
-def _says_of_walks(descent: Row, walks: Sequence[Row], same: Sequence[Row]) -> str:
+def _says_of_walks(descent: Row, walks: Rows, same: Rows) -> str:
     apart = [one for one in walks if one.low > descent.high or one.high < descent.low]
     told = ", ".join(f"{one} at {_before(one).split()[-1]}" for one in walks)
     least = min(same, key=lambda one: one.value)

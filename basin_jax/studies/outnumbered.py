@@ -52,7 +52,7 @@ def race(honest: int) -> Sweep:
     )
 
 
-def raced(lab: Lab, honest: tuple[int, ...], seeds: int) -> Races:
+def raced(lab: Lab, honest: tuple[int, ...], seeds: int, *, cells: int) -> Races:
     """Train races of one deceptive ticket against so many honest ones."""
     wins, leads = [], []
     for count in honest:
@@ -63,12 +63,12 @@ def raced(lab: Lab, honest: tuple[int, ...], seeds: int) -> Races:
         leads.append((first[fit], last[fit]))
         what = f"ticket race, 1 against {count}: the deceptive one wins"
         law = outnumbered(1 + count)
-        wins.append(share(what, fit & last, cells=len(honest), kind="known", expected=law))
+        wins.append(share(what, fit & last, cells=cells, kind="known", expected=law))
     first, last = (np.concatenate(labels) for labels in zip(*leads, strict=True))
     return Races(wins, (first, last))
 
 
-def guessed(lab: Lab, seeds: int) -> Row:
+def guessed(lab: Lab, seeds: int, *, cells: int) -> Row:
     """Return how often the deceptive ticket leads in races that guessing finds: as any other."""
     cell = race(FEW).replace(
         # A guess fits where f is within .2 of 1; it is drawn as large as that takes.
@@ -79,4 +79,4 @@ def guessed(lab: Lab, seeds: int) -> Row:
     found = lab.run("guessed", [cell], seeds, rule=Behavior()).at(cell)
     leads = found.filter(pl.col("verdict") != Verdict.DIVERGED.name)["leader"].to_numpy() == 1
     what = f"ticket race, 1 against {FEW}, found by guessing: the deceptive one leads"
-    return share(what, leads, kind="known", expected=1 / (1 + FEW))
+    return share(what, leads, cells=cells, kind="known", expected=1 / (1 + FEW))
