@@ -90,6 +90,7 @@ def ratio(low, high):
     ("asked", "behind", "ahead", "kept"),
     [
         ((0.1, 0.2), "10, 20 steps", "none of these lengths", "10 steps"),
+        ((0.5, 1.5), "10, 20 steps", "none of these lengths", "none of these lengths"),
         ((1.2, 1.3), "10, 20 steps", "none of these lengths", "none of these lengths"),
         ((1.2, 2.5), "none of these lengths", "none of these lengths", "none of these lengths"),
         ((4.1, 5.0), "none of these lengths", "10, 20 steps", "none of these lengths"),
