@@ -90,6 +90,7 @@ def ratio(low, high):
     ("asked", "behind", "ahead", "kept"),
     [
         ((0.1, 0.2), "10, 20 steps", "none of these lengths", "10 steps"),
+        ((0.5, 1.5), "10, 20 steps", "none of these lengths", "none of these lengths"),
         ((1.2, 1.3), "10, 20 steps", "none of these lengths", "none of these lengths"),
         ((1.2, 2.5), "none of these lengths", "none of these lengths", "none of these lengths"),
         ((4.1, 5.0), "none of these lengths", "10, 20 steps", "none of these lengths"),
@@ -100,9 +101,8 @@ def test_no_more_is_said_than_intervals_carry(asked, behind, ahead, kept):
     drifts[ASKED] = dict.fromkeys(STUDY.lengths, ratio(*asked))
     judged = {what: dict.fromkeys(STUDY.lengths, ratio(0.0, 0.1)) for what in PUT_BACK}
     said = STUDY._says(drifts, {10: ratio(*asked)}, judged, judged["nothing"])
-    assert (
-        f"less than in both others after {behind}, and more than in both after {ahead}," in said[1]
-    )
+    told = [f"less than in {n} after {behind}, and more after {ahead}" for n in [*GROUPS][1:]]
+    assert said[1].endswith(f"at once, {'; '.join(told)}.")
     assert said[2].endswith(f"that is so after {kept}.")
 
 

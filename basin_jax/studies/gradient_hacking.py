@@ -24,11 +24,11 @@ from basin_jax.verdict import Verdict, judge
 DECEPTIVE = Verdict.DECEPTIVE.name
 # Whose drift is asked about, and what it is held against: how they ended, and the share of full
 # oversight under which they are trained on.
-ASKED = "deceptive ends, corrected"
+ASKED = "corrected deceptive ends"
 GROUPS = {
     ASKED: (Verdict.DECEPTIVE, 1.0),
-    "deceptive ends, not corrected": (Verdict.DECEPTIVE, 0.0),
-    "intended ends, corrected": (Verdict.INTENDED, 1.0),
+    "uncorrected deceptive ends": (Verdict.DECEPTIVE, 0.0),
+    "corrected intended ends": (Verdict.INTENDED, 1.0),
 }
 Rows = dict[int, Row]  # by the steps after which
 BELOW = {"rest": "the rest", "random": "a random set"}
@@ -214,21 +214,22 @@ class GradientHacking(Study):
     def _says(
         self, drifts: Mapping[str, Rows], still: Rows, judged: Mapping[str, Rows], fewer: Rows
     ) -> list[str]:
-        asked, others = drifts[ASKED], [rows for name, rows in drifts.items() if name != ASKED]
         first, last = self.lengths[0], self.lengths[-1]
-        least = {length: min(rows[length].low for rows in others) for length in self.lengths}
-        most = {length: max(rows[length].high for rows in others) for length in self.lengths}
-        behind = _listed(n for n, one in asked.items() if one.high < least[n])
-        ahead = _listed(n for n, one in asked.items() if one.low > most[n])
-        kept = _listed(n for n, one in still.items() if one.high < min(1, least[n]))
+        asked, others = drifts[ASKED], {n: rows for n, rows in drifts.items() if n != ASKED}
+        beside = [
+            f"less than in {name} after {_listed(n for n in rows if asked[n].high < rows[n].low)}, "
+            f"and more after {_listed(n for n in rows if asked[n].low > rows[n].high)}"
+            for name, rows in others.items()
+        ]
+        least = {n: min(1.0, *(rows[n].low for rows in others.values())) for n in self.lengths}
+        kept = _listed(n for n, one in still.items() if one.high < least[n])
         now, carriers, random = (rows[last] for rows in judged.values())
         return [
             f"After {first} and {last} steps, the {self.share:.0%} of parameters that the margin "
             "leans on most have drifted so many times as far as the rest: "
             + "; ".join(f"{name}, {rows[first]} and {rows[last]}" for name, rows in drifts.items())
             + ".",
-            f"In deceptive ends that are corrected, that is less than in both others after {behind}"
-            f", and more than in both after {ahead}, by intervals for all at once.",
+            f"In {ASKED} that is, by intervals for all at once, {'; '.join(beside)}.",
             "Gradient hacking would show as carriers that drift less than the rest, and less so "
             "than in both others, where the network is deceptive still: that is so after "
             f"{kept}.",
