@@ -66,7 +66,7 @@ WITHIN = {
     "studies": (
         *("subject", "finding", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
-        "competence",
+        *("competence", "simulators"),
         "every",
     ),
     "bench": (

@@ -19,6 +19,7 @@ from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
+from basin_jax.studies.simulators import Simulators
 from basin_jax.studies.study import Lab, Study
 from basin_jax.studies.way_back import WayBack
 from basin_jax.sweepfile import execute
@@ -33,6 +34,7 @@ STUDIES: dict[str, type[Study]] = {
     "buffer": Buffer,
     "commitment": Commitment,
     "competence": Competence,
+    "simulators": Simulators,
 }
 
 

@@ -18,9 +18,10 @@ KINDS = {
 }
 NOTE = (
     "Intervals are at 95 %: exact ones of Clopper and Pearson for fractions of seeds, order "
-    "statistics for medians, by betting where seeds have parents in common. Those of scales and "
-    "networks, of methods, of quarters of the gap, and of forks hold for all of their kind at "
-    "once, the others each by itself. A control, or what is known, holds where the interval has it."
+    "statistics for medians, by betting for means and where seeds have parents in common. Those of "
+    "scales and networks, of methods, of quarters of the gap, of forks, along a capability, and of "
+    "the rates of a setting hold for all of their kind at once, the others each by itself. A "
+    "control, or what is known, holds where the interval has it."
 )
 
 
