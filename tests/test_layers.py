@@ -71,6 +71,7 @@ WITHIN = {
         *("outnumbered", "ensemble", "definitions"),
         "gradient_hacking",
         "competence",
+        *("competence", "simulators"),
         "every",
     ),
     "bench": (

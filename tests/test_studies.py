@@ -348,7 +348,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_is_sound_in_the_small(name, tmp_path):
     _, study = named(name)
-    subject = study.subject if name == "commitment" else TINY
+    subject = study.subject if name in ("commitment", "simulators") else TINY
     study = study.replace(subject=subject, quick=96, **SETTINGS.get(name, {}))
     (found,) = make({name: study}, tmp_path, quick=True)
     assert found.sound, found.frame.filter(~pl.col("holds"))

@@ -22,6 +22,7 @@ from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
+from basin_jax.studies.simulators import Simulators
 from basin_jax.studies.study import Lab, Study
 from basin_jax.studies.subject import SUBJECTS, Subject
 from basin_jax.studies.synthesis import Answer, synthesis
@@ -42,6 +43,7 @@ STUDIES: dict[str, type[Study]] = {
     "ensemble": Ensemble,
     "definitions": Definitions,
     "competence": Competence,
+    "simulators": Simulators,
     "gradient_hacking": GradientHacking,
 }
 
