@@ -69,9 +69,7 @@ WITHIN = {
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
         *("foretell", "race", "tickets"),
         *("outnumbered", "ensemble", "definitions"),
-        "gradient_hacking",
-        "competence",
-        *("competence", "simulators"),
+        *("competence", "simulators", "gradient_hacking"),
         "every",
     ),
     "bench": (

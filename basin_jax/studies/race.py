@@ -22,6 +22,7 @@ XOR = Sweep(
     save_at=(0,),
 )
 DECEPTIVE, HONEST = 2, 2  # paths
+RACERS = 7168  # seeds, at least: they cost little
 RACE = Sweep(
     organism=TicketRace(deceptive=DECEPTIVE, honest=HONEST, scale=0.3),
     method=Gradient(learning_rate=0.1),

@@ -16,7 +16,7 @@ from basin_jax.statistics import paired_difference
 from basin_jax.studies.draw import INK, canvas, curve, legend
 from basin_jax.studies.finding import Finding, Row, ranked, row
 from basin_jax.studies.foretell import foretold, gap, shifted
-from basin_jax.studies.race import races, xor
+from basin_jax.studies.race import RACERS, races, xor
 from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -100,7 +100,7 @@ class Tickets(Study):
                 *(*trained.thresholds(first, what), *begun.thresholds(fresh, "fresh: deceptive")),
                 *self._controls(lab, trained, cells, lost),
                 shifted(begun.at(fresh, self._steps[-1]), begun.verdicts(fresh)),
-                *(xor(lab, 4 * self.seeds(lab)), *races(lab, 16 * self.seeds(lab))),
+                *(xor(lab, 4 * self.seeds(lab)), *races(lab, max(16 * self.seeds(lab), RACERS))),
             ],
             figure=self._draw(ends, others, early),
         )
