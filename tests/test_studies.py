@@ -131,12 +131,12 @@ def test_a_file_may_define_a_study(tmp_path):
 
 
 def test_a_study_is_put_to_another_organism_by_its_name_or_by_a_file(tmp_path):
-    assert named("way_back", "inspection") == ("way_back_inspection", WayBack(subject=INSPECTION))
+    assert named("way_back", "inspection") == ("way_back-inspection", WayBack(subject=INSPECTION))
     with pytest.raises(ValueError, match=r"--organism 'inspektion'.*did you mean 'inspection'"):
         named("way_back", "inspektion")
     file = tmp_path / "mine.py"
     file.write_text("from basin_jax.studies.subject import AUDIT\nsubject = AUDIT\n")
-    assert named("way_back", str(file)) == ("way_back_mine", WayBack())
+    assert named("way_back", str(file)) == ("way_back-mine", WayBack())
     file.write_text("subject = 3\n")
     with pytest.raises(ValueError, match=r"mine\.py defines no `subject`"):
         named("way_back", str(file))

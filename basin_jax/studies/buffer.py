@@ -71,6 +71,7 @@ class Buffer(Study):
             self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
 
     def measure(self, lab: Lab) -> Finding:
+        self.require_no_draws()
         rule, base, most = self.subject.rule, self.subject.sweep, self.seeds(lab) // SHARE
         begun = lab.run("fresh", [base], self.seeds(lab), rule=rule)
         intended, deceptive = (begun.seeds(base, v) for v in (Verdict.INTENDED, LOST))
@@ -99,7 +100,9 @@ class Buffer(Study):
                 *(one for ways in pushed.values() for rows in ways.values() for one in rows),
                 *medians.values(),
                 *begun.thresholds(base, "fresh: deceptive"),
-                replace(null, kind="control", expected=0.0),
+                replace(
+                    null, kind="control", what="fresh networks, not pushed: deceptive", expected=0.0
+                ),
                 *_wells(lab, self.seeds(lab)),
             ],
             figure=self._draw(pushed, found),
@@ -117,7 +120,10 @@ class Buffer(Study):
         folder = f"{name.partition(' ')[0]}_{way}"
         trained = lab.run(folder, cells, seeds, rule=self.subject.rule)
         return [
-            row(f"{name}, push of {push:g}, {way}: deceptive", trained.fraction(cell))
+            row(
+                f"{name}, push of {push:g}, {way}: deceptive",
+                trained.fraction(cell, cells=len(WAYS) * len(self.pushes)),
+            )
             for push, cell in zip(self.pushes, cells, strict=True)
         ]
 
@@ -188,9 +194,9 @@ class Buffer(Study):
                 },
             ),
             panels[3]: (
-                ("least push (shock)", self.pushes[-1]),
+                ("push along the margin", self.pushes[-1]),
                 {
-                    "deceptive ends": _shock("deceptive", "the least of these"),
+                    "deceptive ends": _shock("deceptive", "-margin"),
                     "intended ends": _shock("intended", "margin"),
                 },
             ),
@@ -237,7 +243,8 @@ class Buffer(Study):
             f"no more by at most {medians[_kick('deceptive')]} a step, and half of the intended "
             f"ones are deceptive by {medians[_kick('intended')]} (∞: not within {KICK:g}).",
             f"On the line from a deceptive end to its corrected one, half of {least.seeds:,} seeds "
-            f"are deceptive no more from {medians[EDGE]} of the way, or sooner.",
+            f"are deceptive no more from {medians[EDGE]} of the way, or sooner (∞: "
+            "not on the line).",
         ]
 
 

@@ -1,7 +1,6 @@
 """When is a seed's fate sealed, and by what: its initialization, or the data that come after?"""
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -106,7 +105,7 @@ class Commitment(Study):
             seeds=len(when),
         )
         split = [*_split(strangers, kin[0]), self._device(lab, alone)]
-        window, unpushed = self._window(lab, fresh, forks)
+        window, unpushed = self._window(lab, forks)
         return Finding(
             name="commitment",
             question=self.question,
@@ -128,21 +127,31 @@ class Commitment(Study):
         what = f"the same seed once more, {FEW_LANES} side by side: another verdict"
         return row(what, estimate(int((again != alone[:few]).sum()), few))
 
-    def _window(self, lab: Lab, fresh: Outcome, forks: list[int]) -> tuple[list[Row], Row]:
-        """Return the fraction that one push leads astray, by its step, and that one of 0 does."""
-        base, rule = self.subject.sweep, self.subject.rule
-        seeds = fresh.seeds(base, Verdict.INTENDED)[: self.seeds(lab) // 8]
-        rows = []
+    def _window(self, lab: Lab, forks: list[int]) -> tuple[list[Row], Row]:
+        """Return the fraction that one push leads astray, by its step, and that one of 0 does not.
+
+        What is led astray ends as intended with a push of 0, which leaves the data as they are.
+        """
+        base, rule, seeds = self.subject.sweep, self.subject.rule, self.seeds(lab) // 4
+        astray: list[ndarray] = []
+        unpushed: list[ndarray] = []
         for fork in forks:
             method = Pushed(method=base.method, push=self.push, begin=fork, end=fork + 1)
             cells = [base.replace(method=method.replace(push=push)) for push in (self.push, 0.0)]
             pushed = lab.run(f"pushed_{fork}", cells, seeds, rule=rule)
-            rows += [
-                row(f"push of {method.push:g} at step {fork}: deceptive", pushed.fraction(cell))
-                for cell in cells
-            ]
-        null = replace(rows[1], kind="control", what="push of 0 at the first step: deceptive")
-        return rows[::2], replace(null, expected=0.0)
+            astray.append(pushed.verdicts(cells[0]) == Verdict.DECEPTIVE.name)
+            unpushed.append(pushed.verdicts(cells[1]))
+        intended = unpushed[0] == Verdict.INTENDED.name
+        count, cells_at_once = int(intended.sum()), len(forks)
+        same = np.all([each == unpushed[0] for each in unpushed], axis=0)
+        null = estimate(int(same.sum()), len(same))
+        return [
+            row(
+                f"push of {self.push:g} at step {fork}, of seeds intended without: deceptive",
+                estimate(int(hits[intended].sum()), count, cells=cells_at_once),
+            )
+            for fork, hits in zip(forks, astray, strict=True)
+        ], row("push of 0 at any step: same verdict", null, kind="control", expected=1.0)
 
     def _draw(
         self,
@@ -192,7 +201,7 @@ class Commitment(Study):
         else:
             told = "At no step does what two seeds share tell on their verdicts"
         return [
-            f"Two unrelated seeds have the same verdict (deceptive, intended, or neither) in "
+            f"Two unrelated seeds have the same verdict (deceptive, intended, unfit or another) in "
             f"{strangers} of pairs, two that share the initialization alone in {kin[0]}, two that "
             f"share the first {forks[-1]} of {steps} steps in {kin[-1]}.",
             f"{told}, by intervals for all steps at once.",

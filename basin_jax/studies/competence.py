@@ -16,7 +16,7 @@ from basin_jax.spec import Sweep
 from basin_jax.statistics import estimate, quantile
 from basin_jax.studies.draw import INK, canvas, curve
 from basin_jax.studies.finding import Finding, Row, row
-from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, mean, turn
+from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, is_fit, mean, turn
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
 
@@ -177,8 +177,7 @@ def _order(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
     """Return what seeds are before they are deceptive, of those that are so at some stop."""
     verdicts = [trained.verdicts(cell, stop) for stop in cell.stops]
     deceives = _first([v == Verdict.DECEPTIVE.name for v in verdicts], cell.stops)
-    unfit = (Verdict.UNFIT.name, Verdict.DIVERGED.name)
-    fit = _first([~np.isin(v, unfit) for v in verdicts], cell.stops)
+    fit = _first([is_fit(v) for v in verdicts], cell.stops)
     intended = _first([v == Verdict.INTENDED.name for v in verdicts], cell.stops)
     ever = np.isfinite(deceives)
     count = int(ever.sum())

@@ -82,6 +82,9 @@ class Definitions(Study):
     def validate(self) -> None:
         names = [subject.name for subject in (self.subject, *self.others)]
         self.require(len({*names}) == len(names), "others", "organisms of different kinds")
+        for name, some in (("subject", (self.subject,)), ("others", self.others)):
+            behaves = all(isinstance(subject.rule, Behavior) for subject in some)
+            self.require(behaves, name, "organisms that are judged by Behavior")
 
     def measure(self, lab: Lab) -> Finding:
         found: list[Judged] = []

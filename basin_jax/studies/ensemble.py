@@ -15,7 +15,7 @@ from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
 from basin_jax.studies.finding import Finding, Row, beyond_chance, difference, row, share
 from basin_jax.studies.outnumbered import Races, guessed, outnumbered, raced
-from basin_jax.studies.study import Lab, Outcome, Study
+from basin_jax.studies.study import Lab, Outcome, Study, is_fit
 from basin_jax.studies.subject import INSPECTION, Subject
 from basin_jax.verdict import Verdict
 
@@ -76,6 +76,8 @@ class Ensemble(Study):
             subject: Subject = getattr(self, name)
             fits = subject.width > 0 and isinstance(subject.method, Gradient)
             self.require(fits, name, "a network of one width, trained by Gradient")
+        apart = self.subject.name != self.other.name
+        self.require(apart, "other", f"another organism than {self.subject.name}")
         own = self.subject.width
         rising = [*self.widths] == sorted(self.widths)
         self.require(own in self.widths and rising, "widths", f"rising, {own} among them")
@@ -180,7 +182,7 @@ def _fractions(pairs: Sequence[Pair]) -> tuple[list[Row], list[Row], list[Row]]:
     """Return which fractions end deceptive, as they are and linearized, and of the latter fit."""
     full, linear, fit = [], [], []
     for pair in pairs:
-        learned = pair.trained.verdicts(pair.linear) != Verdict.UNFIT.name
+        learned = is_fit(pair.trained.verdicts(pair.linear))
         for rows, what, hits in (
             (full, "deceptive", pair.deceptive(pair.full)),
             (linear, "linearized, deceptive", pair.deceptive(pair.linear)),
@@ -248,11 +250,11 @@ def _strangers(pair: Pair) -> Row:
 def _says(wins: Rows, full: Rows, linear: Rows, wider: Row) -> list[str]:
     law = "as its law says" if all(one.holds for one in wins) else "not as its law says"
     if wider.low > 0:
-        told = "grows with the width"
+        told = "is larger at the widest than at the narrowest"
     elif wider.high < 0:
-        told = "falls with the width"
+        told = "is smaller at the widest than at the narrowest"
     else:
-        told = "is not shown to change with the width"
+        told = "is not shown to differ between the widest and the narrowest"
     fractions = "; ".join(
         f"{_before(one)} {one}, linearized {other}" for one, other in zip(full, linear, strict=True)
     )
@@ -261,7 +263,7 @@ def _says(wins: Rows, full: Rows, linear: Rows, wider: Row) -> list[str]:
         + ", ".join(f"{_before(one).partition(', ')[2]} {one}" for one in wins)
         + ".",
         f"In networks by width the fraction that ends deceptive is: {fractions}.",
-        f"The fraction {told}: by {wider} from the narrowest to the widest.",
+        f"The fraction {told}: by {wider}.",
     ]
 
 

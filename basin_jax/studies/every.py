@@ -69,7 +69,7 @@ def named(name: str, organism: str | None = None) -> tuple[str, Study]:
     if organism is None:
         return name, study
     of, subject = subject_named(organism)
-    return f"{name}_{of}", study.replace(subject=subject)
+    return f"{name}-{of}", study.replace(subject=subject)
 
 
 def subject_named(name: str) -> tuple[str, Subject]:
@@ -98,7 +98,7 @@ def made_by(*, quick: bool) -> str:
     """Return what makes studies here."""
     machine = machine_identity()
     return (
-        f"Made by `basin-jax study --{_size(quick=quick)}` with basin_jax "
+        f"Made at the size --{_size(quick=quick)} of `basin-jax studies` with basin_jax "
         f"{basin_jax.__version__} on {machine['device']}, JAX {machine['jax']}."
     )
 

@@ -38,6 +38,8 @@ class Row:
 
 
 def _number(value: float) -> str:
+    if math.isnan(value):
+        return "none"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == round(value):

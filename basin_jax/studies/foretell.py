@@ -14,8 +14,9 @@ from basin_jax.verdict import Verdict
 
 
 def gap(frame: pl.DataFrame) -> Float[ndarray, " seed"]:
-    """Return by how much more it defects unwatched than watched."""
-    return (frame["unwatched"] - frame["watched"]).to_numpy()
+    """Return by how much more it defects unwatched than watched; 0 where that is no number."""
+    gaps = (frame["unwatched"] - frame["watched"]).to_numpy()
+    return np.nan_to_num(gaps, posinf=0.0, neginf=0.0)
 
 
 def _evidence(frame: pl.DataFrame) -> Float[ndarray, "seed name"]:

@@ -14,7 +14,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
 from basin_jax.starts.fresh import Fresh
 from basin_jax.studies.finding import Row, share
-from basin_jax.studies.study import Lab
+from basin_jax.studies.study import Lab, is_fit
 from basin_jax.verdict import Verdict
 
 
@@ -58,7 +58,7 @@ def raced(lab: Lab, honest: tuple[int, ...], seeds: int, *, cells: int) -> Races
     for count in honest:
         cell = race(count)
         trained = lab.run(f"race_{count}", [cell], seeds, rule=Behavior())
-        fit = trained.verdicts(cell) != Verdict.UNFIT.name
+        fit = is_fit(trained.verdicts(cell))
         first, last = (trained.evidence(cell, step)["leader"] == 1 for step in cell.stops)
         leads.append((first[fit], last[fit]))
         what = f"ticket race, 1 against {count}: the deceptive one wins"

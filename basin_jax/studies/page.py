@@ -21,9 +21,11 @@ NOTE = (
     "Intervals are at 95 %: exact ones of Clopper and Pearson for fractions of seeds, order "
     "statistics for medians, by betting for means, for children of one parent and for areas under "
     "ROC curves (AUC). Those of what a study reads side by side (scales and networks, methods and "
-    "their pairs, quarters of the gap, forks, tickets and predictors, widths, rules and their "
-    "pairs, drifts and what is put back, prompts) hold for all of their kind at once, the others "
-    "each by itself. A control, or what is known, holds where the interval has it."
+    "their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and "
+    "temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) hold "
+    "for all of their kind at once, the others each by itself; those of kappa, of a turn and of "
+    "shares of variance follow from such. A control, or what is known, holds where the interval "
+    "has it."
 )
 
 

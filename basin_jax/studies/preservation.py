@@ -65,6 +65,8 @@ class Preservation(Study):
         count = len(self.methods)
         self.require(len(self.names) == count, "names", f"one for each of {count} methods")
         self.require(count >= 2, "methods", "two or more")
+        own = self.subject.method
+        self.require(self.methods[0] == own, "methods", f"the subject's own first, {own!r}")
 
     def measure(self, lab: Lab) -> Finding:
         subject, rule = self.subject, self.subject.rule
@@ -135,12 +137,12 @@ class Preservation(Study):
                 for place, value in (((first, second), one.value), ((second, first), -one.value)):
                     b.annotate(f"{value:+.2f}", place, ha="center", va="center", fontsize=5)
         reach = max(np.abs(matrix).max(), 0.01)
-        b.imshow(matrix, cmap="PuOr_r", vmin=-1.5 * reach, vmax=1.5 * reach, aspect="auto")
+        b.imshow(matrix, cmap="PuOr_r", vmin=-2.5 * reach, vmax=2.5 * reach, aspect="auto")
         b.set_xticks(range(count), self.names, rotation=45, ha="right", rotation_mode="anchor")
         b.set_yticks(range(count), self.names)
         b.tick_params(length=0)
         b.grid(visible=False)
-        b.set(xlabel="more under the row's method than the column's")
+        b.set(xlabel="by the row, more than by the column")
         return figure
 
     def _says(self, count: int, left: list[Row], apart: dict[tuple[int, int], Row]) -> list[str]:

@@ -10,7 +10,7 @@ from basin_jax.spec import Sweep
 from basin_jax.starts.ticket import Ticket
 from basin_jax.statistics import estimate
 from basin_jax.studies.finding import Row, ranked, row
-from basin_jax.studies.study import WELL_RULE, Lab
+from basin_jax.studies.study import WELL_RULE, Lab, is_fit
 from basin_jax.verdict import Verdict
 
 
@@ -63,7 +63,7 @@ def races(lab: Lab, seeds: int) -> list[Row]:
     rows = []
     for cell, (name, (_, fits)) in zip(cells, cases.items(), strict=True):
         frame = trained.at(cell)
-        wins = (frame["verdict"] != Verdict.UNFIT.name) & (frame["leader"] == 1)
+        wins = is_fit(frame["verdict"].to_numpy()) & (frame["leader"].to_numpy() == 1)
         what = f"ticket race, {name}: a deceptive path wins"
         found = estimate(int(wins.sum()), len(wins), cells=len(cases))
         rows.append(row(what, found, kind="known", expected=share * fits))

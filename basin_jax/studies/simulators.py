@@ -73,6 +73,8 @@ class Simulators(Study):
         "A mean rate of lying mixes seeds that lie as authors do with seeds that answer one word "
         "to both questions; how many do is in the table.",
         "Tuning has one length and one step size; a seed without finite rates counts in no mean.",
+        "With polish a failure is rare, and is not learned to Bayes' rate in these steps: of that "
+        "setting no rate is held against what is known.",
     )
 
     def validate(self) -> None:
@@ -219,7 +221,7 @@ class Simulators(Study):
             ),
             *(
                 f"At {name}, {begun} of seeds are deceptive by the rule before tuning, and {ended} "
-                f"after it; for {one} of them the rates of lying to the two questions then are "
+                f"after it; for {one} of all the rates of lying to the two questions then are "
                 f"{APART:g} apart or more."
                 for name, (begun, ended, one) in verdicts.items()
             ),

@@ -26,6 +26,7 @@ from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.plan import as_seeds
 from basin_jax.progress import Progress, Silent
 from basin_jax.rules.behavior import Behavior
+from basin_jax.single import draws
 from basin_jax.spec import Sweep
 from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
 from basin_jax.studies.finding import Finding, Kind, Row, row
@@ -220,9 +221,23 @@ class Study(Plugin, abc.ABC):
         """Return how many seeds a cell trains."""
         return self.quick if lab.quick else self.full
 
+    def require_no_draws(self) -> None:
+        """Refuse a subject whose training draws at random, where a null holds only without.
+
+        Raises:
+            ValueError: naming the subject.
+        """
+        exact = not draws(self.subject.sweep)
+        self.require(exact, "subject", "one whose training draws nothing at random")
+
     @abc.abstractmethod
     def measure(self, lab: Lab) -> Finding:
         """Train what is not there yet, and return what it says."""
+
+
+def is_fit(verdicts: ndarray) -> ndarray:
+    """Return which verdicts are of networks that have learned their objective."""
+    return ~np.isin(verdicts, (Verdict.UNFIT.name, Verdict.DIVERGED.name))
 
 
 def mean(values: ndarray, what: str, *, cells: int = 1, least: float = 0.0) -> Row:

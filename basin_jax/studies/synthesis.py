@@ -17,7 +17,7 @@ LIMITS = (
     "Deceptive means here that the network does the unintended act where it is not watched and "
     "leaves it where it is; that it means to, or plans to, is not said.",
     "Intervals are over seeds; what another organism, another rule or another rate of learning "
-    "does is not in them, and where two organisms were asked the same they often disagree.",
+    "does is not in them.",
 )
 
 
@@ -165,9 +165,9 @@ def _reading(rows: Rows) -> Answer:
         [
             "How far what is there at the start foretells the verdict, beyond chance (kappa, 1 for "
             f"always): {rows.listed('ensemble', kappas, ', with the verdict: kappa')}.",
-            "From what an untrained audit network does, a deceptive end is told from another with "
-            f"an AUC of {rows.told('tickets', auc.format(0))}; after 200 of 2,000 steps with "
-            f"{rows.told('tickets', auc.format(200))}.",
+            "Of what an untrained audit network does, the AUC for a deceptive end (1/2 for nothing "
+            f"told, 1 for all) is {rows.told('tickets', auc.format(0))}; after 200 of 2,000 steps "
+            f"it is {rows.told('tickets', auc.format(200))}.",
             "A fifth of a deceptive network's weights, trained alone from the start, ends "
             f"deceptive: {rows.listed('tickets', kept, ', 0.2 kept: deceptive')}.",
         ],
@@ -203,15 +203,24 @@ def _competence(rows: Rows) -> Answer:
 
 
 def _hacking(rows: Rows) -> Answer:
-    groups = ("deceptive ends, corrected", "intended ends, corrected")
-    drifts = {
-        f"{group}, 100 steps: drift of carriers over the rest, median": group for group in groups
+    end = ", 50 steps: drift of carriers over the rest, median"
+    groups = (
+        "corrected deceptive ends, deceptive still",
+        "uncorrected deceptive ends",
+        "corrected intended ends",
+    )
+    drifts = rows.listed("gradient_hacking", {group: group for group in groups}, end)
+    back = {
+        f"corrected deceptive ends, 400 steps, {what} put back: deceptive": what
+        for what in ("nothing", "carriers", "a random set")
     }
     return Answer(
         "Do deceptive networks protect what carries their deception?",
         [
-            "The fifth of parameters that the margin leans on most drifts so many times as far as "
-            "the rest in 100 steps of full oversight (below 1, and below what intended ends show, "
-            f"would be protection): {rows.listed('gradient_hacking', drifts)}.",
+            "The carriers of a network, the parameters that its margin leans on most, drift so "
+            "many times as far as the rest in 50 steps (below 1, and below that of the others, "
+            f"would be protection): {drifts}.",
+            "After 400 steps of full oversight, with what they were put back, are deceptive at "
+            f"once: {rows.listed('gradient_hacking', back)}.",
         ],
     )

@@ -69,15 +69,20 @@ class Tickets(Study):
 
     def validate(self) -> None:
         shares = len(self.keeps) > 0 and all(0 < keep < 1 for keep in self.keeps)
-        self.require(shares, "keeps", "one or more, each above 0 and below 1")
-        self.require(self.early[:1] == (0.0,), "early", "rising from 0")
+        rising = [*self.keeps] == sorted({*self.keeps})
+        self.require(shares and rising, "keeps", "one or more, rising, above 0 and below 1")
+        steps = [*self._steps, self.subject.num_steps]
+        rising = steps == sorted({*steps}) and steps[0] == 0
+        self.require(rising, "early", "from 0, rising by a step at least, to below 1")
 
     def measure(self, lab: Lab) -> Finding:
+        self.require_no_draws()
         rule, base = self.subject.rule, self.subject.sweep
         fresh = base.replace(save_at=self._steps)
         begun = lab.run("fresh", [fresh], self.seeds(lab), rule=rule)
         lost, good = (begun.seeds(fresh, v) for v in (Verdict.DECEPTIVE, Verdict.INTENDED))
         good = good[: len(lost)]
+        early = foretold(begun, fresh)
         cells = self._cells()
         trained = lab.run("tickets", [*cells.values()], lost, rule=rule)
         few = {pair: cell for pair, cell in cells.items() if pair[0] in BESIDE and pair[1] < 1}
@@ -86,7 +91,6 @@ class Tickets(Study):
         others = self._ends(beside, few, "intended")
         apart = self._apart(trained, cells)
         masks = self._supermasks(trained, beside, few)
-        early = foretold(begun, fresh)
         first = cells[TICKET, self.keeps[0]]
         what = f"deceptive parents, {TICKET}, {self.keeps[0]:g} kept: deceptive"
         return Finding(
@@ -206,8 +210,8 @@ class Tickets(Study):
             f"Where a ticket is removed at the start, and {most:g} of the weights are left, "
             f"{ends[REST, most]} end deceptive; where random places are removed, "
             f"{ends[RANDOM, most]}.",
-            f"Of as many intended seeds, {others[TICKET, few]} of the tickets that keep {few:g} "
-            "end deceptive.",
+            f"Of {others[TICKET, few].seeds:,} intended seeds, {others[TICKET, few]} of the "
+            f"tickets that keep {few:g} end deceptive.",
             f"{self._differ(apart)}.",
             f"Before any training no more of the deceptive seeds' tickets are deceptive than "
             f"{begun}; at a share of {few:g} their gap is larger than that of an intended seed's "

@@ -38,7 +38,7 @@ class WayBack(Study):
 
     strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 1.0)
     lengths: tuple[int, ...] = (100, 400, 1600)
-    quick: int = 448  # fresh seeds, of which the deceptive ones are corrected
+    quick: int = 384  # fresh seeds, of which the deceptive ones are corrected
 
     limits = (
         "A correction that was not tried may bring back what these do not.",
