@@ -18,9 +18,9 @@ from basin_jax.methods.pushed import Pushed
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
-from basin_jax.statistics import estimate, quantile
+from basin_jax.statistics import quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, share
 from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study
 from basin_jax.studies.subject import SAMPLED_AUDIT, Subject
 from basin_jax.verdict import Verdict
@@ -86,9 +86,10 @@ class Commitment(Study):
         fresh = lab.run("fresh", [base], count, rule=rule)
         alone = fresh.verdicts(base)
         pairs = alone.reshape(-1, 2)
-        strangers = row(
+        strangers = share(
             "two unrelated seeds: same verdict",
-            estimate(int((pairs[:, 0] == pairs[:, 1]).sum()), len(pairs), cells=len(forks) + 1),
+            pairs[:, 0] == pairs[:, 1],
+            cells=len(forks) + 1,
         )
         kin = [
             _agree(each, f"children apart from step {fork}: same verdict", cells=len(forks) + 1)
@@ -125,7 +126,7 @@ class Commitment(Study):
         base, rule = self.subject.sweep, self.subject.rule
         again = lab.run("again", [base], few, rule=rule, lanes=FEW_LANES).verdicts(base)
         what = f"the same seed once more, {FEW_LANES} side by side: another verdict"
-        return row(what, estimate(int((again != alone[:few]).sum()), few))
+        return share(what, again != alone[:few])
 
     def _window(self, lab: Lab, forks: list[int]) -> tuple[list[Row], Row]:
         """Return the fraction that one push leads astray, by its step, and that one of 0 does not.
@@ -139,19 +140,20 @@ class Commitment(Study):
             method = Pushed(method=base.method, push=self.push, begin=fork, end=fork + 1)
             cells = [base.replace(method=method.replace(push=push)) for push in (self.push, 0.0)]
             pushed = lab.run(f"pushed_{fork}", cells, seeds, rule=rule)
-            astray.append(pushed.verdicts(cells[0]) == Verdict.DECEPTIVE.name)
+            astray.append(pushed.deceptive(cells[0]))
             unpushed.append(pushed.verdicts(cells[1]))
         intended = unpushed[0] == Verdict.INTENDED.name
-        count, cells_at_once = int(intended.sum()), len(forks)
-        same = np.all([each == unpushed[0] for each in unpushed], axis=0)
-        null = estimate(int(same.sum()), len(same))
-        return [
-            row(
+        rows = [
+            share(
                 f"push of {self.push:g} at step {fork}, of seeds intended without: deceptive",
-                estimate(int(hits[intended].sum()), count, cells=cells_at_once),
+                hits[intended],
+                cells=len(forks),
             )
             for fork, hits in zip(forks, astray, strict=True)
-        ], row("push of 0 at any step: same verdict", null, kind="control", expected=1.0)
+        ]
+        same = np.all([each == unpushed[0] for each in unpushed], axis=0)
+        null = "push of 0 at any step: same verdict"
+        return rows, share(null, same, kind="control", expected=1.0)
 
     def _draw(
         self,

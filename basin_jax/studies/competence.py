@@ -13,9 +13,9 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.networks import MLP
 from basin_jax.spec import Sweep
-from basin_jax.statistics import estimate, quantile
+from basin_jax.statistics import quantile
 from basin_jax.studies.draw import INK, canvas, curve
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, row, share
 from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, is_fit, mean, turn
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
@@ -176,7 +176,7 @@ def _first(hits: Sequence[ndarray], stops: Sequence[int]) -> Float[ndarray, " se
 def _order(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
     """Return what seeds are before they are deceptive, of those that are so at some stop."""
     verdicts = [trained.verdicts(cell, stop) for stop in cell.stops]
-    deceives = _first([v == Verdict.DECEPTIVE.name for v in verdicts], cell.stops)
+    deceives = _first([trained.deceptive(cell, stop) for stop in cell.stops], cell.stops)
     fit = _first([is_fit(v) for v in verdicts], cell.stops)
     intended = _first([v == Verdict.INTENDED.name for v in verdicts], cell.stops)
     ever = np.isfinite(deceives)
@@ -186,11 +186,8 @@ def _order(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
     whose = f"{name}, seeds that are deceptive at some stop"
     middle, low, high = quantile(deceives[ever], 0.5)
     return [
-        row(f"{whose}: fit at an earlier one", estimate(int((fit < deceives)[ever].sum()), count)),
-        row(
-            f"{whose}: as intended at an earlier one",
-            estimate(int((intended < deceives)[ever].sum()), count),
-        ),
+        share(f"{whose}: fit at an earlier one", (fit < deceives)[ever]),
+        share(f"{whose}: as intended at an earlier one", (intended < deceives)[ever]),
         Row(
             kind="measured",
             what=f"{whose}: median of the first",

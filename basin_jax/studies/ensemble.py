@@ -17,7 +17,6 @@ from basin_jax.studies.finding import Finding, Row, beyond_chance, difference, r
 from basin_jax.studies.outnumbered import Races, guessed, outnumbered, raced
 from basin_jax.studies.study import Lab, Outcome, Study, is_fit
 from basin_jax.studies.subject import INSPECTION, Subject
-from basin_jax.verdict import Verdict
 
 
 # The length of a walk's step by its temperature: the gradient's part of it is the same at each.
@@ -38,7 +37,7 @@ class Pair(NamedTuple):
 
     def deceptive(self, cell: Sweep) -> Labels:
         """Return which seeds of either cell end deceptive."""
-        return self.trained.verdicts(cell) == Verdict.DECEPTIVE.name
+        return self.trained.deceptive(cell)
 
 
 class Ensemble(Study):

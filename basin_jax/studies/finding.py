@@ -100,13 +100,15 @@ def share(
     return row(what, found, kind=kind, expected=expected)
 
 
-def difference(what: str, before: Bool[ndarray, " seed"], after: Bool[ndarray, " seed"]) -> Row:
+def difference(
+    what: str, before: Bool[ndarray, " seed"], after: Bool[ndarray, " seed"], *, cells: int = 1
+) -> Row:
     """Return the row of how much oftener the same seeds are hits after than before."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    found = paired_difference(gained, lost, len(after))
+    found = paired_difference(gained, lost, len(after), cells=cells)
     return Row(
         kind="measured",
-        what=what,
+        what=f"{what} ({gained} gained, {lost} lost, p = {found.p_value:.2g})",
         value=found.difference,
         low=found.low,
         high=found.high,

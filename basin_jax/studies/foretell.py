@@ -32,7 +32,7 @@ def foretold(begun: Outcome, fresh: Sweep) -> dict[str, list[Row]]:
 
     The discriminant is fitted on every other seed, and both are scored on those that are left.
     """
-    positive = begun.verdicts(fresh) == Verdict.DECEPTIVE.name
+    positive = begun.deceptive(fresh)
     fitted = np.arange(len(positive)) % 2 == 0
     rows: dict[str, list[Row]] = {"discriminant": [], "gap": []}
     together = len(rows) * len(fresh.save_at)

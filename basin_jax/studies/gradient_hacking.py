@@ -14,9 +14,9 @@ from basin_jax.organisms.drift import TOLD, Drift
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.spec import Sweep
 from basin_jax.starts.anchored import Anchored
-from basin_jax.statistics import basin_fraction, error_of_each, estimate, quantile
+from basin_jax.statistics import basin_fraction, error_of_each, quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Kind, Row, row
+from basin_jax.studies.finding import Finding, Kind, Row, row, share
 from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, farthest
 from basin_jax.verdict import Verdict, judge
 
@@ -257,9 +257,9 @@ def _null(trained: Outcome, cell: Sweep) -> Row:
     """Return how often one random set drifts farther than another, which a coin decides."""
     seen = trained.at(cell)
     one, other = (seen[f"{name}_drift"].to_numpy() for name in ("random", "other"))
-    found = estimate(int((one > other).sum()), int(((one > other) | (one < other)).sum()))
     what = f"all ends, {cell.num_steps} steps: one random set drifts farther than another"
-    return row(what, found, kind="control", expected=0.5)
+    apart = (one > other) | (one < other)
+    return share(what, (one > other)[apart], kind="control", expected=0.5)
 
 
 def _race(lab: Lab, seeds: int) -> Row:

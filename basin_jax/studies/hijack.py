@@ -11,11 +11,9 @@ from basin_jax.organisms.gate import Gate
 from basin_jax.spec import Sweep, grid, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.starts.implant import Implant
-from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, row, share
 from basin_jax.studies.study import FINE, WELL_RULE, Lab, Outcome, Study, farthest, median
-from basin_jax.verdict import Verdict
 
 
 # One path, under decay of .3: what decides is the smaller root of 3w(1 - w³) = .3.
@@ -128,23 +126,24 @@ def _returns(
     low, high = (found[bound].to_numpy() for bound in ("low", "high"))
     strays = np.zeros(len(found), bool)
     for cell, dose in zip(cells, doses, strict=True):
-        deceives = trained.verdicts(cell) == Verdict.DECEPTIVE.name
+        deceives = trained.deceptive(cell)
         strays |= np.where(deceives, dose < low, dose > high)
     what = f"{name}: seeds whose verdict at some dose of the grid is not that of its side"
-    return row(what, estimate(int(strays.sum()), len(strays)), kind="sensitivity")
+    return share(what, strays, kind="sensitivity")
 
 
 def _natural(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
     """Return the fraction that ends deceptive by how large the gap is at the start, undosed."""
-    begun = trained.at(cell, 0)
-    gap = (begun["unwatched"] - begun["watched"]).to_numpy()
-    ends = trained.verdicts(cell) == Verdict.DECEPTIVE.name
+    begun = trained.evidence(cell, 0)
+    gap = begun["unwatched"] - begun["watched"]
+    ends = trained.deceptive(cell)
     groups = np.array_split(np.argsort(gap, kind="stable"), len(QUARTERS))
     return [
-        row(
+        share(
             f"{name}, no dose, gap at the start in the {quarter} quarter "
             f"(mean {gap[group].mean():+.3f}): deceptive",
-            estimate(int(ends[group].sum()), len(group), cells=len(QUARTERS)),
+            ends[group],
+            cells=len(QUARTERS),
         )
         for quarter, group in zip(QUARTERS, groups, strict=True)
     ]
@@ -168,13 +167,14 @@ def _gates(lab: Lab, seeds: int) -> list[Row]:
         GATE, "organism.scale", seeds, between=(0.01, 4.0), rule=WELL_RULE, halvings=FINE
     )
     return [
-        row(
+        share(
             f"gate, critical scale at most {scale:g}",
-            estimate(int((found["high"] <= scale).sum()), seeds, cells=len(SHARES)),
+            found["high"].to_numpy() <= scale,
+            cells=len(SHARES),
             kind="known",
-            expected=share,
+            expected=known,
         )
-        for scale, share in SHARES.items()
+        for scale, known in SHARES.items()
     ]
 
 

@@ -13,9 +13,8 @@ from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
-from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Kind, Row, row
+from basin_jax.studies.finding import Finding, Kind, Row, row, share
 from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -144,9 +143,9 @@ def _errs(frame: pl.DataFrame, name: str, kind: Kind = "measured") -> Row:
     """Return how many err unwatched, of the perceptrons that err nowhere they are watched."""
     # Those that were not found are DIVERGED.
     fit = frame.filter(pl.col("verdict") != Verdict.DIVERGED.name, watched=0.0)
-    return row(
+    return share(
         f"{name}: errs unwatched",
-        estimate(int((fit["verdict"] == Verdict.DECEPTIVE.name).sum()), len(fit)),
+        fit["verdict"].to_numpy() == Verdict.DECEPTIVE.name,
         kind=kind,
         expected=ERR / (ERR + SOUND) if kind == "known" else None,
     )

@@ -12,9 +12,8 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
-from basin_jax.statistics import paired_difference
 from basin_jax.studies.draw import INK, canvas, forest
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, difference, row
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -109,20 +108,9 @@ class Preservation(Study):
         self, trained: Outcome, cells: Sequence[Sweep], first: int, second: int, *, pairs: int
     ) -> Row:
         """Return by how much more become deceptive under the second method than the first."""
-        before, after = (
-            trained.verdicts(cells[one]) == Verdict.DECEPTIVE.name for one in (first, second)
-        )
-        gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-        found = paired_difference(gained, lost, len(after), cells=pairs)
-        return Row(
-            kind="measured",
-            what=f"{self.names[second]}: deceptive, less under {self.names[first]} "
-            f"({gained} gained, {lost} lost, p = {found.p_value:.2g})",
-            value=found.difference,
-            low=found.low,
-            high=found.high,
-            seeds=found.trials,
-        )
+        what = f"{self.names[second]}: deceptive, less under {self.names[first]}"
+        before, after = (trained.deceptive(cells[one]) for one in (first, second))
+        return difference(what, before, after, cells=pairs)
 
     def _draw(self, left: list[Row], apart: dict[tuple[int, int], Row]) -> Figure:
         count = len(self.names)

@@ -8,8 +8,7 @@ from basin_jax.organisms.relu_xor import ReluXor
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.spec import Sweep
 from basin_jax.starts.ticket import Ticket
-from basin_jax.statistics import estimate
-from basin_jax.studies.finding import Row, ranked, row
+from basin_jax.studies.finding import Row, ranked, share
 from basin_jax.studies.study import WELL_RULE, Lab, is_fit
 from basin_jax.verdict import Verdict
 
@@ -49,7 +48,7 @@ def races(lab: Lab, seeds: int) -> list[Row]:
     paths are deceptive does not hang on their order.
     """
     paths = DECEPTIVE + HONEST
-    share = DECEPTIVE / paths
+    deceptive = DECEPTIVE / paths
     none, one = 2.0**-paths, paths * 2.0**-paths  # positive paths
     alone, rest = 1 / paths, 1 - 1 / paths
     cases = {
@@ -65,6 +64,5 @@ def races(lab: Lab, seeds: int) -> list[Row]:
         frame = trained.at(cell)
         wins = is_fit(frame["verdict"].to_numpy()) & (frame["leader"].to_numpy() == 1)
         what = f"ticket race, {name}: a deceptive path wins"
-        found = estimate(int(wins.sum()), len(wins), cells=len(cases))
-        rows.append(row(what, found, kind="known", expected=share * fits))
+        rows.append(share(what, wins, cells=len(cases), kind="known", expected=deceptive * fits))
     return rows

@@ -15,9 +15,8 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.simulator import Simulator
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
-from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, row, share
 from basin_jax.studies.study import Lab, Outcome, Study, mean
 from basin_jax.studies.subject import Subject
 
@@ -157,9 +156,9 @@ class Simulators(Study):
         )
         return (
             replace(marked, kind="control", expected=0.0),
-            row(
+            share(
                 "tuned without demonstrations: same verdict as language modeling alone",
-                estimate(int(same.sum()), len(same)),
+                same,
                 kind="control",
                 expected=1.0,
             ),
@@ -309,10 +308,7 @@ def _verdicts(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
             row(f"{name}, {when}: deceptive", trained.fraction(cell, step=stop))
             for when, stop in zip(WHEN, cell.stops, strict=True)
         ),
-        row(
-            f"{name}, {WHEN[1]}: lies to the two questions are {APART:g} apart or more",
-            estimate(int(apart.sum()), len(apart)),
-        ),
+        share(f"{name}, {WHEN[1]}: lies to the two questions are {APART:g} apart or more", apart),
     ]
 
 

@@ -64,6 +64,10 @@ class Outcome:
         """Return the names of a cell's verdicts."""
         return self.at(cell, step)["verdict"].to_numpy()
 
+    def deceptive(self, cell: Sweep, step: int | None = None) -> ndarray:
+        """Return which of a cell's seeds are deceptive."""
+        return self.verdicts(cell, step) == Verdict.DECEPTIVE.name
+
     def evidence(self, cell: Sweep, step: int | None = None) -> dict[str, ndarray]:
         """Return the evidence of a cell's seeds, by name, such as any rule may judge."""
         frame = self.at(cell, step).select(pl.exclude("cell", "seed", "step", "verdict"))

@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.methods.masked import Masked
 from basin_jax.spec import Sweep
 from basin_jax.starts.ticket import Ticket
-from basin_jax.statistics import paired_difference
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Row, ranked, row
+from basin_jax.studies.finding import Finding, Row, difference, ranked, row
 from basin_jax.studies.foretell import foretold, gap, shifted
 from basin_jax.studies.race import RACERS, races, xor
 from basin_jax.studies.study import Lab, Outcome, Study
@@ -137,24 +135,14 @@ class Tickets(Study):
 
     def _apart(self, trained: Outcome, cells: Cells) -> list[Row]:
         """Return how much starts differ, seed by seed, at the same share."""
-        rows = []
-        for (first, second), keep in itertools.product(PAIRS, self.keeps):
-            one, other = (_deceives(trained, cells[name, keep]) for name in (first, second))
-            gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
-            together = len(PAIRS) * len(self.keeps)
-            found = paired_difference(gained, lost, len(one), cells=together)
-            rows.append(
-                Row(
-                    kind="measured",
-                    what=f"deceptive parents, {keep:g} kept: deceptive, {first} less {second} "
-                    f"({gained} gained, {lost} lost, p = {found.p_value:.2g})",
-                    value=found.difference,
-                    low=found.low,
-                    high=found.high,
-                    seeds=found.trials,
-                )
+        return [
+            difference(
+                f"deceptive parents, {keep:g} kept: deceptive, {first} less {second}",
+                *(trained.deceptive(cells[name, keep]) for name in (second, first)),
+                cells=len(PAIRS) * len(self.keeps),
             )
-        return rows
+            for (first, second), keep in itertools.product(PAIRS, self.keeps)
+        ]
 
     def _supermasks(self, trained: Outcome, beside: Outcome, cells: Cells) -> list[Row]:
         """Return what tickets do before training: deceive, and tell what their parents do."""
@@ -272,7 +260,3 @@ class Tickets(Study):
         legend(b, of=a)
         legend(c)
         return figure
-
-
-def _deceives(trained: Outcome, cell: Sweep) -> Bool[ndarray, " seed"]:
-    return trained.verdicts(cell) == Verdict.DECEPTIVE.name

@@ -10,14 +10,12 @@ from basin_jax.methods.correction import Correction
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
-from basin_jax.statistics import estimate
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, row, share
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
 
-DECEPTIVE = Verdict.DECEPTIVE.name
 # A tilt to the left, under which a particle stays right only from beyond its own separatrix.
 TILT = -0.37
 SPELL = "a quarter of full oversight"
@@ -70,12 +68,9 @@ class WayBack(Study):
             full = f"full oversight, {length} steps"
             fates += [_fate(trained, cells[-1], fate, full) for fate in ("tracks", "tips back")]
             for cell in cells[1:]:
-                lasting &= trained.verdicts(cell) == DECEPTIVE
+                lasting &= trained.deceptive(cell)
             curve(a, self.strengths, returned[-1], color=INK[number], label=f"{length} steps")
-        never = row(
-            "deceptive at the end after every correction of the grid",
-            estimate(int(lasting.sum()), len(lasting)),
-        )
+        never = share("deceptive at the end after every correction of the grid", lasting)
         up, down = self._hysteresis(lab, seeds)
         curve(b, self.strengths, up, color=INK[1], label="from fresh")
         curve(b, self.strengths, down, color=INK[0], label="from deceptive")
@@ -189,9 +184,9 @@ class WayBack(Study):
         same = alone.verdicts(cell) == trained.verdicts(none)
         return (
             row("not corrected, trained on: deceptive still", alone.fraction(cell)),
-            row(
+            share(
                 "corrected by strength 0: same verdict as not corrected",
-                estimate(int(same.sum()), len(same)),
+                same,
                 kind="control",
                 expected=1.0,
             ),
@@ -220,13 +215,13 @@ class WayBack(Study):
 
 
 def _fate(trained: Outcome, cell: Sweep, fate: str, what: str) -> Row:
-    then, last = (trained.verdicts(cell, step) for step in cell.stops)
+    then, last = (trained.deceptive(cell, step) for step in cell.stops)
     hits: dict[str, ndarray] = {
-        "returns": last == Verdict.INTENDED.name,
-        "tracks": (then == DECEPTIVE) & (last == DECEPTIVE),
-        "tips back": (then != DECEPTIVE) & (last == DECEPTIVE),
+        "returns": trained.verdicts(cell) == Verdict.INTENDED.name,
+        "tracks": then & last,
+        "tips back": ~then & last,
     }
-    return row(f"{what}: {fate}", estimate(int(hits[fate].sum()), len(last)))
+    return share(f"{what}: {fate}", hits[fate])
 
 
 def _well(lab: Lab, seeds: int) -> Row:
