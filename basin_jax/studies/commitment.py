@@ -49,7 +49,7 @@ class Commitment(Study):
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the steps
     children: int = 4
     push: float = 1.0  # a length in the space of parameters
-    quick: int = 768  # children, of all parents
+    quick: int = 512  # children, of all parents
     full: int = 65_536
 
     limits = (
@@ -106,7 +106,7 @@ class Commitment(Study):
             seeds=len(when),
         )
         split = [*_split(strangers, kin[0]), self._device(lab, alone)]
-        window, unpushed = self._window(lab, forks)
+        window, unpushed = self._window(lab, forks[::2])
         return Finding(
             name="commitment",
             question=self.question,
@@ -122,7 +122,7 @@ class Commitment(Study):
 
     def _device(self, lab: Lab, alone: ndarray) -> Row:
         """Return how often a seed has another verdict when it is trained among fewer others."""
-        few = len(alone) // 4
+        few = len(alone) // 8
         base, rule = self.subject.sweep, self.subject.rule
         again = lab.run("again", [base], few, rule=rule, lanes=FEW_LANES).verdicts(base)
         what = f"the same seed once more, {FEW_LANES} side by side: another verdict"
@@ -181,7 +181,7 @@ class Commitment(Study):
         c.bar(names, found, color=INK[2])
         c.tick_params(axis="x", rotation=90)
         c.set(xlabel="fork from which all children agree", ylabel="parents")
-        curve(d, forks, window, color=INK[3], label=f"push of {self.push:g}")
+        curve(d, forks[::2], window, color=INK[3], label=f"push of {self.push:g}")
         d.set(xlabel="step of the push", ylabel="fraction led astray", ylim=(-0.03, 1.03))
         return figure
 
@@ -212,7 +212,7 @@ class Commitment(Study):
             f"between orders of the data; trained once more, {split[2]} of seeds have another "
             "verdict.",
             f"Of seeds that end as intended, a push of {self.push:g} along the margin at step "
-            f"{forks[0]} leads {window[0]} astray, and at step {forks[-1]} {window[-1]}.",
+            f"{forks[0]} leads {window[0]} astray, and at step {forks[::2][-1]} {window[-1]}.",
         ]
 
     def _times(self, forks: list[int], families: list[ndarray]) -> Float[ndarray, " parent"]:

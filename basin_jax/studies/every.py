@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 from matplotlib import rc_context
 
 import basin_jax
@@ -130,6 +131,8 @@ def make(
         lab = Lab(folder=folder / name / size, quick=quick, progress=progress)
         with rc_context(STYLE):
             found = study.measure(lab)
+        # A process may map so much memory, and no more: each program that it keeps takes some.
+        jax.clear_caches()
         findings.append(replace(found, name=name))
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
