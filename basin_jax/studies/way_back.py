@@ -82,7 +82,7 @@ class WayBack(Study):
         a.set(xlabel="strength of the correction", ylabel="fraction that returns")
         b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
         c.set(xlabel="strength, in one run", ylabel="fraction deceptive")
-        d.set(xlabel="fraction deceptive at the end")
+        d.set(xlabel="deceptive at the end")
         for axes in (a, b, c):
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
