@@ -49,6 +49,7 @@ class Commitment(Study):
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the steps
     children: int = 4
     push: float = 1.0  # a length in the space of parameters
+    pushed: tuple[float, ...] = (0.0, 0.05, 0.2)  # of the steps
     quick: int = 512  # children, of all parents
     full: int = 65_536
 
@@ -106,7 +107,8 @@ class Commitment(Study):
             seeds=len(when),
         )
         split = [*_split(strangers, kin[0]), self._device(lab, alone)]
-        window, unpushed = self._window(lab, forks[::2])
+        pushed = [round(each * steps) for each in self.pushed]
+        window, unpushed = self._window(lab, pushed)
         return Finding(
             name="commitment",
             question=self.question,
@@ -168,11 +170,11 @@ class Commitment(Study):
         figure, (a, b, c, d) = canvas(4, height=2.5)
         curve(a, forks, kin, color=INK[0], label="two children of one parent")
         a.axhspan(strangers.low, strangers.high, color="#dddddd", lw=0, label="unrelated")
-        a.set(xlabel="step from which they are apart", ylabel="same verdict", ylim=(0, 1.03))
+        a.set(xlabel="step of the fork", ylabel="same verdict", ylim=(0, 1.03))
         left = [_entropy(each) for each in families]
         b.plot(forks, left, "o-", ms=2.6, lw=0.7, color=INK[1], label="among children")
         b.axhline(_entropy(alone[None]), color="#858585", lw=0.8, label="of all seeds")
-        b.set(xlabel="step from which they are apart", ylabel="entropy of the verdict (bits)")
+        b.set(xlabel="step of the fork", ylabel="entropy of the verdict (bits)")
         b.set_ylim(bottom=0)
         for axes in (a, b):
             legend(axes)
@@ -180,8 +182,9 @@ class Commitment(Study):
         found = [int((when == fork).sum()) for fork in (*forks, self.subject.num_steps)]
         c.bar(names, found, color=INK[2])
         c.tick_params(axis="x", rotation=90)
-        c.set(xlabel="fork from which all children agree", ylabel="parents")
-        curve(d, forks[::2], window, color=INK[3], label=f"push of {self.push:g}")
+        c.set(xlabel="fork from which on all agree", ylabel="parents")
+        steps = [each * self.subject.num_steps for each in self.pushed]
+        curve(d, steps, window, color=INK[3], label=f"push of {self.push:g}")
         d.set(xlabel="step of the push", ylabel="fraction led astray", ylim=(-0.03, 1.03))
         return figure
 
@@ -211,8 +214,9 @@ class Commitment(Study):
             f"Of the variance of verdicts {split[0]} lies between initializations, and {split[1]} "
             f"between orders of the data; trained once more, {split[2]} of seeds have another "
             "verdict.",
-            f"Of seeds that end as intended, a push of {self.push:g} along the margin at step "
-            f"{forks[0]} leads {window[0]} astray, and at step {forks[::2][-1]} {window[-1]}.",
+            f"Of seeds that end as intended, a push of {self.push:g} along the margin leads "
+            f"{', '.join(map(str, window))} astray, at "
+            f"{', '.join(f'{each:.0%}' for each in self.pushed)} of the steps.",
         ]
 
     def _times(self, forks: list[int], families: list[ndarray]) -> Float[ndarray, " parent"]:
