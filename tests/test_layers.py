@@ -65,12 +65,12 @@ WITHIN = {
     "simd": ("emit", "build"),
     "fused": ("emit", "nvrtc", "build"),
     "studies": (
-        *("subject", "finding", "synthesis", "draw", "page", "study"),
+        *("subject", "finding", "draw", "page", "study"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
         *("foretell", "race", "tickets"),
         *("outnumbered", "ensemble", "definitions"),
         *("competence", "simulators", "gradient_hacking"),
-        "every",
+        *("synthesis", "every"),
     ),
     "bench": (
         *(

@@ -217,7 +217,7 @@ def test_the_committed_page_says_what_its_tables_do():
 def test_a_row_that_is_not_there_is_named():
     rows = Rows([finding(number())])
     assert rows.told("way_back", "none") == "0 [0, 0.100] (n = 30)"
-    assert rows.listed("way_back", {"no": "nothing"}, "ne") == "nothing 0 [0, 0.100] (n = 30)"
+    assert rows.listed("way_back", {"no": "nothing"}, "ne") == "nothing: 0 [0, 0.100] (n = 30)"
     with pytest.raises(ValueError, match="way_back has no row 'some'"):
         rows.told("way_back", "some")
 

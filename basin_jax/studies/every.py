@@ -17,7 +17,7 @@ from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.competence import Competence
 from basin_jax.studies.definitions import Definitions
 from basin_jax.studies.ensemble import Ensemble
-from basin_jax.studies.finding import Finding
+from basin_jax.studies.finding import Answer, Finding
 from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
@@ -26,7 +26,7 @@ from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.simulators import Simulators
 from basin_jax.studies.study import Lab, Study
 from basin_jax.studies.subject import SUBJECTS, Subject
-from basin_jax.studies.synthesis import Answer, synthesis
+from basin_jax.studies.synthesis import synthesis
 from basin_jax.studies.tickets import Tickets
 from basin_jax.studies.way_back import WayBack
 from basin_jax.sweepfile import execute

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 from jaxtyping import Bool, Float
@@ -48,6 +48,13 @@ def _number(value: float) -> str:
         return f"{value:.2g}"
     # What is not 1 is not said to be.
     return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
+
+
+class Answer(NamedTuple):
+    """A question of the argument, and sentences with the numbers that answer it."""
+
+    question: str
+    says: list[str]
 
 
 def row(

@@ -7,8 +7,7 @@ from pathlib import Path
 from string import Template
 
 from basin_jax.plots import save
-from basin_jax.studies.finding import Finding, Row
-from basin_jax.studies.synthesis import Answer
+from basin_jax.studies.finding import Answer, Finding, Row
 
 
 KINDS = {

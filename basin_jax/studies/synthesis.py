@@ -1,9 +1,9 @@
 """What all studies say together: the argument's questions, answered from their rows."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from basin_jax.studies.finding import Finding, Row
+from basin_jax.studies.ensemble import reading
+from basin_jax.studies.finding import Answer, Finding, Row
 
 
 # Where a study was put to another organism, too, its name ends in that.
@@ -19,13 +19,6 @@ LIMITS = (
     "Intervals are over seeds; what another organism, another rule or another rate of learning "
     "does is not in them.",
 )
-
-
-class Answer(NamedTuple):
-    """A question of the argument, and sentences with the numbers that answer it."""
-
-    question: str
-    says: list[str]
 
 
 class Rows:
@@ -54,7 +47,7 @@ class Rows:
 
     def listed(self, study: str, names: Mapping[str, str], end: str = "") -> str:
         """Return several rows whose names end alike as a list, each by what it is called."""
-        return "; ".join(f"{name} {self.told(study, what + end)}" for what, name in names.items())
+        return "; ".join(f"{name}: {self.told(study, what + end)}" for what, name in names.items())
 
 
 def synthesis(findings: Sequence[Finding]) -> list[Answer]:
@@ -81,8 +74,7 @@ def _first_step(rows: Rows) -> Answer:
             "Before any training, of networks of the standard scale "
             f"{rows.told('initialization', 'scale 1, before training: deceptive')} deceive by the "
             "rule.",
-            "Of the same seeds that training leads to deception, by the scale of the start: "
-            f"{rows.listed('initialization', scales, after)}.",
+            f"After it, by the scale of the start: {rows.listed('initialization', scales, after)}.",
             "So the first step has two readings, and two numbers: whether the network deceives, "
             "and whether the training that follows makes it.",
             "What the initialization alone decides of the verdict is told by children that have "
@@ -97,7 +89,7 @@ def _second_step(rows: Rows) -> Answer:
     names = ("SGD", "momentum .9", "gradient noise .1", "L2 of .001", "dropconnect .1", "Adam .01")
     audit = {name: name for name in (*names, "sharpness-aware", "adversarial")}
     says = [
-        "Of starts that oversight made good, where it is taken away, become deceptive under: "
+        "Of starts that oversight made good become deceptive, where it is taken away, under "
         f"{rows.listed('preservation', audit, ': deceptive')}."
     ]
     if (study := f"preservation_{OTHER}") in rows:
@@ -113,10 +105,11 @@ def _threshold(rows: Rows) -> Answer:
         "move it?",
         [
             "Lying is harder the more cues tell that one is watched. Without any implant end "
-            f"deceptive at {rows.listed('hijack', levels, ', dose 0: deceptive')}.",
-            "Of the way from random units to a whole deceptive circuit, half of the seeds are "
-            "hijacked within "
-            f"{rows.listed('hijack', levels, ', critical dose of a seed: median')} (0: without).",
+            f"deceptive, at {rows.listed('hijack', levels, ', dose 0: deceptive')}.",
+            "Of the way from random units to a whole deceptive circuit half of the seeds are "
+            "hijacked by, at "
+            f"{rows.listed('hijack', levels, ', critical dose of a seed: median')} (0: without "
+            "any; ∞: by none).",
         ],
     )
 
@@ -148,10 +141,15 @@ def _way_back(rows: Rows) -> Answer:
 
 def _reading(rows: Rows) -> Answer:
     kappas = {
-        "TicketRace, leader": "the ticket race (which ticket leads at the start)",
-        "Audit 32, linearized": "the audit game (its linearization from the same start)",
-        "Inspection 16, linearized": "the inspection game (likewise)",
+        "TicketRace, leader": "the ticket race, by which ticket leads at the start",
+        "Audit 32, linearized": "the audit game, by its linearization from the same start",
+        "Inspection 16, linearized": "the inspection game, likewise",
     }
+    readings = [
+        f"In {name}, it is {reading(rows.row('ensemble', f'{what}, with the verdict: kappa'))}: "
+        f"{rows.told('ensemble', f'{what}, with the verdict: kappa')}."
+        for what, name in kappas.items()
+    ]
     auc = "fresh, held out, discriminant at step {}: AUC for a deceptive end"
     starts = {
         "ticket": "its ticket",
@@ -163,8 +161,7 @@ def _reading(rows: Rows) -> Answer:
     return Answer(
         "Is the deceptive circuit there at the start but outnumbered, or made by training?",
         [
-            "How far what is there at the start foretells the verdict, beyond chance (kappa, 1 for "
-            f"always): {rows.listed('ensemble', kappas, ', with the verdict: kappa')}.",
+            *readings,
             "Of what an untrained audit network does, the AUC for a deceptive end (1/2 for nothing "
             f"told, 1 for all) is {rows.told('tickets', auc.format(0))}; after 200 of 2,000 steps "
             f"it is {rows.told('tickets', auc.format(200))}.",
@@ -196,7 +193,7 @@ def _competence(rows: Rows) -> Answer:
             f"none of the grid): {rows.listed('competence', levels, ', steps: the turn')}.",
             f"Deceptive by one rule or another: {rows.listed('definitions', rules)}.",
             "Language models of text by authors of whom half deceive lie, where nobody watches, at "
-            "a mean rate of, before and after they are tuned to be helpful where somebody does: "
+            "a mean rate of, before and after they are tuned to be helpful where somebody does, "
             f"{rows.listed('simulators', tuned)}.",
         ],
     )
