@@ -49,6 +49,7 @@ from basin_jax import (
     Start,
     Sweep,
     Ticket,
+    TicketRace,
     Trained,
     Transformer,
 )
@@ -71,7 +72,8 @@ SMALLER = {
     ModularAddition: ModularAddition(modulus=5, width=4, heads=1),
     Simulator: Simulator(network=Transformer(width=4, heads=1)),
 }
-DRIFT = Drift(organism=Gate(), share=0.5)  # which has no default
+# Which has no default; of a gate, whose factors tie for carriers, rounding would decide.
+DRIFT = Drift(organism=TicketRace(honest=3), share=0.5)
 GIVEN = {Drift: DRIFT, **SMALLER}
 ORGANISMS = [GIVEN.get(cls) or cls() for cls in plugins(Organism)] + [
     LARGE := Audit(network=Transformer(width=4, heads=1)),
