@@ -198,9 +198,9 @@ def study(
     out: Studied = STUDIED,
 ) -> None:
     """Put questions to an organism: figures, tables and a page, each with its control."""
-    from basin_jax.studies.every import named
+    from basin_jax.studies.every import all_named
 
-    _study(dict(named(name, organism) for name in names), full=full, out=out)
+    _study(all_named(names, organism), full=full, out=out)
 
 
 @app.command()
@@ -210,10 +210,10 @@ def studies(
     out: Studied = STUDIED,
 ) -> None:
     """List all studies with their questions, or make them all and one page of them."""
-    from basin_jax.studies.every import STUDIES, named
+    from basin_jax.studies.every import STUDIES, all_named
 
     if all_:
-        _study(dict(named(name) for name in STUDIES), full=full, out=out)
+        _study(all_named([*STUDIES]), full=full, out=out)
     else:
         for name, kind in STUDIES.items():
             typer.echo(f"{name}: {kind().question}")

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from basin_jax.progress import progress_for
-from basin_jax.studies.every import STUDIES, answers_of, made_by, make, named
+from basin_jax.studies.every import STUDIES, all_named, answers_of, made_by, make
 from basin_jax.studies.finding import Finding, Row
 from basin_jax.studies.page import markdown
 
@@ -64,7 +64,7 @@ def main(
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
 ) -> None:
     """Make all studies, and write docs/results.md with their figures and tables."""
-    studies = dict(named(name) for name in (*STUDIES, *map(str, FILES)))
+    studies = all_named([*STUDIES, *map(str, FILES)])
     with progress_for(Console(stderr=True)) as progress:
         findings = make(studies, runs, quick=not full, progress=progress)
     figures = DOCS / "results"

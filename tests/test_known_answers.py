@@ -160,7 +160,7 @@ def test_stopping_where_fate_is_settled_changes_no_verdict():
 def test_the_leader_is_the_path_that_holds_the_most(depth):
     race = TicketRace(depth=depth, honest=1)
     for deceptive, honest in [(-0.99, 0.1), (0.2, -0.5), (0.1, 0.9), (0.9, 0.1)]:
-        evidence = race.probe(jax.random.key(0), jnp.array([deceptive, honest]))
+        evidence = race.probe(jax.random.key(0), jnp.array([[deceptive], [honest]]))
         assert evidence["leader"] == (deceptive**depth > honest**depth)
 
 

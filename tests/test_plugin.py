@@ -340,6 +340,7 @@ REFUSED = [
     (GuessAndCheck, {"prior": Audit()}, "allowed: Start"),
     (Linearized, {"network": (32, 32)}, "allowed: Callable"),
     (Masked, {"method": None}, "allowed: Method"),
+    (Pushed, {"method": None}, "allowed: Method"),
     (Pushed, {"push": -0.1}, "allowed: a number of at least 0"),
     (Pushed, {"begin": -1}, "allowed: at least 0"),
     (Pushed, {"end": 0}, "allowed: above begin = 0, up to 2147483647"),

@@ -27,7 +27,7 @@ from basin_jax.studies.commitment import (
     _entropy,
     _split,
 )
-from basin_jax.studies.every import STUDIES, make, named
+from basin_jax.studies.every import STUDIES, all_named, make, named
 from basin_jax.studies.finding import Finding, Row, row
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
@@ -107,7 +107,12 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
             "an organism with a difficulty",
         ),
         (lambda: Hijack(doses=(0.1, 1.0)), "rising from 0"),
-        (lambda: WayBack(strengths=(0.0, 0.5)), "from 0 to 1"),
+        (lambda: WayBack(strengths=(0.0, 0.5)), "rising from 0 to 1"),
+        (lambda: WayBack(strengths=(0.0, 5.0, 1.0)), "rising from 0 to 1"),
+        (lambda: WayBack(lengths=()), "one or more, rising from at least 1"),
+        (lambda: WayBack(lengths=(0, 5)), "one or more, rising from at least 1"),
+        (lambda: named("simulators", "audit"), "cannot be put to --organism audit: .*a Simulator"),
+        (lambda: all_named(["hijack", "hijack"]), "hijack, hijack; allowed: studies of different"),
         (lambda: Buffer(quick=3), "quick = 3; allowed: at least 12"),
         (lambda: Commitment(children=1), "at least 2"),
         (lambda: Commitment(quick=100), "a multiple of twice children = 4"),
@@ -126,7 +131,7 @@ def test_a_file_may_define_a_study(tmp_path):
     )
     assert named(str(file)) == ("mine", WayBack(lengths=(5,)))
     file.write_text("study = 3\n")
-    with pytest.raises(ValueError, match=r"mine\.py defines no `study`"):
+    with pytest.raises(ValueError, match=r"mine\.py defines a wrong `study`"):
         named(str(file))
 
 
@@ -138,7 +143,7 @@ def test_a_study_is_put_to_another_organism_by_its_name_or_by_a_file(tmp_path):
     file.write_text("from basin_jax.studies.subject import AUDIT\nsubject = AUDIT\n")
     assert named("way_back", str(file)) == ("way_back-mine", WayBack())
     file.write_text("subject = 3\n")
-    with pytest.raises(ValueError, match=r"mine\.py defines no `subject`"):
+    with pytest.raises(ValueError, match=r"mine\.py defines a wrong `subject`"):
         named("way_back", str(file))
 
 

@@ -125,7 +125,11 @@ def test_verdicts_are_foretold_by_the_linearization_of_the_same_seeds_alone():
 def test_what_is_said_follows_the_intervals():
     few, many = SOME & (np.arange(120) < 20), SOME | (np.arange(120) > 20)
     wins = [share("race, 1 against 1: wins", SOME, kind="known", expected=0.5)]
-    for before, after, told in ((few, many, "grows"), (many, few, "falls"), (few, few, "is not")):
+    for before, after, told in (
+        (few, many, "is larger at the widest"),
+        (many, few, "is smaller at the widest"),
+        (few, few, "is not shown to differ"),
+    ):
         pairs = [pair("Audit 8", before, few), pair("Audit 16", after, few)]
         said = " ".join(_says(wins, *_fractions(pairs)[:2], _wider(pairs)))
         assert f"The fraction {told}" in said

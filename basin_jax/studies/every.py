@@ -65,12 +65,29 @@ def named(name: str, organism: str | None = None) -> tuple[str, Study]:
             raise ValueError(f"NAME = {name!r}; allowed: a file, or {closest(name, STUDIES)}")
         study = getattr(execute(file), "study", None)
         if not isinstance(study, Study):
-            raise ValueError(f"{file} defines no `study`; allowed: a Study, such as WayBack()")
+            wrong = "no" if study is None else "a wrong"
+            raise ValueError(f"{file} defines {wrong} `study`; allowed: a Study, such as WayBack()")
         name = file.stem
     if organism is None:
         return name, study
     of, subject = subject_named(organism)
-    return f"{name}-{of}", study.replace(subject=subject)
+    try:
+        return f"{name}-{of}", study.replace(subject=subject)
+    except ValueError as refusal:
+        raise ValueError(f"{name} cannot be put to --organism {organism}: {refusal}") from refusal
+
+
+def all_named(names: Sequence[str], organism: str | None = None) -> dict[str, Study]:
+    """Return studies by their names.
+
+    Raises:
+        ValueError: where two have one name, or one is refused.
+    """
+    found = [named(name, organism) for name in names]
+    studies = dict(found)
+    if len(studies) < len(found):
+        raise ValueError(f"NAME = {', '.join(names)}; allowed: studies of different names")
+    return studies
 
 
 def subject_named(name: str) -> tuple[str, Subject]:
@@ -86,7 +103,8 @@ def subject_named(name: str) -> tuple[str, Subject]:
         raise ValueError(f"--organism {name!r}; allowed: a file, or {closest(name, SUBJECTS)}")
     subject = getattr(execute(file), "subject", None)
     if not isinstance(subject, Subject):
-        raise ValueError(f"{file} defines no `subject`; allowed: a Subject, such as AUDIT")
+        wrong = "no" if subject is None else "a wrong"
+        raise ValueError(f"{file} defines {wrong} `subject`; allowed: a Subject, such as AUDIT")
     return file.stem, subject
 
 
@@ -126,6 +144,8 @@ def make(
     Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
     Markdown, and the figure and the table of each.
     """
+    if folder.is_file():
+        raise ValueError(f"--out {folder} is a file; allowed: a folder")
     size, made, findings = _size(quick=quick), made_by(quick=quick), []
     for name, study in studies.items():
         lab = Lab(folder=folder / name / size, quick=quick, progress=progress)
@@ -133,7 +153,7 @@ def make(
             found = study.measure(lab)
         # A process may map so much memory, and no more: each program that it keeps takes some.
         jax.clear_caches()
-        findings.append(replace(found, name=name))
+        findings.append(replace(found, name=name, put_to=study.subject.told))
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
         page = folder / page_of(studies)

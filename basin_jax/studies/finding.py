@@ -154,6 +154,7 @@ class Finding:
     limits: tuple[str, ...]  # what it cannot tell
     rows: list[Row]
     figure: Figure
+    put_to: str = ""  # what was trained, and how
 
     @property
     def sound(self) -> bool:

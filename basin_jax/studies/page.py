@@ -49,7 +49,7 @@ def markdown(
     for answer in answers:
         lines += [f"**{answer.question}**", "", *(f"- {said}" for said in answer.says), ""]
     for finding in findings:
-        lines += [f"## {_title(finding)}", "", finding.question, ""]
+        lines += [f"## {_title(finding)}", "", finding.question, "", finding.put_to, ""]
         lines += [f"- {sentence}" for sentence in finding.says]
         lines += ["", f"![{_title(finding)}]({figures}/{finding.name}.png)", ""]
         lines += ["| what | value [95 %] | seeds | expected | holds |", "|---|---|--:|---|---|"]
@@ -84,7 +84,7 @@ def html(
                 body.append(f"<tr{' class=bad' if row.holds is False else ''}>{cells}</tr>")
         parts.append(
             f'<h2 id="{finding.name}">{escape(_title(finding))}</h2>\n'
-            f"<p>{escape(finding.question)}</p>\n<ul>{says}</ul>\n"
+            f"<p>{escape(finding.question)}</p>\n<p>{escape(finding.put_to)}</p>\n<ul>{says}</ul>\n"
             f'<img alt="{escape(_title(finding))}" src="data:image/png;base64,{picture}">\n'
             "<table><thead><tr><td>what</td><td>value [95 %]</td><td>seeds</td><td>expected</td>"
             f"<td>holds</td></tr></thead><tbody>{''.join(body)}</tbody></table>\n"

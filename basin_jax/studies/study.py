@@ -199,7 +199,10 @@ class Lab:
 
 def _some(name: str, seeds: int | ndarray) -> ndarray:
     if not isinstance(seeds, int) and not len(seeds):
-        raise ValueError(f"{name} has no seeds: none ended as it asks; allowed: more seeds")
+        raise ValueError(
+            f"{name} has no seeds, since none ended as it asks; allowed: more seeds, or a subject "
+            "of which some do"
+        )
     return np.asarray(as_seeds(seeds), np.uint64)
 
 

@@ -47,6 +47,16 @@ class Subject(Plugin):
         return type(self.organism).__name__
 
     @property
+    def told(self) -> str:
+        """What is trained, how, and what judges it, in a sentence."""
+        method, rule = type(self.method).__name__, type(self.rule).__name__
+        rate = getattr(self.method, "learning_rate", None)
+        by = f"{method}, rate {rate:g}" if rate else method
+        return (
+            f"Put to {self.name}: trained by {by}, for {self.num_steps:,} steps; judged by {rule}."
+        )
+
+    @property
     def sweep(self) -> Sweep:
         """The sweep that trains it from fresh."""
         return Sweep(organism=self.organism, method=self.method, num_steps=self.num_steps)

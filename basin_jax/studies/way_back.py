@@ -46,7 +46,13 @@ class WayBack(Study):
 
     def validate(self) -> None:
         ends = self.strengths[:1], self.strengths[-1:]
-        self.require(ends == ((0.0,), (1.0,)), "strengths", "from 0 to 1")
+        rising = [*self.strengths] == sorted({*self.strengths})
+        self.require(
+            rising and ends == ((0.0,), (1.0,)), "strengths", "rising from 0 to 1, with both"
+        )
+        steps = [0, *self.lengths]
+        rising = steps == sorted({*steps}) and len(steps) > 1
+        self.require(rising, "lengths", "one or more, rising from at least 1")
 
     def measure(self, lab: Lab) -> Finding:
         rule, base = self.subject.rule, self.subject.sweep
