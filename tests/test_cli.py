@@ -16,7 +16,6 @@ from scipy.special import ndtr
 import basin_jax
 from basin_jax.cli import main
 from basin_jax.statistics import estimate
-from basin_jax.sweepfile import load_sweep
 
 
 def basin(*arguments: str, cwd: Path, code: int = 0) -> str:
@@ -150,7 +149,8 @@ def test_known_writes_ours_against_theirs_and_fails_where_they_differ(made):
 
 def test_a_file_may_say_how_many_seeds(made):
     (made / "seven.py").write_text((made / "mine.py").read_text() + "\nseeds = 7\n")
-    assert load_sweep(made / "seven.py").seeds == 7
+    basin("run", "seven.py", cwd=made)
+    assert basin_jax.load(made / "runs/seven").frame.height == 3 * 7
 
 
 def test_studies_are_listed_with_their_questions(monkeypatch, capsys):

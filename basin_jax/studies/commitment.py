@@ -1,6 +1,7 @@
 """When is a seed's fate sealed, and by what: its initialization, or the data that come after?"""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,22 +12,19 @@ from scipy.integrate import quad
 from scipy.special import xlogy
 from scipy.stats import norm
 
-from basin_jax.clusters import Brood, betting
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.pushed import Pushed
 from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
-from basin_jax.statistics import quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Row, share
-from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study
+from basin_jax.studies.finding import Finding, Row, middle, share
+from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, mean
 from basin_jax.studies.subject import SAMPLED_AUDIT, Subject
 from basin_jax.verdict import Verdict
 
 
-ERROR = 0.05
 FEW_LANES = 4
 # The double well of `sweeps/known_answers/committor.py`.
 TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2
@@ -43,6 +41,10 @@ class Commitment(Study):
     unrelated seeds where nothing has been decided yet, and always where the fate is sealed. Where
     they are apart from the first step on, what they have in common is the initialization. Of the
     entropy of a seed's verdict, what is left among the children of one parent is drawn, too.
+
+    The variance of verdicts splits into that between initializations and that between orders of
+    the data; the device's part is what the same seeds show once more among fewer neighbors. For
+    the window of a hijack, seeds that end as intended are pushed once, at one step or another.
     """
 
     subject: Subject = SAMPLED_AUDIT
@@ -97,15 +99,8 @@ class Commitment(Study):
             for fork, each in zip(forks, families, strict=True)
         ]
         when = self._times(forks, families)
-        middle, low, high = quantile(when, 0.5)
-        times = Row(
-            kind="measured",
-            what="fork from which on all children of a parent agree: median step",
-            value=middle,
-            low=low,
-            high=high,
-            seeds=len(when),
-        )
+        what = "fork from which on all children of a parent agree: median step"
+        times = middle(what, when)
         split = [*_split(strangers, kin[0]), self._device(lab, alone)]
         pushed = [round(each * steps) for each in self.pushed]
         window, unpushed = self._window(lab, pushed)
@@ -237,15 +232,8 @@ class Commitment(Study):
         child = base.replace(start=Fork(of=base.replace(num_steps=0), children=self.children))
         trained = lab.run("wells", [child], count, rule=WELL_RULE)
         found = _agree(_families(trained, child), "double well at T = .1: same well (± .004)")
-        return Row(
-            kind="known",
-            what=found.what,
-            value=found.value,
-            low=found.low - SLACK,
-            high=found.high + SLACK,
-            seeds=found.seeds,
-            expected=_by_committor(),
-        )
+        low, high = found.low - SLACK, found.high + SLACK
+        return replace(found, kind="known", low=low, high=high, expected=_by_committor())
 
 
 def _families(trained: Outcome, cell: Sweep) -> ndarray:
@@ -258,20 +246,7 @@ def _agree(families: ndarray, what: str, *, cells: int = 1) -> Row:
     children = families.shape[1]
     counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
-    low, high = _bounds(shares, cells)
-    return Row(
-        kind="measured",
-        what=what,
-        value=float(shares.mean()),
-        low=low,
-        high=high,
-        seeds=families.size,
-    )
-
-
-def _bounds(shares: Float[ndarray, " parent"], cells: int) -> tuple[float, float]:
-    brood = Brood(shares, np.ones(len(shares), int))
-    return betting(brood, error=ERROR / cells, interval="fixed")
+    return replace(mean(shares, what, cells=cells), seeds=families.size)
 
 
 def _split(strangers: Row, kin: Row) -> list[Row]:
@@ -315,14 +290,14 @@ def _control(families: ndarray, alone: ndarray) -> Row:
     half = len(families) // 2
     same = (families[:half] == families[half : 2 * half]).mean(1)
     _, counts = np.unique(alone, return_counts=True)
-    low, high = _bounds(same, 1)
-    return Row(
+    found = mean(
+        same,
+        "children of different parents, apart from the last fork: same verdict (expected as "
+        "counted among fresh seeds)",
+    )
+    return replace(
+        found,
         kind="control",
-        what="children of different parents, apart from the last fork: same verdict "
-        "(expected as counted among fresh seeds)",
-        value=float(same.mean()),
-        low=low,
-        high=high,
         seeds=same.size * families.shape[1],
         expected=float((counts * (counts - 1)).sum() / (len(alone) * (len(alone) - 1))),
     )

@@ -13,9 +13,8 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.networks import MLP
 from basin_jax.spec import Sweep
-from basin_jax.statistics import quantile
 from basin_jax.studies.draw import INK, canvas, curve
-from basin_jax.studies.finding import Finding, Row, row, share
+from basin_jax.studies.finding import Finding, Row, middle, row, share
 from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, is_fit, mean, turn
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
@@ -180,22 +179,13 @@ def _order(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
     fit = _first([is_fit(v) for v in verdicts], cell.stops)
     intended = _first([v == Verdict.INTENDED.name for v in verdicts], cell.stops)
     ever = np.isfinite(deceives)
-    count = int(ever.sum())
-    if not count:
+    if not ever.any():
         return []
     whose = f"{name}, seeds that are deceptive at some stop"
-    middle, low, high = quantile(deceives[ever], 0.5)
     return [
         share(f"{whose}: fit at an earlier one", (fit < deceives)[ever]),
         share(f"{whose}: as intended at an earlier one", (intended < deceives)[ever]),
-        Row(
-            kind="measured",
-            what=f"{whose}: median of the first",
-            value=middle,
-            low=low,
-            high=high,
-            seeds=count,
-        ),
+        middle(f"{whose}: median of the first", deceives[ever]),
     ]
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.ranking import auc
-from basin_jax.statistics import Estimate, estimate, kappa, paired_difference
+from basin_jax.statistics import Estimate, estimate, kappa, paired_difference, quantile
 
 
 Kind = Literal["measured", "control", "known", "sensitivity"]
@@ -105,6 +105,12 @@ def share(
     """Return the row of how many seeds are hits."""
     found = estimate(int(hits.sum()), len(hits), cells=cells)
     return row(what, found, kind=kind, expected=expected)
+
+
+def middle(what: str, values: Float[ndarray, " seed"]) -> Row:
+    """Return the row of a median, with its interval of order statistics."""
+    value, low, high = quantile(values, 0.5)
+    return Row(kind="measured", what=what, value=value, low=low, high=high, seeds=len(values))
 
 
 def difference(

@@ -89,32 +89,21 @@ class Subject(Plugin):
     ) -> Correction:
         """Return its method under a share of full oversight, for a spell of steps."""
 
+        def between(own: float, other: float) -> float:
+            return own + strength * (other - own)
+
+        objective = jax.tree.map(between, self.organism, self.overseen)
         return Correction(
-            method=self.method,
-            objective=self._between(strength),
-            begin=begin,
-            end=end,
-            period=period,
+            method=self.method, objective=objective, begin=begin, end=end, period=period
         )
 
     def overseen_in_turn(self, strengths: Sequence[float], length: int) -> Method:
         """Return its method under one share of full oversight after another, so long each."""
-        method = self.method
+        subject = self
         for turn, strength in enumerate(strengths):
-            begin = turn * length
-            method = Correction(
-                method=method,
-                objective=self._between(strength),
-                begin=begin,
-                end=begin + length,
-            )
-        return method
-
-    def _between(self, strength: float) -> Organism:
-        def between(own: float, other: float) -> float:
-            return own + strength * (other - own)
-
-        return jax.tree.map(between, self.organism, self.overseen)
+            spell = subject.overseen_by(strength, begin=turn * length, end=(turn + 1) * length)
+            subject = subject.replace(method=spell)
+        return subject.method
 
 
 AUDIT = Subject(
