@@ -141,7 +141,7 @@ class Plugin:
         static = tuple(
             (name, getattr(self, name)) for name in field_types(type(self)) if name not in traced
         )
-        return tuple(getattr(self, name) for name in traced), (traced, static)
+        return tuple(getattr(self, name) for name in traced), (traced, static, _code(type(self)))
 
     def _flatten_with_keys(self):
         children, names = self._flatten()
@@ -157,6 +157,12 @@ class Plugin:
         for name, value in names[1]:
             object.__setattr__(plugin, name, value)
         return plugin
+
+
+def _code(cls: type[Plugin]) -> tuple[Callable[..., Any], ...]:
+    """Return a class's functions: where one is replaced, what was traced is another program."""
+    plugins = [c for c in cls.__mro__ if issubclass(c, Plugin) and c is not Plugin]
+    return tuple(f for c in plugins for f in vars(c).values() if callable(f))
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """What a plug-in is, in words and in a hash: its fields, and the code behind them.
 
-Code of an installed package stands for itself by its version. Code of the user's own is
+Code of an installed package is identified by its version. Code of the user's own is
 hashed: the class or function, and all that it refers to in its own file and in the files
-beside it, without comments and formatting.
+beside it, without comments and formatting. What this does not see, such as a data file that
+is read at import, is seen in the program that a sweep traces: see `Sweep.trace`.
 """
 
 import ast
@@ -16,7 +17,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 def short_hash(text: str) -> str:
     """Return 12 hexadecimal digits of a SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def digest_of(fields: Mapping[str, Any], sources: Mapping[str, str], trace: str) -> str:
+    """Return the identity of a sweep with these fields, sources and traced program."""
+    identity = {"fields": fields, "sources": sources, "trace": trace}
+    return short_hash(json.dumps(identity, sort_keys=True))
 
 
 def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
@@ -66,18 +73,31 @@ def origin(thing: type | Callable[..., Any]) -> str:
     module = sys.modules.get(thing.__module__)
     package = thing.__module__.split(".")[0]
     file = getattr(module, "__file__", None)
-    if package in sys.stdlib_module_names:
-        return f"python {platform.python_version()}"
-    if file and _is_installed(file):
+    if package in sys.stdlib_module_names or (file and _is_installed(file)):
+        if isinstance(thing, type) and not _stands_in(module, thing):
+            # Made by a call of `type`, so that its module is that of whoever called.
+            bases = [origin(base) for base in thing.__bases__]
+            return f"source {short_hash(_fingerprint(bases) + _made_with(thing))}"
+        if package in sys.stdlib_module_names:
+            return f"python {platform.python_version()}"
         return f"{package} {_version(package)}"
     source = _source(thing, Path(file) if file else None)
-    return f"source {short_hash(source + _made_with(thing))}"
+    made = isinstance(thing, type) and "<locals>" in thing.__qualname__
+    return f"source {short_hash(source + (_made_with(thing) if made else ''))}"
 
 
-def _made_with(thing: type | Callable[..., Any]) -> str:
+def _stands_in(module: ModuleType | None, thing: type) -> bool:
+    """Return whether a class is defined in the text of its module, as far as its name tells."""
+    if "<locals>" in thing.__qualname__:
+        return True
+    found: Any = module
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+def _made_with(thing: type) -> str:
     """Return what a class that a function makes has of that function's variables."""
-    if not isinstance(thing, type) or "<locals>" not in thing.__qualname__:
-        return ""
     held: list[Any] = []
     for name, value in vars(thing).items():
         if name.startswith("__") and issubclass(thing, Plugin):
@@ -85,6 +105,7 @@ def _made_with(thing: type | Callable[..., Any]) -> str:
         if isinstance(value, FunctionType):
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             held += [name, value.__defaults__, *(c for c in cells if c is not thing)]
+            held += [] if "<locals>" in thing.__qualname__ else [origin(value)]
         elif not name.startswith("__") and isinstance(value, bool | int | float | str):
             held += [name, value]
     return _fingerprint(held)
@@ -134,8 +155,11 @@ def _code(value: Any) -> str:
 
 def _fingerprint(value: Any) -> str:
     # Recurses through closures, so that optax.adam(1e-3) and optax.adam(1e-2) differ.
-    if value is None or isinstance(value, bool | int | float | str | bytes):
+    if value is None or isinstance(value, bool | str | bytes):
         return repr(value)
+    if isinstance(value, int | float):
+        # By value: tracing an Optax schedule makes floats of the whole numbers that it holds.
+        return repr(int(value) if value % 1 == 0 else value)
     if isinstance(value, tuple | list):
         return f"({','.join(map(_fingerprint, value))})"
     if isinstance(value, Mapping):
@@ -145,9 +169,7 @@ def _fingerprint(value: Any) -> str:
     if isinstance(value, functools.partial):
         return _fingerprint(("partial", value.func, value.args, value.keywords))
     if isinstance(value, FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        defaults = (value.__defaults__, value.__kwdefaults__)
-        return f"{origin(value)}:{value.__qualname__}{_fingerprint((cells, defaults))}"
+        return f"{origin(value)}:{value.__qualname__}{_fingerprint(_held(value))}"
     if isinstance(value, type):
         return f"{origin(value)}:{value.__qualname__}"
     if hasattr(value, "__array__"):
@@ -155,11 +177,22 @@ def _fingerprint(value: Any) -> str:
         return f"{array.dtype}{array.shape}{array.tobytes().hex()}"
     wrapped = getattr(value, "__wrapped__", None)  # a jitted or otherwise wrapped function
     if wrapped is not None:
-        return _fingerprint(wrapped)
+        # Of what else it carries, such as derivatives, the code is in the traced program.
+        carried = [
+            _held(v)[0] for _, v in sorted(vars(value).items()) if isinstance(v, FunctionType)
+        ]
+        plain = [c for cells in carried for c in cells if isinstance(c, bool | int | float | str)]
+        return _fingerprint((wrapped, plain))
     raise ValueError(
         f"cannot tell what {value!r} is from one run to the next; allowed: numbers, "
         "strings, tuples, functions, classes, and plug-ins"
     )
+
+
+def _held(function: FunctionType) -> tuple[Any, ...]:
+    """Return what a function holds besides its code: its closure, and its defaults."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return cells, (function.__defaults__, function.__kwdefaults__)
 
 
 @functools.cache  # by the thing: what is loaded anew after an edit is a new thing

@@ -77,9 +77,6 @@ def run(
         Interrupted: on SIGINT and SIGTERM, after what was trained is committed.
     """
     wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
-    cells = {cell.digest(): cell for cell in wanted}
-    if len(cells) < len(wanted):
-        raise ValueError("two cells are the same sweep; allowed: cells that differ in a field")
     if (seeds is None) == (until is None):
         raise ValueError("seeds or until; allowed: exactly one of them")
     if until is not None and not 0 < until < 1:
@@ -91,7 +88,10 @@ def run(
     if lanes is not None and not 1 <= lanes <= LARGEST:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LARGEST}")
     asked = as_seeds(range(2**62) if seeds is None else seeds)
-    check(cells, rule)
+    check(wanted, rule)
+    cells = {_told(Sweep.digest, cell): cell for cell in wanted}
+    if len(cells) < len(wanted):
+        raise ValueError("two cells are the same sweep; allowed: cells that differ in a field")
     folder = Store(store)
     if folder.folder.is_file():
         raise StoreError(f"{folder.folder} is a file; allowed: a folder, or a new name")
@@ -245,24 +245,24 @@ def _columns(
     }
 
 
-def check(cells: dict[str, Sweep], rule: Rule) -> None:
+def check(cells: Sequence[Sweep], rule: Rule) -> None:
     """Raise `ValueError` where the cells or the rule do not fit together."""
     if not cells:
         raise ValueError("sweep has no cells; allowed: at least one")
-    for cell in {shape_of(cell): cell for cell in cells.values()}.values():
+    for cell in {shape_of(cell): cell for cell in cells}.values():
         _told(examine, cell)
-    names = {digest: _told(evidence_names, cell) for digest, cell in cells.items()}
-    first = next(iter(names.values()))
-    taken_names = {*KEYS, *(path for cell in cells.values() for path in cell.fields())}
+    first = _told(evidence_names, cells[0])
+    taken_names = {*KEYS, *(path for cell in cells for path in cell.fields())}
     if taken := taken_names & {*first}:
         raise ValueError(
             f"the organism gives evidence named {taken.pop()!r}; allowed: other names than "
             f"{', '.join(KEYS)} and the sweep's fields, which are columns beside it"
         )
-    for digest, cell in cells.items():
-        if names[digest] != first:
+    for cell in cells[1:]:
+        names = _told(evidence_names, cell)
+        if names != first:
             raise ValueError(
-                f"{label(cell.fields(), ())} gives the evidence {', '.join(names[digest])}; "
+                f"{label(cell.fields(), ())} gives the evidence {', '.join(names)}; "
                 f"allowed: that of the first cell, {', '.join(first)}"
             )
     judge(rule, {name: np.zeros(2) for name in first})

@@ -29,6 +29,7 @@ from basin_jax.verdict import Rule
 
 # Seconds of work a chunk aims at: what a killed run may lose, and the time between looks.
 CHUNK_SECONDS = 8.0
+TRACE = "the program that the plug-ins trace, with what they read from files and packages"
 
 
 def manifest_of(
@@ -64,6 +65,7 @@ def manifest_of(
         entries[digest] = {
             "fields": cell.fields(),
             "sources": cell.sources(),
+            "trace": cell.trace(),
             "program": _program(tuning.program, cell),
             "lanes": tuning.lanes,
             "speed": round(tuning.speed),
@@ -148,6 +150,7 @@ def _refuse_others(
         near = [
             _differences("", gone[0]["fields"], cell.fields())
             + _differences("code of ", gone[0]["sources"], cell.sources())
+            + _differences("", {TRACE: gone[0]["trace"]}, {TRACE: cell.trace()})
             for cell in cells.values()
         ]
         lines += min(near, key=len)

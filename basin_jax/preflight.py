@@ -13,6 +13,7 @@ from basin_jax.base import Organism, Params
 from basin_jax.blocks import begin_one, look_at_one
 from basin_jax.lane import PRNG, Row, Shape, numerics, plugins_of, rows_of, shape_of, step
 from basin_jax.spec import Child, Sweep
+from basin_jax.traces import trace_hash
 
 
 # A seed may be unlucky; what fails for the first of them fails for all.
@@ -60,10 +61,9 @@ def expect_pure(organism: Organism) -> None:
             )
 
 
-def _trace(function: Callable[..., Any], *args: Any) -> tuple[str, list[bytes]]:
+def _trace(function: Callable[..., Any], *args: Any) -> str:
     # Not the function itself, whose trace JAX would remember.
-    closed = jax.make_jaxpr(lambda *args: function(*args))(*args)
-    return str(closed.jaxpr), [np.asarray(const).tobytes() for const in closed.consts]
+    return trace_hash(jax.make_jaxpr(lambda *args: function(*args))(*args))
 
 
 def _expect_finite(sweep: Sweep) -> None:

@@ -1,15 +1,17 @@
 """One seed by itself: its trial, and what tracing one tells of a sweep."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, Var
+from jax.extend.core import Var
 from jaxtyping import Array, Float
 
 from basin_jax.base import State
 from basin_jax.blocks import begin_one, look_at_one
+from basin_jax.identity import short_hash
 from basin_jax.lane import (
     Row,
     Shape,
@@ -24,6 +26,7 @@ from basin_jax.lane import (
 )
 from basin_jax.plan import as_seeds
 from basin_jax.spec import Child, Sweep
+from basin_jax.traces import trace_hash
 
 
 def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
@@ -64,6 +67,32 @@ def _trial(shape: Shape, stops, row: Row) -> dict[str, Array]:
 _jitted_trial = jax.jit(_trial, static_argnums=0)
 
 
+class Trace(NamedTuple):
+    """What tracing a trial tells: a hash of its program, and the names of its evidence."""
+
+    hash: str
+    names: tuple[str, ...]
+
+
+def trace_of(sweep: Sweep) -> str:
+    """Return what identifies the program that a sweep traces, its parents' programs included.
+
+    The sweep's floats, root and steps are inputs of the program, and no part of it.
+
+    Raises:
+        ValueError: where the program differs each time that it is traced, or calls code that
+            its trace does not show.
+    """
+    return _trace_of(sweep, "evidence")
+
+
+def _trace_of(sweep: Sweep, sees: Sight) -> str:
+    own = _traced(shape_of(sweep, sees)).hash
+    if not isinstance(sweep.start, Child):
+        return own
+    return short_hash(own + _trace_of(with_beginning(sweep.start.of), "params"))
+
+
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:
     """Return the names of a sweep's evidence, by tracing a trial without running it.
 
@@ -78,12 +107,7 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
                 f"{type(start).__name__}.children = {start.children}; allowed: 1, since training "
                 "draws nothing at random, so that all children of a parent would be one"
             )
-    return _evidence_names(shape_of(sweep))
-
-
-def traced(sweep: Sweep) -> Jaxpr:
-    """Return a trial's operations, in which the sweep's floats, root and steps are inputs."""
-    return _traced(shape_of(sweep))
+    return _traced(shape_of(sweep)).names
 
 
 def draws(sweep: Sweep) -> bool:
@@ -108,13 +132,23 @@ def _draws(shape: Shape) -> bool:
 
 
 @functools.cache
-def _evidence_names(shape: Shape) -> tuple[str, ...]:
-    with numerics(shape.precision):
-        stops, row = abstract(shape)
-        return tuple(sorted(jax.eval_shape(functools.partial(_trial, shape), stops, row)))
+def _traced(shape: Shape) -> Trace:
+    # Some functions change themselves when they are first traced, such as Optax's schedules: what
+    # is trained is what they are from then on.
+    first, second = _trace(shape), _trace(shape)
+    if first.hash != second.hash and second.hash != _trace(shape).hash:
+        raise ValueError(
+            "the plug-ins make another program each time that they are traced: they depend on "
+            "something global, such as a counter, the time or NumPy's random numbers; allowed: "
+            "their arguments and fields"
+        )
+    return second
 
 
-@functools.cache
-def _traced(shape: Shape) -> Jaxpr:
+def _trace(shape: Shape) -> Trace:
     with numerics(shape.precision):
-        return jax.make_jaxpr(functools.partial(_trial, shape))(*abstract(shape)).jaxpr
+        # Not the function itself, whose trace JAX would remember.
+        once = functools.partial(_trial, shape)
+        program, seen = jax.make_jaxpr(once, return_shape=True)(*abstract(shape))
+    names = tuple(sorted(seen))
+    return Trace(short_hash(" ".join([trace_hash(program), *names])), names)

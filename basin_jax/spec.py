@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from jaxtyping import Array, Key
 
 from basin_jax.base import Method, Organism, Params, Plugin, Start, closest
-from basin_jax.identity import describe, short_hash, sources
+from basin_jax.identity import describe, digest_of, sources
 from basin_jax.starts.fresh import Fresh
 
 
@@ -119,10 +119,21 @@ class Sweep(Plugin):
         del found["Sweep"]
         return found
 
+    def trace(self) -> str:
+        """Return a hash of the program that the sweep traces, with its constants by content.
+
+        Raises:
+            ValueError: where it differs each time, or calls code that its trace does not show.
+        """
+        # A trial is a stage later than its sweep, whose identity it is a part of.
+        from basin_jax.single import trace_of
+
+        return trace_of(self)
+
     def digest(self) -> str:
-        """Return the sweep's identity: a hash of its fields and of its plug-ins' code."""
-        identity = {"fields": self.fields(), "sources": self.sources()}
-        return short_hash(json.dumps(identity, sort_keys=True))
+        """Return the sweep's identity: of its fields, its plug-ins' code, and its program."""
+        trace = self.trace()  # first: fields may hold functions that tracing changes
+        return digest_of(self.fields(), self.sources(), trace)
 
 
 def override(plugin: Any, path: str, value: Any) -> Any:

@@ -64,8 +64,7 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
             rule = override(rule, path.removeprefix("rule."), value)
         else:
             # Cells that an override makes alike are one.
-            changed = [override(cell, path, value) for cell in cells]
-            cells = tuple({cell.digest(): cell for cell in changed}.values())
+            cells = tuple(dict.fromkeys(override(cell, path, value) for cell in cells))
     return SweepFile(
         file, tuple(overrides), tuple(cells), rule, _seeds(module, file), _known(module, file)
     )

@@ -7,7 +7,6 @@ the sweep's folder: program and lanes are part of what fixes a seed's bits.
 import contextlib
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,6 @@ from basin_jax.blocks import Program
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.identity import short_hash
 from basin_jax.kernel import build_kernel, own_program, programs, refusal
-from basin_jax.single import traced
 from basin_jax.spec import Sweep
 
 
@@ -125,7 +123,7 @@ def _shape(sweep: Sweep) -> list[str]:
         cpu_model() if device.platform == "cpu" else "",
         jax.__version__,
         sweep.precision,
-        re.sub("0x[0-9a-f]+", "", str(traced(sweep))),  # without addresses
+        sweep.trace(),
     ]
 
 
