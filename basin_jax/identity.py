@@ -82,8 +82,9 @@ def origin(thing: type | Callable[..., Any]) -> str:
             return f"python {platform.python_version()}"
         return f"{package} {_version(package)}"
     source = _source(thing, Path(file) if file else None)
-    made = isinstance(thing, type) and "<locals>" in thing.__qualname__
-    return f"source {short_hash(source + (_made_with(thing) if made else ''))}"
+    if isinstance(thing, type) and "<locals>" in thing.__qualname__:
+        source += _made_with(thing)
+    return f"source {short_hash(source)}"
 
 
 def _stands_in(module: ModuleType | None, thing: type) -> bool:
