@@ -36,6 +36,7 @@ STAGES = (
         "simd",
         "fused",
         "blocks",
+        "sharded",
         "single",
         "preflight",
         "kernel",
