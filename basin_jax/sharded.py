@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_jaxpr
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -99,5 +100,5 @@ def _with_constants_inside(function: Callable, *args: Any, **named: Any) -> Any:
     """
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args, **named)
     consts = [x if np.size(x) else jnp.zeros(x.shape, x.dtype) for x in traced.consts]
-    found = jax.core.eval_jaxpr(traced.jaxpr, consts, *jax.tree.leaves((args, named)))
+    found = eval_jaxpr(traced.jaxpr, consts, *jax.tree.leaves((args, named)))
     return jax.tree.unflatten(jax.tree.structure(shapes), found)

@@ -44,6 +44,7 @@ STAGES = (
     *(
         "tune",
         "store",
+        "package",
         "manifest",
         "statistics",
         "clusters",
@@ -53,6 +54,7 @@ STAGES = (
         "known",
         "progress",
         "loop",
+        "imports",
         "sweepfile",
     ),
     *("catalog", "testing", "tables", "plots", "report", "answers", "replay"),
