@@ -36,7 +36,7 @@ def package_identity(*roots: str) -> str:
 def code_hash(package: Path, *roots: str) -> str:
     """Return a hash of the code that decides bits, the same wherever the package lies.
 
-    Comments, docstrings and formatting are no part of it; headers of C++ are.
+    Comments, docstrings and blanks are no part of it; headers of C++ are.
     """
     texts = {file: _python(tree) for file, tree in modules(package, *roots).items()}
     folders = {file.parent for file in texts} - {package}

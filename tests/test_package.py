@@ -36,7 +36,7 @@ KEEPING = [
     ("tune.py", "GAIN = 1.03", "GAIN = 1.04"),
     ("kernel.py", '"""', '"""Otherwise: '),
     ("kernel.py", "import time\n", "import time  # a remark\n\n"),
-    ("simd/runtime.h", "INLINE f32", "/* Otherwise:\n */\n\n  INLINE   f32  // a remark\n"),
+    ("simd/runtime.h", "+ r + 1.0f;", "+   r + 1.0f;  // a remark\n\n/* Otherwise:\n */\n"),
     ("organisms/gate.py", '"""', '"""Otherwise: '),
 ]
 
