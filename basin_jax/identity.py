@@ -255,7 +255,7 @@ def _imported_files(tree: ast.AST, file: Path) -> Iterator[Path]:
                 path
                 for folder, stem in itertools.product(folders, stems)
                 for path in (folder / stem.with_suffix(".py"), folder / stem / "__init__.py")
-                if path.is_file()
+                if path.is_file() and not _is_installed(str(path))
             ]
             yield from files or (() if above else map(Path.resolve, _elsewhere(name)))
 
