@@ -15,7 +15,8 @@ import json
 import platform
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -113,22 +114,9 @@ def _made_with(thing: type) -> str:
 
 
 def _is_installed(file: str) -> bool:
-    here = str(Path(__file__).parent)
-    return "site-packages" in file or file.startswith((here, _STANDARD_LIBRARY))
-
-
-@functools.cache
-def package_identity() -> str:
-    """Return this package's version, and in a checkout the hash of its source, too.
-
-    Studies only say which sweeps are trained, and read them.
-    """
-    version, folder = _version("basin_jax"), Path(__file__).parent
-    if "site-packages" in folder.parts:
-        return version
-    files = [file for file in sorted(folder.rglob("*.py")) if file.parent.name != "studies"]
-    texts = [ast.dump(ast.parse(file.read_bytes())) for file in files]
-    return f"{version} source {short_hash(''.join(texts))}"
+    path, here = Path(file), Path(__file__).parent
+    kept = path.is_relative_to(here) or path.is_relative_to(_STANDARD_LIBRARY)
+    return kept or "site-packages" in path.parts
 
 
 @functools.cache
@@ -295,15 +283,32 @@ def _imported_files(tree: ast.AST, file: Path) -> Iterator[Path]:
         else:
             continue
         folders = [file.parents[above - 1]] if above else [file.parent, _root(file)]
-        for folder, name in itertools.product(folders, sorted(modules)):
-            parts = name.split(".")
-            for i in range(1, len(parts) + 1):
-                stem = folder.joinpath(*parts[:i])
-                yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
-        for name in modules:  # wherever else Python has found them
-            found = getattr(sys.modules.get(name.rpartition(".")[0] or name), "__file__", None)
-            if found and found.endswith(".py") and not _is_installed(found):
-                yield Path(found).resolve()
+        for name in sorted(modules):
+            stems = [Path(*name.split(".")[: i + 1]) for i in range(name.count(".") + 1)]
+            files = [
+                path
+                for folder, stem in itertools.product(folders, stems)
+                for path in (folder / stem.with_suffix(".py"), folder / stem / "__init__.py")
+                if path.is_file() and not _is_installed(str(path))
+            ]
+            yield from files or (() if above else map(Path.resolve, _elsewhere(name)))
+
+
+def _elsewhere(module: str) -> Iterator[Path]:
+    """Yield the files, that are the user's own, of a module and of the packages that hold it."""
+    places: Sequence[str] | None = None  # the import path
+    parts = module.split(".")
+    for i in range(len(parts)):
+        name = ".".join(parts[: i + 1])
+        loaded = sys.modules.get(name)
+        spec = getattr(loaded, "__spec__", None) or PathFinder.find_spec(name, places)
+        if spec is None or (spec.origin and _is_installed(spec.origin)):
+            return
+        if spec.origin and spec.origin.endswith(".py"):
+            yield Path(spec.origin)
+        if spec.submodule_search_locations is None:
+            return
+        places = list(spec.submodule_search_locations)
 
 
 def _root(file: Path) -> Path:

@@ -7,7 +7,6 @@ calls and of devices. The number of lanes is part of the executable: by the prog
 hang on it, by those made for a platform they do not.
 """
 
-import functools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -16,19 +15,10 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 from numpy import ndarray
 
-from basin_jax.blocks import (
-    Lanes,
-    Program,
-    advance_queue,
-    idle,
-    may_stop,
-    why_not,
-)
+from basin_jax.blocks import Lanes, Program, idle, may_stop, why_not
 from basin_jax.lane import (
     Row,
     Shape,
@@ -38,6 +28,7 @@ from basin_jax.lane import (
     rows_of,
     shape_of,
 )
+from basin_jax.sharded import Devices, advance, put
 from basin_jax.single import evidence_names, with_beginning
 from basin_jax.spec import Child, Sweep
 
@@ -52,58 +43,15 @@ FIRST, GROWTH = 64, 32
 # Rounds that a seed takes which might stop early: between them lanes are handed on.
 ROUNDS = 40
 
-Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
 Part: TypeAlias = tuple[ndarray, dict[str, ndarray]]  # which of the seeds, and their evidence
 
 # The program that is made for a platform's devices; "xla" runs on all.
 OWN: dict[str, Program] = {"cpu": "simd", "gpu": "fused"}
 
-# What XLA is told, by platform. A device a core needs no threads inside an op, and their number
-# would change low bits.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "xla_cpu_multi_thread_eigen": False,
-        "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
-    }
-}
-
 
 def capacity(lanes: int) -> int:
     """Return how many blocks of so many lanes a call can hold a device."""
     return max(1, min(BLOCKS, SEEDS // lanes))
-
-
-def _mesh(devices: Devices) -> Mesh:
-    return Mesh(np.array(devices), ("device",))
-
-
-@functools.cache
-def _program(shape: Shape, program: Program, devices: Devices):
-    """Return the jitted function that goes on with a queue of seeds on each device."""
-
-    def shard(stops, stride, budget, early, counts, queue, lanes):
-        queue, lanes = jax.tree.map(lambda x: x[0], (queue, lanes))
-        at_work = advance_queue(
-            shape,
-            program,
-            stops,
-            queue,
-            counts[0],
-            stride=stride,
-            budget=budget,
-            early=early,
-            lanes=lanes,
-        )
-        return jax.tree.map(lambda x: x[None], at_work)
-
-    sharded = jax.shard_map(
-        shard,
-        mesh=_mesh(devices),
-        in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
-        out_specs=P("device"),
-        check_vma=False,
-    )
-    return jax.jit(sharded, compiler_options=OPTIONS.get(devices[0].platform))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,16 +176,14 @@ class Kernel:
         places, queue = dealt(which, -1), Row(*map(dealt, rows))
         counts = (places >= 0).sum(1, dtype=np.int32)
         lanes = self._idle(len(stops))
-        # Not left to each call: one that is given NumPy's arrays is another program.
         with numerics(self._shape.precision):
-            sharding = NamedSharding(_mesh(self.devices), P("device"))
-            given, queue, lanes = jax.device_put((counts, queue, lanes), sharding)
+            given, queue, lanes = put((counts, queue, lanes), self.devices)
         stride, unit = self._stride(stops)
 
         def call(lanes: Lanes, budget: int) -> tuple[Lanes, Array]:
             limits = (np.int32(stride), np.int32(budget), np.bool_(self.hands_on))
             with numerics(self._shape.precision):
-                run = _program(self._shape, self.program, self.devices)
+                run = advance(self._shape, self.program, self.devices)
                 return run(np.asarray(stops, np.int32), *limits, given, queue, lanes)
 
         budget, seen, done = pace.budget(unit), np.zeros_like(places, bool), False

@@ -188,7 +188,7 @@ def _parent(sweep: Sweep, inherited: Float[Array, "2 param"]) -> Parent:
     ends = np.cumsum([math.prod(leaf.shape) for leaf in leaves])[:-1]
 
     def unravel(flat: Array) -> Params:
-        parts = jnp.split(flat, ends)
+        parts = jnp.split(flat, ends) if leaves else []
         shaped = [p.reshape(x.shape).astype(x.dtype) for p, x in zip(parts, leaves, strict=True)]
         return jax.tree.unflatten(structure, shaped)
 
@@ -231,7 +231,7 @@ def look(plugins: Plugins, keys: Keys, state: State) -> Evidence:
 def params_of(state: State) -> dict[str, Float[Array, " param"]]:
     """Return the parameters themselves, in one array."""
     leaves = [jnp.ravel(leaf).astype(float) for leaf in jax.tree.leaves(state.params)]
-    return {"params": jnp.concatenate(leaves)}
+    return {"params": jnp.concatenate(leaves) if leaves else jnp.zeros(0)}
 
 
 def spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:

@@ -21,7 +21,7 @@ from basin_jax.identity import short_hash
 from basin_jax.kernel import Kernel, build_kernel
 from basin_jax.lane import shape_of
 from basin_jax.manifest import manifest_of
-from basin_jax.plan import as_seeds, chunks
+from basin_jax.plan import as_seeds, chunks, columns
 from basin_jax.preflight import examine
 from basin_jax.progress import CellProgress, Progress, Silent
 from basin_jax.records import Records
@@ -215,7 +215,7 @@ class _Run:
                 break
         stops = kernel.cells[0].stops
         return {
-            digest: _columns(found, stops, self.rule) for digest, found in parts.items() if found
+            digest: columns(found, stops, self.rule) for digest, found in parts.items() if found
         }
 
 
@@ -227,22 +227,6 @@ def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str
         key = shape_of(cell), cell.schedule, plan["lanes"], plan["program"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
-
-
-def _columns(
-    parts: list[tuple[ndarray, dict[str, ndarray]]], stops: Sequence[int], rule: Rule
-) -> dict[str, ndarray]:
-    """Lay evidence [seed, stop] out as columns, a row for each seed and stop, in their order."""
-    seeds = np.concatenate([seeds for seeds, _ in parts])
-    order = np.argsort(seeds)
-    names = parts[0][1]
-    evidence = {n: np.concatenate([e[n] for _, e in parts])[order].reshape(-1) for n in names}
-    return {
-        "seed": np.repeat(seeds[order], len(stops)),
-        "step": np.tile(np.array(stops, np.int32), len(seeds)),
-        "verdict": judge(rule, evidence),
-        **evidence,
-    }
 
 
 def check(cells: Sequence[Sweep], rule: Rule) -> None:

@@ -19,8 +19,9 @@ from basin_jax.blocks import Program
 from basin_jax.devices import cpu_model
 from basin_jax.fused import nvrtc
 from basin_jax.graph.library import compiler
-from basin_jax.identity import describe, package_identity, sources
+from basin_jax.identity import describe, sources
 from basin_jax.kernel import refusal
+from basin_jax.package import package_identity
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
 from basin_jax.tune import choose

@@ -1,4 +1,4 @@
-"""Which seeds are still to be trained, in chunks that commit as one.
+"""Which seeds are still to be trained, in chunks that commit as one, and how a chunk is laid out.
 
 A chunk holds seeds of one aligned range of `size` seeds, and never crosses its border.
 So two workers with the same size can at worst plan the same first seed, and one of them
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import UInt64
 from numpy import ndarray
+
+from basin_jax.verdict import Rule, judge
 
 
 SEEDS = 2**64
@@ -57,3 +59,19 @@ def chunks(
         if len(todo):
             yield todo
         first = last
+
+
+def columns(
+    parts: list[tuple[ndarray, dict[str, ndarray]]], stops: Sequence[int], rule: Rule
+) -> dict[str, ndarray]:
+    """Lay evidence [seed, stop] out as columns, a row for each seed and stop, in their order."""
+    seeds = np.concatenate([seeds for seeds, _ in parts])
+    order = np.argsort(seeds)
+    names = parts[0][1]
+    evidence = {n: np.concatenate([e[n] for _, e in parts])[order].reshape(-1) for n in names}
+    return {
+        "seed": np.repeat(seeds[order], len(stops)),
+        "step": np.tile(np.array(stops, np.int32), len(seeds)),
+        "verdict": judge(rule, evidence),
+        **evidence,
+    }

@@ -1,9 +1,7 @@
 """Read a user's sweep file: Python that defines `sweep`, and perhaps `rule`, `seeds`, `known`."""
 
 import ast
-import importlib.util
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from basin_jax.imports import execute_alone
 from basin_jax.known import Known
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
@@ -107,27 +106,20 @@ def _value(literal: str) -> Any:
 
 
 def execute(file: Path) -> ModuleType:
-    """Run a user's file, and return it as a module.
+    """Run a user's file, with imports of its own, and return it as a module.
 
     Raises:
         ValueError: naming the file, and the line and the error where it has one.
     """
     if not file.is_file():
         raise ValueError(f"{file} is no file; allowed: a Python file")
-    # Its own name keeps a file called json.py from standing in for a library.
-    name = f"sweep_file_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
-    if spec is None or spec.loader is None:
+    if file.suffix != ".py":
         raise ValueError(f"{file} is no Python file; allowed: a name that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # annotations and sources are looked up there
-    sys.path.insert(0, str(file.resolve().parent))  # for files beside it
+    path = file.resolve()
     try:
-        spec.loader.exec_module(module)
+        return execute_alone(path)
     except (Exception, SystemExit) as error:
-        where = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin]
-        line = (
-            error.lineno if isinstance(error, SyntaxError) else where[-1].lineno if where else "?"
-        )
+        where = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        own = isinstance(error, SyntaxError) and error.filename == str(path)
+        line = error.lineno if own else where[-1].lineno if where else "?"
         raise ValueError(f"{file}, line {line}: {type(error).__name__}: {error}") from error
-    return module

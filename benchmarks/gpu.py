@@ -21,7 +21,7 @@ import numpy as np
 import typer
 from flips import Way, compare, new_folder, rate, same_bits
 
-from basin_jax import kernel as kernels
+from basin_jax import sharded
 from basin_jax.bench.cases import CASES, Case
 from basin_jax.bench.engine import AUDIT
 from basin_jax.bench.peers import plain_vmap
@@ -175,12 +175,11 @@ def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
     """Time XLA with the loop over steps in a command buffer, and what one would write by hand."""
     case, lanes = TIMED[1], size.lanes["xla"][0]
     platform = jax.local_devices()[0].platform
-    kernels._program.cache_clear()
-    with patch.dict(
-        kernels.OPTIONS, {platform: kernels.OPTIONS.get(platform, {}) | COMMAND_BUFFER}
-    ):
+    sharded.advance.cache_clear()
+    told = sharded.OPTIONS.get(platform, {}) | COMMAND_BUFFER
+    with patch.dict(sharded.OPTIONS, {platform: told}):
         found = _speed(case, "xla", "float32", lanes, size)
-    kernels._program.cache_clear()
+    sharded.advance.cache_clear()
     yield _variant(case, "xla", "float32", lanes, found, roofs, ", loop in a command buffer")
     for case in TIMED:
         (plain,) = plain_vmap(case, counts=(lanes,))

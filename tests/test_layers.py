@@ -37,6 +37,7 @@ STAGES = (
         "fused",
         "blocks",
         "traces",
+        "sharded",
         "single",
         "preflight",
         "kernel",
@@ -44,6 +45,7 @@ STAGES = (
     *(
         "tune",
         "store",
+        "package",
         "manifest",
         "statistics",
         "clusters",
@@ -53,6 +55,7 @@ STAGES = (
         "known",
         "progress",
         "loop",
+        "imports",
         "sweepfile",
     ),
     *("catalog", "testing", "tables", "plots", "report", "answers", "replay"),

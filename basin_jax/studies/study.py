@@ -18,11 +18,12 @@ from numpy import ndarray
 from basin_jax.base import Plugin
 from basin_jax.clusters import Brood, betting
 from basin_jax.critical import critical
-from basin_jax.identity import package_identity, short_hash
+from basin_jax.identity import short_hash
 from basin_jax.loop import run
 from basin_jax.manifest import machine_identity, rule_identity
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.double_well import DoubleWell
+from basin_jax.package import package_identity
 from basin_jax.plan import as_seeds
 from basin_jax.progress import Progress, Silent
 from basin_jax.rules.behavior import Behavior
@@ -171,7 +172,7 @@ class Lab:
         asked = _some(path, seeds)
         halvings = halvings or (COARSE if self.quick else FINE)
         given = [path, between, rule_identity(rule), sorted(of), halvings, self.lanes]
-        made = [package_identity(), machine_identity(), sweep.digest(), *given]
+        made = [package_identity("critical"), machine_identity(), sweep.digest(), *given]
         parts = []
         for first in range(0, len(asked), CHUNK):
             part = asked[first : first + CHUNK]

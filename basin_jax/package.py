@@ -1,0 +1,89 @@
+"""What of this package decides a seed's bits and its verdict: its code, in a hash.
+
+That is the kernel and the rules, all that they are made of, and every plug-in. What only says
+which sweeps are trained, or reads what came of them, may change without refusing a folder.
+"""
+
+import ast
+import functools
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+# What else they are made of is found by what they import.
+ROOTS = ("kernel", "verdict")
+PLUGINS = ("organisms", "starts", "methods", "rules")
+HEADERS = (".h", ".cuh")
+_PACKAGE = Path(__file__).parent
+# A string of C++, which is kept, or a comment.
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
+
+@functools.cache
+def package_identity(*roots: str) -> str:
+    """Return this package's version, and the hash of the code that decides bits.
+
+    Args:
+        roots: more modules whose code matters, with what they are made of.
+    """
+    version = sys.modules[__package__].__version__
+    return f"{version} source {code_hash(_PACKAGE, *roots)}"
+
+
+def code_hash(package: Path, *roots: str) -> str:
+    """Return a hash of the code that decides bits, the same wherever the package lies.
+
+    Comments, docstrings and blanks are no part of it; headers of C++ are.
+    """
+    texts = {file: _python(tree) for file, tree in modules(package, *roots).items()}
+    folders = {file.parent for file in texts} - {package}
+    headers = (file for folder in folders for file in folder.iterdir() if file.suffix in HEADERS)
+    texts |= {file: _header(file.read_text()) for file in headers}
+    named = sorted((file.relative_to(package).as_posix(), text) for file, text in texts.items())
+    return hashlib.sha256(repr(named).encode()).hexdigest()[:12]
+
+
+def modules(package: Path, *roots: str) -> dict[Path, ast.Module]:
+    """Return the kernel, the rules, the plug-ins, and all that they import, by their files."""
+    plugins = (file for kind in PLUGINS for file in (package / kind).glob("*.py"))
+    waiting = [*plugins, *(package / f"{root}.py" for root in (*ROOTS, *roots))]
+    found: dict[Path, ast.Module] = {}
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found[file] = ast.parse(file.read_bytes())
+            waiting += _imported(package, found[file])
+    return found
+
+
+def _imported(package: Path, tree: ast.Module) -> Iterator[Path]:
+    """Yield the modules of this package that one imports, wherever in it, and their packages."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            first, *parts = name.split(".")
+            stems = [package.joinpath(*parts[: i + 1]) for i in range(len(parts))]
+            for stem in stems if first == __package__ else []:
+                yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
+
+
+def _python(tree: ast.Module) -> str:
+    """Return code without its docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.unparse(tree)
+
+
+def _header(text: str) -> str:
+    """Return C++ without its comments, and without blanks that mean nothing."""
+    text = _COMMENT.sub(lambda found: found[1] or " ", text)
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
