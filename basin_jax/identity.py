@@ -32,6 +32,12 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def digest_of(fields: Mapping[str, Any], sources: Mapping[str, str], trace: str) -> str:
+    """Return a sweep's identity: the hash of its fields, its code, and the program it traces."""
+    identity = {"fields": fields, "sources": sources, "trace": trace}
+    return short_hash(json.dumps(identity, sort_keys=True))
+
+
 def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
     """Return every field of a plug-in by its dotted path, as values that JSON can hold."""
     fields: dict[str, Any] = {}

@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 from jaxtyping import Array, Key
 
 from basin_jax.base import Method, Organism, Params, Plugin, Start, closest
-from basin_jax.identity import describe, short_hash, sources
+from basin_jax.identity import describe, digest_of, sources
 from basin_jax.starts.fresh import Fresh
 
 
-_CHILDREN = re.compile(r"(start\.of\.)*start\.children")
+CHILDREN = re.compile(r"(start\.of\.)*start\.children")
 Precision = Literal["float32", "tf32", "bf16", "float64"]
 
 
@@ -121,8 +121,7 @@ class Sweep(Plugin):
 
     def digest(self) -> str:
         """Return the sweep's identity: a hash of its fields and of its plug-ins' code."""
-        identity = {"fields": self.fields(), "sources": self.sources()}
-        return short_hash(json.dumps(identity, sort_keys=True))
+        return digest_of(self.fields(), self.sources(), "")
 
 
 def override(plugin: Any, path: str, value: Any) -> Any:
@@ -169,7 +168,7 @@ def varied(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def siblings_of(fields: Mapping[str, Any]) -> int:
     """Return how many seeds share the oldest ancestor, as `Sweep.siblings`, from the fields."""
-    return math.prod(n for path, n in fields.items() if _CHILDREN.fullmatch(path))
+    return math.prod(n for path, n in fields.items() if CHILDREN.fullmatch(path))
 
 
 def label(fields: Mapping[str, Any], paths: Sequence[str]) -> str:

@@ -24,12 +24,15 @@ SHARED = {
 LAST_EXPORTED = "loop"
 STAGES = (
     *(
+        "files",
         "devices",
         "base",
         "identity",
         "verdict",
         *PLUGINS,
         "spec",
+        "schema",
+        "layout",
         "plan",
         "lane",
         "graph",
@@ -42,6 +45,9 @@ STAGES = (
     ),
     *(
         "tune",
+        "parquet",
+        "chunk",
+        "completeness",
         "store",
         "manifest",
         "statistics",
