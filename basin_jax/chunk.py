@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy import ndarray
 
 from basin_jax.parquet import COLUMNS, SLACK_BYTES, VALUE_BYTES, check_size
 from basin_jax.schema import name as check_name
@@ -26,12 +25,11 @@ EVIDENCE = COLUMNS - len(KEYS)  # names of it, at most
 LARGEST = 2**30  # bytes of a file
 
 
-def write_chunk(cell: str, columns: Mapping[str, ndarray]) -> bytes:
+def write_chunk(frame: pl.DataFrame) -> bytes:
     """Return a chunk as a file: a row for each seed and stop, in their order."""
-    frame = pl.DataFrame({"cell": pl.repeat(cell, len(columns["seed"]), eager=True), **columns})
     written = io.BytesIO()
     frame.write_parquet(written, metadata={HASH: UNSEALED})
-    return _seal(written.getvalue())
+    return seal_chunk(written.getvalue())
 
 
 def bytes_of(rows: int) -> int:
@@ -48,7 +46,7 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
     stored = _hash_in(raw)
     if stored is None:
         raise ValueError("has no hash")
-    if _seal(raw.replace(stored, UNSEALED.encode())) != raw:
+    if seal_chunk(raw.replace(stored, UNSEALED.encode())) != raw:
         raise ValueError("differs from the hash in it")
     check_size(raw, rows=rows)
     try:
@@ -88,7 +86,7 @@ def _check_columns(schema: Mapping[str, Any]) -> None:
         raise ValueError(f"has the columns {[*schema][:8]}; allowed: {[*TYPES]}, then evidence")
 
 
-def _seal(written: bytes) -> bytes:
+def seal_chunk(written: bytes) -> bytes:
     """Put a file's hash into the place that is kept for it in its Parquet metadata."""
     return written.replace(UNSEALED.encode(), hashlib.sha256(written).hexdigest().encode())
 

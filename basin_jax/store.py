@@ -179,7 +179,8 @@ class Store:
         """Store one chunk of a cell; return False if its first seed is stored already."""
         name = f"{cell}-{int(columns['seed'].min()):020d}.parquet"
         staged = self._stage(name)
-        staged.write_bytes(write_chunk(cell, columns))
+        cells = pl.repeat(cell, len(columns["seed"]), eager=True)
+        staged.write_bytes(write_chunk(pl.DataFrame({"cell": cells, **columns})))
         sync(staged)
         try:
             os.link(staged, self.data / name)

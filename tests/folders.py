@@ -64,3 +64,8 @@ def new_store(folder: Path, cells: dict[str, dict[str, Any]]) -> Store:
     made = Store(folder)
     made.write_manifest(manifest_of(cells))
     return made
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -13,7 +13,7 @@ import folders
 import numpy as np
 import polars as pl
 import pytest
-from folders import cell_of, run_of
+from folders import cell_of, contents, run_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -37,10 +37,6 @@ def sound(tmp_path) -> Store:
     assert made.commit(CELL, columns(range(64, 100)))
     assert made.commit(OTHER, columns(range(64)))
     return made
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_what_is_committed_comes_back_with_its_bits(sound):
@@ -314,7 +310,7 @@ class StoreMachine(RuleBasedStateMachine):
         seeds = range(4 * block, 4 * block + size)
         is_new = seeds[0] not in self.model[cell]
         salt = len(self.model[cell])
-        assert self.store.commit(cell, columns(seeds, salt)) == is_new
+        assert self.store.commit(cell, columns(seeds, salt=salt)) == is_new
         if is_new:
             self.model[cell] |= {s: float(np.float32(np.sin(s + salt))) for s in seeds}
 

@@ -105,17 +105,19 @@ def is_sound(file: Path) -> bool:
     try:
         private = is_private(file)
         content = read_file(file, at_most=PROGRAM_BYTES)
-        stored = read_file(_hash_beside(file), at_most=HASH_BYTES)
+        stored = read_file(hash_beside(file), at_most=HASH_BYTES)
     except (OSError, ValueError):
         return False
-    return private and stored == _hash_of(content)
+    return private and stored == hash_of(content)
 
 
-def _hash_beside(file: Path) -> Path:
+def hash_beside(file: Path) -> Path:
+    """Return the path of a compiled program's hash."""
     return file.with_suffix(".sha256")
 
 
-def _hash_of(content: bytes) -> bytes:
+def hash_of(content: bytes) -> bytes:
+    """Return the hash that is kept of a compiled program."""
     return hashlib.sha256(content).hexdigest().encode()
 
 
@@ -152,5 +154,5 @@ def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
     # After a crash between the two the hash is another's, and the program is compiled anew.
     sync(staged)
     staged.replace(file)
-    beside = _hash_beside(file)
-    write_file(beside, _hash_of(content), staged=beside.with_suffix(f".{os.getpid()}.sha256"))
+    beside = hash_beside(file)
+    write_file(beside, hash_of(content), staged=beside.with_suffix(f".{os.getpid()}.sha256"))
