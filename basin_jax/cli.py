@@ -134,16 +134,12 @@ def verify(folder: Folder) -> None:
 
     store = Store(folder)
     faults = store.verify()
-    for fault in faults:
-        typer.echo(fault)
-    chunks = len(store.chunks())
     if faults:
         advice = "delete what is damaged, and run again to train what is missing"
+        typer.echo("\n".join(faults))
         typer.echo(f"basin-jax: {folder}: {len(faults)} faults; {advice}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{folder}: {chunks} chunks, all sound")
-    for notice in store.notices():
-        typer.echo(notice)
+    typer.echo("\n".join([f"{folder}: {len(store.chunks())} chunks, all sound", *store.notices()]))
 
 
 @app.command()

@@ -59,7 +59,8 @@ class Store:
         self.folder = Path(folder)
         self.data, self.staging, self._runs = (self.folder / name for name in SUBFOLDERS)
         self._manifest = self.folder / "sweep.json"
-        self._seen: tuple[bytes, dict[str, Any]] | None = None  # a manifest that was checked
+        # A manifest that was checked, by what tells its file from another, and a chunk's rows.
+        self._seen: dict[tuple[int, ...], tuple[dict[str, Any], int]] = {}
 
     def exists(self) -> bool:
         """Return whether the folder holds a sweep."""
@@ -71,11 +72,18 @@ class Store:
         Raises:
             StoreError: where there is none, or it is damaged, edited or of another version.
         """
+        return dict(self._checked()[0])
+
+    def _checked(self) -> tuple[dict[str, Any], int]:
+        """Return the manifest, and how many rows a chunk may have."""
         try:
             self._refuse_links()
-            raw = read_file(self._manifest, at_most=MANIFEST_BYTES)
-            if self._seen is None or self._seen[0] != raw:
-                self._seen = raw, read_manifest(raw)
+            status = self._manifest.lstat()
+            key = status.st_ino, status.st_mtime_ns, status.st_size
+            if key not in self._seen:
+                manifest = read_manifest(read_file(self._manifest, at_most=MANIFEST_BYTES))
+                stops = max(len(stops_of(cell)) for cell in manifest["cells"].values())
+                self._seen = {key: (manifest, manifest["chunk"] * stops)}
         except FileNotFoundError:
             raise StoreError(
                 f"{self.folder} holds no sweep (no sweep.json); "
@@ -86,7 +94,7 @@ class Store:
                 f"{self._manifest} cannot be trusted: {_reason(error)} (it is damaged, edited or "
                 "of another version of basin_jax); take it from a copy, or give another folder"
             ) from None
-        return dict(self._seen[1])
+        return self._seen[key]
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write `sweep.json` whole; a reader sees the old one or the new one.
@@ -236,6 +244,7 @@ class Store:
         Raises:
             StoreError: where it holds no sweep.
         """
+        self._seen = {}  # whatever its file says of itself
         if not self.exists():
             self.manifest()
         try:
@@ -289,15 +298,14 @@ class Store:
 
     def _read(self, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         """Return a chunk that is known to be whole, and to be one of the sweep's."""
-        manifest = self.manifest()
-        stops = {cell: stops_of(entry) for cell, entry in manifest["cells"].items()}
-        most = manifest["chunk"] * max(map(len, stops.values()))
+        manifest, most = self._checked()
         try:
             frame = read_chunk(read_file(path, at_most=bytes_of(most)), rows=most)
             cells = frame["cell"].unique().to_list()
-            if len(cells) > 1 or cells[0] not in stops:
+            if len(cells) > 1 or cells[0] not in manifest["cells"]:
                 raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
-            check_rows(frame, manifest["cells"][cells[0]], stops[cells[0]])
+            entry = manifest["cells"][cells[0]]
+            check_rows(frame, entry, stops_of(entry))
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{path} is damaged or foreign (it {_reason(error)}); `basin-jax verify "
