@@ -110,7 +110,8 @@ def replay(
         str | None, typer.Option(help="Which cell of a grid, such as difficulty=2.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="The sweep's file, where it is no longer where it was.")
+        Path | None,
+        typer.Option(help="The sweep's file.  [default: the one that you ran, if it is as it was]"),
     ] = None,
 ) -> None:
     """Train one stored seed again, draw its evidence over training, and compare its bits."""
@@ -124,19 +125,21 @@ def replay(
 
 @app.command()
 def verify(folder: Folder) -> None:
-    """Check every chunk of a folder against the hash that it was stored with."""
+    """Check all of a folder against its hashes, and for what is missing.
+
+    Ends with 1 where something is damaged or missing. A run that has not finished is said,
+    and is no fault.
+    """
     from basin_jax.store import Store
 
     store = Store(folder)
     faults = store.verify()
-    for fault in faults:
-        typer.echo(fault)
-    chunks = len(store.chunks())
     if faults:
-        fail(
-            f"{folder}: {len(faults)} faults in {chunks} chunks; delete what is damaged, run again"
-        )
-    typer.echo(f"{folder}: {chunks} chunks, all sound")
+        advice = "delete what is damaged, and run again to train what is missing"
+        typer.echo("\n".join(faults))
+        typer.echo(f"basin-jax: {folder}: {len(faults)} faults; {advice}", err=True)
+        raise typer.Exit(1)
+    typer.echo("\n".join([f"{folder}: {len(store.chunks())} chunks, all sound", *store.notices()]))
 
 
 @app.command()
@@ -307,7 +310,9 @@ def _train(
     """Run a sweep file, showing progress; a signal ends the command with what goes on."""
     from basin_jax.loop import run as run_sweep
     from basin_jax.progress import progress_for
+    from basin_jax.sweepfile import remember
 
+    remember(source.file)
     console.print(
         f"{source.file}: {len(source.cells)} cells, into {folder}",
         highlight=False,

@@ -35,7 +35,7 @@ def short_hash(text: str) -> str:
 
 
 def digest_of(fields: Mapping[str, Any], sources: Mapping[str, str], trace: str) -> str:
-    """Return the identity of a sweep with these fields, sources and traced program."""
+    """Return a sweep's identity: the hash of its fields, its code, and the program it traces."""
     identity = {"fields": fields, "sources": sources, "trace": trace}
     return short_hash(json.dumps(identity, sort_keys=True))
 

@@ -17,20 +17,22 @@ import jax
 import numpy as np
 from numpy import ndarray
 
+from basin_jax.chunk import EVIDENCE, KEYS
 from basin_jax.identity import short_hash
 from basin_jax.kernel import Kernel, build_kernel
 from basin_jax.lane import shape_of
+from basin_jax.layout import LANES
 from basin_jax.manifest import manifest_of
 from basin_jax.plan import as_seeds, chunks, columns
 from basin_jax.preflight import examine
 from basin_jax.progress import CellProgress, Progress, Silent
 from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
+from basin_jax.schema import name as check_name
 from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep, label, varied
 from basin_jax.statistics import estimate
-from basin_jax.store import KEYS, Store, StoreError
-from basin_jax.tune import LARGEST
+from basin_jax.store import Store, StoreError
 from basin_jax.verdict import Rule, Verdict, judge
 
 
@@ -85,8 +87,8 @@ def run(
         raise ValueError(
             f"until = {until}; allowed: a number of seeds, since those of one parent are alike"
         )
-    if lanes is not None and not 1 <= lanes <= LARGEST:
-        raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LARGEST}")
+    if lanes is not None and not 1 <= lanes <= LANES:
+        raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
     asked = as_seeds(range(2**62) if seeds is None else seeds)
     check(wanted, rule)
     cells = {_told(Sweep.digest, cell): cell for cell in wanted}
@@ -102,7 +104,7 @@ def run(
         stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
         folder.write_manifest(manifest)
     folder.sweep_staging()
-    folder.record_run(_run_record(asked, until, origin))
+    name = folder.record_run(_run_record(asked, until, origin))
 
     paths = varied([cell.fields() for cell in cells.values()])
     states = {
@@ -122,6 +124,9 @@ def run(
             workers = [worker for worker in workers if next(worker, None)]
         if stop.signum is not None:
             raise Interrupted(stop.signum)
+    folder.finish_run(
+        name, {d: len(asked) if until is None else state.done for d, state in states.items()}
+    )
     return Records(folder.folder)
 
 
@@ -236,6 +241,10 @@ def check(cells: Sequence[Sweep], rule: Rule) -> None:
     for cell in {shape_of(cell): cell for cell in cells}.values():
         _told(examine, cell)
     first = _told(evidence_names, cells[0])
+    for own in first:
+        check_name("evidence", own)
+    if len(first) > EVIDENCE:
+        raise ValueError(f"the evidence has {len(first)} names; allowed: at most {EVIDENCE}")
     taken_names = {*KEYS, *(path for cell in cells for path in cell.fields())}
     if taken := taken_names & {*first}:
         raise ValueError(

@@ -21,6 +21,7 @@ from basin_jax.fused import nvrtc
 from basin_jax.graph.library import compiler
 from basin_jax.identity import describe, sources
 from basin_jax.kernel import refusal
+from basin_jax.layout import OLD
 from basin_jax.package import package_identity
 from basin_jax.spec import Sweep
 from basin_jax.store import Store, StoreError
@@ -31,6 +32,7 @@ from basin_jax.verdict import Rule
 # Seconds of work a chunk aims at: what a killed run may lose, and the time between looks.
 CHUNK_SECONDS = 8.0
 TRACE = "the program that the plug-ins trace, with what they read from files and packages"
+ROWS = 2**22  # of a chunk, at most, unless a block is larger
 
 
 def manifest_of(
@@ -54,6 +56,11 @@ def manifest_of(
             f"{folder.data} has chunks, but their sweep.json is gone; without it they cannot "
             "be told from another sweep's: give another folder, or delete them"
         )
+    if old is not None and old["format"] == OLD:
+        raise StoreError(
+            f"{folder.folder} was made by basin_jax 0.2 (format {OLD}), whose seeds may differ "
+            "from those of this version; `report` and `load` read it; to go on, give another folder"
+        )
     machine, judged = machine_identity(), rule_identity(rule)
     if old is not None:
         _refuse_others(old, cells, judged, machine, folder)
@@ -72,7 +79,8 @@ def manifest_of(
             "speed": round(tuning.speed),
         }
     size = old["chunk"] if old else _chunk_size(cells, entries, most)
-    return {"cells": entries, "rule": judged, "chunk": size, "machine": machine}
+    runs = old["runs"] if old else {}
+    return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
 
 
 def _program(program: Program, cell: Sweep) -> dict[str, str]:
@@ -106,10 +114,11 @@ def _refuse_other_program(
 
 def _chunk_size(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
     """Return a power of two of seeds, which the slowest cell trains in some seconds."""
+    most = min(most, ROWS // max(len(cell.stops) for cell in cells.values()))
     rates = [entries[d]["speed"] / max(cell.all_steps, 1) for d, cell in cells.items()]
     share = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
     least = max(6, np.ceil(np.log2(share)))  # a block of every device is full
-    return 2 ** int(max(least, min(np.log2(most), np.log2(CHUNK_SECONDS * min(rates) + 1))))
+    return 2 ** int(max(least, min(np.log2(max(most, 1)), np.log2(CHUNK_SECONDS * min(rates) + 1))))
 
 
 def rule_identity(rule: Rule) -> dict[str, Any]:

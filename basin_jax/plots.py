@@ -37,6 +37,7 @@ RATES = {
 }
 # Standard errors: of a 95 % interval, and as far as a deviation is drawn.
 Z_95, Z_SHOWN = 1.96, 5.0
+PIXELS = 60_000
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
 STYLE: Any = {
@@ -161,9 +162,11 @@ def agreement(frame: pl.DataFrame) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, in the format of the path's suffix, as the same bytes every time."""
+    # Matplotlib draws no picture of more pixels than this on a side.
+    dpi = min(200.0, PIXELS / max(figure.get_size_inches()))
     undated = {"CreationDate": None} if path.suffix == ".pdf" else None
     with rc_context(STYLE):
-        figure.savefig(path, dpi=200, metadata=undated)
+        figure.savefig(path, dpi=dpi, metadata=undated)
 
 
 def caption(records: Records, frame: pl.DataFrame) -> str:

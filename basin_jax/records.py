@@ -12,10 +12,11 @@ from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.base import closest
+from basin_jax.chunk import KEYS
 from basin_jax.clusters import Brood, broods, difference_of_broods, estimate_of_broods
 from basin_jax.spec import label, siblings_of, varied
 from basin_jax.statistics import Interval, as_verdict, estimate, paired_difference
-from basin_jax.store import KEYS, Store
+from basin_jax.store import Store
 from basin_jax.verdict import Rule, Verdict, judge
 
 

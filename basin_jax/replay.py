@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 
 from basin_jax.base import closest
+from basin_jax.chunk import KEYS
+from basin_jax.files import make_folder
 from basin_jax.kernel import build_kernel
 from basin_jax.manifest import machine_identity
 from basin_jax.plots import history
 from basin_jax.records import Records
+from basin_jax.single import evidence_names
 from basin_jax.spec import Sweep
-from basin_jax.store import KEYS
-from basin_jax.sweepfile import load_sweep
+from basin_jax.sweepfile import is_remembered, load_sweep
 
 
 # Probes along the way, dense at the beginning, where most is decided.
@@ -37,8 +39,8 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
     whose low bits may therefore differ; the comparison is made with the first.
 
     Raises:
-        ValueError: where the seed is not stored, the cell is not clear, or the sweep's
-            file no longer makes this sweep.
+        ValueError: where the seed is not stored, the cell is not clear, the sweep's file no
+            longer makes this sweep, or the user neither names it nor ran it as it is now.
     """
     records = Records(folder)
     digest = _cell(records, cell)
@@ -54,6 +56,11 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
     plan = records.manifest["cells"][digest]
     lanes, program = plan["lanes"], plan["program"]["name"]
 
+    if strange := {*names} - {*evidence_names(sweep)}:
+        raise ValueError(
+            f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
+            "allowed: a folder that it made"
+        )
     again = build_kernel(sweep, lanes=lanes, program=program)(np.array([seed], np.uint64))
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 
@@ -93,6 +100,12 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
         raise ValueError("the sweep was not run from a file; give the file that makes it: --file")
     origin = origins[-1] if origins else {"file": "", "set": []}
     path = file or Path(os.path.relpath(records.store.folder / origin["file"]))
+    # The folder may be somebody else's, and what it names would be run.
+    if file is None and not is_remembered(path):
+        raise ValueError(
+            f"{path} is no file that you ran as it is now, though {records.store.folder} names it; "
+            "if you trust it, give it: --file"
+        )
     made = load_sweep(path, origin["set"])
     for sweep in made.cells:
         if sweep.digest() == digest:
@@ -105,7 +118,7 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
 
 def _save(records: Records, digest: str, seed: int, curve: pl.DataFrame, title: str) -> Path:
     folder = records.store.folder / "replay"
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     path = folder / f"{digest}-{seed}.png"
     history(curve, title=title).savefig(path, dpi=200)
     return path

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import basin_jax
+from basin_jax.files import make_folder
 from basin_jax.identity import origin
 from basin_jax.manifest import rule_identity
 from basin_jax.plots import LOOKS, caption, fractions, save
@@ -70,7 +71,7 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
         folder: where to write; `report` in the sweep's folder if None.
     """
     folder = folder or records.store.folder / "report"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     frame = records.fractions()
     frame.write_csv(folder / "fractions.csv")
     if len(records.cells) > 1:

@@ -15,7 +15,7 @@ from basin_jax.identity import describe, digest_of, sources
 from basin_jax.starts.fresh import Fresh
 
 
-_CHILDREN = re.compile(r"(start\.of\.)*start\.children")
+CHILDREN = re.compile(r"(start\.of\.)*start\.children")
 Precision = Literal["float32", "tf32", "bf16", "float64"]
 
 
@@ -180,7 +180,7 @@ def varied(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def siblings_of(fields: Mapping[str, Any]) -> int:
     """Return how many seeds share the oldest ancestor, as `Sweep.siblings`, from the fields."""
-    return math.prod(n for path, n in fields.items() if _CHILDREN.fullmatch(path))
+    return math.prod(n for path, n in fields.items() if CHILDREN.fullmatch(path))
 
 
 def label(fields: Mapping[str, Any], paths: Sequence[str]) -> str:

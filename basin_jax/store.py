@@ -1,25 +1,24 @@
 """A sweep's folder: evidence in Parquet chunks that commit as one, and its provenance.
 
     FOLDER/
-      sweep.json       every field, sources, versions, device, lanes
+      sweep.json       every field, sources, versions, device, lanes; the runs; a seal
       runs/*.json      one a run: when, where, which seeds were asked for, when to stop
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
       lock             held while sweep.json is made
 
 A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
-is taken, so a chunk appears whole, once, or not at all. Parquet readers do not notice
-flipped bits, or abort the process on them, so each chunk carries a hash of its own bytes,
-which is checked before it is read. Listing the folder is the resume logic. There is no
-pickle; opening a folder runs none of its code.
+is taken, so a chunk appears whole, once, or not at all. Listing the folder is the resume
+logic. `sweep.json` knows each run's record by its hash, and how many of the seeds asked for
+a finished run left in each cell, so that what is missing is found. There is no pickle;
+opening a folder runs none of its code, follows no link in it, and reads regular files alone,
+after their sizes are known to be in bounds.
 """
 
 import contextlib
 import fcntl
-import hashlib
-import io
-import json
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,11 +29,23 @@ import polars as pl
 from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
+from basin_jax.chunk import bytes_of, check_rows, read_chunk, write_chunk
+from basin_jax.completeness import missing, unfinished
+from basin_jax.files import read_file, sync, write_file
+from basin_jax.layout import (
+    MANIFEST_BYTES,
+    OLD,
+    RUN_BYTES,
+    hash_of,
+    manifest_text,
+    read_manifest,
+    read_run,
+    run_text,
+    stops_of,
+)
 
-FORMAT = 1
-HASH = "file_sha256"  # of the file with UNSEALED in the hash's place
-UNSEALED = hashlib.sha256(HASH.encode()).hexdigest()
-KEYS = ("cell", "seed", "step", "verdict")
+
+SUBFOLDERS = ("data", "staging", "runs")
 
 
 class StoreError(ValueError):
@@ -46,87 +57,146 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
-        self.data = self.folder / "data"
-        self.staging = self.folder / "staging"
-        self._runs = self.folder / "runs"
+        self.data, self.staging, self._runs = (self.folder / name for name in SUBFOLDERS)
         self._manifest = self.folder / "sweep.json"
+        # A manifest that was checked, by what tells its file from another, and a chunk's rows.
+        self._seen: dict[tuple[int, ...], tuple[dict[str, Any], int]] = {}
 
     def exists(self) -> bool:
         """Return whether the folder holds a sweep."""
-        return self._manifest.is_file()
+        return os.path.lexists(self._manifest)
 
     def manifest(self) -> dict[str, Any]:
-        """Return what `sweep.json` says.
+        """Return what `sweep.json` says, checked against its seal and against itself.
 
         Raises:
-            StoreError: where there is none, or it cannot be read.
+            StoreError: where there is none, or it is damaged, edited or of another version.
         """
+        return dict(self._checked()[0])
+
+    def _checked(self) -> tuple[dict[str, Any], int]:
+        """Return the manifest, and how many rows a chunk may have."""
         try:
-            manifest = json.loads(self._manifest.read_text())
+            self._refuse_links()
+            status = self._manifest.lstat()
+            key = status.st_ino, status.st_mtime_ns, status.st_size
+            if key not in self._seen:
+                manifest = read_manifest(read_file(self._manifest, at_most=MANIFEST_BYTES))
+                stops = max(len(stops_of(cell)) for cell in manifest["cells"].values())
+                self._seen = {key: (manifest, manifest["chunk"] * stops)}
         except FileNotFoundError:
             raise StoreError(
                 f"{self.folder} holds no sweep (no sweep.json); "
                 "allowed: a folder that `basin-jax run` made"
             ) from None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self._manifest} cannot be read: {error}") from None
-        whole = isinstance(manifest, dict) and isinstance(manifest.get("cells"), dict)
-        if not whole or manifest.get("format") != FORMAT:
             raise StoreError(
-                f"{self._manifest} is not of format {FORMAT}; "
-                "allowed: a folder made by this version of basin_jax"
-            )
-        return manifest
+                f"{self._manifest} cannot be trusted: {_reason(error)} (it is damaged, edited or "
+                "of another version of basin_jax); take it from a copy, or give another folder"
+            ) from None
+        return self._seen[key]
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Write `sweep.json` whole; a reader sees the old one or the new one."""
+        """Write `sweep.json` whole; a reader sees the old one or the new one.
+
+        Raises:
+            StoreError: where it holds what could not be read again.
+        """
+        try:
+            text = manifest_text(manifest)
+            if len(text) > MANIFEST_BYTES:
+                raise ValueError(f"it has {len(text):,} bytes; allowed: {MANIFEST_BYTES:,}")
+        except ValueError as error:
+            raise StoreError(f"{self._manifest} cannot be written: {_reason(error)}") from None
         for folder in (self.data, self.staging, self._runs):
             folder.mkdir(parents=True, exist_ok=True)
-        staged = self._stage("sweep.json")
-        staged.write_text(json.dumps({"format": FORMAT, **manifest}, indent=1) + "\n")
-        _sync(staged)
-        staged.replace(self._manifest)
-        _sync(self.folder)
+        write_file(self._manifest, text, staged=self._stage("sweep.json"))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing `sweep.json` meanwhile."""
+        """Keep other processes from writing `sweep.json` meanwhile.
+
+        Raises:
+            StoreError: where the folder cannot be written to, or leads elsewhere.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as handle:
+        lock = self.folder / "lock"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self._refuse_links()
+            opened = os.open(lock, flags, 0o666)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{lock} cannot be opened: {_reason(error)}") from None
+        with open(opened, "wb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def record_run(self, run: Mapping[str, Any]) -> None:
-        """Record that a run began; its stop rule decides which interval may be shown."""
-        staged = self._stage("run.json")
-        staged.write_text(json.dumps(run, indent=1) + "\n")
-        _sync(staged)
-        staged.replace(self._runs / f"{run['began'].replace(':', '')}-{uuid.uuid4().hex[:6]}.json")
-        _sync(self._runs)
+    def record_run(self, run: Mapping[str, Any]) -> str:
+        """Record that a run began, and return its name; its request decides the interval.
+
+        Raises:
+            StoreError: where the record holds what could not be read again.
+        """
+        try:
+            text = run_text(run)
+        except ValueError as error:
+            raise StoreError(f"the run cannot be recorded: {_reason(error)}") from None
+        name = f"{re.sub('[^0-9T+-]', '', run['began'])}-{uuid.uuid4().hex[:6]}.json"
+        with self.locked():
+            manifest = self.manifest()
+            write_file(self._runs / name, text, staged=self._stage("run.json"))
+            entry = {"record": hash_of(text), "seeds": dict.fromkeys(manifest["cells"])}
+            self.write_manifest(manifest | {"runs": {**manifest["runs"], name: entry}})
+        return name
+
+    def finish_run(self, name: str, seeds: Mapping[str, int]) -> None:
+        """Record that a run finished, and how many of its seeds each cell then had."""
+        with self.locked():
+            manifest = self.manifest()
+            entry = manifest["runs"][name] | {"seeds": dict(seeds)}
+            self.write_manifest(manifest | {"runs": {**manifest["runs"], name: entry}})
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return what was recorded of each run, the oldest first."""
+        """Return what was recorded of each run, the oldest first.
+
+        Raises:
+            StoreError: where a record is missing, damaged or edited.
+        """
+        return [self._run(path, known) for path, known in self._records().items()]
+
+    def _records(self) -> dict[Path, str | None]:
+        """Return the paths of the runs' records with their hashes, which format 1 lacks."""
+        manifest = self.manifest()
+        if manifest["format"] == OLD:
+            return dict.fromkeys(sorted(self._runs.glob("*.json")))
+        return {self._runs / n: run["record"] for n, run in sorted(manifest["runs"].items())}
+
+    def _run(self, path: Path, known: str | None) -> dict[str, Any]:
         try:
-            return [json.loads(path.read_text()) for path in sorted(self._runs.glob("*.json"))]
-        except ValueError as error:
-            raise StoreError(f"a record in {self._runs} cannot be read: {error}") from None
+            raw = read_file(path, at_most=RUN_BYTES)
+            if known not in (None, hash_of(raw)):
+                raise ValueError("it differs from its hash in sweep.json")
+            return read_run(raw)
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path}, a run's record, cannot be trusted: {_reason(error)} (it is missing, "
+                "damaged or edited); take it from a copy, or train again in another folder"
+            ) from None
 
     def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
         """Store one chunk of a cell; return False if its first seed is stored already."""
-        frame = pl.DataFrame({"cell": pl.repeat(cell, len(columns["seed"]), eager=True), **columns})
         name = f"{cell}-{int(columns['seed'].min()):020d}.parquet"
         staged = self._stage(name)
-        written = io.BytesIO()
-        frame.write_parquet(written, metadata={HASH: UNSEALED})
-        staged.write_bytes(_seal(written.getvalue()))
-        _sync(staged)
+        cells = pl.repeat(cell, len(columns["seed"]), eager=True)
+        staged.write_bytes(write_chunk(pl.DataFrame({"cell": cells, **columns})))
+        sync(staged)
         try:
             os.link(staged, self.data / name)
         except FileExistsError:
             return False
         finally:
             staged.unlink()
-        _sync(self.data)
+        sync(self.data)
         return True
 
     def sweep_staging(self) -> None:
@@ -156,9 +226,8 @@ class Store:
         if not chunks:
             raise StoreError(f"{self.folder} holds no seeds yet; run the sweep first")
         parts = [self._read(path) for path in chunks]
-        known = self.manifest()["cells"]
         for path, part in zip(chunks, parts, strict=True):
-            if part["cell"][0] not in known or part.columns != parts[0].columns:
+            if part.columns != parts[0].columns:
                 raise StoreError(f"{path} is of another sweep; move it away")
         frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
         same = (pl.col(name) == pl.col(name).shift() for name in ("cell", "seed", "step"))
@@ -170,45 +239,88 @@ class Store:
         return frame
 
     def verify(self) -> list[str]:
-        """Return what is wrong with the folder, a line each; nothing if it is sound."""
-        manifest, faults, cells = self.manifest(), [], []
-        if self.runs() and not self.chunks():
-            faults.append(f"{self.data} has no chunk, though seeds were asked for")
+        """Return what is wrong with the folder, a line each; nothing if it is sound.
+
+        Raises:
+            StoreError: where it holds no sweep.
+        """
+        self._seen = {}  # whatever its file says of itself
+        if not self.exists():
+            self.manifest()
+        try:
+            manifest = self.manifest()
+        except StoreError as error:
+            return [_first(error)]
+        faults, stored, runs = [], [], {}
+        for path, known in self._records().items():
+            try:
+                runs[path.name] = self._run(path, known)
+            except StoreError as error:
+                faults.append(_first(error))
+        columns: list[str] = []
         for path in sorted(self.data.glob("*")):
             try:
-                frame = self._read(path, ["cell", "seed", "step"])
+                frame = self._read(path)
             except StoreError as error:
-                faults.append(str(error).partition(";")[0])
+                faults.append(_first(error))
                 continue
-            if set(frame["cell"]) - set(manifest["cells"]):
+            columns = columns or frame.columns
+            if frame.columns != columns:
                 faults.append(f"{path} is of another sweep")
-            cells.append(frame)
-        if cells:
-            together = pl.concat(cells)
+            stored.append(frame.select("cell", "seed", "step"))
+        if stored:
+            together = pl.concat(stored)
             repeated = together.filter(together.is_duplicated()).select("cell", "seed").unique()
             faults += [
                 f"seed {seed} of cell {cell} is stored more than once"
                 for cell, seed in repeated.sort("cell", "seed").iter_rows()
             ]
-        return faults
+        seeds = {cell: np.zeros(0, np.uint64) for cell in manifest["cells"]} | {
+            str(cell): rows["seed"].unique().sort().to_numpy()
+            for (cell,), rows in (pl.concat(stored).group_by("cell") if stored else ())
+        }
+        return faults + missing(manifest, runs, seeds)
+
+    def notices(self) -> list[str]:
+        """Return what is no fault of the folder, but good to know of it, a line each.
+
+        Raises:
+            StoreError: where the folder is damaged.
+        """
+        manifest = self.manifest()
+        if manifest["format"] == OLD:
+            return [
+                "format 1, of basin_jax 0.2, has no seal and no counts: what was edited in "
+                "sweep.json or in runs, and chunks that are missing, are not found"
+            ]
+        runs = {path.name: self._run(path, known) for path, known in self._records().items()}
+        return unfinished(manifest, runs)
 
     def _read(self, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+        """Return a chunk that is known to be whole, and to be one of the sweep's."""
+        manifest, most = self._checked()
         try:
-            written = path.read_bytes()
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        stored = _hash_in(written)
-        if stored is None or _seal(written.replace(stored, UNSEALED.encode())) != written:
-            wrong = "has no hash" if stored is None else "differs from the hash in it"
+            frame = read_chunk(read_file(path, at_most=bytes_of(most)), rows=most)
+            cells = frame["cell"].unique().to_list()
+            if len(cells) > 1 or cells[0] not in manifest["cells"]:
+                raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
+            entry = manifest["cells"][cells[0]]
+            check_rows(frame, entry, stops_of(entry))
+        except (OSError, ValueError) as error:
             raise StoreError(
-                f"{path} is damaged or foreign (it {wrong}); `basin-jax verify {self.folder}` "
-                "lists all such chunks; delete them and run again to replace them"
-            )
-        frame = pl.read_parquet(written)
-        named = f"{frame['cell'][0]}-{frame['seed'].min():020d}.parquet"
+                f"{path} is damaged or foreign (it {_reason(error)}); `basin-jax verify "
+                f"{self.folder}` lists all such chunks; delete them and run again to replace them"
+            ) from None
+        named = f"{cells[0]}-{frame['seed'].min():020d}.parquet"
         if path.name != named:
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
         return frame if columns is None else frame.select(columns)
+
+    def _refuse_links(self) -> None:
+        """Raise `ValueError` where a part of the folder lies elsewhere."""
+        for folder in (self.data, self.staging, self._runs):
+            if folder.is_symlink():
+                raise ValueError(f"{folder} is a link; allowed: a folder")
 
     def _stage(self, name: str) -> Path:
         host = os.uname().nodename
@@ -225,21 +337,12 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _seal(written: bytes) -> bytes:
-    """Put a file's hash into the place that is kept for it in its Parquet metadata."""
-    return written.replace(UNSEALED.encode(), hashlib.sha256(written).hexdigest().encode())
+def _reason(error: OSError | ValueError) -> str:
+    """Return what an error says, in one line."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.replace("; ", ", ").split())[:300]
 
 
-def _hash_in(written: bytes) -> bytes | None:
-    _, name, rest = written.rpartition(HASH.encode())
-    # Thrift's compact protocol puts a field's type and a string's length in between.
-    stored = rest[2 : 2 + len(UNSEALED)]
-    return stored if name and len(stored) == len(UNSEALED) else None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _first(error: StoreError) -> str:
+    """Return what is wrong, without what to do."""
+    return str(error).partition("; ")[0]

@@ -1,6 +1,8 @@
 """Read a user's sweep file: Python that defines `sweep`, and perhaps `rule`, `seeds`, `known`."""
 
 import ast
+import contextlib
+import hashlib
 import os
 import traceback
 from collections.abc import Sequence
@@ -9,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from basin_jax.devices import cache_directory
+from basin_jax.files import is_private, read_file
 from basin_jax.imports import execute_alone
 from basin_jax.known import Known
 from basin_jax.rules.behavior import Behavior
@@ -17,6 +21,7 @@ from basin_jax.verdict import Rule
 
 
 SEEDS = 1024  # of each cell, where a file does not say
+FILE_BYTES = 2**24  # of a file that is remembered
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,29 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
     return SweepFile(
         file, tuple(overrides), tuple(cells), rule, _seeds(module, file), _known(module, file)
     )
+
+
+def remember(file: Path) -> None:
+    """Note in the user's own cache that the user ran a file as it is now."""
+    with contextlib.suppress(OSError, ValueError):  # no place for it: `replay` asks for the file
+        note = _note(file)
+        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note.write_bytes(b"")
+
+
+def is_remembered(file: Path) -> bool:
+    """Return whether the user ran a file as it is now, by its path and its content."""
+    try:
+        note = _note(file)
+        return is_private(note.parent) and note.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _note(file: Path) -> Path:
+    path, content = str(file.resolve()), read_file(file.resolve(), at_most=FILE_BYTES)
+    name = hashlib.sha256(path.encode() + b"\0" + content).hexdigest()
+    return cache_directory() / "sweepfiles" / name
 
 
 def load_rule(file: Path) -> Rule:

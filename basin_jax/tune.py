@@ -9,14 +9,17 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from basin_jax.blocks import Program
 from basin_jax.devices import cache_directory, cpu_model
+from basin_jax.files import read_file, write_file
 from basin_jax.identity import short_hash
 from basin_jax.kernel import build_kernel, own_program, programs, refusal
+from basin_jax.layout import FASTEST, LANES, PROGRAMS
+from basin_jax.schema import listed, mapping, number, one_of, parse, plain, text, text_of, whole
 from basin_jax.spec import Sweep
 
 
@@ -25,7 +28,7 @@ from basin_jax.spec import Sweep
 MEASURE_SECONDS = 0.2
 TURNS = 3
 GAIN = 1.03
-LARGEST = 2**16
+MEMORY_BYTES = 2**24  # of the file that remembers
 # Lanes to begin with, and the share of the best speed so far below which nothing is climbed.
 FIRST = {"simd": 16, "xla": 8, "accelerator": 1024}
 HOPELESS = 1 / 3
@@ -60,9 +63,9 @@ def choose(
     """
     candidates = programs(sweep)
     key = short_hash(json.dumps([*_shape(sweep), *candidates, lanes]))
-    memory = _remembered()
-    if key in memory:
-        return memory[key]
+    known = _remembered().get(key)
+    if known and known.program in candidates and lanes in (None, known.lanes):
+        return known
     if lanes is not None:
         given = measure(sweep, lanes)
         _remember(key, given)
@@ -104,9 +107,9 @@ def _choose_lanes(
 def _climb(speed: Callable[[int], float], *, start: int) -> int:
     """Climb in factors of 4 while it pays, then compare the neighbors in turns."""
     best, here = start, speed(start)
-    while best * 4 <= LARGEST and (there := speed(best * 4)) > GAIN * here:
+    while best * 4 <= LANES and (there := speed(best * 4)) > GAIN * here:
         best, here = best * 4, there
-    finalists = [n for n in (best // 2, best, best * 2) if 1 <= n <= LARGEST]
+    finalists = [n for n in (best // 2, best, best * 2) if 1 <= n <= LANES]
     speeds = {}
     for _ in range(TURNS):
         speeds = {lanes: speed(lanes) for lanes in finalists}
@@ -132,17 +135,30 @@ def _memory_file() -> Path:
 
 
 def _remembered() -> dict[str, Tuning]:
+    """Return what was measured before; what may not be is measured anew."""
     try:
-        stored = json.loads(_memory_file().read_text())
-        return {key: Tuning(*values) for key, values in stored.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # measured anew
+        stored = parse(read_file(_memory_file(), at_most=MEMORY_BYTES))
+        mapping(text, listed(plain))("", stored)
+    except (OSError, ValueError):
+        return {}
+    return {key: Tuning(*values) for key, values in stored.items() if _is_tuning(values)}
+
+
+def _is_tuning(values: list[Any]) -> bool:
+    if len(values) != len(Tuning._fields):
+        return False
+    checks = {"program": one_of(PROGRAMS), "lanes": whole(1, LANES), "speed": number(0.0, FASTEST)}
+    try:
+        for (field, check), value in zip(checks.items(), values, strict=True):
+            check(field, value)
+    except ValueError:
+        return False
+    return True
 
 
 def _remember(key: str, tuning: Tuning) -> None:
     file = _memory_file()
     with contextlib.suppress(OSError):  # no place to remember it: the sweep's folder does
         file.parent.mkdir(parents=True, exist_ok=True)
-        staged = file.with_suffix(f".{os.getpid()}")
-        staged.write_text(json.dumps(_remembered() | {key: tuning}, indent=1))
-        staged.replace(file)
+        memory = text_of(_remembered() | {key: tuning}).encode()
+        write_file(file, memory, staged=file.with_suffix(f".{os.getpid()}"))

@@ -16,6 +16,7 @@ from scipy.special import ndtr
 import basin_jax
 from basin_jax.cli import main
 from basin_jax.statistics import estimate
+from basin_jax.store import Store
 
 
 def basin(*arguments: str, cwd: Path, code: int = 0) -> str:
@@ -94,6 +95,43 @@ def test_replay_notices_other_bits(made):
     assert "DIFFERS from the stored bits in: margin" in text
 
 
+EVIL = "open('executed', 'w')\n"
+
+
+@pytest.mark.parametrize("origin", ["evil.py", "../mine/../hostile/evil.py", "/dev/stdin"])
+def test_replay_runs_no_file_that_only_the_folder_names(made, origin, monkeypatch, capsys):
+    store = Store(shutil.copytree(made / "runs/mine", made / "runs/hostile", dirs_exist_ok=True))
+    (store.folder / "evil.py").write_text(EVIL + (made / "mine.py").read_text())
+    run = store.runs()[0]
+    store.record_run(run | {"origin": {"file": origin, "set": []}, "began": "2999-01-01"})
+    line = ["replay", "runs/hostile", "--seed", "7", "--cell", "scale=0.5"]
+    assert "give it: --file" in failing(line, made, monkeypatch, capsys)
+    assert not (made / "executed").exists()
+
+
+def test_replay_runs_the_users_own_file_only_as_it_was_run(made, monkeypatch, capsys):
+    shutil.copytree(made / "runs/mine", made / "runs/moved")
+    file, text = made / "mine.py", (made / "mine.py").read_text()
+    file.write_text(EVIL + text)
+    line = ["replay", "runs/moved", "--seed", "7", "--cell", "scale=0.5"]
+    assert "mine.py is no file that you ran as it is now" in failing(
+        line, made, monkeypatch, capsys
+    )
+    assert not (made / "executed").exists()
+    file.write_text(text)
+
+
+def failing(line: list[str], cwd: Path, monkeypatch, capsys) -> str:
+    """Call `basin-jax` in this process, expect one line that says why not, and return it."""
+    monkeypatch.chdir(cwd)
+    monkeypatch.setattr("sys.argv", ["basin-jax", *line])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    (message,) = capsys.readouterr().err.splitlines()
+    return message
+
+
 def test_a_second_run_trains_nothing_and_a_longer_one_only_the_rest(made):
     before = {p: p.stat().st_mtime_ns for p in (made / "runs/mine/data").iterdir()}
     basin("run", "mine.py", "--seeds", "300", cwd=made)
@@ -123,14 +161,16 @@ def test_verify_names_the_damaged_chunk(made):
     data[len(data) // 2] ^= 1
     chunk.write_bytes(data)
     before = {p: p.read_bytes() for p in (folder / "data").iterdir()}
-    assert chunk.name in basin("verify", "runs/damaged", cwd=made, code=2)
+    assert chunk.name in basin("verify", "runs/damaged", cwd=made, code=1)
     for command in (("report", "runs/damaged"), ("run", "mine.py", "--out", "runs/damaged")):
         text = basin(*command, cwd=made, code=2)
         assert chunk.name in text
         assert "delete" in text
     assert {p: p.read_bytes() for p in (folder / "data").iterdir()} == before
     chunk.unlink()
+    assert chunk.name in basin("verify", "runs/damaged", cwd=made, code=1)
     basin("run", "mine.py", "--seeds", "300", "--out", "runs/damaged", cwd=made)
+    assert "incomplete" not in basin("verify", "runs/damaged", cwd=made)
     assert basin_jax.load(folder).frame.equals(basin_jax.load(made / "runs/mine").frame)
 
 
@@ -282,5 +322,7 @@ def test_a_stopped_run_says_how_to_go_on(made, signum):
     _, text = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
     assert f"basin-jax {' '.join(line)}" in text
-    assert "all sound" in basin("verify", str(folder), cwd=made)
+    said = basin("verify", str(folder), cwd=made)
+    assert "all sound" in said
+    assert "incomplete: the run of 20" in said
     assert basin_jax.load(folder).interval == "anytime"

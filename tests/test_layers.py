@@ -24,12 +24,15 @@ SHARED = {
 LAST_EXPORTED = "loop"
 STAGES = (
     *(
+        "files",
         "devices",
         "base",
         "identity",
         "verdict",
         *PLUGINS,
         "spec",
+        "schema",
+        "layout",
         "plan",
         "lane",
         "graph",
@@ -44,6 +47,9 @@ STAGES = (
     ),
     *(
         "tune",
+        "parquet",
+        "chunk",
+        "completeness",
         "store",
         "package",
         "manifest",

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+from folders import cell_of, new_store, run_of
 
 import basin_jax
 from basin_jax import loop
@@ -217,9 +218,8 @@ def test_a_sweep_that_was_probed_at_its_end_only_has_nothing_to_agree_with(recor
 
 def written(folder, fields, seeds=range(5), run=None):
     """Write a folder of one cell by hand."""
-    store = Store(folder)
-    digest = "d" * 12
-    store.write_manifest({"cells": {digest: {"fields": {"organism": "Mine", **fields}}}})
+    digest, entry = cell_of(fields, (3,))
+    store = new_store(folder, {digest: entry})
     count = len(seeds)
     store.commit(
         digest,
@@ -230,7 +230,8 @@ def written(folder, fields, seeds=range(5), run=None):
             "fit": np.ones(count, np.float32),
         },
     )
-    store.record_run({"began": "2026-01-01T00:00:00", "stop": run or {"count": count}})
+    asked = {"rule": "seeds", "count": count, "first": 0, "last": count - 1}
+    store.record_run(run_of(run or asked))
     return folder
 
 
@@ -293,9 +294,17 @@ def test_a_run_that_stops_by_what_it_saw_has_the_interval_that_allows_it(wells, 
 @pytest.mark.parametrize(
     ("seeds", "stop", "interval"),
     [
-        (range(5), {"rule": "seeds", "count": 5}, "fixed"),
-        (range(4), {"rule": "seeds", "count": 5}, "anytime"),  # a run under way
-        (range(5), {"rule": "width", "width": 0.1}, "anytime"),
+        (range(5), {"rule": "seeds", "count": 5, "first": 0, "last": 4}, "fixed"),
+        (
+            range(4),
+            {"rule": "seeds", "count": 5, "first": 0, "last": 4},
+            "anytime",
+        ),  # a run under way
+        (
+            range(5),
+            {"rule": "width", "width": 0.1, "interval": "anytime", "level": 0.95},
+            "anytime",
+        ),
     ],
 )
 def test_the_interval_follows_from_what_was_asked_and_what_is_there(
@@ -306,7 +315,7 @@ def test_the_interval_follows_from_what_was_asked_and_what_is_there(
 
 def test_a_cell_that_lacks_seeds_takes_the_fixed_interval_from_all(wells, wells_folder, tmp_path):
     manifest, store = Store(wells_folder).manifest(), Store(tmp_path)
-    store.write_manifest(manifest)
+    store.write_manifest(manifest | {"runs": {}})
     for run in Store(wells_folder).runs():
         store.record_run(run)
     for chunk in Store(wells_folder).chunks(wells[0].digest()):

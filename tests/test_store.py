@@ -1,5 +1,6 @@
 """The store: whole chunks, once, in plain Parquet, and no damage goes unnoticed."""
 
+import functools
 import json
 import os
 import shutil
@@ -8,33 +9,24 @@ import sys
 import uuid
 from pathlib import Path
 
+import folders
 import numpy as np
 import polars as pl
 import pytest
+from folders import cell_of, contents, run_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from basin_jax import store
+from basin_jax import chunk, store
 from basin_jax.store import Store, StoreError
 
 
-CELL, OTHER = "a" * 12, "b" * 12
 STOPS = (0, 10)
-
-
-def columns(seeds, salt: float = 0.0):
-    """Return a chunk's columns, whose values follow from its seeds."""
-    seeds = np.repeat(np.array(seeds, np.uint64), len(STOPS))
-    x = np.sin(seeds.astype(np.float64) + salt).astype(np.float32)
-    steps = np.tile(np.array(STOPS, np.int32), len(seeds) // len(STOPS))
-    return {"seed": seeds, "step": steps, "verdict": (x > 0).astype(np.int8), "x": x}
-
-
-def new_store(folder: Path) -> Store:
-    made = Store(folder)
-    made.write_manifest({"cells": {CELL: {}, OTHER: {}}})
-    return made
+CELLS = dict(cell_of({"tilt": tilt}, STOPS) for tilt in (0.1, 0.2))
+CELL, OTHER = CELLS
+columns = functools.partial(folders.columns, stops=STOPS)
+new_store = functools.partial(folders.new_store, cells=CELLS)
 
 
 @pytest.fixture
@@ -45,10 +37,6 @@ def sound(tmp_path) -> Store:
     assert made.commit(CELL, columns(range(64, 100)))
     assert made.commit(OTHER, columns(range(64)))
     return made
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_what_is_committed_comes_back_with_its_bits(sound):
@@ -128,7 +116,7 @@ def test_a_crash_at_any_file_operation_leaves_whole_chunks_only(tmp_path, monkey
 
 def test_a_chunk_is_on_the_disk_before_it_is_visible(sound, monkeypatch):
     calls = []
-    sync, link = store._sync, os.link
+    sync, link = store.sync, os.link
 
     def recorded_sync(path):
         calls.append(("sync", path.parent.name if path.suffix else path.name))
@@ -138,7 +126,7 @@ def test_a_chunk_is_on_the_disk_before_it_is_visible(sound, monkeypatch):
         calls.append(("link", path.parent.name))
         link(staged, path)
 
-    monkeypatch.setattr(store, "_sync", recorded_sync)
+    monkeypatch.setattr(store, "sync", recorded_sync)
     monkeypatch.setattr(os, "link", recorded_link)
     sound.commit(CELL, columns([777]))
     assert calls == [("sync", "staging"), ("link", "data"), ("sync", "data")]
@@ -162,38 +150,38 @@ def test_every_flipped_bit_is_found(sound):
     assert sound.verify() == []
 
 
-def truncated(data: Path, chunk: Path) -> None:
-    chunk.write_bytes(chunk.read_bytes()[:-100])
+def truncated(data: Path, path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
 
 
-def emptied(data: Path, chunk: Path) -> None:
-    chunk.write_bytes(b"")
+def emptied(data: Path, path: Path) -> None:
+    path.write_bytes(b"")
 
 
-def without_hash(data: Path, chunk: Path) -> None:
-    pl.read_parquet(chunk).write_parquet(chunk)
+def without_hash(data: Path, path: Path) -> None:
+    pl.read_parquet(path).write_parquet(path)
 
 
-def forged(data: Path, chunk: Path) -> None:
-    stored = pl.read_parquet_metadata(chunk)[store.HASH]
-    changed = pl.read_parquet(chunk).with_columns(pl.lit(1, pl.Int8).alias("verdict"))
-    changed.write_parquet(chunk, metadata={store.HASH: stored})
+def forged(data: Path, path: Path) -> None:
+    stored = pl.read_parquet_metadata(path)[chunk.HASH]
+    changed = pl.read_parquet(path).with_columns(pl.lit(1, pl.Int8).alias("verdict"))
+    changed.write_parquet(path, metadata={chunk.HASH: stored})
 
 
-def not_parquet(data: Path, chunk: Path) -> None:
-    chunk.write_text("seed,step\n1,2\n")
+def not_parquet(data: Path, path: Path) -> None:
+    path.write_text("seed,step\n1,2\n")
 
 
 @pytest.mark.parametrize("spoil", [truncated, emptied, without_hash, forged, not_parquet])
 def test_a_spoiled_chunk_is_named_by_verify_and_refused_by_readers(sound, spoil):
-    chunk = sound.chunks()[1]
-    spoil(sound.data, chunk)
+    path = sound.chunks()[1]
+    spoil(sound.data, path)
     (fault,) = sound.verify()
-    assert str(chunk) in fault
+    assert str(path) in fault
     for read in (sound.frame, lambda: sound.verdicts(CELL)):
         with pytest.raises(StoreError, match="basin-jax verify") as caught:
             read()
-        assert str(chunk) in str(caught.value)
+        assert str(path) in str(caught.value)
     assert sound.verdicts(OTHER)[0].size == 64  # the sound ones are readable still
 
 
@@ -207,7 +195,7 @@ def test_verify_names_chunks_of_another_sweep(sound, tmp_path):
 
 
 def test_verify_names_seeds_that_are_stored_twice(sound):
-    sound.commit(CELL, columns([200, 5, 90]))  # another first seed: 5 is below 200
+    sound.commit(CELL, columns([5, 90, 200]))  # another first seed: 5 is below 200
     assert sound.verify() == [
         f"seed {seed} of cell {CELL} is stored more than once" for seed in (5, 90)
     ]
@@ -275,13 +263,22 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_live_ones_stay(sound
     ("text", "said"),
     [
         (None, "holds no sweep"),
-        ("{", "cannot be read"),
-        ("[]", "is not of format 1"),
-        ('{"cells": {}}', "is not of format 1"),
-        ('{"format": 2, "cells": {}}', "is not of format 1"),
+        ("{", "cannot be trusted: Expecting property name"),
+        ("[]", "is not of format 1 or 2"),
+        ('{"cells": {}}', "is not of format 1 or 2"),
+        ('{"format": 3, "cells": {}}', "is not of format 1 or 2"),
+        ('{"format": true, "cells": {}}', "is not of format 1 or 2"),
+        ('{"format": 2, "cells": {}}', "differs from the seal"),
+        ('{"format": 1, "format": 1}', "has a key twice"),
+        ('{"format": 1, "a": NaN}', "not JSON compliant"),
+        ('{"format": 1, "a": 1e999}', "not JSON compliant"),
+        ('{"format": 1' + "0" * 5000 + "}", "Exceeds the limit"),
+        ('{"format": 1, "a": "\\ud800"}', "surrogates not allowed"),
+        ('{"format": 1, "a": ' + "[" * 100_000, "nested too deeply"),
+        ('{"format": 1, "cells": 3}', "cells = 3, allowed: an object"),
     ],
 )
-def test_a_folder_that_is_no_sweep_of_this_format_is_refused(tmp_path, text, said):
+def test_a_folder_that_is_no_sweep_of_a_known_format_is_refused(tmp_path, text, said):
     if text is not None:
         (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(StoreError, match=rf"{tmp_path}.*{said}"):
@@ -289,13 +286,14 @@ def test_a_folder_that_is_no_sweep_of_this_format_is_refused(tmp_path, text, sai
 
 
 def test_a_manifest_and_the_runs_come_back_as_they_were_written(sound):
-    assert sound.manifest() == {"format": 1, "cells": {CELL: {}, OTHER: {}}}
-    runs = [{"began": f"2026-01-0{day}T00:00:00+00:00", "stop": {"count": day}} for day in (1, 2)]
+    assert sound.manifest() == {"format": 2, **folders.manifest_of(CELLS)}
+    asked = {"rule": "seeds", "count": 64, "first": 0, "last": 63}
+    runs = [run_of(asked, f"2026-01-0{day}T00:00:00+00:00") for day in (1, 2)]
     for run in runs:
         sound.record_run(run)
     assert sound.runs() == runs
     assert list(sound.staging.iterdir()) == []
-    assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 1
+    assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 2
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -312,7 +310,7 @@ class StoreMachine(RuleBasedStateMachine):
         seeds = range(4 * block, 4 * block + size)
         is_new = seeds[0] not in self.model[cell]
         salt = len(self.model[cell])
-        assert self.store.commit(cell, columns(seeds, salt)) == is_new
+        assert self.store.commit(cell, columns(seeds, salt=salt)) == is_new
         if is_new:
             self.model[cell] |= {s: float(np.float32(np.sin(s + salt))) for s in seeds}
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 
-from basin_jax.devices import cache_directory
 from basin_jax.fused.emit import Kernel, emit
 from basin_jax.fused.nvrtc import Binary, compile_kernel
 from basin_jax.graph.arrays import Input, Unsupported
-from basin_jax.graph.library import FUNCTIONS, operation, steps_of
+from basin_jax.graph.library import FUNCTIONS, operation, programs_folder, steps_of
 from basin_jax.graph.lower import graph_of
 from basin_jax.graph.text import SCALARS
 
@@ -115,13 +114,11 @@ def _binary(kernel: str, architecture: str) -> Binary:
 
 
 def _kept(image: bytes) -> Path:
-    folder = cache_directory() / "programs"
-    file = folder / f"{hashlib.sha256(image).hexdigest()[:16]}.cubin"
+    file = programs_folder() / f"{hashlib.sha256(image).hexdigest()[:16]}.cubin"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         file.write_bytes(image)
     except OSError as error:
-        raise Unsupported(f"programs cannot be kept in {folder}: {error}") from error
+        raise Unsupported(f"programs cannot be kept in {file.parent}: {error}") from error
     return file
 
 

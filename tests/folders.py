@@ -1,0 +1,71 @@
+"""Folders that tests write by hand, without training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from basin_jax.identity import digest_of
+from basin_jax.store import Store
+
+
+SOURCES = {"organism": "basin_jax 0"}
+
+
+def cell_of(fields: dict[str, Any], stops: Sequence[int]) -> tuple[str, dict[str, Any]]:
+    """Return a cell's digest and its entry in a manifest."""
+    fields = {
+        "organism": "Mine",
+        **fields,
+        "num_steps": stops[-1],
+        "save_at": list(stops[:-1]),
+    }
+    entry = {
+        "fields": fields,
+        "sources": SOURCES,
+        "trace": "",
+        "program": {"name": "xla", "why": "a test"},
+        "lanes": 8,
+        "speed": 1000,
+    }
+    return digest_of(fields, SOURCES, ""), entry
+
+
+def manifest_of(cells: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return a manifest of such cells."""
+    rule = {"fields": {"class": "Behavior"}, "sources": {"Behavior": "basin_jax 0"}}
+    machine = {"basin_jax": "0", "jax": "0"}
+    return {"cells": cells, "rule": rule, "chunk": 128, "machine": machine, "runs": {}}
+
+
+def run_of(stop: dict[str, Any], began: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
+    """Return a run's record."""
+    return {
+        "began": began,
+        "host": "host",
+        "python": "3",
+        "devices": 1,
+        "stop": stop,
+        "origin": None,
+    }
+
+
+def columns(seeds: Sequence[int], stops: Sequence[int], salt: float = 0.0) -> dict[str, Any]:
+    """Return a chunk's columns, whose values follow from its seeds."""
+    seed = np.repeat(np.array(seeds, np.uint64), len(stops))
+    x = np.sin(seed.astype(np.float64) + salt).astype(np.float32)
+    steps = np.tile(np.array(stops, np.int32), len(seeds))
+    return {"seed": seed, "step": steps, "verdict": (x > 0).astype(np.int8), "x": x}
+
+
+def new_store(folder: Path, cells: dict[str, dict[str, Any]]) -> Store:
+    """Return a store with a manifest, without chunks."""
+    made = Store(folder)
+    made.write_manifest(manifest_of(cells))
+    return made
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
