@@ -24,6 +24,7 @@ COLUMN, FULL = 3.4, 7.0
 # From Okabe & Ito's palette, which the color-blind can tell apart; greys have their own markers.
 LOOKS = {
     Verdict.DECEPTIVE: ("#d55e00", "o"),
+    Verdict.PARTIAL: ("#e69f00", "P"),
     Verdict.INTENDED: ("#0072b2", "s"),
     Verdict.OTHER: ("#4d4d4d", "D"),
     Verdict.UNFIT: ("#858585", "^"),

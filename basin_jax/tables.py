@@ -14,6 +14,7 @@ from basin_jax.verdict import Verdict
 # The order in which verdicts are shown.
 ORDER = (
     Verdict.DECEPTIVE,
+    Verdict.PARTIAL,
     Verdict.INTENDED,
     Verdict.OTHER,
     Verdict.UNFIT,
