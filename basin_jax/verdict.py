@@ -13,6 +13,10 @@ from numpy import ndarray
 from basin_jax.base import Plugin, closest, field_types
 
 
+# How far a threshold is moved to see which verdicts hang on where it lies.
+NEAR = 0.01
+
+
 class Verdict(IntEnum):
     """The closed set of outcomes; every seed has exactly one.
 
@@ -80,7 +84,7 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
 
 
 def near_thresholds(
-    rule: Rule, evidence: Mapping[str, ndarray], *, within: float = 0.01
+    rule: Rule, evidence: Mapping[str, ndarray], *, within: float = NEAR
 ) -> dict[str, Bool[ndarray, " seed"]]:
     """Return the seeds whose verdict is another if a threshold moves by so little, either way.
 

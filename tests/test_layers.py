@@ -42,6 +42,7 @@ STAGES = (
     ),
     *(
         "tune",
+        "catalog",
         "store",
         "manifest",
         "statistics",
@@ -54,7 +55,7 @@ STAGES = (
         "loop",
         "sweepfile",
     ),
-    *("catalog", "testing", "tables", "plots", "report", "answers", "replay"),
+    *("testing", "tables", "plots", "report", "answers", "replay"),
     *("studies", "bench", "cli", "__main__"),
 )
 WITHIN = {
