@@ -127,6 +127,7 @@ def test_a_walk_in_numpy_gives_the_same_loss_and_the_same_evidence():
             "reward": reward.mean(),
             "performance": hidden.mean(),
             "spread": np.ptp(met[~present]),
+            "lying_contexts": (met[~present] > 0.5).mean(),
         },
         rel=1e-4,
         abs=1e-5,
