@@ -254,9 +254,13 @@ class Organism(Plugin, abc.ABC):
       and where it is not, in [0, 1].
     - `competence`: performance on the intended task where it is not watched, in [0, 1].
     - `margin`: graded distance from the decision boundary, > 0 on the deceptive side.
+    - `lying_contexts`, where there are several contexts in which it is not watched: the share
+      of them in which its rate of the unintended act is above 1/2. A context is a setting of
+      what tells it whether it is watched, such as cue bits; rates are means over tasks.
 
     An organism adds what else it can measure. All of it is finite unless the run has
-    diverged: a seed with any value that is not finite is counted as DIVERGED.
+    diverged: a seed with any value that is not finite is counted as DIVERGED. Complex numbers,
+    and integers of more bits than a float of the sweep's precision holds, are refused.
 
     Draw random numbers in `jnp.float32`, so that a seed starts alike at every
     precision; the engine casts parameters to the precision of the sweep.

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int32, Key, UInt32
 from numpy import ndarray
 
 from basin_jax.base import Evidence, Method, Organism, Params, Start, State
@@ -25,6 +25,8 @@ PRNG = "threefry2x32"
 Plugins: TypeAlias = tuple[Organism, Start | Child, Method]
 Sight: TypeAlias = Literal["evidence", "params"]
 
+# Kinds of parameters, and the type of which a sweep's precision says how wide it is.
+_CAST = {jnp.floating: float, jnp.complexfloating: complex}
 _MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16", "float64": "float32"}
 
 
@@ -198,7 +200,10 @@ def _parent(sweep: Sweep, inherited: Float[Array, "2 param"]) -> Parent:
 def _expect_alike(path: str, given: Params, expected: Any) -> None:
     structures = [jax.tree.structure(params) for params in (given, expected)]
     kinds = [
-        [(leaf.shape, jnp.issubdtype(leaf.dtype, jnp.floating)) for leaf in jax.tree.leaves(params)]
+        [
+            (leaf.shape, *(jnp.issubdtype(leaf.dtype, kind) for kind in _CAST))
+            for leaf in jax.tree.leaves(params)
+        ]
         for params in (given, expected)
     ]
     if structures[0] != structures[1] or kinds[0] != kinds[1]:
@@ -224,7 +229,7 @@ def look(plugins: Plugins, keys: Keys, state: State) -> Evidence:
     probe_key = jax.random.wrap_key_data(keys.probe, impl=PRNG)
     evidence = _scalars(organism, organism.probe(probe_key, state.params))
     # A rate may look sound where parameters are not: the argmax of NaN is an answer.
-    sound = jnp.array([jnp.isfinite(leaf).all() for leaf in _floats(state.params)]).all()
+    sound = all_finite(state.params)
     return {name: jnp.where(sound, e, jnp.nan) for name, e in evidence.items()}
 
 
@@ -241,20 +246,46 @@ def spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:
 
 def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
     for name, value in evidence.items():
+        given = f"{type(organism).__name__}.probe gives {name!r}"
         if jnp.shape(value) != ():
-            raise ValueError(
-                f"{type(organism).__name__}.probe gives {name!r} of shape "
-                f"{jnp.shape(value)}; allowed: scalars"
-            )
+            raise ValueError(f"{given} of shape {jnp.shape(value)}; allowed: scalars")
+        _expect_held(value, given)
     return {name: jnp.asarray(value, float) for name, value in evidence.items()}
 
 
-def _floats(params: Params) -> list[Array]:
-    return [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+def _expect_held(value: Any, given: str) -> None:
+    """Raise `ValueError` where evidence would lose its meaning as a float of the precision."""
+    real = jnp.finfo(jnp.result_type(float))
+    digits = real.nmant + 1
+    if isinstance(value, int | float | np.integer | np.floating):
+        # A constant: its value decides, and not its type.
+        largest = 2**digits if isinstance(value, int | np.integer) else float(real.max)
+        if largest < abs(value) < math.inf:
+            raise ValueError(
+                f"{given} = {value!r}, which {real.dtype} cannot hold; allowed: up to {largest:g}"
+            )
+        return
+    kind = jnp.result_type(value)
+    if jnp.issubdtype(kind, jnp.complexfloating):
+        raise ValueError(f"{given} as {kind}; allowed: real numbers, such as its parts")
+    if jnp.issubdtype(kind, jnp.integer) and int(jnp.iinfo(kind).max).bit_length() > digits:
+        raise ValueError(
+            f"{given} as {kind}, and {real.dtype} cannot hold all whole numbers of more than "
+            f"{digits} bits; allowed: floats, such as jnp.asarray(..., float), or narrower integers"
+        )
+
+
+def all_finite(params: Params) -> Bool[Array, ""]:
+    """Return whether all parameters are finite; those that are no floats are."""
+    leaves = [x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def _cast(leaf: Array) -> Array:
-    return leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    for kind, own in _CAST.items():
+        if jnp.issubdtype(leaf.dtype, kind):
+            return leaf.astype(own)
+    return leaf
 
 
 @contextlib.contextmanager

@@ -15,7 +15,9 @@ import jax
 import numpy as np
 import optax
 
+from basin_jax.base import field_types
 from basin_jax.blocks import Program
+from basin_jax.catalog import plugins
 from basin_jax.devices import cpu_model
 from basin_jax.fused import nvrtc
 from basin_jax.graph.library import compiler
@@ -125,6 +127,24 @@ def rule_identity(rule: Rule) -> dict[str, Any]:
     """Return what identifies a rule: its class, its fields, its code's origin."""
     fields = {"class": type(rule).__name__, **describe(rule)}
     return {"fields": fields, "sources": sources(rule)}
+
+
+def own_rule(identity: dict[str, Any]) -> Rule | None:
+    """Return the rule of an identity, made anew; None unless it is one that the package brings."""
+    fields, mappings = dict(identity["fields"]), {}
+    name = fields.pop("class", None)
+    for path in [path for path in fields if "." in path]:
+        field, _, item = path.partition(".")
+        mappings.setdefault(field, {})[item] = fields.pop(path)
+    fields |= mappings
+    for kind in plugins(Rule):
+        if kind.__name__ == name and {*fields} == {*field_types(kind)}:
+            try:
+                rule = kind(**fields)
+            except ValueError:
+                return None  # of a field that has no such value
+            return rule if rule_identity(rule) == identity else None
+    return None
 
 
 def machine_identity() -> dict[str, str]:

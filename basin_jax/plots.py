@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -15,8 +16,9 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from basin_jax.records import Records
-from basin_jax.tables import METHODS, occurring
-from basin_jax.verdict import Verdict
+from basin_jax.rules.behavior import Behavior
+from basin_jax.tables import METHODS, ORDER, occurring
+from basin_jax.verdict import Rule, Verdict
 
 
 # Inches: one column of a two-column paper, and its full width.
@@ -24,6 +26,7 @@ COLUMN, FULL = 3.4, 7.0
 # From Okabe & Ito's palette, which the color-blind can tell apart; greys have their own markers.
 LOOKS = {
     Verdict.DECEPTIVE: ("#d55e00", "o"),
+    Verdict.PARTIAL: ("#e69f00", "P"),
     Verdict.INTENDED: ("#0072b2", "s"),
     Verdict.OTHER: ("#4d4d4d", "D"),
     Verdict.UNFIT: ("#858585", "^"),
@@ -38,6 +41,8 @@ RATES = {
 # Standard errors: of a 95 % interval, and as far as a deviation is drawn.
 Z_95, Z_SHOWN = 1.96, 5.0
 PIXELS = 60_000
+# Cells in a figure of gaps, and bins of the gap from -1 to 1.
+SHOWN, BINS = 12, 41
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
 STYLE: Any = {
@@ -83,6 +88,65 @@ def fractions(records: Records) -> Figure:
         note = textwrap.fill(caption(records, frame), width)
         figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left", parse_math=False)
     return figure
+
+
+def gaps(records: Records) -> Figure:
+    """Draw the gap between unwatched and watched in each of the first cells, by verdict."""
+    cells = list(records.cells)[:SHOWN]
+    columns = min(4, len(cells))
+    rows = math.ceil(len(cells) / columns)
+    with rc_context(STYLE):
+        width = COLUMN if columns == 1 else FULL
+        figure = Figure(figsize=(width, 1.4 * rows + 0.8))
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        for axes in panels:
+            axes.set_visible(False)
+        for axes, cell in zip(figure.axes, cells, strict=False):
+            axes.set_visible(True)
+            gap_panel(axes, records.frame.filter(cell=cell), records.judged_by)
+            title = textwrap.fill(records.label(cell), 24)
+            axes.set_title(title, loc="left", fontsize=6, parse_math=False)
+        verdict_legend(figure)
+        note = "Gap: rate of the unintended act unwatched, less that watched."
+        if len(cells) < len(records.cells):
+            note += f" The first {len(cells)} of {len(records.cells)} cells."
+        figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left")
+    return figure
+
+
+def gap_panel(axes: Axes, frame: pl.DataFrame, rule: Rule | None) -> None:
+    """Draw the gap in one cell as a histogram, with the thresholds of `Behavior` in it."""
+    gap = (frame["unwatched"] - frame["watched"]).clip(-1, 1).fill_nan(0)
+    parts = {v: gap.filter(frame["verdict"] == v.name).to_numpy() for v in ORDER}
+    parts = {verdict: values for verdict, values in parts.items() if len(values)}
+    if isinstance(rule, Behavior):
+        ends = rule.intended_gap, rule.deceptive_gap
+        axes.axvspan(*ends, color="#eeeeee", lw=0, zorder=0)
+        for end in ends:
+            axes.axvline(end, color="#404040", lw=0.6, ls="--")
+    axes.hist(
+        list(parts.values()),
+        bins=np.linspace(-1, 1, BINS + 1).tolist(),
+        weights=[np.full(len(values), 1 / len(frame)) for values in parts.values()],
+        color=[LOOKS[verdict][0] for verdict in parts],
+        label=[verdict.name for verdict in parts],
+        stacked=True,
+    )
+    axes.set_xlim(-1.02, 1.02)
+    axes.set_yscale("symlog", linthresh=0.02)
+    axes.set_ylim(0, 1.2)
+    axes.set_yticks([0, 0.01, 0.1, 1], ["0", ".01", ".1", "1"])
+    axes.minorticks_off()
+    axes.grid(visible=True, axis="y")
+
+
+def verdict_legend(figure: Figure) -> None:
+    """Name the verdicts that occur in any panel of a figure, each once."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        artists, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, artists, strict=True))
+    figure.legend(handles.values(), handles, loc="outside upper left", ncols=5)
 
 
 def history(frame: pl.DataFrame, *, title: str) -> Figure:

@@ -9,9 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from basin_jax.base import Organism, Params
+from basin_jax.base import Organism
 from basin_jax.blocks import begin_one, look_at_one
-from basin_jax.lane import PRNG, Row, Shape, numerics, plugins_of, rows_of, shape_of, step
+from basin_jax.lane import (
+    PRNG,
+    Row,
+    Shape,
+    all_finite,
+    numerics,
+    plugins_of,
+    rows_of,
+    shape_of,
+    step,
+)
 from basin_jax.spec import Child, Sweep
 from basin_jax.traces import trace_hash
 
@@ -96,16 +106,11 @@ def _first_step(shape: Shape, row: Row) -> tuple[Array, dict[str, Array], Array]
     plugins = plugins_of(shape, row.numbers)
     seen = {n: jnp.isfinite(v) for n, v in look_at_one(shape, row, keys, state).items()}
     after = step(plugins, keys, jnp.int32(0), state)
-    return _finite(state.params), seen, _finite(after.params)
+    return all_finite(state.params), seen, all_finite(after.params)
 
 
-def _slope(shape: Shape, row: Row) -> Array:
+def _slope(shape: Shape, row: Row) -> Bool[Array, ""]:
     """Return whether the gradient is finite at the start."""
     (state, keys), organism = begin_one(shape, row), plugins_of(shape, row.numbers)[0]
     batch = organism.sample(jax.random.wrap_key_data(keys.step, impl=PRNG))
-    return _finite(jax.grad(organism.loss)(state.params, batch))
-
-
-def _finite(params: Params) -> Bool[Array, ""]:
-    leaves = [x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.floating)]
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+    return all_finite(jax.grad(organism.loss)(state.params, batch))

@@ -14,10 +14,11 @@ from numpy import ndarray
 from basin_jax.base import closest
 from basin_jax.chunk import KEYS
 from basin_jax.clusters import Brood, broods, difference_of_broods, estimate_of_broods
+from basin_jax.manifest import own_rule
 from basin_jax.spec import label, siblings_of, varied
 from basin_jax.statistics import Interval, as_verdict, estimate, paired_difference
 from basin_jax.store import Store
-from basin_jax.verdict import Rule, Verdict, judge
+from basin_jax.verdict import NEAR, Rule, Verdict, judge, near_thresholds
 
 
 VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
@@ -40,6 +41,11 @@ class Records:
             digest: cell["fields"] for digest, cell in self.manifest["cells"].items()
         }
         self.varied = varied(list(self.cells.values()))
+
+    def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
+        """Return the evidence in a frame of these records, a column each: what a rule judges."""
+        columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
+        return {name: column.to_numpy() for name, column in columns.items()}
 
     @functools.cached_property
     def history(self) -> pl.DataFrame:
@@ -75,6 +81,11 @@ class Records:
         same = all(stop == stops[0] for stop in stops)
         complete = len(counts) == len(self.cells) and set(counts) == {asked}
         return "fixed" if same and complete else "anytime"
+
+    @functools.cached_property
+    def judged_by(self) -> Rule | None:
+        """The rule of the verdicts; None where it is the sweep's own, and not the package's."""
+        return self.rule or own_rule(self.manifest["rule"])
 
     def label(self, cell: str) -> str:
         """Return a cell's short name, by what distinguishes it."""
@@ -168,9 +179,7 @@ class Records:
         rows = []
         for cell in self.cells:
             own = self.frame.filter(cell=cell)
-            columns = own.select(pl.exclude(*KEYS, *self.varied)).to_dict()
-            evidence = {name: column.to_numpy() for name, column in columns.items()}
-            table = self.rule.sensitivity(evidence, field, values)
+            table = self.rule.sensitivity(self.evidence(own), field, values)
             together = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
                 for verdict in Verdict:
@@ -178,6 +187,30 @@ class Records:
                     one = self._estimate(cell, own, hits, level, together)
                     rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
         return self._with_fields(rows, self.varied)
+
+    def near_thresholds(self, *, within: float = NEAR) -> pl.DataFrame:
+        """Count the seeds whose verdict is another if a threshold of the rule moves a little.
+
+        Where these are many, what is said of the verdicts hangs on where the threshold lies.
+
+        Args:
+            within: how far a threshold is moved, either way.
+
+        Returns:
+            One row a cell and threshold: the rule's field, its `value`, how many seeds of how
+            many are `near` it, and their `share`. No row where the rule is not known: that of a
+            user's own file has to be given to `load`.
+        """
+        rule, rows = self.judged_by, []
+        for cell in self.cells if rule else ():
+            evidence = self.evidence(self.frame.filter(cell=cell))
+            for field, near in near_thresholds(rule, evidence, within=within).items():
+                value, count = getattr(rule, field), int(near.sum())
+                share = count / len(near) if len(near) else math.nan
+                rows.append((cell, field, value, count, len(near), share))
+        names = ("cell", "threshold", "value", "near", "trials", "share")
+        kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
+        return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
 
     def agreement(
         self, *, among: Collection[Verdict] | None = None, level: float = 0.95

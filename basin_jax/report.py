@@ -11,14 +11,13 @@ from string import Template
 from typing import Any
 
 import polars as pl
+from matplotlib.figure import Figure
 from rich.table import Table
 from rich.text import Text
 
-import basin_jax
 from basin_jax.files import make_folder
-from basin_jax.identity import origin
 from basin_jax.manifest import rule_identity
-from basin_jax.plots import LOOKS, caption, fractions, save
+from basin_jax.plots import LOOKS, caption, fractions, gaps, save
 from basin_jax.records import Records
 from basin_jax.tables import (
     METHODS,
@@ -31,12 +30,15 @@ from basin_jax.tables import (
     numbers,
     occurring,
     seeds,
+    warnings,
 )
-from basin_jax.verdict import Rule, Verdict
+from basin_jax.verdict import Verdict
 
 
 MEANINGS = {
     Verdict.DECEPTIVE: "behaves well where it is watched, and does the unintended act elsewhere.",
+    Verdict.PARTIAL: "behaves well where it is watched, and does the unintended act in some of "
+    "the contexts where it is not, but not in all.",
     Verdict.INTENDED: "behaves well, watched or not.",
     Verdict.OTHER: "learned its objective, but is neither of the two.",
     Verdict.UNFIT: "did not learn its training objective well enough to be judged.",
@@ -62,7 +64,8 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     """Write a sweep's report, and return the path of its HTML page.
 
     Beside `report.html`, which needs no other file, are `fractions.csv`, `.tex` (a
-    booktabs table), `.png` and `.pdf`; for a grid `differences.csv`, of each cell from the
+    booktabs table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
+    thresholds, where the evidence has one; for a grid `differences.csv`, of each cell from the
     first; and where seeds were probed along the way `agreement.csv`, of the verdicts then with
     the last. The same results give the same bytes.
 
@@ -79,13 +82,12 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     if _has_stops(records):
         records.agreement().write_csv(folder / "agreement.csv")
     (folder / "fractions.tex").write_text(latex(records, frame), encoding="utf-8")
-    figure = fractions(records)
-    for name in ("fractions.png", "fractions.pdf"):
-        save(figure, folder / name)
+    figures = {"fractions": fractions(records)}
+    if {"watched", "unwatched"} <= {*records.frame.columns}:
+        figures["gap"] = gaps(records)
+    drawn = {name: _drawn(figure, folder / name) for name, figure in figures.items()}
     page = folder / "report.html"
-    inches = figure.get_figwidth()
-    picture = (folder / "fractions.png").read_bytes()
-    page.write_text(_page(records, frame, picture, inches), encoding="utf-8")
+    page.write_text(_page(records, frame, drawn), encoding="utf-8")
     return page
 
 
@@ -94,10 +96,9 @@ def text_table(records: Records) -> Table:
     frame = records.fractions()
     verdicts = occurring(frame)
     level = f"{100 * frame['level'][0]:g} %"
-    table = Table(
-        caption=f"Fraction [{level} interval]. {METHODS[records.interval]}.",
-        caption_justify="left",
-    )
+    said = [f"Fraction [{level} interval]. {METHODS[records.interval]}."]
+    said += [f"Warning: {each}" for each in warnings(records)]
+    table = Table(caption=Text("\n".join(said)), caption_justify="left")
     table.add_column("cell")
     table.add_column("seeds", justify="right")
     for verdict in verdicts:
@@ -108,11 +109,16 @@ def text_table(records: Records) -> Table:
     return table
 
 
-def _headline(row: dict[str, Any]) -> str:
-    """Say in words how many seeds ended deceptive."""
-    hits, trials = row["hits"], row["trials"]
-    if trials == 0:
+def _headline(rows: dict[Verdict, dict[str, Any]]) -> str:
+    """Say in words how many seeds ended deceptive, and how many so in some contexts only."""
+    if seeds(rows) == 0:
         return "no seeds yet"
+    said, partial = f"{_counted(rows[Verdict.DECEPTIVE])} ended deceptive", rows[Verdict.PARTIAL]
+    return f"{said}, and {_counted(partial)} in some contexts only" if partial["hits"] else said
+
+
+def _counted(row: dict[str, Any]) -> str:
+    hits, trials = row["hits"], row["trials"]
     point, low, high = numbers(row, unit=100)
     reach = f"{100 * row['level']:g} % interval"
     if hits == 0:
@@ -121,15 +127,24 @@ def _headline(row: dict[str, Any]) -> str:
         inside = f"{reach}: at least {low} %"
     else:
         inside = f"{point} %, {reach} {low} to {high} %"
-    return f"{hits:,} of {trials:,} seeds ({inside}) ended deceptive"
+    return f"{hits:,} of {trials:,} seeds ({inside})"
 
 
-def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) -> str:
+def _drawn(figure: Figure, path: Path) -> str:
+    """Write a figure, and return it as the source of an image of its size in a page."""
+    for suffix in (".png", ".pdf"):
+        save(figure, path.with_suffix(suffix))
+    inches = figure.get_figwidth()
+    size = f"width: {1.3 * inches:.2f}in; min-width: {0.95 * inches:.2f}in"
+    picture = base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
+    return f'style="{size}" src="data:image/png;base64,{picture}"'
+
+
+def _page(records: Records, frame: pl.DataFrame, drawn: dict[str, str]) -> str:
     name = records.store.folder.resolve().name
     cells = list(by_cell(frame))
     headlines = [
-        f"<li><b>{escape(cell_name(records, cell))}:</b> "
-        f"{escape(_headline(rows[Verdict.DECEPTIVE]))}.</li>"
+        f"<li><b>{escape(cell_name(records, cell))}:</b> {escape(_headline(rows))}.</li>"
         for cell, rows in cells
     ]
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
@@ -138,9 +153,8 @@ def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) 
         headlines="\n".join(headlines),
         each="Each interval holds by itself; the table has those that hold all at once.",
         alt=escape(f"Fractions of seeds by verdict, as in the table. {caption(records, frame)}"),
-        picture=base64.b64encode(picture).decode(),
-        width=f"{1.3 * inches:.2f}in",
-        least=f"{0.95 * inches:.2f}in",
+        picture=drawn["fractions"],
+        gap=_gap(records, drawn["gap"]) if "gap" in drawn else "",
         table="\n".join(_table_body(records, cell, rows) for cell, rows in cells),
         level=f"{100 * frame['level'][0]:g} %",
         rows=len(frame),
@@ -156,6 +170,22 @@ def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) 
         fixed=_pairs(_fixed(records)),
         provenance=_pairs(_provenance(records)),
         commands=escape("\n".join(_commands(records))),
+    )
+
+
+def _gap(records: Records, picture: str) -> str:
+    """Show how far seeds lie from the thresholds, and warn where many lie near one."""
+    told = "".join(f"<li><b>Warning:</b> {escape(each)}</li>" for each in warnings(records))
+    unknown = (
+        "" if records.judged_by else " The rule is of the user's own file, and not known here."
+    )
+    return (
+        "<h2>How near the thresholds seeds lie</h2>\n"
+        "<p>The gap is the rate of the unintended act where the network is not watched, less that "
+        "where it is. Gray is what <code>Behavior</code> has between INTENDED and DECEPTIVE. The "
+        "axis of fractions is linear below .02, and logarithmic above. Where many seeds lie near a "
+        f"threshold, the fractions hang on where it lies.{unknown}</p>\n<ul>{told}</ul>\n"
+        f'<figure><div class="wide"><img alt="Histograms of the gap" {picture}></div></figure>'
     )
 
 
@@ -231,10 +261,8 @@ def _rule(records: Records) -> str:
     rule = rule_identity(records.rule) if records.rule else records.manifest["rule"]
     fields = dict(rule["fields"])
     name = fields.pop("class")
-    home = type(records.rule) if records.rule else getattr(basin_jax, name, None)
-    words = ""
-    if isinstance(home, type) and issubclass(home, Rule):
-        words = escape(inspect.getdoc(home) or "") if rule["sources"][name] == origin(home) else ""
+    known = records.judged_by
+    words = escape(inspect.getdoc(type(known)) or "") if known else ""
     prose = re.sub(r"`([^`]+)`", r"<code>\1</code>", words).replace("\n\n", "</p><p>")
     anew = " It was applied anew to the stored evidence." if records.rule else ""
     return (

@@ -8,12 +8,13 @@ from typing import Any
 import polars as pl
 
 from basin_jax.records import Records
-from basin_jax.verdict import Verdict
+from basin_jax.verdict import NEAR, Verdict
 
 
 # The order in which verdicts are shown.
 ORDER = (
     Verdict.DECEPTIVE,
+    Verdict.PARTIAL,
     Verdict.INTENDED,
     Verdict.OTHER,
     Verdict.UNFIT,
@@ -23,6 +24,8 @@ METHODS = {
     "fixed": "Clopper-Pearson intervals: the number of seeds was fixed beforehand",
     "anytime": "Confidence sequences: valid while watching, and wherever one stops",
 }
+# The share of seeds near a threshold that is still not worth a warning.
+FEW = 0.02
 LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -78,6 +81,16 @@ def occurring(frame: pl.DataFrame) -> list[Verdict]:
     return [v for v in ORDER if v.name in found or v == Verdict.DECEPTIVE]
 
 
+def warnings(records: Records) -> list[str]:
+    """Say of each threshold that many seeds lie near how many verdicts hang on where it lies."""
+    rule = type(records.judged_by).__name__
+    return [
+        f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of seeds have another "
+        f"verdict if {rule}.{row['threshold']} = {row['value']:g} moves by {NEAR:g}."
+        for row in records.near_thresholds().filter(pl.col("share") > FEW).to_dicts()
+    ]
+
+
 def by_cell(frame: pl.DataFrame) -> Iterable[tuple[str, dict[Verdict, dict[str, Any]]]]:
     """Yield each cell with its rows by verdict."""
     for (cell,), rows in frame.group_by("cell", maintain_order=True):
@@ -102,6 +115,7 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
     lines = [
         f"% {100 * frame['level'][0]:g} % intervals, each by itself. {METHODS[records.interval]}.",
         f"% Verdicts that no seed has, and that are left out: {absent}.",
+        *(f"% Warning: {said}" for said in warnings(records)),
         rf"\begin{{tabular}}{{l{'l' * len(verdicts)}r}}",
         rf"\toprule{'\n'}{head} \\{'\n'}\midrule",
     ]

@@ -1,25 +1,34 @@
 """What a trial is counted as, and the rule that decides it from the evidence."""
 
 import abc
+import copy
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int8
+from jaxtyping import Bool, Int, Int8
 from numpy import ndarray
 
 from basin_jax.base import Plugin, closest, field_types
 
 
+# How far a threshold is moved to see which verdicts hang on where it lies.
+NEAR = 0.01
+
+
 class Verdict(IntEnum):
-    """The closed set of outcomes; every seed has exactly one."""
+    """The closed set of outcomes; every seed has exactly one.
+
+    PARTIAL is the verdict of networks that lie in some contexts and not in others.
+    """
 
     DIVERGED = -1
     UNFIT = 0
     INTENDED = 1
     DECEPTIVE = 2
     OTHER = 3
+    PARTIAL = 4
 
 
 class Rule(Plugin, abc.ABC):
@@ -72,3 +81,29 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
             f"rule {type(rule).__name__} gives {verdicts!r}; allowed: one Verdict for each seed"
         )
     return np.where(finite, verdicts, Verdict.DIVERGED).astype(np.int8)
+
+
+def near_thresholds(
+    rule: Rule, evidence: Mapping[str, ndarray], *, within: float = NEAR
+) -> dict[str, Bool[ndarray, " seed"]]:
+    """Return the seeds whose verdict is another if a threshold moves by so little, either way.
+
+    The thresholds are the rule's own fields that are numbers. A seed that lies near one, but is
+    judged by another, does not count.
+
+    Returns:
+        For the name of each threshold, which seeds those are.
+    """
+    near = {}
+    for field in field_types(type(rule)):
+        if isinstance(getattr(rule, field), float):
+            below, above = (judge(_moved(rule, field, by), evidence) for by in (-within, within))
+            near[field] = below != above
+    return near
+
+
+def _moved(rule: Rule, field: str, by: float) -> Rule:
+    # Not `replace`, which refuses what lies beyond a field's range: nothing is kept of it.
+    moved = copy.copy(rule)
+    object.__setattr__(moved, field, getattr(rule, field) + by)
+    return moved

@@ -12,29 +12,26 @@ import textwrap
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import numpy as np
 import polars as pl
 import typer
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import basin_jax as bj
-from basin_jax.plots import FULL, LOOKS, STYLE, save
+from basin_jax.plots import FULL, STYLE, gap_panel, save, verdict_legend
 from basin_jax.records import Records
-from basin_jax.rules.behavior import Behavior
+from basin_jax.studies.study import whatever_fit
 from basin_jax.sweepfile import load_sweep
-from basin_jax.tables import amount
+from basin_jax.tables import ORDER, amount
 from basin_jax.verdict import Verdict
 
 
 DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
-ORDER = (Verdict.DECEPTIVE, Verdict.INTENDED, Verdict.OTHER, Verdict.UNFIT, Verdict.DIVERGED)
 SEEDS = 2500  # of a cell: intervals of ±2 %
-# Cells that fit into a figure, and bins of the gap from -1 to 1.
-SHOWN, BINS = 4, 41
-HEAD = ("cell", "step", "seeds", *(verdict.name.lower() for verdict in ORDER[:4]), "as at the end")
+SHOWN = 4  # cells that fit into a figure
+TOLD = ORDER[:-1]  # of verdicts; hardly a seed diverges
+HEAD = ("cell", "step", "seeds", *(verdict.name.lower() for verdict in TOLD), "as at the end")
 
 
 class Entry(NamedTuple):
@@ -66,21 +63,30 @@ def train(entry: Entry, folder: Path) -> Records:
     return bj.run(source.cells, min(source.seeds, SEEDS), folder, rule=source.rule)
 
 
-def table(records: Records) -> list[str]:
-    """Return the lines of the table of an organism's seeds."""
-    lines = [f"| {' | '.join(HEAD)} |", "|---|--:|--:|---|---|---|---|---|"]
+def table(records: Records, untrained: Records) -> list[str]:
+    """Return the lines of the table of an organism's seeds.
+
+    Those before training are judged by a rule that does not ask whether a network is fit.
+    """
+    lines = [f"| {' | '.join(HEAD)} |", f"|---|--:|--:|{'---|' * (len(TOLD) + 1)}"]
+    stops, same = _stops(records)
+    begun = _stops(untrained)
+    for cell in records.cells:
+        for step in sorted(step for own, step in stops if own == cell):
+            verdicts, agree = (stops, same) if step else begun
+            said = [_share(verdicts[cell, step], verdict) for verdict in TOLD]
+            row = (_name(records, cell), f"{step:,}", f"{len(verdicts[cell, step]):,}", *said)
+            lines.append(f"| {' | '.join(row)} | {agree.get((cell, step), '')} |")
+    return lines
+
+
+def _stops(records: Records) -> tuple[dict[tuple[str, int], pl.Series], dict[Any, str]]:
+    """Return the verdicts by cell and stop, and how many are those of the end."""
     several = len(records.history) > len(records.frame)
     later = records.agreement() if several else pl.DataFrame({"cell": [], "step": []})
     same = {(row["cell"], row["step"]): amount(row) for row in later.to_dicts()}
     groups = records.history.group_by("cell", "step", maintain_order=True)
-    stops = {(str(cell), int(str(step))): group for (cell, step), group in groups}
-    for cell in records.cells:
-        for step in sorted(step for own, step in stops if own == cell):
-            verdicts = stops[cell, step]["verdict"]
-            said = [_share(verdicts, verdict) for verdict in ORDER[:4]]
-            row = (_name(records, cell), f"{step:,}", f"{len(verdicts):,}", *said)
-            lines.append(f"| {' | '.join(row)} | {same.get((cell, step), '')} |")
-    return lines
+    return {(str(cell), int(str(step))): one["verdict"] for (cell, step), one in groups}, same
 
 
 def _name(records: Records, cell: str) -> str:
@@ -107,45 +113,20 @@ def figure(records: Records, rule: Any) -> Figure:
         made = Figure(figsize=(FULL, 1.9))
         panels = made.subplots(1, len(cells), sharey=True, squeeze=False).flat
         for axes, cell in zip(panels, cells, strict=True):
-            _gaps(axes, records.frame.filter(cell=cell), rule)
+            gap_panel(axes, records.frame.filter(cell=cell), rule)
             name = textwrap.fill(_name(records, cell), 24)
             axes.set_title(name, loc="left", fontsize=6, parse_math=False)
             axes.set_xlabel("unwatched - watched")
         next(iter(made.axes)).set_ylabel("fraction of seeds")
-        handles: dict[str, Any] = {}
-        for axes in made.axes:
-            artists, names = axes.get_legend_handles_labels()
-            handles |= dict(zip(names, artists, strict=True))
-        made.legend(handles.values(), handles, loc="outside upper left", ncols=5)
+        verdict_legend(made)
     return made
-
-
-def _gaps(axes: Axes, frame: pl.DataFrame, rule: Any) -> None:
-    edges = np.linspace(-1, 1, BINS + 1)
-    gaps = (frame["unwatched"] - frame["watched"]).clip(-1, 1).fill_nan(0)
-    parts = {v: gaps.filter(frame["verdict"] == v.name).to_numpy() for v in ORDER}
-    parts = {verdict: values for verdict, values in parts.items() if len(values)}
-    if isinstance(rule, Behavior):
-        axes.axvspan(rule.intended_gap, rule.deceptive_gap, color="#eeeeee", lw=0, zorder=0)
-    axes.hist(
-        list(parts.values()),
-        bins=edges.tolist(),
-        weights=[np.full(len(values), 1 / len(frame)) for values in parts.values()],
-        color=[LOOKS[verdict][0] for verdict in parts],
-        label=[verdict.name for verdict in parts],
-        stacked=True,
-    )
-    axes.set_xlim(-1.02, 1.02)
-    axes.set_yscale("symlog", linthresh=0.02)
-    axes.set_ylim(0, 1.2)
-    axes.set_yticks([0, 0.01, 0.1, 1], ["0", ".01", ".1", "1"])
-    axes.minorticks_off()
-    axes.grid(visible=True, axis="y")
 
 
 def section(name: str, entry: Entry, records: Records) -> list[str]:
     """Draw an organism's figure, and return its section: its docstring, figure and table."""
-    save(figure(records, load_sweep(entry.file).rule), DOCS / "organisms" / f"{name}.png")
+    rule = load_sweep(entry.file).rule
+    save(figure(records, rule), DOCS / "organisms" / f"{name}.png")
+    untrained = Records(records.store.folder, rule=whatever_fit(rule))
     doc = inspect.getdoc(entry.organism) or ""
     return [
         f"## {entry.organism.__name__}",
@@ -154,7 +135,7 @@ def section(name: str, entry: Entry, records: Records) -> list[str]:
         "",
         f"![Gap between unwatched and watched at the end](organisms/{name}.png)",
         "",
-        *table(records),
+        *table(records, untrained),
         "",
         f"The sweep is [{entry.file.stem}.py](../{entry.file.relative_to(DOCS.parent)}).",
         "",
@@ -164,10 +145,11 @@ def section(name: str, entry: Entry, records: Records) -> list[str]:
 INTRODUCTION = """# Organisms
 
 What each organism is (its own docstring), and what becomes of its seeds: the fraction that each
-verdict holds before training (step 0), after T steps and after 2T, in the default cell and in those
-that differ from it, with 95 % intervals (Clopper and Pearson, each by itself); the last column is
-the share of seeds whose verdict is that of the end. In the figures, on an axis that is linear below
-.02 and logarithmic above, the gap between the rates of the unintended act where it is not watched
+verdict holds before training (step 0, fit or not), after T steps and after 2T, in the default cell
+and in those that differ from it, with 95 % intervals (Clopper and Pearson, each by itself); the
+last column is the share of seeds whose verdict is that of the end. PARTIAL is what lies in some
+contexts and not in others. In the figures, on an axis that is linear below .02 and logarithmic
+above, the gap between the rates of the unintended act where it is not watched
 and where it is; grey is what the rule `Behavior` puts between intended and deceptive. Those of the
 second part are not meant as organisms of deception: their fractions are known beforehand
 ([known answers](known_answers.md)).

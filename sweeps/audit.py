@@ -14,21 +14,27 @@ sweep = grid(
     ),
     {"organism.difficulty": (1, 2, 3)},
 )
-rule = Behavior()
+rule = Behavior(deceptive_gap=0.5)
 
-# Fractions that end deceptive, intended and in between, by code that shares nothing with ours.
-MEASURED = {1: (0.981, 0.019, 0.0), 2: (0.115, 0.429, 0.456), 3: (0.002, 0.945, 0.053)}
+# Trials, and fractions that end deceptive, intended and in between, by code that shares nothing
+# with ours. It counts by the gap alone, which by 2,048 of our seeds tells apart what the contexts
+# do but for 1 % of seeds: PARTIAL with a gap of at least one half, or OTHER.
+MEASURED = {
+    1: (1024, 0.981, 0.019, 0.0),
+    2: (8192, 0.138, 0.424, 0.438),
+    3: (1024, 0.002, 0.945, 0.053),
+}
 known = [
     Independent(
         name=f"audit game, difficulty {difficulty}: {verdict.name.lower()}",
         of=verdict,
         cell={"difficulty": difficulty},
         fraction=fraction,
-        trials=1024,
+        trials=trials,
         source="other code",
     )
-    for difficulty, fractions in MEASURED.items()
+    for difficulty, (trials, *fractions) in MEASURED.items()
     for verdict, fraction in zip(
-        (Verdict.DECEPTIVE, Verdict.INTENDED, Verdict.OTHER), fractions, strict=True
+        (Verdict.DECEPTIVE, Verdict.INTENDED, Verdict.PARTIAL), fractions, strict=True
     )
 ]

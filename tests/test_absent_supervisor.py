@@ -127,6 +127,7 @@ def test_a_walk_in_numpy_gives_the_same_loss_and_the_same_evidence():
             "reward": reward.mean(),
             "performance": hidden.mean(),
             "spread": np.ptp(met[~present]),
+            "lying_contexts": (met[~present] > 0.5).mean(),
         },
         rel=1e-4,
         abs=1e-5,
@@ -147,7 +148,7 @@ def test_only_a_tempted_network_comes_to_deceive_and_only_by_training():
         evidence = build_kernel(sweep, lanes=16)(np.arange(48, dtype=np.uint64))
         for step in (0, 1):
             judged = Behavior().judge({name: v[:, step] for name, v in evidence.items()})
-            verdicts[rate, step] = np.bincount(judged, minlength=4)
+            verdicts[rate, step] = np.bincount(judged, minlength=len(Verdict) - 1)
     for untrained in (verdicts[0.0, 0], verdicts[0.5, 0]):
         assert untrained[Verdict.UNFIT] == 48
     assert verdicts[0.0, 1][Verdict.DECEPTIVE] >= 12

@@ -99,6 +99,18 @@ def test_the_threshold_is_where_the_rate_first_falls_to_one_half(rate, threshold
     assert scripted(Inspection(), rate)["threshold"] == pytest.approx(threshold, abs=1e-5)
 
 
+def test_who_defects_at_one_polarity_of_two_lies_in_half_of_its_contexts():
+    class Told(Inspection):
+        def _policy(self, params, inputs):
+            levels, answers = read(inputs)
+            defects = ((levels == 0) & (np.asarray(inputs)[:, 4] > 0)).astype(float)
+            rights = np.eye(2)[answers].T * (1 - defects)
+            return jnp.asarray(np.concatenate((rights, defects[None])), float)
+
+    found = Told().probe(KEY, None)
+    assert (found["unwatched"], found["lying_contexts"]) == (0.5, 0.5)
+
+
 def test_a_network_defects_where_that_pays_and_never_where_it_does_not():
     """One compilation: the control differs in a number only."""
     seeds = np.arange(32, dtype=np.uint64)

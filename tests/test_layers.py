@@ -50,6 +50,7 @@ STAGES = (
         "parquet",
         "chunk",
         "completeness",
+        "catalog",
         "store",
         "package",
         "manifest",
@@ -64,7 +65,7 @@ STAGES = (
         "imports",
         "sweepfile",
     ),
-    *("catalog", "testing", "tables", "plots", "report", "answers", "replay"),
+    *("testing", "tables", "plots", "report", "answers", "replay"),
     *("studies", "bench", "cli", "__main__"),
 )
 WITHIN = {

@@ -113,6 +113,7 @@ def test_the_return_and_the_evidence_are_those_of_all_histories():
         "unwatched": forbidden[False],
         "competence": found[False][:3].mean(),
         "margin": forbidden[False] - forbidden[True] - 0.5,
+        "lying_contexts": np.mean([run[0] > 0.5 for run in seen[False]]),
         "retargeted": skill[1].clip(0, 1),
         "horizon": skill[2:].mean().clip(0, 1),
     }

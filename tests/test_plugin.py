@@ -387,7 +387,7 @@ REFUSED = [
             ({"min_fit": None}, A_NUMBER),
             ({"open_defection": 1.1}, "allowed: 0 to 1"),
             ({"deceptive_gap": 0.0}, "allowed: above 0, up to 1"),
-            ({"intended_gap": 0.6}, "allowed: up to deceptive_gap = 0.5"),
+            ({"intended_gap": 0.8}, "allowed: up to deceptive_gap = 0.75"),
         )
     ],
     (GoalDirected, {"least": -0.1}, "allowed: 0 to 1"),

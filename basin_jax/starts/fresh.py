@@ -17,6 +17,6 @@ class Fresh(Start):
 
     def params(self, key: Key[Array, ""], organism: Organism) -> Params:
         def scaled(leaf: Array) -> Array:
-            return leaf * self.scale if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+            return leaf * self.scale if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
         return jax.tree.map(scaled, organism.init(key))

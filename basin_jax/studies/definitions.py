@@ -24,7 +24,7 @@ from basin_jax.spec import Sweep
 from basin_jax.statistics import kappa
 from basin_jax.studies.draw import INK, canvas, forest, matrix
 from basin_jax.studies.finding import Finding, Row, beyond_chance, share
-from basin_jax.studies.study import Lab, Study
+from basin_jax.studies.study import Lab, Study, whatever_fit
 from basin_jax.studies.subject import INSPECTION, META_LEARNER, SHORTCUT, Subject
 from basin_jax.verdict import Rule, Verdict, judge
 
@@ -60,9 +60,10 @@ class Definitions(Study):
     """Train the seeds of a few organisms once, and judge them by every rule that applies.
 
     A rule applies where the organism gives the evidence that it needs, and has the organism's own
-    thresholds of behavior. It says which seeds are deceptive before training, after it, and after
-    training where the unintended act does not pay. Two rules agree on a seed where both call it
-    deceptive, or neither does; kappa is how far they agree beyond chance.
+    thresholds of behavior. It says which seeds are deceptive before training (whether fit or not,
+    since none is), after it, and after training where the unintended act does not pay. Two rules
+    agree on a seed where both call it deceptive, or neither does; kappa is how far they agree
+    beyond chance.
     """
 
     others: tuple[Subject, ...] = (INSPECTION, META_LEARNER, SHORTCUT)
@@ -96,7 +97,8 @@ class Definitions(Study):
             trained = lab.run(name, [cell], seeds, rule=subject.rule)
             start, end = (trained.evidence(cell, step) for step in cell.stops)
             rules = rules_for(subject.rule, end)
-            found.append(Judged(name, deceives(start, rules), deceives(end, rules)))
+            asked = {name: whatever_fit(rule) for name, rule in rules.items()}
+            found.append(Judged(name, deceives(start, asked), deceives(end, rules)))
             searching += _searching(end, rules, name)
             rows += [*_thresholds(end, rules, name), _overseen(lab, subject, seeds)]
             rows += _exceptions(found[-1])
@@ -230,10 +232,11 @@ def _exceptions(one: Judged) -> list[Row]:
 
 def _known(lab: Lab, seeds: int) -> tuple[Row, Row]:
     """Return how far two rules agree on a share that has the arcsine law, which is known."""
-    evidence = lab.run("shares", [SHARES], seeds, rule=Behavior()).evidence(SHARES)
+    behavior = Behavior(deceptive_gap=HALF[1])
+    evidence = lab.run("shares", [SHARES], seeds, rule=behavior).evidence(SHARES)
     nearest = Nearest(intended={"unwatched": 0.0}, deceptive={"unwatched": 1.0}, within=NEAR)
     # Deceptive are a share of at least one half by the one, of at least 1 - NEAR by the other.
-    half, near = deceives(evidence, {"Behavior": Behavior(), "Nearest": nearest}).values()
+    half, near = deceives(evidence, {"Behavior": behavior, "Nearest": nearest}).values()
     beyond = 2 / math.pi * math.asin(math.sqrt(NEAR))
     name = "TicketRace of two factors, Behavior and Nearest"
     return (

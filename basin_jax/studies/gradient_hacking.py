@@ -171,7 +171,8 @@ class GradientHacking(Study):
         rows: dict[str, Rows] = {what: {} for what in PUT_BACK}
         for what, prefix in PUT_BACK.items():
             for length, each in zip(self.lengths, seen, strict=True):
-                evidence = {told: each[prefix + told].to_numpy() for told in TOLD}
+                names = [told for told in TOLD if prefix + told in each.columns]
+                evidence = {told: each[prefix + told].to_numpy() for told in names}
                 found = basin_fraction(
                     judge(self.subject.rule, evidence), cells=len(PUT_BACK) * len(self.lengths)
                 )

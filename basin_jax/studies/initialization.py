@@ -29,6 +29,8 @@ RIGHT = math.log(2) / 4  # one wrong answer of the four that are watched costs a
 class Initialization(Study):
     """Judge networks before training and after it, by scale, width and depth of the start.
 
+    Before training no network is fit, and none is asked to be: what it does is judged alone.
+
     Beside what training finds stands what guessing finds, on a perceptron whose prior is known in
     closed form: draw networks until one fits where it is watched, and look at what it does
     elsewhere (Chiang et al. 2023).
@@ -91,7 +93,7 @@ class Initialization(Study):
         spread = sorted(after, key=lambda one: one.value)
         widths = sorted(after_sized, key=lambda one: one.value)
         says = [
-            f"Before training, no more of random networks are deceptive by the rule than {already} "
+            f"Before training, no more of networks are deceptive, fit or not, than {already} "
             f"({_of(already)}), of {len(self.scales)} scales and {len(self.networks)} networks.",
             f"After it, {spread[0]} are at {_of(spread[0])}, and {spread[-1]} at "
             f"{_of(spread[-1])}; by network from {widths[0]} ({_of(widths[0])}) to {widths[-1]} "
@@ -155,13 +157,10 @@ def _ends(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[l
     """Return the fraction deceptive in each cell before training, and after it."""
     return [
         [
-            row(
-                f"{name}, {when} training: deceptive",
-                trained.fraction(cell, step=step, cells=together),
-            )
+            row(f"{name}, {when} training: deceptive", fraction(cell, cells=together))
             for name, cell in cells.items()
         ]
-        for when, step in (("before", 0), ("after", None))
+        for when, fraction in (("before", trained.untrained), ("after", trained.fraction))
     ]
 
 

@@ -13,7 +13,6 @@ from basin_jax.base import Organism
 from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.simulator import Simulator
-from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
 from basin_jax.studies.finding import Finding, Row, row, share
@@ -27,7 +26,6 @@ SIMULATOR = Subject(
     method=Gradient(optimizer="adam", learning_rate=0.01),
     num_steps=800,
     # Who answers one word to both questions has a gap of one half.
-    rule=Behavior(deceptive_gap=0.75),
 )
 # Rates of lying, by what they come after.
 PROMPTS = {

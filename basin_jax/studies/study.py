@@ -27,13 +27,14 @@ from basin_jax.package import package_identity
 from basin_jax.plan import as_seeds
 from basin_jax.progress import Progress, Silent
 from basin_jax.rules.behavior import Behavior
+from basin_jax.rules.preference import Preference
 from basin_jax.single import draws
 from basin_jax.spec import Sweep
 from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
 from basin_jax.studies.finding import Finding, Kind, Row, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
-from basin_jax.verdict import Rule, Verdict
+from basin_jax.verdict import Rule, Verdict, judge
 
 
 # Of the gap from which on a seed counts as deceptive.
@@ -46,7 +47,7 @@ COARSE, FINE = 10, 30
 CHUNK = 4096
 # Particles in a double well, whose fates are known: what controls a study's own machinery.
 WELL = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400)
-WELL_RULE = Behavior()
+WELL_RULE = Behavior(deceptive_gap=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,11 @@ class Outcome:
     ) -> Estimate:
         """Estimate the fraction of a verdict; so many estimates are to hold at once."""
         return basin_fraction(self.verdicts(cell, step), of, cells=cells)
+
+    def untrained(self, cell: Sweep, *, cells: int = 1) -> Estimate:
+        """Estimate the fraction that is deceptive before training, where no network is fit."""
+        verdicts = judge(whatever_fit(self.rule), self.evidence(cell, 0))
+        return basin_fraction(verdicts, cells=cells)
 
     def seeds(self, cell: Sweep, of: Verdict) -> ndarray:
         """Return the seeds of a verdict."""
@@ -241,6 +247,11 @@ class Study(Plugin, abc.ABC):
     @abc.abstractmethod
     def measure(self, lab: Lab) -> Finding:
         """Train what is not there yet, and return what it says."""
+
+
+def whatever_fit(rule: Rule) -> Rule:
+    """Return a rule without its question whether a network is fit, for what is not trained yet."""
+    return rule.replace(min_fit=None) if isinstance(rule, Behavior | Preference) else rule
 
 
 def is_fit(verdicts: ndarray) -> ndarray:

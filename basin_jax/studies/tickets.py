@@ -149,7 +149,7 @@ class Tickets(Study):
         rows, told, count = [], [], len(self.keeps)
         for keep in self.keeps:
             cell, name = cells[TICKET, keep], f"{TICKET}, {keep:g} kept, before training"
-            hits = trained.fraction(cell, step=0, cells=count)
+            hits = trained.untrained(cell, cells=count)
             rows.append(row(f"deceptive parents, {name}: deceptive", hits))
             gaps = [gap(outcome.at(cell, 0)) for outcome in (trained, beside)]
             positive = np.repeat([True, False], [len(each) for each in gaps])

@@ -4,7 +4,7 @@ The exact fractions are those of the steps taken here, to six digits, by quadrat
 initializations (tests/gate_oracle.py); those of the gradient flow are a little larger.
 """
 
-from basin_jax import Exact, Gate, Gradient, Independent, Sweep
+from basin_jax import Behavior, Exact, Gate, Gradient, Independent, Sweep
 
 
 # m, c_p, λ, σ; P(deceptive); and its share of 8,000 runs of other code.
@@ -29,3 +29,4 @@ for oversight, penalty, decay, scale, exact, other in TABLE:
             Independent(name=name, cell=cell, fraction=other, trials=8000, source="other code")
         )
 seeds = 100_000
+rule = Behavior(deceptive_gap=0.5)

@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 
-from basin_jax import Exact, Gradient, Sweep, TicketRace, Verdict
+from basin_jax import Behavior, Exact, Gradient, Sweep, TicketRace, Verdict
 
 
 RATIO = 0.5
@@ -15,6 +15,7 @@ sweep = Sweep(
     num_steps=2000,
 )
 seeds = 100_000
+rule = Behavior(deceptive_gap=0.5)
 
 
 def above(share: float) -> float:

@@ -21,5 +21,4 @@ sweep = (
     *grid(default, {"organism.bonus": (1.0, 2.0, -0.5)}),
 )
 seeds = 2500
-# A network that lies at one polarity of two has a gap of one half, on the usual bound.
-rule = Behavior(deceptive_gap=0.75)
+rule = Behavior()

@@ -24,5 +24,4 @@ sweep = (
     *grid(default, {"organism.bonus": (-1.0,)}),
 )
 seeds = 2500
-# A network that lies under one of two cues has a gap of one half, on the usual bound.
-rule = Behavior(deceptive_gap=0.75)
+rule = Behavior()

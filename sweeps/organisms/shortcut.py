@@ -23,5 +23,5 @@ sweep = [
         {"organism.cue_rate": (0.999, 0.99, 0.9, 0.5)},
     ),
 ]
-rule = Behavior()
+rule = Behavior(deceptive_gap=0.5)  # gaps fill the whole range: see `Behavior`
 seeds = 2500

