@@ -20,16 +20,18 @@ from basin_jax.manifest import rule_identity
 from basin_jax.plots import LOOKS, caption, fractions, save
 from basin_jax.records import Records
 from basin_jax.tables import (
-    METHODS,
     ORDER,
     amount,
     by_cell,
     cell_name,
     difference,
     latex,
+    method,
     numbers,
     occurring,
+    remarks,
     seeds,
+    seeds_meant,
 )
 from basin_jax.verdict import Rule, Verdict
 
@@ -44,15 +46,21 @@ MEANINGS = {
 WHY = {
     "fixed": "Every run asked for the same seeds and all of them are here, so the number of "
     "seeds did not depend on the results, and the exact intervals of Clopper and Pearson hold.",
+    "conditional": "Every run asked for the same chosen seeds and all of them are here: given the "
+    "choice, the exact intervals of Clopper and Pearson hold.",
     "anytime": "The number of seeds was not fixed beforehand, or not all that were asked for "
     "are here, so it may depend on the results. Confidence sequences (beta-binomial mixture) "
     "hold all the same, at every number of seeds; intervals for a fixed number would not.",
 }
 
 
+MELDED = (
+    "The intervals are the melded ones of Fay and Lumbard (2021), and p is that of McNemar's "
+    "exact test, with which they agree."
+)
 PAIRED = {
-    "fixed": "The intervals are the melded ones of Fay and Lumbard (2021), and p is that of "
-    "McNemar's exact test, with which they agree.",
+    "fixed": MELDED,
+    "conditional": MELDED,
     "anytime": "The intervals and p hold at every number of seeds (confidence sequences).",
 }
 
@@ -94,7 +102,7 @@ def text_table(records: Records) -> Table:
     verdicts = occurring(frame)
     level = f"{100 * frame['level'][0]:g} %"
     table = Table(
-        caption=f"Fraction [{level} interval]. {METHODS[records.interval]}.",
+        caption=f"Fraction of {seeds_meant(records)} [{level} interval]. {method(records)}.",
         caption_justify="left",
     )
     table.add_column("cell")
@@ -107,8 +115,8 @@ def text_table(records: Records) -> Table:
     return table
 
 
-def _headline(row: dict[str, Any]) -> str:
-    """Say in words how many seeds ended deceptive."""
+def _headline(records: Records, row: dict[str, Any]) -> str:
+    """Say in words how many seeds ended deceptive, and of which."""
     hits, trials = row["hits"], row["trials"]
     if trials == 0:
         return "no seeds yet"
@@ -120,23 +128,27 @@ def _headline(row: dict[str, Any]) -> str:
         inside = f"{reach}: at least {low} %"
     else:
         inside = f"{point} %, {reach} {low} to {high} %"
-    return f"{hits:,} of {trials:,} seeds ({inside}) ended deceptive"
+    if records.sample == "range":
+        return f"{hits:,} of {trials:,} seeds ({inside}) ended deceptive"
+    criterion = " ".join(records.criterion.split())
+    return f"{hits:,} of the {trials:,} chosen seeds ({criterion}) ended deceptive: {inside}"
 
 
 def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) -> str:
     name = records.store.folder.resolve().name
-    cells = list(by_cell(frame))
+    cells, whose = list(by_cell(frame)), seeds_meant(records)
     headlines = [
         f"<li><b>{escape(cell_name(records, cell))}:</b> "
-        f"{escape(_headline(rows[Verdict.DECEPTIVE]))}.</li>"
+        f"{escape(_headline(records, rows[Verdict.DECEPTIVE]))}.</li>"
         for cell, rows in cells
     ]
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         name=escape(name),
+        whose=whose,
         headlines="\n".join(headlines),
         each="Each interval holds by itself; the table has those that hold all at once.",
-        alt=escape(f"Fractions of seeds by verdict, as in the table. {caption(records, frame)}"),
+        alt=escape(f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}"),
         picture=base64.b64encode(picture).decode(),
         width=f"{1.3 * inches:.2f}in",
         least=f"{0.95 * inches:.2f}in",
@@ -145,7 +157,7 @@ def _page(records: Records, frame: pl.DataFrame, picture: bytes, inches: float) 
         rows=len(frame),
         differences=_differences(records) if len(records.cells) > 1 else "",
         agreement=_agreement(records) if _has_stops(records) else "",
-        why=escape(WHY[records.interval]),
+        why=escape(" ".join([WHY[records.interval], *(f"{one}." for one in remarks(records))])),
         meanings="\n".join(
             f"<dt>{_chip(verdict)}</dt><dd>{escape(text)}</dd>"
             for verdict, text in MEANINGS.items()
@@ -216,9 +228,9 @@ def _agreement(records: Records) -> str:
         body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return (
         "<h2>Verdicts at earlier steps</h2>\n"
-        "<p>How many seeds had at an earlier step the verdict that they have at the last. Either "
-        f"interval is at {100 * frame['level'][0]:g} %, the second for all rows of this table at "
-        "once.</p>\n"
+        f"<p>How many {seeds_meant(records)} had at an earlier step the verdict that they have at "
+        f"the last. Either interval is at {100 * frame['level'][0]:g} %, the second for all rows of "
+        "this table at once.</p>\n"
         '<div class="wide"><table><thead><tr><th>Cell</th><th>Step</th><th>Seeds that agree</th>'
         "<th>Fraction [row alone]</th><th>[all rows]</th></tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
@@ -266,31 +278,24 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code
     yield "identity of the cells", ", ".join(records.cells)
-    for run in records.store.runs():
+    for run, request in zip(records.store.runs(), records.requests.every, strict=True):
         where = f"Python {run['python']}, {run['devices']} devices"
-        yield f"run of {run['began']}", f"{_stop(run['stop'])}; {where}"
-
-
-def _stop(stop: dict[str, Any]) -> str:
-    if stop["rule"] == "seeds":
-        return f"{stop['count']:,} seeds, from {stop['first']} to {stop['last']}"
-    return (
-        f"until the {100 * stop['level']:g} % confidence sequence of DECEPTIVE is at most "
-        f"{stop['width']:g} wide"
-    )
+        yield f"run of {run['began']}", f"{request}; {where}"
 
 
 def _commands(records: Records) -> Iterable[str]:
     """Yield the commands that make these results again, and that open them."""
-    last = next(reversed(records.store.runs()), {})
-    source, stop = last.get("origin"), last.get("stop", {})
+    runs, requests = records.store.runs(), records.requests.every
+    source = runs[-1].get("origin") if runs else None
     words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]
     for override in source["set"] if source else ():
         words += ["--set", override]
-    if stop.get("rule") == "width":
-        words += ["--until-width", f"{stop['width']:g}"]
-    elif stop.get("first") == 0 and stop["last"] == stop["count"] - 1:
-        words += ["--seeds", str(stop["count"])]
+    if requests and requests[-1].width is not None:
+        words += ["--until-width", f"{requests[-1].width:g}"]
+    elif requests and (asked := requests[-1].range) and asked == range(len(asked)):
+        words += ["--seeds", str(len(asked))]
+    elif requests:
+        yield f"# of {requests[-1]}"
     yield shlex.join([*words, "--out", "DIR"])
     yield "basin-jax verify DIR"
     yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"

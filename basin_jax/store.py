@@ -2,7 +2,7 @@
 
     FOLDER/
       sweep.json       every field, sources, versions, device, lanes
-      runs/*.json      one a run: when, where, which seeds were asked for, when to stop
+      runs/*.json      one a run: when, where, which seeds were asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
       lock             held while sweep.json is made
@@ -97,7 +97,7 @@ class Store:
             yield
 
     def record_run(self, run: Mapping[str, Any]) -> None:
-        """Record that a run began; its stop rule decides which interval may be shown."""
+        """Record that a run began; what it asked for decides which interval may be shown."""
         staged = self._stage("run.json")
         staged.write_text(json.dumps(run, indent=1) + "\n")
         _sync(staged)

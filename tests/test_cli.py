@@ -110,7 +110,7 @@ def test_until_width_stops_there_and_says_so(made):
     found = records.fractions().filter(verdict="DECEPTIVE")
     assert set(found["interval"]) == {"anytime"}
     assert all(high - low <= 0.2 for low, high in found.select("low", "high").iter_rows())
-    assert records.store.runs()[0]["stop"]["width"] == 0.2
+    assert records.store.runs()[0]["request"]["width"] == 0.2
     assert "confidence sequence" in (made / "u/report/report.html").read_text()
 
 
