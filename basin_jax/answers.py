@@ -125,8 +125,10 @@ def summary(frame: pl.DataFrame) -> str:
         said += " Where the number of seeds was not fixed beforehand, intervals are confidence"
         said += " sequences."
     if alike := [letter for letter in frame["shared"] if letter]:
-        said += f" {len(alike)} rows share their seeds with others, in {len({*alike})} groups:"
-        said += " those with one letter are of the same seeds, organism and root, and err together."
+        said += (
+            f" {len(alike)} rows share their seeds with others: those with one letter are of the"
+        )
+        said += " same seeds of one organism and root, and err together."
     return said
 
 

@@ -210,8 +210,9 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "last": seeds.max(),
             }
         )
-    whole = dict.fromkeys(("root", "first", "last"), pl.UInt64)
-    return pl.DataFrame(rows, schema_overrides=whole)
+    return pl.DataFrame(
+        rows, schema_overrides={"root": pl.UInt64, "first": pl.UInt64, "last": pl.UInt64}
+    )
 
 
 def _origin(fields: Mapping[str, Any]) -> dict[str, Any]:

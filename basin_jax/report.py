@@ -19,6 +19,7 @@ from basin_jax.identity import origin
 from basin_jax.manifest import rule_identity
 from basin_jax.plots import LOOKS, caption, fractions, save
 from basin_jax.records import Records
+from basin_jax.request import Request
 from basin_jax.tables import (
     ORDER,
     amount,
@@ -102,7 +103,8 @@ def text_table(records: Records) -> Table:
     verdicts = occurring(frame)
     level = f"{100 * frame['level'][0]:g} %"
     table = Table(
-        caption=f"Fraction of {seeds_meant(records)} [{level} interval]. {method(records)}.",
+        # A text, since brackets in a string are markup.
+        caption=Text(f"Fraction of {seeds_meant(records)} [{level} interval]. {method(records)}."),
         caption_justify="left",
     )
     table.add_column("cell")
@@ -229,8 +231,8 @@ def _agreement(records: Records) -> str:
     return (
         "<h2>Verdicts at earlier steps</h2>\n"
         f"<p>How many {seeds_meant(records)} had at an earlier step the verdict that they have at "
-        f"the last. Either interval is at {100 * frame['level'][0]:g} %, the second for all rows of "
-        "this table at once.</p>\n"
+        f"the last. Either interval is at {100 * frame['level'][0]:g} %, the second for all rows "
+        "of this table at once.</p>\n"
         '<div class="wide"><table><thead><tr><th>Cell</th><th>Step</th><th>Seeds that agree</th>'
         "<th>Fraction [row alone]</th><th>[all rows]</th></tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
@@ -278,24 +280,26 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code
     yield "identity of the cells", ", ".join(records.cells)
-    for run, request in zip(records.store.runs(), records.requests.every, strict=True):
+    for run in records.store.runs():
         where = f"Python {run['python']}, {run['devices']} devices"
-        yield f"run of {run['began']}", f"{request}; {where}"
+        yield f"run of {run['began']}", f"{Request.read(run)}; {where}"
 
 
 def _commands(records: Records) -> Iterable[str]:
     """Yield the commands that make these results again, and that open them."""
-    runs, requests = records.store.runs(), records.requests.every
+    runs = records.store.runs()
     source = runs[-1].get("origin") if runs else None
     words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]
     for override in source["set"] if source else ():
         words += ["--set", override]
-    if requests and requests[-1].width is not None:
-        words += ["--until-width", f"{requests[-1].width:g}"]
-    elif requests and (asked := requests[-1].range) and asked == range(len(asked)):
-        words += ["--seeds", str(len(asked))]
-    elif requests:
-        yield f"# of {requests[-1]}"
+    if runs:
+        request = Request.read(runs[-1])
+        if request.width is not None:
+            words += ["--until-width", f"{request.width:g}"]
+        elif request.range and request.range == range(len(request.range)):
+            words += ["--seeds", str(len(request.range))]
+        else:
+            yield f"# {' '.join(str(request).split())}"
     yield shlex.join([*words, "--out", "DIR"])
     yield "basin-jax verify DIR"
     yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"

@@ -4,16 +4,16 @@ A number or a range of seeds is a sample of all seeds. Seeds that are given one 
 by somebody, and an estimate over them is conditional on the choice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, overload
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, overload
 
 import numpy as np
 from jaxtyping import Bool, UInt64
 from numpy import ndarray
 
 from basin_jax.identity import short_hash
-from basin_jax.plan import as_seeds
+from basin_jax.plan import SEEDS, as_seeds
 from basin_jax.store import StoreError
 
 
@@ -68,7 +68,8 @@ class ChosenSeeds(Sequence[int]):
         return f"<{len(self)} chosen seeds: {self._criterion}>"
 
 
-class Seeds(NamedTuple):
+@dataclass(frozen=True)
+class Seeds:
     """Describe a set of seeds: a range, or chosen ones, which have a hash."""
 
     first: int
@@ -93,13 +94,24 @@ class Seeds(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """Return what a folder stores of them."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
-    def read(cls, record: Mapping[str, Any]) -> "Seeds":
-        """Return what `record` stored."""
-        numbers = (int(record[name]) for name in ("first", "last", "count"))
-        return cls(*numbers, record.get("set"))
+    def read(cls, record: Any) -> "Seeds":
+        """Return what `record` stored.
+
+        Raises:
+            KeyError, ValueError: where it stored nothing of the kind.
+        """
+        first, last, count = (record[name] for name in ("first", "last", "count"))
+        chosen = record.get("set")
+        if not all(type(number) is int for number in (first, last, count)):
+            raise ValueError("a number of seeds is no whole number")
+        if not (0 <= first <= last < SEEDS and 1 <= count <= last - first + 1):
+            raise ValueError("the numbers of seeds do not fit together")
+        if chosen is None and (last - first) % max(count - 1, 1):
+            raise ValueError("the seeds are no range")
+        return cls(first, last, count, _text(chosen))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +159,7 @@ class Request:
         return said
 
     @classmethod
-    def read(cls, run: Mapping[str, Any]) -> "Request":
+    def read(cls, run: Any) -> "Request":
         """Return the request in the record of a run; in folders of format 1 it is the `stop`.
 
         Raises:
@@ -159,7 +171,7 @@ class Request:
                 return cls(seeds=None, width=float(said["width"]))
             seeds = Seeds.read(said)
             whole = Seeds.read(said["whole"]) if "whole" in said else seeds
-            criterion, pilot = said.get("from"), said.get("pilot")
+            criterion, pilot = _text(said.get("from")), _text(said.get("pilot"))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise StoreError(
                 "the record of a run does not say which seeds it asked for; allowed: records as "
@@ -170,11 +182,17 @@ class Request:
     def __str__(self) -> str:
         if self.seeds is None:
             return f"until the 95 % confidence sequence of DECEPTIVE is at most {self.width:g} wide"
-        chosen = f" chosen ones ({self.criterion or UNKNOWN})," if self.kind == "chosen" else ""
-        text = f"{self.seeds.count:,} seeds,{chosen} from {self.seeds.first} to {self.seeds.last}"
+        what = f"chosen seeds ({self.criterion or UNKNOWN})" if self.kind == "chosen" else "seeds"
+        text = f"{self.seeds.count:,} {what}, from {self.seeds.first} to {self.seeds.last}"
         if self.whole is not None and self.whole != self.seeds:
             text += f", of {self.whole.count:,} from {self.whole.first} to {self.whole.last}"
         return text if self.pilot is None else f"{text}, as a pilot ({self.pilot})"
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def request_of(

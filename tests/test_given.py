@@ -92,6 +92,7 @@ def test_seeds_are_given_what_became_of_their_parents(along, tmp_path):
     parents = run(parent, 40, tmp_path / "parents", lanes=8)
     children = 3
     forked = parent.replace(start=Fork(of=parent, children=children), num_steps=1, root=1)
+    forked = forked.replace(method=Gradient(learning_rate=0.1, noise=0.1))
     records = run(forked, 40 * children, tmp_path / "children", lanes=8)
     lost = parents.seeds("DECEPTIVE")
     frame = records.fractions(given=Given(Verdict.DECEPTIVE, parent=parents))
@@ -99,11 +100,10 @@ def test_seeds_are_given_what_became_of_their_parents(along, tmp_path):
     assert hits_of(frame) == ((own["verdict"] == "DECEPTIVE").sum(), children * len(lost))
     assert frame["interval"][0] == "conditional"
     # By their parents, since children of one are alike.
-    hits = np.array([(own["verdict"] == "DECEPTIVE").sum(), len(own)])
     row = frame.row(by_predicate=pl.col("verdict") == "DECEPTIVE", named=True)
-    assert row["high"] - row["low"] > np.diff(clopper_pearson(*hits, error=0.05))[0]
+    assert row["high"] - row["low"] > np.diff(clopper_pearson(*hits_of(frame), error=0.05))
+    known = Exact(name="", given=Given(Verdict.DECEPTIVE, parent=parents), fraction=1.0)
     with pytest.raises(ValueError, match="its seeds have parents in common"):
-        known = Exact(name="", given=Given(Verdict.DECEPTIVE, parent=parents), fraction=1.0)
         compare(records, [known])
 
 
@@ -121,8 +121,6 @@ def test_known_fractions_of_chosen_seeds_are_given_what_they_were_chosen_by(tmp_
 
 
 def test_a_condition_that_cannot_be_asked_is_refused(along, tmp_path):
-    with pytest.raises(ValueError, match=r"Given\.of = 'DECEPTIVE'; allowed: a Verdict, or a"):
-        Given("DECEPTIVE", step=3)
     with pytest.raises(ValueError, match=r"Given\.step = None; allowed: a stop before the last"):
         Given(Verdict.DECEPTIVE)
     for of, said in (
@@ -138,8 +136,6 @@ def test_a_condition_that_cannot_be_asked_is_refused(along, tmp_path):
     few = run(SWEEP, 10, tmp_path / "few", lanes=8)
     with pytest.raises(ValueError, match=r"Given\.parent lacks the parents of 2 seeds of Double"):
         records.fractions(given=Given(Verdict.DECEPTIVE, parent=few))
-    with pytest.raises(ValueError, match=r"Exact\.given = 3; allowed: a Given, or None"):
-        Exact(name="", given=3, fraction=0.5)
     never = Exact(name="none", given=Given(pl.col("x") > 99, step=0), fraction=0.5)
     with pytest.raises(ValueError, match="none: no seed is counted; allowed: more seeds"):
         compare(load(along.store.folder), [never])

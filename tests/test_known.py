@@ -144,13 +144,14 @@ def test_the_table_is_written_for_a_page_a_paper_and_an_eye(frame, tmp_path):
     written = {path.suffix for path in tmp_path.iterdir()}
     assert written == {".md", ".tex", ".png", ".pdf"}
     text = page.read_text()
-    assert "4 of 5 fractions agree (3 exact, 1 published, 1 independent). Made here." in text
+    assert "4 of 5 fractions agree (3 exact, 1 published, 1 independent)." in text
+    assert "err together. Made here." in text
     assert text.count("\n## ") == 3
     assert text.count("| yes |") == 4
     assert text.count("| NO |") == 1
     assert "| yes | closed form |" in text
     # Four of one cell and one of another: two tilts of one well have the same seeds.
-    assert "5 rows share their seeds with others, in 1 groups" in text
+    assert "5 rows share their seeds with others: those with one letter" in text
     assert text.count("| 100 | a | ") == 5
     latex = (tmp_path / "known_answers.tex").read_text()
     assert r"level \& even & 0.5 & " in latex
@@ -176,7 +177,7 @@ def test_rows_of_the_same_seeds_are_told(frame):
     ]
     told = answers.by_kind(rows)
     assert told["shared"].to_list() == ["a", "", "b", "a", "a", "", "b"]
-    assert "5 rows share their seeds with others, in 2 groups" in answers.summary(told)
+    assert "5 rows share their seeds with others" in answers.summary(told)
     alone = answers.by_kind(rows[1:2])
     assert "share" not in answers.summary(alone)
 

@@ -295,7 +295,7 @@ def test_a_run_that_stops_by_what_it_saw_has_the_interval_that_allows_it(wells, 
 
 
 @pytest.mark.parametrize(
-    ("seeds", "request", "interval"),
+    ("seeds", "asked", "interval"),
     [
         (range(5), {"kind": "range", "first": 0, "last": 4, "count": 5}, "fixed"),
         (range(4), {"kind": "range", "first": 0, "last": 4, "count": 5}, "anytime"),  # under way
@@ -303,9 +303,9 @@ def test_a_run_that_stops_by_what_it_saw_has_the_interval_that_allows_it(wells, 
     ],
 )
 def test_the_interval_follows_from_what_was_asked_and_what_is_there(
-    tmp_path, seeds, request, interval
+    tmp_path, seeds, asked, interval
 ):
-    assert load(written(tmp_path, {}, seeds, request)).interval == interval
+    assert load(written(tmp_path, {}, seeds, asked)).interval == interval
 
 
 def test_a_cell_that_lacks_seeds_takes_the_fixed_interval_from_all(wells, wells_folder, tmp_path):

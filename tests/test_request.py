@@ -48,7 +48,7 @@ def test_nothing_calls_a_fraction_of_chosen_seeds_one_of_seeds(chosen, wells, tm
     Console(width=1000, file=shown).print(text_table(chosen))
     texts = {
         "headline and page": page.read_text(),
-        "terminal": shown.getvalue(),
+        "terminal": " ".join(shown.getvalue().split()),
         "LaTeX": page.with_name("fractions.tex").read_text(),
         "caption": caption(chosen, chosen.fractions()),
     }
@@ -57,12 +57,12 @@ def test_nothing_calls_a_fraction_of_chosen_seeds_one_of_seeds(chosen, wells, tm
             name
         )
         assert "not of all seeds" in text, name
-        assert f"{count} seeds" not in text.replace("Request: ", ""), name
+        assert f"{count} seeds" not in text, name
         assert "the number of seeds was fixed" not in text, name
     headline = f"{count} of the {count} chosen seeds ({criterion}) ended deceptive: 95 % interval"
     assert headline in texts["headline and page"]
     assert "how many seeds end deceptive" not in texts["headline and page"]
-    assert f"# of {count} chosen seeds ({criterion})" in texts["headline and page"]
+    assert f"# {count} chosen seeds ({criterion})" in texts["headline and page"]
     assert set(pl.read_csv(page.with_name("fractions.csv"))["sample"]) == {"chosen"}
 
 
@@ -95,7 +95,7 @@ def test_seeds_given_one_by_one_are_chosen_even_where_they_are_all_of_a_range():
             "first": 0,
             "last": 2,
             "count": 3,
-            "set": asked([0, 1, 2]).seeds.set,
+            "set": asked([0, 1, 2]).record()["set"],
             "from": None,
         }
     assert asked(ChosenSeeds([4, 6], "by eye")).record()["from"] == "by eye"
@@ -110,16 +110,17 @@ def test_seeds_given_one_by_one_are_chosen_even_where_they_are_all_of_a_range():
         (asked([3, 1]), "2 chosen seeds (given one by one), from 1 to 3"),
         (asked(ChosenSeeds([3], "by eye")), "1 chosen seeds (by eye), from 3 to 3"),
         (asked(5, pilot="the gap"), "5 seeds, from 0 to 4, as a pilot (the gap)"),
-        (Request(seeds=None, width=0.25), "until the 95 % confidence .* at most 0.25 wide"),
+        (
+            Request(seeds=None, width=0.25),
+            "until the 95 % confidence sequence of DECEPTIVE is at most 0.25 wide",
+        ),
     ],
 )
 def test_a_request_is_recorded_and_read_as_it_was(request_, said):
     written = json.loads(json.dumps({"request": request_.record()}))
     assert Request.read(written).record() == request_.record()
     assert Request.read(written) == Request.read({"request": request_.record()})
-    import re
-
-    assert re.fullmatch(said.replace("(", r"\(").replace(")", r"\)"), str(request_))
+    assert str(request_) == said
 
 
 @pytest.mark.parametrize(
@@ -139,9 +140,37 @@ def test_the_requests_of_older_folders_are_read(stop, kind, seeds):
     assert (request.kind, request.seeds, request.whole) == (kind, seeds, seeds)
 
 
+THREE = {"kind": "range", "first": 0, "last": 2, "count": 3}
+
+
 @pytest.mark.parametrize(
     "run_",
-    [{}, {"request": None}, {"request": []}, {"stop": {"count": 3}}, {"request": {"width": {}}}],
+    [
+        {},
+        [],
+        {"stop": {"count": 3}},
+        {"request": {"width": {}}},
+        *(
+            {"request": request}
+            for request in (
+                None,
+                [],
+                "width",
+                THREE | {"count": 2.5},
+                THREE | {"count": True},
+                THREE | {"count": 4},
+                THREE | {"count": 0},
+                THREE | {"first": -1},
+                THREE | {"first": 3},
+                THREE | {"last": 2**64},
+                THREE | {"last": 3},
+                THREE | {"set": 5},
+                THREE | {"pilot": ["x"]},
+                THREE | {"from": 1},
+                THREE | {"whole": 5},
+            )
+        ),
+    ],
 )
 def test_a_run_that_does_not_say_what_it_asked_for_is_refused(run_):
     with pytest.raises(StoreError, match="does not say which seeds it asked for; allowed"):
