@@ -45,10 +45,11 @@ MEANINGS = {
     Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
 }
 WHY = {
-    "fixed": "Every run asked for the same seeds and all of them are here, so the number of "
-    "seeds did not depend on the results, and the exact intervals of Clopper and Pearson hold.",
-    "conditional": "Every run asked for the same chosen seeds and all of them are here: given the "
-    "choice, the exact intervals of Clopper and Pearson hold.",
+    "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of them are "
+    "here, so the number of seeds did not depend on the results, and the exact intervals of "
+    "Clopper and Pearson hold.",
+    "conditional": "The runs asked for the same chosen seeds, or for parts of them, and all of "
+    "them are here: given the choice, the exact intervals of Clopper and Pearson hold.",
     "anytime": "The number of seeds was not fixed beforehand, or not all that were asked for "
     "are here, so it may depend on the results. Confidence sequences (beta-binomial mixture) "
     "hold all the same, at every number of seeds; intervals for a fixed number would not.",
