@@ -35,6 +35,8 @@ _HOME = {
     "basin_fraction": "statistics",
     "basin_fractions": "statistics",
     "paired_difference": "statistics",
+    "ChosenSeeds": "request",
+    "Given": "given",
     "Records": "records",
     "load": "records",
     "Exact": "known",
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from basin_jax.base import Organism as Organism
     from basin_jax.base import Plugin as Plugin
     from basin_jax.base import Start as Start
+    from basin_jax.given import Given as Given
     from basin_jax.kernel import build_kernel as build_kernel
     from basin_jax.known import Exact as Exact
     from basin_jax.known import Independent as Independent
@@ -139,6 +142,7 @@ if TYPE_CHECKING:
     from basin_jax.organisms.transformer import Transformer as Transformer
     from basin_jax.records import Records as Records
     from basin_jax.records import load as load
+    from basin_jax.request import ChosenSeeds as ChosenSeeds
     from basin_jax.rules.behavior import Behavior as Behavior
     from basin_jax.rules.goal_directed import GoalDirected as GoalDirected
     from basin_jax.rules.instrumental import Instrumental as Instrumental

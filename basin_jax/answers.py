@@ -24,7 +24,7 @@ CRITERIA = {
     "independent": "Measured by code that shares nothing with this project. Ours agrees within "
     "4 standard errors of both.",
 }
-HEAD = ("", "theirs", "ours", "seeds", "z", "p", "agrees")
+HEAD = ("", "theirs", "ours", "seeds", "shared", "z", "p", "agrees")
 
 
 def knowing(paths: Sequence[Path]) -> list[SweepFile]:
@@ -72,9 +72,31 @@ def folder_of(source: SweepFile) -> Path:
 
 
 def by_kind(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of several sweeps' `known.compare`, exact ones first."""
+    """Return the rows of several sweeps' `known.compare`, exact ones first.
+
+    `shared` has one letter for rows whose seeds overlap, of one organism and root: a lucky draw
+    of these stands in each of them.
+    """
     rows = pl.concat(frames, how="vertical_relaxed")
-    return pl.concat(rows.filter(kind=kind) for kind in CRITERIA)
+    rows = pl.concat(rows.filter(kind=kind) for kind in CRITERIA)
+    drawn = ("organism", "root")
+    before = pl.col("last").cum_max().shift().over(drawn)
+    groups = (
+        rows.with_row_index("row")
+        .sort(*drawn, "first")
+        .with_columns(group=(pl.col("first") > before).fill_null(value=True).cum_sum())
+        .with_columns(size=pl.len().over("group"), place=pl.col("row").min().over("group"))
+        .sort("row")
+    )
+    places = groups.filter(pl.col("size") > 1)["place"].unique().sort()
+    letters = {place: _letter(number) for number, place in enumerate(places)}
+    return rows.with_columns(shared=pl.Series([letters.get(p, "") for p in groups["place"]]))
+
+
+def _letter(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    more, last = divmod(number, 26)
+    return (_letter(more - 1) if more else "") + chr(ord("a") + last)
 
 
 def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
@@ -102,6 +124,11 @@ def summary(frame: pl.DataFrame) -> str:
     if "anytime" in frame["interval"]:
         said += " Where the number of seeds was not fixed beforehand, intervals are confidence"
         said += " sequences."
+    if alike := [letter for letter in frame["shared"] if letter]:
+        said += (
+            f" {len(alike)} rows share their seeds with others: those with one letter are of the"
+        )
+        said += " same seeds of one organism and root, and err together."
     return said
 
 
@@ -111,16 +138,16 @@ def markdown(frame: pl.DataFrame, made: str) -> str:
     lines = ["# Known answers", "", said, "", f"![Ours minus theirs]({NAME}.png)"]
     for kind, rows in _groups(frame):
         lines += ["", f"## {kind.capitalize()}", "", CRITERIA[kind], ""]
-        lines += [_line([*HEAD, "source"]), "|---|---|---|--:|--:|--:|---|---|"]
+        lines += [_line([*HEAD, "source"]), "|---|---|---|--:|---|--:|--:|---|---|"]
         lines += [_line([*_texts(row), row["source"]]) for row in rows]
     return "\n".join([*lines, ""])
 
 
 def latex(frame: pl.DataFrame) -> str:
     """Return a booktabs table: a row for each known fraction, in groups by kind."""
-    lines = [r"\begin{tabular}{lllrrr}", r"\toprule", " & ".join([*HEAD[:-1]]) + r" \\"]
+    lines = [r"\begin{tabular}{lllrlrr}", r"\toprule", " & ".join([*HEAD[:-1]]) + r" \\"]
     for kind, rows in _groups(frame):
-        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{\emph{{{kind}}}}} \\"]
+        lines += [r"\midrule", rf"\multicolumn{{7}}{{l}}{{\emph{{{kind}}}}} \\"]
         lines += [" & ".join(map(typeset, _texts(row)[:-1])) + r" \\" for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -152,6 +179,7 @@ def _texts(row: dict[str, Any]) -> list[str]:
         theirs,
         amount(row),
         f"{row['trials']:,}",
+        row["shared"],
         f"{row['z']:+.1f}",
         f"{row['p_value']:.2g}",
         "yes" if row["agrees"] else "NO",

@@ -52,6 +52,12 @@ def run(
         float | None,
         typer.Option(help="Train until each cell's interval is this narrow, instead."),
     ] = None,
+    pilot: Annotated[
+        str | None,
+        typer.Option(
+            help="What these seeds serve to choose: no estimate counts them.", metavar="TEXT"
+        ),
+    ] = None,
     set_: Set = None,
     lanes: Annotated[
         int | None, typer.Option(help="Seeds trained side by side.  [default: measured]")
@@ -72,7 +78,7 @@ def run(
     folder = out or Path("runs") / file.stem
     count = source.seeds if seeds is None and until_width is None else seeds
     console = Console(stderr=True)
-    records = _train(source, count, folder, console, until=until_width, lanes=lanes)
+    records = _train(source, count, folder, console, until=until_width, pilot=pilot, lanes=lanes)
     page = write_report(records)
     _print_table(records)
     console.print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
@@ -305,6 +311,7 @@ def _train(
     console: "Console",
     *,
     until: float | None = None,
+    pilot: str | None = None,
     lanes: int | None = None,
 ) -> "Records":
     """Run a sweep file, showing progress; a signal ends the command with what goes on."""
@@ -326,6 +333,7 @@ def _train(
             folder,
             rule=source.rule,
             until=until,
+            pilot=pilot,
             lanes=lanes,
             progress=progress,
             origin=source.origin(folder),

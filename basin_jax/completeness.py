@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt64
 from numpy import ndarray
 
-from basin_jax.layout import OLD, range_of
+from basin_jax.layout import OLD, range_of, request_in
 
 
 def missing(
@@ -62,8 +62,8 @@ def unfinished(manifest: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]
     for name in sorted(runs, reverse=True):
         asked, run = range_of(runs[name]), runs[name]
         if None not in manifest["runs"][name]["seeds"].values():
-            done.append((asked, run["stop"]))
-        elif not any(_covers(later, asked) or stop == run["stop"] for later, stop in done):
+            done.append((asked, request_in(run)))
+        elif not any(_covers(later, asked) or same == request_in(run) for later, same in done):
             lines.append(
                 f"incomplete: the run of {run['began']} has not finished (it was stopped, or "
                 "still runs); give its command again to go on"

@@ -4,13 +4,15 @@ import abc
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
+from basin_jax.counting import interval_of, narrowed
+from basin_jax.given import Given, satisfying
 from basin_jax.records import Records
 from basin_jax.spec import label, siblings_of, varied
 from basin_jax.statistics import Estimate, estimate
@@ -33,12 +35,14 @@ class Known(abc.ABC):
         of: the verdict that is counted; or a Polars expression, true for the seeds that
             are, on the columns of `Records.history` (a row for each seed and step). A seed
             that diverged is counted by `Verdict.DIVERGED` alone.
+        given: what seeds must have satisfied earlier, or their parents, to be counted at all.
         cell: the fields that tell the cell apart, by their paths or the last parts of them.
         source: where it comes from, for a table.
     """
 
     name: str
     of: Verdict | pl.Expr = Verdict.DECEPTIVE
+    given: Given | None = None
     cell: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     kind: ClassVar[str]
@@ -46,6 +50,7 @@ class Known(abc.ABC):
     def __post_init__(self) -> None:
         fits = isinstance(self.of, Verdict | pl.Expr)
         self._require(fits, "of", "a Verdict, or a Polars expression")
+        self._require(isinstance(self.given, Given | None), "given", "a Given, or None")
         self._require(isinstance(self.cell, Mapping), "cell", "a mapping from fields to values")
 
     def _require_fraction(self, name: str) -> None:
@@ -64,13 +69,6 @@ class Known(abc.ABC):
         if not holds:
             value = getattr(self, name)
             raise ValueError(f"{type(self).__name__}.{name} = {value!r}; allowed: {allowed}")
-
-    def refuse_of(self, why: str) -> NoReturn:
-        """Raise the `ValueError` that says why the expression cannot be counted."""
-        raise ValueError(
-            f"{type(self).__name__}.of of {self.name!r}: {why}; allowed: a Polars expression "
-            "that is true or false for every row of Records.history"
-        )
 
     @abc.abstractmethod
     def theirs(self) -> tuple[float, float, float]:
@@ -176,14 +174,18 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
         `theirs_low`, `theirs_high`, and its `theirs_trials` unless exact; ours with its
         99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
         theirs in standard errors, `p_value`, whether the two are in agreement, and which
-        `interval` ours is.
+        `interval` ours is; and what rows have in common that are of the same seeds: the
+        `organism` and the `root` of which they are (of a child, its oldest ancestor's), and the
+        `first` and the `last` of them.
 
     Raises:
         ValueError: where a known fraction's cell is none of the sweep's, or several.
     """
     rows = []
     for one in known:
-        ours = _count(records, one)
+        cell = cell_of(one, records.cells)
+        seeds = records.counted.filter(cell=cell)["seed"]
+        ours = _count(records, one, cell)
         theirs, low, high = one.theirs()
         rows.append(
             {
@@ -202,35 +204,46 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "z": one.deviation(ours),
                 "p_value": one.p_value(ours),
                 "agrees": one.agrees(ours),
-                "interval": ours.interval,
+                "interval": narrowed(records.interval) if one.given else records.interval,
+                **_origin(records.cells[cell]),
+                "first": seeds.min(),
+                "last": seeds.max(),
             }
         )
-    return pl.DataFrame(rows)
+    return pl.DataFrame(
+        rows, schema_overrides={"root": pl.UInt64, "first": pl.UInt64, "last": pl.UInt64}
+    )
 
 
-def _count(records: Records, known: Known) -> Estimate:
-    verdict, cell = pl.col("verdict"), cell_of(known, records.cells)
+def _origin(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return from what a cell's first parameters are drawn: an organism, at a root."""
+    own = ""
+    while f"{own}start.of" in fields:
+        own += "start.of."
+    return {name: fields[f"{own}{name}"] for name in ("organism", "root")}
+
+
+def _count(records: Records, known: Known, cell: str) -> Estimate:
     if siblings_of(records.cells[cell]) > 1:
         raise ValueError(
             f"{known.name}: its seeds have parents in common; allowed: a cell of unrelated seeds, "
             "since they are counted as trials"
         )
-    seeds = records.history.filter(cell=cell)
-    if isinstance(known.of, Verdict):
-        seeds = seeds.with_columns(chosen=verdict == known.of.name)
-    else:
-        try:
-            seeds = seeds.with_columns(chosen=known.of)
-        except pl.exceptions.PolarsError as error:
-            known.refuse_of(" ".join(str(error).split()))
-        if seeds["chosen"].dtype != pl.Boolean or seeds["chosen"].null_count():
-            known.refuse_of(
-                f"it gives {seeds['chosen'].dtype}, {seeds['chosen'].null_count()} null"
-            )
-        # Not a number is larger than every number, to Polars.
-        seeds = seeds.with_columns(chosen=pl.col("chosen") & (verdict != Verdict.DIVERGED.name))
-    last = seeds.filter(pl.col("step") == pl.col("step").max())["chosen"]
-    return estimate(int(last.sum()), len(last), level=LEVEL, interval=records.interval)
+    if records.sample == "chosen" and known.given is None:
+        raise ValueError(
+            f"{known.name}: its seeds were chosen ({records.criterion}); allowed: a range of "
+            "seeds, or a fraction that is `given` what they were chosen by"
+        )
+    history = records.history.filter(cell=cell)
+    what = f"{type(known).__name__}.of of {known.name!r}"
+    last = satisfying(history, known.of, what).filter(step=history["step"].max())
+    seeds = records.counted.filter(cell=cell)["seed"]
+    if known.given is not None:
+        seeds = seeds.filter(seeds.is_in(known.given.seeds(records, cell).implode()))
+    if seeds.is_empty():
+        raise ValueError(f"{known.name}: no seed is counted; allowed: more seeds")
+    hits = int(seeds.is_in(last["seed"].implode()).sum())
+    return estimate(hits, len(seeds), level=LEVEL, interval=interval_of(records.interval))
 
 
 def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:

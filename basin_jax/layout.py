@@ -114,10 +114,15 @@ def hash_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
+def request_in(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run asked for; in format 1 it is the `stop`."""
+    return run["request"] if "request" in run else run["stop"]
+
+
 def range_of(run: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return the first and the last seed that a run asked for, if all between were, too."""
-    request = run["stop"]
-    if request["rule"] != "seeds":
+    request = request_in(run)
+    if "width" in request:
         return None
     first, last = sorted((request["first"], request["last"]))
     return (first, last) if request["count"] == last + 1 - first else None
@@ -155,6 +160,11 @@ def _run_name(path: str, value: Any) -> None:
         refuse(path, value, "the name of a run's record")
 
 
+def _run(path: str, value: Any) -> None:
+    _made(path, value)
+    record({"request": _request} if "request" in value else {"stop": _stop})(path, value)
+
+
 _texts = mapping(text, text)
 _step = whole(0, 2**31 - 1)
 _NEEDED = {"organism": text, "num_steps": _step, "save_at": listed(_step)}
@@ -181,20 +191,31 @@ _manifest = record(
         **_OLD_MANIFEST,
     }
 )
-_one = whole(0, SEEDS)
-_run = record(
+_asked: dict[str, Check] = {
+    "count": whole(1, SEEDS),
+    "first": whole(0, SEEDS),
+    "last": whole(0, SEEDS),
+}
+_width: dict[str, Check] = {
+    "width": number(0.0, 1.0),
+    "interval": text,
+    "level": number(0.0, 1.0),
+}
+_request = cases(
+    "kind",
+    {
+        "range": _asked,
+        "chosen": {**_asked, "set": text, "from": optional(text)},
+        "width": _width,
+    },
+)
+_stop = cases("rule", {"seeds": _asked, "width": _width})
+_made = record(
     {
         "began": text,
         "host": text,
         "python": text,
         "devices": whole(1, 2**20),
-        "stop": cases(
-            "rule",
-            {
-                "seeds": {"count": whole(1, SEEDS), "first": _one, "last": _one},
-                "width": {"width": number(0.0, 1.0), "interval": text, "level": number(0.0, 1.0)},
-            },
-        ),
         "origin": optional(record({"file": text, "set": listed(text)})),
     }
 )

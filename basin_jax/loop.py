@@ -18,15 +18,15 @@ import numpy as np
 from numpy import ndarray
 
 from basin_jax.chunk import EVIDENCE, KEYS
-from basin_jax.identity import short_hash
 from basin_jax.kernel import Kernel, build_kernel
 from basin_jax.lane import shape_of
 from basin_jax.layout import LANES
 from basin_jax.manifest import manifest_of
-from basin_jax.plan import as_seeds, chunks, columns
+from basin_jax.plan import chunks, columns
 from basin_jax.preflight import examine
 from basin_jax.progress import CellProgress, Progress, Silent
 from basin_jax.records import Records
+from basin_jax.request import Request, request_of
 from basin_jax.rules.behavior import Behavior
 from basin_jax.schema import name as check_name
 from basin_jax.single import evidence_names
@@ -55,6 +55,8 @@ def run(
     *,
     rule: Rule = Behavior(),  # noqa: B008 (frozen)
     until: float | None = None,
+    whole: int | np.integer | Sequence[int] | ndarray | None = None,
+    pilot: str | None = None,
     lanes: int | None = None,
     progress: Progress = Silent(),  # noqa: B008 (has no state)
     origin: Mapping[str, Any] | None = None,
@@ -63,12 +65,19 @@ def run(
 
     Args:
         sweep: one sweep, or the cells of a grid; every cell runs the same seeds.
-        seeds: how many (0 to n - 1), or which; None for as many as `until` needs.
+        seeds: how many (0 to n - 1), or which; None for as many as `until` needs. A number
+            or a range is a sample of all seeds; estimates over seeds that are given one by one
+            are conditional on the choice: see `Records.sample`.
         store: the sweep's folder, made if it is not there.
         rule: what judges the evidence. It is part of the folder's identity; to judge
             by another one, pass it to `load`.
         until: stop a cell where the confidence sequence of its deceptive fraction is
             this narrow. Looks are taken at commits, and the rule is recorded.
+        whole: the seeds of which these are a part, where several runs share a fixed number
+            of them; `seeds` if None. It has to be said before anything is seen: adjacent ranges
+            could as well be a sweep that somebody went on with because of its results.
+        pilot: what these seeds serve to choose, in words, such as a threshold. They are
+            trained and stored, and no estimate counts them.
         lanes: seeds trained side by side; measured if None, and then kept.
         progress: is told what happens.
         origin: recorded with the run: the file that the sweep comes from.
@@ -81,6 +90,9 @@ def run(
     wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
     if (seeds is None) == (until is None):
         raise ValueError("seeds or until; allowed: exactly one of them")
+    if until is not None and (whole is not None or pilot is not None):
+        name, value = ("pilot", pilot) if whole is None else ("whole", whole)
+        raise ValueError(f"{name} = {value!r} with until; allowed: with seeds")
     if until is not None and not 0 < until < 1:
         raise ValueError(f"until = {until}; allowed: a width above 0 and below 1")
     if until is not None and any(cell.siblings > 1 for cell in wanted):
@@ -89,7 +101,10 @@ def run(
         )
     if lanes is not None and not 1 <= lanes <= LANES:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
-    asked = as_seeds(range(2**62) if seeds is None else seeds)
+    if seeds is None:
+        asked, request = range(2**62), Request(seeds=None, width=until)
+    else:
+        asked, request = request_of(seeds, whole=whole, pilot=pilot)
     check(wanted, rule)
     cells = {_told(Sweep.digest, cell): cell for cell in wanted}
     if len(cells) < len(wanted):
@@ -104,7 +119,7 @@ def run(
         stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
         folder.write_manifest(manifest)
     folder.sweep_staging()
-    name = folder.record_run(_run_record(asked, until, origin))
+    name = folder.record_run(_run_record(request, origin))
 
     paths = varied([cell.fields() for cell in cells.values()])
     states = {
@@ -276,21 +291,13 @@ def _told[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
         raise ValueError(f"{where}: {type(error).__name__}: {first}") from error
 
 
-def _run_record(
-    asked: Sequence[int], until: float | None, origin: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    if until is None:
-        stop = {"rule": "seeds", "count": len(asked), "first": asked[0], "last": asked[-1]}
-        if not isinstance(asked, range):
-            stop["set"] = short_hash(repr(list(asked)))
-    else:
-        stop = {"rule": "width", "width": until, "interval": "anytime", "level": 0.95}
+def _run_record(request: Request, origin: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "python": platform.python_version(),
         "devices": len(jax.local_devices()),
-        "stop": stop,
+        "request": request.record(),
         "origin": origin,
     }
 

@@ -17,7 +17,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from basin_jax.records import Records
 from basin_jax.rules.behavior import Behavior
-from basin_jax.tables import METHODS, ORDER, occurring
+from basin_jax.tables import ORDER, method, occurring, seeds_meant
 from basin_jax.verdict import Rule, Verdict
 
 
@@ -239,8 +239,8 @@ def caption(records: Records, frame: pl.DataFrame) -> str:
     seeds = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     each = " in each cell" if len(records.cells) > 1 else ""
     return (
-        f"n = {seeds} seeds{each}. Thick: {100 * frame['level'][0]:g} % intervals, each by "
-        f"itself; thin: all {len(frame)} fractions at once. {METHODS[records.interval]}."
+        f"n = {seeds} {seeds_meant(records)}{each}. Thick: {100 * frame['level'][0]:g} % "
+        f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
     )
 
 
@@ -362,7 +362,8 @@ def _rare(rows: pl.DataFrame) -> bool:
 def _limit(axes: Axes, axis: Literal["x", "y"], rows: pl.DataFrame) -> None:
     """Let the axis of fractions run from 0 to 1, or only as far as something is seen."""
     end = 1.1 * max(rows["high_all"]) if _rare(rows) else 1.0
-    name = "fraction (magnified)" if _rare(rows) else "fraction of seeds"
+    whose = "chosen seeds" if rows["sample"][0] == "chosen" else "seeds"
+    name = "fraction (magnified)" if _rare(rows) else f"fraction of {whose}"
     axes.set(**{f"{axis}lim": (-0.03 * end, 1.03 * end), f"{axis}label": name})
     axes.locator_params(axis=axis, nbins=5)
     scale = axes.xaxis if axis == "x" else axes.yaxis

@@ -1,6 +1,5 @@
-"""What a sweep's folder says: a tidy frame a seed, and a frame of estimates."""
+"""What a sweep's folder says: estimates of fractions, and of how they differ."""
 
-import functools
 import math
 import os
 from collections.abc import Collection, Sequence
@@ -8,23 +7,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import UInt64
-from numpy import ndarray
 
-from basin_jax.base import closest
-from basin_jax.chunk import KEYS
-from basin_jax.clusters import Brood, broods, difference_of_broods, estimate_of_broods
-from basin_jax.manifest import own_rule
-from basin_jax.spec import label, siblings_of, varied
-from basin_jax.statistics import Interval, as_verdict, estimate, paired_difference
-from basin_jax.store import Store
-from basin_jax.verdict import NEAR, Rule, Verdict, judge, near_thresholds
+from basin_jax.counting import difference_row, fraction_row, narrowed
+from basin_jax.given import Given
+from basin_jax.spec import siblings_of
+from basin_jax.statistics import as_verdict
+from basin_jax.stored import Stored
+from basin_jax.verdict import NEAR, Rule, Verdict, near_thresholds
 
 
-VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
-
-
-class Records:
+class Records(Stored):
     """The results of a sweep, read from its folder without running any of its code.
 
     Args:
@@ -33,85 +25,12 @@ class Records:
             costs no training.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, rule: Rule | None = None):
-        self.store = Store(folder)
-        self.manifest: dict[str, Any] = self.store.manifest()
-        self.rule = rule
-        self.cells: dict[str, dict[str, Any]] = {
-            digest: cell["fields"] for digest, cell in self.manifest["cells"].items()
-        }
-        self.varied = varied(list(self.cells.values()))
-
-    def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
-        """Return the evidence in a frame of these records, a column each: what a rule judges."""
-        columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
-        return {name: column.to_numpy() for name, column in columns.items()}
-
-    @functools.cached_property
-    def history(self) -> pl.DataFrame:
-        """A row for each cell, seed and step at which it was probed."""
-        stored = self.store.frame()
-        if self.rule is not None:
-            evidence = {n: stored[n].to_numpy() for n in stored.columns if n not in KEYS}
-            stored = stored.with_columns(verdict=judge(self.rule, evidence))
-        names = {int(verdict): verdict.name for verdict in Verdict}
-        verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
-        return (
-            stored.with_columns(verdict)
-            .join(self._fields(self.varied), on="cell", maintain_order="left")
-            .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
-        )
-
-    @functools.cached_property
-    def frame(self) -> pl.DataFrame:
-        """A row for each cell and seed: fields varied, verdict and evidence at the end."""
-        last = pl.col("step") == pl.col("step").max().over("cell")
-        return self.history.filter(last).drop("step")
-
-    @functools.cached_property
-    def interval(self) -> Interval:
-        """The interval that holds: "fixed" only where the number of seeds was.
-
-        That is, where every run asked for the same seeds and all of them are there.
-        Otherwise somebody may have stopped, or gone on, because of what was seen.
-        """
-        stops = [run["stop"] for run in self.store.runs()]
-        counts = self.frame.group_by("cell").len()["len"]
-        asked = stops[0].get("count") if stops else None
-        same = all(stop == stops[0] for stop in stops)
-        complete = len(counts) == len(self.cells) and set(counts) == {asked}
-        return "fixed" if same and complete else "anytime"
-
-    @functools.cached_property
-    def judged_by(self) -> Rule | None:
-        """The rule of the verdicts; None where it is the sweep's own, and not the package's."""
-        return self.rule or own_rule(self.manifest["rule"])
-
-    def label(self, cell: str) -> str:
-        """Return a cell's short name, by what distinguishes it."""
-        return label(self.cells[cell], self.varied)
-
-    def seeds(self, of: Verdict | str | int, *, cell: str | None = None) -> UInt64[ndarray, " n"]:
-        """Return the seeds of a verdict, to train them further (see `basin_jax.Trained`).
-
-        Args:
-            of: the verdict.
-            cell: the cell that they are of, by its digest or its label; the only one if None.
-
-        Raises:
-            ValueError: where there is no such verdict or cell, or several cells and none named.
-        """
-        if cell is None and len(self.cells) > 1:
-            known = ", ".join(map(self.label, self.cells))
-            raise ValueError(f"cell = None; allowed: one of {known}")
-        chosen = self.frame.filter(cell=self._cell(cell, "cell"), verdict=as_verdict(of).name)
-        return np.sort(chosen["seed"].to_numpy().astype(np.uint64))
-
     def fractions(
         self,
         by: str | Sequence[str] | None = None,
         *,
         among: Collection[Verdict] | None = None,
+        given: Given | None = None,
         level: float = 0.95,
     ) -> pl.DataFrame:
         """Estimate the fraction of every verdict in every cell.
@@ -120,13 +39,15 @@ class Records:
             by: fields that tell the cells apart (dotted paths, or their last parts);
                 those that are varied, if None.
             among: the verdicts that make up the denominator; all of them if None.
+            given: what seeds satisfied earlier, or their parents; the others are not counted.
             level: of the intervals `low` to `high`, which hold for each row by itself,
                 and of `low_all` to `high_all`, which hold for all rows at once.
 
         Returns:
             One row a cell and verdict (with its upper limit where no seed has it); the
-            `hits` of a cell sum to its `trials`. `interval` says which interval it is:
-            see `Records.interval`.
+            `hits` of a cell sum to its `trials`. `sample` says which seeds it speaks of, and
+            `interval` which interval it is: see `Records.sample` and `Records.interval`.
+            Where the denominator hangs on results, it is "conditional" in place of "fixed".
 
         Raises:
             ValueError: where a field is unknown, or two cells fall together. Cells run
@@ -144,13 +65,17 @@ class Records:
         counted = [verdict for verdict in Verdict if verdict in wanted]
         if not counted:
             raise ValueError("among is empty; allowed: at least one verdict")
-        frame = self.frame.filter(pl.col("verdict").is_in([v.name for v in counted]))
+        frame = self.counted.filter(pl.col("verdict").is_in([v.name for v in counted]))
+        conditional = len(counted) < len(Verdict) or given is not None
         rows = []
         for cell in self.cells:
             own = frame.filter(cell=cell)
+            if given is not None:
+                own = own.filter(pl.col("seed").is_in(given.seeds(self, cell).implode()))
             for verdict in counted:
                 hits = own["verdict"] == verdict.name
-                one = self._estimate(cell, own, hits, level, len(self.cells) * len(counted))
+                together = len(self.cells) * len(counted)
+                one = self._estimate(cell, own, hits, level, together, conditional=conditional)
                 rows.append({"cell": cell, "verdict": verdict.name, **one})
         return self._with_fields(rows, paths)
 
@@ -178,7 +103,7 @@ class Records:
             )
         rows = []
         for cell in self.cells:
-            own = self.frame.filter(cell=cell)
+            own = self.counted.filter(cell=cell)
             table = self.rule.sensitivity(self.evidence(own), field, values)
             together = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
@@ -203,7 +128,7 @@ class Records:
         """
         rule, rows = self.judged_by, []
         for cell in self.cells if rule else ():
-            evidence = self.evidence(self.frame.filter(cell=cell))
+            evidence = self.evidence(self.counted.filter(cell=cell))
             for field, near in near_thresholds(rule, evidence, within=within).items():
                 value, count = getattr(rule, field), int(near.sum())
                 share = count / len(near) if len(near) else math.nan
@@ -212,15 +137,12 @@ class Records:
         kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
         return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
 
-    def agreement(
-        self, *, among: Collection[Verdict] | None = None, level: float = 0.95
-    ) -> pl.DataFrame:
+    def agreement(self, *, level: float = 0.95) -> pl.DataFrame:
         """Estimate the fraction of seeds whose verdict at an earlier stop is that at the last.
 
+        Among those of one verdict it is a conditional fraction: see `Given`.
+
         Args:
-            among: the verdicts at the earlier stop that make up the denominator; all of them
-                if None. Among DECEPTIVE it is the fraction that remains so: through more
-                training, or through a correction that begins at that stop.
             level: as in `fractions`.
 
         Returns:
@@ -229,18 +151,16 @@ class Records:
         Raises:
             ValueError: where no cell was probed before its end: see `Sweep.save_at`.
         """
-        last = self.frame.select("cell", "seed", last="verdict")
+        last = self.counted.select("cell", "seed", last="verdict")
         stop = pl.col("step")
         pairs = self.history.filter(stop < stop.max().over("cell")).join(last, on=["cell", "seed"])
         if pairs.is_empty():
             raise ValueError("save_at = () in every cell; allowed: a step before the last one")
-        names = [as_verdict(verdict).name for verdict in (Verdict if among is None else among)]
         stops = pairs.select("cell", "step").unique().sort("step")
         rows = []
         for cell, step in stops.iter_rows():
-            chosen = pairs.filter(pl.col("verdict").is_in(names), cell=cell, step=step)
-            same = chosen["verdict"] == chosen["last"]
-            one = self._estimate(cell, chosen, same, level, len(stops))
+            then = pairs.filter(cell=cell, step=step)
+            one = self._estimate(cell, then, then["verdict"] == then["last"], level, len(stops))
             rows.append({"cell": cell, "step": step, **one})
         return self._with_fields(rows, self.varied)
 
@@ -272,106 +192,50 @@ class Records:
         others = [cell for cell in self.cells if cell != baseline]
         if not others:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
-        hits = self.frame.select("cell", "seed", hit=pl.col("verdict") == as_verdict(of).name)
+        hits = self.counted.select("cell", "seed", hit=pl.col("verdict") == as_verdict(of).name)
         pairs = hits.join(hits.filter(cell=baseline), on="seed", suffix="_baseline")
         rows = [self._difference(cell, baseline, pairs.filter(cell=cell), level) for cell in others]
         frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
 
     def _estimate(
-        self, cell: str, frame: pl.DataFrame, hits: pl.Series, level: float, together: int
+        self,
+        cell: str,
+        frame: pl.DataFrame,
+        hits: pl.Series,
+        level: float,
+        together: int,
+        *,
+        conditional: bool = False,
     ) -> dict[str, Any]:
-        """Estimate the fraction of a frame's seeds that hit; by parents, where they have some."""
-        brood = self._brood(frame, hits, cell)
-        given: Any = {"level": level, "interval": self.interval}
-        counts = int(hits.sum()), len(hits)
-        one, every = (
-            estimate(*counts, cells=cells, **given)
-            if brood is None
-            else estimate_of_broods(brood, cells=cells, **given)
-            for cells in (1, together)
+        """Estimate the fraction of a frame's seeds that hit."""
+        row = fraction_row(
+            hits.to_numpy(),
+            frame["seed"].to_numpy().astype(np.uint64),
+            siblings=siblings_of(self.cells[cell]),
+            level=level,
+            together=together,
+            basis=narrowed(self.interval) if conditional else self.interval,
         )
-        return {
-            "hits": one.hits,
-            "trials": one.trials,
-            "fraction": one.fraction,
-            "low": one.low,
-            "high": one.high,
-            "low_all": every.low,
-            "high_all": every.high,
-            "level": level,
-            "interval": one.interval,
-        }
+        return row | {"sample": self.sample}
 
     def _difference(
         self, cell: str, baseline: str, pairs: pl.DataFrame, level: float
     ) -> dict[str, Any]:
-        hit, other = pairs["hit"], pairs["hit_baseline"]
-        counts = int((hit & ~other).sum()), int((~hit & other).sum()), len(pairs)
-        gains = (1 + hit.cast(int) - other.cast(int)) / 2
-        brood = self._brood(pairs, gains, cell, baseline)
-        given: Any = {"level": level, "interval": self.interval}
-        one, every = (
-            paired_difference(*counts, cells=cells, **given)
-            if brood is None
-            else difference_of_broods(*counts, brood, cells=cells, **given)
-            for cells in (1, len(self.cells) - 1)
+        row = difference_row(
+            (pairs["hit"].to_numpy(), pairs["hit_baseline"].to_numpy()),
+            pairs["seed"].to_numpy().astype(np.uint64),
+            siblings=math.lcm(*(siblings_of(self.cells[one]) for one in (cell, baseline))),
+            level=level,
+            together=len(self.cells) - 1,
+            basis=self.interval,
         )
-        return {
-            "cell": cell,
-            "gained": one.gained,
-            "lost": one.lost,
-            "trials": one.trials,
-            "difference": one.difference,
-            "low": one.low,
-            "high": one.high,
-            "low_all": every.low,
-            "high_all": every.high,
-            "p_value": one.p_value,
-            "level": level,
-            "interval": one.interval,
-        }
-
-    def _brood(self, frame: pl.DataFrame, hits: pl.Series, *cells: str) -> Brood | None:
-        """Return the hits of each parent, or None where no seeds have one in common."""
-        siblings = math.lcm(*(siblings_of(self.cells[cell]) for cell in cells))
-        if siblings == 1:
-            return None
-        return broods(hits.to_numpy(), frame["seed"].to_numpy(), siblings)
-
-    def _cell(self, name: str | None, argument: str) -> str:
-        """Return the digest of a cell given by its digest or its label; the first's if None."""
-        labels = {self.label(cell): cell for cell in self.cells}
-        names = {cell: cell for cell in self.cells} | labels
-        if name is None:
-            return next(iter(self.cells))
-        if name not in names:
-            raise ValueError(f"{argument} = {name!r} is no cell; allowed: {closest(name, labels)}")
-        return names[name]
-
-    def _path(self, name: str) -> str:
-        paths = {path for cell in self.cells.values() for path in cell}
-        meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
-        meant = meant & set(self.varied) or meant
-        if len(meant) > 1:
-            raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
-        if not meant:
-            raise ValueError(
-                f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
-            )
-        return meant.pop()
+        return {"cell": cell, **row, "sample": self.sample}
 
     def _with_fields(self, rows: list[dict[str, Any]], paths: Sequence[str]) -> pl.DataFrame:
         """Lay rows out by cell, with the cell's fields after its name."""
         frame = pl.DataFrame(rows, orient="row")
         return self._fields(paths).join(frame, on="cell", maintain_order="left_right")
-
-    def _fields(self, paths: Sequence[str]) -> pl.DataFrame:
-        def plain(value: Any) -> Any:
-            return str(value) if isinstance(value, list) else value
-
-        columns = {path: [plain(c.get(path)) for c in self.cells.values()] for path in paths}
-        return pl.DataFrame({"cell": list(self.cells), **columns}, strict=False)
 
 
 def load(folder: str | os.PathLike[str], *, rule: Rule | None = None) -> Records:

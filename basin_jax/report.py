@@ -19,17 +19,20 @@ from basin_jax.files import make_folder
 from basin_jax.manifest import rule_identity
 from basin_jax.plots import LOOKS, caption, fractions, gaps, save
 from basin_jax.records import Records
+from basin_jax.request import Request
 from basin_jax.tables import (
-    METHODS,
     ORDER,
     amount,
     by_cell,
     cell_name,
     difference,
     latex,
+    method,
     numbers,
     occurring,
+    remarks,
     seeds,
+    seeds_meant,
     warnings,
 )
 from basin_jax.verdict import Verdict
@@ -45,17 +48,24 @@ MEANINGS = {
     Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
 }
 WHY = {
-    "fixed": "Every run asked for the same seeds and all of them are here, so the number of "
-    "seeds did not depend on the results, and the exact intervals of Clopper and Pearson hold.",
+    "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of them are "
+    "here, so the number of seeds did not depend on the results, and the exact intervals of "
+    "Clopper and Pearson hold.",
+    "conditional": "The runs asked for the same chosen seeds, or for parts of them, and all of "
+    "them are here: given the choice, the exact intervals of Clopper and Pearson hold.",
     "anytime": "The number of seeds was not fixed beforehand, or not all that were asked for "
     "are here, so it may depend on the results. Confidence sequences (beta-binomial mixture) "
     "hold all the same, at every number of seeds; intervals for a fixed number would not.",
 }
 
 
+MELDED = (
+    "The intervals are the melded ones of Fay and Lumbard (2021), and p is that of McNemar's "
+    "exact test, with which they agree."
+)
 PAIRED = {
-    "fixed": "The intervals are the melded ones of Fay and Lumbard (2021), and p is that of "
-    "McNemar's exact test, with which they agree.",
+    "fixed": MELDED,
+    "conditional": MELDED,
     "anytime": "The intervals and p hold at every number of seeds (confidence sequences).",
 }
 
@@ -96,7 +106,8 @@ def text_table(records: Records) -> Table:
     frame = records.fractions()
     verdicts = occurring(frame)
     level = f"{100 * frame['level'][0]:g} %"
-    said = [f"Fraction [{level} interval]. {METHODS[records.interval]}."]
+    # A text, since brackets in a string are markup.
+    said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {method(records)}."]
     said += [f"Warning: {each}" for each in warnings(records)]
     table = Table(caption=Text("\n".join(said)), caption_justify="left")
     table.add_column("cell")
@@ -109,15 +120,20 @@ def text_table(records: Records) -> Table:
     return table
 
 
-def _headline(rows: dict[Verdict, dict[str, Any]]) -> str:
+def _headline(records: Records, rows: dict[Verdict, dict[str, Any]]) -> str:
     """Say in words how many seeds ended deceptive, and how many so in some contexts only."""
     if seeds(rows) == 0:
         return "no seeds yet"
-    said, partial = f"{_counted(rows[Verdict.DECEPTIVE])} ended deceptive", rows[Verdict.PARTIAL]
-    return f"{said}, and {_counted(partial)} in some contexts only" if partial["hits"] else said
+    said = f"{_counted(records, rows[Verdict.DECEPTIVE])} ended deceptive"
+    partial = rows[Verdict.PARTIAL]
+    return (
+        f"{said}, and {_counted(records, partial)} in some contexts only"
+        if partial["hits"]
+        else said
+    )
 
 
-def _counted(row: dict[str, Any]) -> str:
+def _counted(records: Records, row: dict[str, Any]) -> str:
     hits, trials = row["hits"], row["trials"]
     point, low, high = numbers(row, unit=100)
     reach = f"{100 * row['level']:g} % interval"
@@ -127,7 +143,10 @@ def _counted(row: dict[str, Any]) -> str:
         inside = f"{reach}: at least {low} %"
     else:
         inside = f"{point} %, {reach} {low} to {high} %"
-    return f"{hits:,} of {trials:,} seeds ({inside})"
+    if records.sample == "range":
+        return f"{hits:,} of {trials:,} seeds ({inside})"
+    criterion = " ".join(records.criterion.split())
+    return f"{hits:,} of the {trials:,} chosen seeds ({criterion}; {inside})"
 
 
 def _drawn(figure: Figure, path: Path) -> str:
@@ -142,17 +161,18 @@ def _drawn(figure: Figure, path: Path) -> str:
 
 def _page(records: Records, frame: pl.DataFrame, drawn: dict[str, str]) -> str:
     name = records.store.folder.resolve().name
-    cells = list(by_cell(frame))
+    cells, whose = list(by_cell(frame)), seeds_meant(records)
     headlines = [
-        f"<li><b>{escape(cell_name(records, cell))}:</b> {escape(_headline(rows))}.</li>"
+        f"<li><b>{escape(cell_name(records, cell))}:</b> {escape(_headline(records, rows))}.</li>"
         for cell, rows in cells
     ]
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         name=escape(name),
+        whose=whose,
         headlines="\n".join(headlines),
         each="Each interval holds by itself; the table has those that hold all at once.",
-        alt=escape(f"Fractions of seeds by verdict, as in the table. {caption(records, frame)}"),
+        alt=escape(f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}"),
         picture=drawn["fractions"],
         gap=_gap(records, drawn["gap"]) if "gap" in drawn else "",
         table="\n".join(_table_body(records, cell, rows) for cell, rows in cells),
@@ -160,7 +180,7 @@ def _page(records: Records, frame: pl.DataFrame, drawn: dict[str, str]) -> str:
         rows=len(frame),
         differences=_differences(records) if len(records.cells) > 1 else "",
         agreement=_agreement(records) if _has_stops(records) else "",
-        why=escape(WHY[records.interval]),
+        why=escape(" ".join([WHY[records.interval], *(f"{one}." for one in remarks(records))])),
         meanings="\n".join(
             f"<dt>{_chip(verdict)}</dt><dd>{escape(text)}</dd>"
             for verdict, text in MEANINGS.items()
@@ -247,9 +267,9 @@ def _agreement(records: Records) -> str:
         body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return (
         "<h2>Verdicts at earlier steps</h2>\n"
-        "<p>How many seeds had at an earlier step the verdict that they have at the last. Either "
-        f"interval is at {100 * frame['level'][0]:g} %, the second for all rows of this table at "
-        "once.</p>\n"
+        f"<p>How many {seeds_meant(records)} had at an earlier step the verdict that they have at "
+        f"the last. Either interval is at {100 * frame['level'][0]:g} %, the second for all rows "
+        "of this table at once.</p>\n"
         '<div class="wide"><table><thead><tr><th>Cell</th><th>Step</th><th>Seeds that agree</th>'
         "<th>Fraction [row alone]</th><th>[all rows]</th></tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
@@ -297,29 +317,24 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     yield "identity of the cells", ", ".join(records.cells)
     for run in records.store.runs():
         where = f"Python {run['python']}, {run['devices']} devices"
-        yield f"run of {run['began']}", f"{_stop(run['stop'])}; {where}"
-
-
-def _stop(stop: dict[str, Any]) -> str:
-    if stop["rule"] == "seeds":
-        return f"{stop['count']:,} seeds, from {stop['first']} to {stop['last']}"
-    return (
-        f"until the {100 * stop['level']:g} % confidence sequence of DECEPTIVE is at most "
-        f"{stop['width']:g} wide"
-    )
+        yield f"run of {run['began']}", f"{Request.read(run)}; {where}"
 
 
 def _commands(records: Records) -> Iterable[str]:
     """Yield the commands that make these results again, and that open them."""
-    last = next(reversed(records.store.runs()), {})
-    source, stop = last.get("origin"), last.get("stop", {})
+    runs = records.store.runs()
+    source = runs[-1].get("origin") if runs else None
     words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]
     for override in source["set"] if source else ():
         words += ["--set", override]
-    if stop.get("rule") == "width":
-        words += ["--until-width", f"{stop['width']:g}"]
-    elif stop.get("first") == 0 and stop["last"] == stop["count"] - 1:
-        words += ["--seeds", str(stop["count"])]
+    if runs:
+        request = Request.read(runs[-1])
+        if request.width is not None:
+            words += ["--until-width", f"{request.width:g}"]
+        elif request.range and request.range == range(len(request.range)):
+            words += ["--seeds", str(len(request.range))]
+        else:
+            yield f"# {' '.join(str(request).split())}"
     yield shlex.join([*words, "--out", "DIR"])
     yield "basin-jax verify DIR"
     yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"

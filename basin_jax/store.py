@@ -2,7 +2,7 @@
 
     FOLDER/
       sweep.json       every field, sources, versions, device, lanes; the runs; a seal
-      runs/*.json      one a run: when, where, which seeds were asked for, when to stop
+      runs/*.json      one a run: when, where, which seeds were asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
       lock             held while sweep.json is made

@@ -22,6 +22,7 @@ ORDER = (
 )
 METHODS = {
     "fixed": "Clopper-Pearson intervals: the number of seeds was fixed beforehand",
+    "conditional": "Clopper-Pearson intervals, conditional on which seeds are counted",
     "anytime": "Confidence sequences: valid while watching, and wherever one stops",
 }
 # The share of seeds near a threshold that is still not worth a warning.
@@ -40,6 +41,30 @@ LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "μ": r"$\mu$",
     "σ": r"$\sigma$",
 }
+
+
+def remarks(records: Records) -> list[str]:
+    """Say of which seeds the estimates speak, where it is not of all seeds, in sentences."""
+    said = []
+    if records.sample == "chosen":
+        said.append(
+            f"The seeds were chosen ({records.criterion}): estimates speak of seeds that are "
+            "chosen in this way, not of all seeds"
+        )
+    if left_out := records.frame["seed"].n_unique() - records.counted["seed"].n_unique():
+        why = "; ".join(dict.fromkeys(str(one.pilot) for one in records.requests.pilots))
+        said.append(f"{left_out:,} seeds are left out, since they served as a pilot ({why})")
+    return [" ".join(one.split()) for one in said]
+
+
+def method(records: Records) -> str:
+    """Say which intervals are shown, and of which seeds they speak."""
+    return ". ".join([METHODS[records.interval], *remarks(records)])
+
+
+def seeds_meant(records: Records) -> str:
+    """Name the seeds that fractions are of: `seeds`, or `chosen seeds`."""
+    return "chosen seeds" if records.sample == "chosen" else "seeds"
 
 
 def amount(row: dict[str, Any]) -> str:
@@ -113,7 +138,7 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
     absent = ", ".join(v.name for v in ORDER if v not in verdicts) or "none"
     head = " & ".join(["", *(verdict.name.lower() for verdict in verdicts), "$n$"])
     lines = [
-        f"% {100 * frame['level'][0]:g} % intervals, each by itself. {METHODS[records.interval]}.",
+        f"% {100 * frame['level'][0]:g} % intervals, each by itself. {method(records)}.",
         f"% Verdicts that no seed has, and that are left out: {absent}.",
         *(f"% Warning: {said}" for said in warnings(records)),
         rf"\begin{{tabular}}{{l{'l' * len(verdicts)}r}}",

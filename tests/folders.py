@@ -39,14 +39,14 @@ def manifest_of(cells: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"cells": cells, "rule": rule, "chunk": 128, "machine": machine, "runs": {}}
 
 
-def run_of(stop: dict[str, Any], began: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
+def run_of(request: dict[str, Any], began: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
     """Return a run's record."""
     return {
         "began": began,
         "host": "host",
         "python": "3",
         "devices": 1,
-        "stop": stop,
+        "request": request,
         "origin": None,
     }
 

@@ -148,8 +148,18 @@ def test_until_width_stops_there_and_says_so(made):
     found = records.fractions().filter(verdict="DECEPTIVE")
     assert set(found["interval"]) == {"anytime"}
     assert all(high - low <= 0.2 for low, high in found.select("low", "high").iter_rows())
-    assert records.store.runs()[0]["stop"]["width"] == 0.2
+    assert records.store.runs()[0]["request"]["width"] == 0.2
     assert "confidence sequence" in (made / "u/report/report.html").read_text()
+
+
+def test_a_pilot_is_recorded_and_left_out(made):
+    line = ("run", "mine.py", "--lanes", "16", "--out", "p")
+    basin(*line, "--seeds", "40", "--pilot", "chose the rate", cwd=made)
+    text = basin(*line, "--seeds", "100", cwd=made)
+    assert "40 seeds are left out, since they served as a pilot (chose the rate)" in " ".join(
+        text.split()
+    )
+    assert set(basin_jax.load(made / "p").fractions()["trials"]) == {60}
 
 
 def test_verify_names_the_damaged_chunk(made):
@@ -247,6 +257,7 @@ BAD = {
     "run good.py --seeds -5": ["seeds", "allowed"],
     "run good.py --seeds 9 --until-width .1": ["--seeds and --until-width", "allowed: one"],
     "run good.py --until-width 2": ["until = 2.0", "allowed: a width above 0 and below 1"],
+    "run good.py --until-width .2 --pilot x": ["pilot = 'x' with until", "allowed: with seeds"],
     "run good.py --lanes 0": ["lanes = 0", "allowed: at least 1"],
     "run good.py --set nonsense": ["'nonsense'", "allowed: PATH=VALUE"],
     "run good.py --set organism.scal=1": ["scal", "did you mean 'scale'?"],

@@ -144,14 +144,51 @@ def test_the_table_is_written_for_a_page_a_paper_and_an_eye(frame, tmp_path):
     written = {path.suffix for path in tmp_path.iterdir()}
     assert written == {".md", ".tex", ".png", ".pdf"}
     text = page.read_text()
-    assert "4 of 5 fractions agree (3 exact, 1 published, 1 independent). Made here." in text
+    assert "4 of 5 fractions agree (3 exact, 1 published, 1 independent)." in text
+    assert "err together. Made here." in text
     assert text.count("\n## ") == 3
     assert text.count("| yes |") == 4
     assert text.count("| NO |") == 1
     assert "| yes | closed form |" in text
+    # Four of one cell and one of another: two tilts of one well have the same seeds.
+    assert "5 rows share their seeds with others: those with one letter" in text
+    assert text.count("| 100 | a | ") == 5
     latex = (tmp_path / "known_answers.tex").read_text()
     assert r"level \& even & 0.5 & " in latex
     assert latex.count(r"\\") == 1 + 3 + 5
+
+
+def test_rows_of_the_same_seeds_are_told(frame):
+    def drawn(organism, root, first, last):
+        columns = {"organism": organism, "root": root, "first": first, "last": last}
+        whole = pl.col("root", "first", "last").cast(pl.UInt64)
+        return (
+            frame[:1].with_columns(**{n: pl.lit(v) for n, v in columns.items()}).with_columns(whole)
+        )
+
+    rows = [
+        drawn("Well", 0, 0, 99),
+        drawn("Gate", 0, 0, 99),  # another organism
+        drawn("Well", 2**64 - 1, 0, 99),  # another root
+        drawn("Well", 0, 500, 599),  # other seeds
+        drawn("Well", 0, 50, 550),  # overlaps the first and the fourth
+        drawn("Gate", 0, 100, 199),  # adjacent
+        drawn("Well", 2**64 - 1, 99, 100),
+    ]
+    told = answers.by_kind(rows)
+    assert told["shared"].to_list() == ["a", "", "b", "a", "a", "", "b"]
+    assert "5 rows share their seeds with others" in answers.summary(told)
+    alone = answers.by_kind(rows[1:2])
+    assert "share" not in answers.summary(alone)
+
+
+def test_chosen_seeds_are_not_compared_with_a_fraction_of_all_seeds(tmp_path, wells, wells_folder):
+    chosen = basin_jax.load(wells_folder).seeds("DECEPTIVE", cell="tilt=0.2")
+    records = basin_jax.run(wells[0], chosen, tmp_path, lanes=8)
+    with pytest.raises(
+        ValueError, match=r"right: its seeds were chosen \(DECEPTIVE of tilt=0\.2 in"
+    ):
+        compare(records, KNOWN[:1])
 
 
 def test_files_and_folders_are_searched_for_those_that_know(tmp_path):

@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parent / "golden/0.2.0"
 STOPS = (0, 10)
 CELLS = dict(folders.cell_of({"tilt": tilt}, STOPS) for tilt in (0.1, 0.2))
 CELL, OTHER = CELLS
-SEEDS = {"rule": "seeds", "count": 100, "first": 0, "last": 99}
+SEEDS = {"kind": "range", "count": 100, "first": 0, "last": 99}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_run_record_that_is_missing_or_edited_is_found(finished, harm):
     if harm == "missing":
         path.unlink()
     else:
-        record["stop"]["count" if harm == "edited" else "last"] = 98
+        record["request"]["count" if harm == "edited" else "last"] = 98
         path.write_text(text_of(record))
     (fault,) = finished.verify()
     assert path.name in fault
@@ -98,7 +98,7 @@ def test_a_run_record_that_is_missing_or_edited_is_found(finished, harm):
 def test_a_run_that_was_stopped_is_incomplete_until_another_does_its_work(tmp_path):
     made = folders.new_store(tmp_path, CELLS)
     made.record_run(folders.run_of(SEEDS, "2026-01-01"))
-    wide = {"rule": "width", "width": 0.1, "interval": "anytime", "level": 0.95}
+    wide = {"kind": "width", "width": 0.1, "interval": "anytime", "level": 0.95}
     made.record_run(folders.run_of(wide, "2026-01-02"))
     said = made.notices()
     assert [day in line for day, line in zip(("01-01", "01-02"), said, strict=True)] == [True] * 2

@@ -287,7 +287,7 @@ def test_a_folder_that_is_no_sweep_of_a_known_format_is_refused(tmp_path, text, 
 
 def test_a_manifest_and_the_runs_come_back_as_they_were_written(sound):
     assert sound.manifest() == {"format": 2, **folders.manifest_of(CELLS)}
-    asked = {"rule": "seeds", "count": 64, "first": 0, "last": 63}
+    asked = {"kind": "range", "count": 64, "first": 0, "last": 63}
     runs = [run_of(asked, f"2026-01-0{day}T00:00:00+00:00") for day in (1, 2)]
     for run in runs:
         sound.record_run(run)

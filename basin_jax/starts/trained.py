@@ -10,7 +10,8 @@ class Trained(Child):
     """Start where a seed of another sweep ends, to train it further in another way.
 
     Which seeds, the caller says: `records.seeds(Verdict.DECEPTIVE)` are those of a stored
-    parent that ended as deceptive. What an optimizer remembered is not handed down.
+    parent that ended as deceptive, and an estimate over them is conditional on that. What an
+    optimizer remembered is not handed down.
     """
 
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:

@@ -149,7 +149,7 @@ class Lab:
         asked = _some(name, seeds)
         records = run(
             cells,
-            asked,
+            seeds if isinstance(seeds, int) else asked,
             self.folder / name,
             rule=rule,
             lanes=lanes or self.lanes,
