@@ -77,7 +77,8 @@ def run(
             of them; `seeds` if None. It has to be said before anything is seen: adjacent ranges
             could as well be a sweep that somebody went on with because of its results.
         pilot: what these seeds serve to choose, in words, such as a threshold. They are
-            trained and stored, and no estimate counts them.
+            trained and stored, and no estimate counts them. Say so before other seeds are
+            looked at: to leave seeds out because of their results is to choose the others.
         lanes: seeds trained side by side; measured if None, and then kept.
         progress: is told what happens.
         origin: recorded with the run: the file that the sweep comes from.

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.special import ndtr
+from scipy.stats import binom
 
 from basin_jax import DoubleWell, Exact, Fork, Given, Gradient, Sweep, Trained, Verdict, load, run
 from basin_jax.known import compare
@@ -69,6 +70,17 @@ def test_a_known_fraction_may_be_conditional(along):
     # With all seeds as the denominator it would not agree.
     wrong = estimate(table["hits"][0], SEEDS, level=0.999)
     assert not known[0].agrees(wrong)
+
+
+@pytest.mark.parametrize(("satisfy", "hit"), [(0.4, 0.3), (0.1, 0.9), (0.9, 0.02)])
+def test_an_interval_covers_though_its_denominator_is_random(satisfy, hit):
+    trials = np.arange(61)
+    covered = 0.0
+    for number, weight in zip(trials, binom.pmf(trials, 60, satisfy), strict=True):
+        bounds = [clopper_pearson(hits, int(number), error=0.05) for hits in range(number + 1)]
+        held = [low <= hit <= high for low, high in bounds]
+        covered += weight * binom.pmf(np.arange(number + 1), number, hit)[held].sum()
+    assert 0.95 <= covered <= 1
 
 
 def test_an_interval_that_may_be_watched_stays_one(tmp_path):

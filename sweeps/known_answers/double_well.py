@@ -1,15 +1,16 @@
 """The smallest landscape with two basins: the share that starts right of the separatrix."""
 
+import polars as pl
 from scipy.special import ndtr
 
-from basin_jax import DoubleWell, Exact, Gradient, Sweep, grid
+from basin_jax import DoubleWell, Exact, Given, Gradient, Sweep, grid
 
 
 # The middle root of x³ - x - tilt.
 SEPARATRIX = {0.0: 0.0, 0.2: -0.20914885}
 
 sweep = grid(
-    Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400),
+    Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400, save_at=(0,)),
     {"organism.tilt": tuple(SEPARATRIX)},
 )
 seeds = 100_000
@@ -22,3 +23,12 @@ known = [
     )
     for tilt, separatrix in SEPARATRIX.items()
 ]
+known.append(
+    Exact(
+        name="double well, tilt 0.2: right, of those that begin left of 0",
+        cell={"tilt": 0.2},
+        given=Given(pl.col("x") < 0, step=0),
+        fraction=1 - 2 * ndtr(SEPARATRIX[0.2]),
+        source="1 - 2 Φ(separatrix)",
+    )
+)
