@@ -40,19 +40,29 @@ class Records:
         }
         self.varied = varied(list(self.cells.values()))
 
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """The names of the evidence: columns that are neither keys nor fields that vary."""
+        return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
+
+    def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
+        """Return the evidence in a frame of these records, a column each: what a rule judges."""
+        return {name: frame[name].to_numpy() for name in self.evidence_names}
+
     @functools.cached_property
     def history(self) -> pl.DataFrame:
         """A row for each cell, seed and step at which it was probed."""
         stored = self.store.frame()
+        names = [name for name in stored.columns if name not in KEYS]
         if self.rule is not None:
-            evidence = {n: stored[n].to_numpy() for n in stored.columns if n not in KEYS}
+            evidence = {name: stored[name].to_numpy() for name in names}
             stored = stored.with_columns(verdict=judge(self.rule, evidence))
-        names = {int(verdict): verdict.name for verdict in Verdict}
-        verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
+        of_code = {int(verdict): verdict.name for verdict in Verdict}
+        verdict = pl.col("verdict").replace_strict(of_code, return_dtype=VERDICTS)
         return (
             stored.with_columns(verdict)
             .join(self._fields(self.varied), on="cell", maintain_order="left")
-            .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
+            .select(*KEYS[:1], *self.varied, *KEYS[1:], *names)
         )
 
     @functools.cached_property
@@ -167,9 +177,7 @@ class Records:
         rows = []
         for cell in self.cells:
             own = self.frame.filter(cell=cell)
-            columns = own.select(pl.exclude(*KEYS, *self.varied)).to_dict()
-            evidence = {name: column.to_numpy() for name, column in columns.items()}
-            table = self.rule.sensitivity(evidence, field, values)
+            table = self.rule.sensitivity(self.evidence(own), field, values)
             together = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
                 for verdict in Verdict:

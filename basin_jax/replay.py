@@ -13,7 +13,6 @@ from basin_jax.manifest import machine_identity
 from basin_jax.plots import history
 from basin_jax.records import Records
 from basin_jax.spec import Sweep
-from basin_jax.store import KEYS
 from basin_jax.sweepfile import load_sweep
 
 
@@ -50,7 +49,7 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
             f"allowed: one of its {len(known)} seeds, from {known.min()} to {known.max()}"
         )
     sweep = _sweep(records, digest, file)
-    names = [n for n in stored.columns if n not in KEYS and n not in records.varied]
+    names = records.evidence_names
     plan = records.manifest["cells"][digest]
     lanes, program = plan["lanes"], plan["program"]["name"]
 

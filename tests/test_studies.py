@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from basin_jax import Audit, Behavior, DoubleWell, Gradient, Sweep, Verdict
+from basin_jax import Audit, Behavior, DoubleWell, Gradient, Sweep, Trained, Verdict, load
 from basin_jax.organisms.networks import MLP
 from basin_jax.statistics import estimate
 from basin_jax.studies import study as study_module
@@ -33,7 +33,7 @@ from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
-from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median
+from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median, root_of
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
 from basin_jax.studies.synthesis import Rows, synthesis
 from basin_jax.studies.way_back import WayBack
@@ -43,6 +43,7 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results.md"
 WELLS = Sweep(
     organism=DoubleWell(tilt=0.2, scale=0.0), method=Gradient(learning_rate=0.3), num_steps=60
 )
+SPREAD = WELLS.replace(organism=DoubleWell(tilt=0.2), save_at=(0,))
 
 
 def finding(*rows):
@@ -267,6 +268,50 @@ def test_what_is_trained_is_told_by_cell_whatever_was_trained_before(tmp_path):
     assert [one.what for one in rows] == [
         f"right, by a gap of at least {gap}" for gap in (0.25, 0.5, 0.75)
     ]
+
+
+def test_no_two_studies_share_seeds(tmp_path):
+    roots = {name: root_of(name) for name in (*STUDIES, "way_back_inspection")}
+    assert len({*roots.values()}) == len(roots)
+    assert roots["hijack"] == 1694542522  # the same in every process
+    found = {}
+    for root in (roots["hijack"], roots["buffer"]):
+        lab = Lab(folder=tmp_path / str(root), root=root, quick=True)
+        trained = lab.run(
+            "wells", [SPREAD, SPREAD.replace(start=Trained(of=WELLS))], 20, rule=Behavior()
+        )
+        stored = load(tmp_path / str(root) / "wells").cells.values()
+        assert {v for cell in stored for path, v in cell.items() if path.endswith("root")} == {root}
+        found[root] = trained.evidence(SPREAD, 0)["x"]
+        assert len(found[root]) == 20
+        turns = lab.critical(WELLS, "organism.mean", 3, between=(-1.0, 1.0), rule=Behavior())
+        assert len(turns) == 3
+    first, second = found.values()
+    assert not np.isin(first, second).any()
+
+
+def test_a_field_that_is_none_in_some_cells_is_no_evidence(tmp_path):
+    lab = Lab(folder=tmp_path, quick=True)
+    plain, momentum = (
+        WELLS.replace(method=Gradient(learning_rate=0.3, options=options))
+        for options in ({}, {"momentum": 0.5})
+    )
+    trained = lab.run("wells", [plain, momentum], 40, rule=Behavior())
+    for cell in (plain, momentum):
+        assert {*trained.evidence(cell)} == {
+            "fit",
+            "watched",
+            "unwatched",
+            "competence",
+            "margin",
+            "x",
+        }
+        rows = {one.what: one.value for one in trained.thresholds(cell, "right")}
+        assert rows["right, by a gap of at least 0.5"] == trained.fraction(cell).fraction > 0
+    records = load(tmp_path / "wells", rule=Behavior())
+    assert {*records.evidence_names} == {*trained.evidence(plain)}
+    table = records.sensitivity("deceptive_gap", [0.5]).filter(verdict="DECEPTIVE")
+    assert table["hits"].to_list() == [trained.fraction(c).hits for c in (plain, momentum)]
 
 
 def test_thresholds_move_the_fraction_where_gaps_lie_between_them():

@@ -23,7 +23,9 @@ NOTE = (
     "their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and "
     "temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) hold "
     "for all of their kind at once, the others each by itself; those of kappa, of a turn and of "
-    "shares of variance follow from such. A control, or what is known, holds where the interval "
+    "shares of variance follow from such. Each study has a root of its own, so that no two studies "
+    "share seeds; the rows of one study share theirs, and what is lucky in one of its rows may be "
+    "in others. A control, or what is known, holds where the interval "
     "has it."
 )
 

@@ -27,8 +27,9 @@ from basin_jax.plan import as_seeds
 from basin_jax.progress import Progress, Silent
 from basin_jax.rules.behavior import Behavior
 from basin_jax.single import draws
-from basin_jax.spec import Sweep
+from basin_jax.spec import Child, Sweep
 from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
+from basin_jax.store import KEYS
 from basin_jax.studies.finding import Finding, Kind, Row, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
@@ -52,13 +53,15 @@ WELL_RULE = Behavior()
 class Outcome:
     """What became of the seeds of some cells: of those that were asked for, and no others."""
 
-    history: pl.DataFrame
+    history: pl.DataFrame  # keys, and evidence
     rule: Rule
+    root: int = 0  # of the study
 
     def at(self, cell: Sweep, step: int | None = None) -> pl.DataFrame:
         """Return a cell's seeds in their order, after a step; after the last one if None."""
         step = cell.num_steps if step is None else step
-        return self.history.filter(cell=cell.digest(), step=step).sort("seed")
+        digest = rooted(cell, self.root).digest()
+        return self.history.filter(cell=digest, step=step).sort("seed")
 
     def verdicts(self, cell: Sweep, step: int | None = None) -> ndarray:
         """Return the names of a cell's verdicts."""
@@ -70,8 +73,8 @@ class Outcome:
 
     def evidence(self, cell: Sweep, step: int | None = None) -> dict[str, ndarray]:
         """Return the evidence of a cell's seeds, by name, such as any rule may judge."""
-        frame = self.at(cell, step).select(pl.exclude("cell", "seed", "step", "verdict"))
-        return {c.name: c.to_numpy() for c in frame if c.dtype.is_numeric()}
+        frame = self.at(cell, step).select(pl.exclude(*KEYS))
+        return {column.name: column.to_numpy() for column in frame}
 
     def fraction(
         self,
@@ -111,9 +114,14 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Trains what a study asks for, as far as it is not there yet, in one folder."""
+    """Trains what a study asks for, as far as it is not there yet, in one folder.
+
+    All that it trains has its root, parents included, whatever the root of the sweep it is given.
+    So the rows of a study share seeds, and studies of different roots share none.
+    """
 
     folder: Path
+    root: int = 0
     quick: bool  # a figure in minutes on two cores, rather than an accelerator's hours
     progress: Progress = Silent()  # noqa: RUF009 (has no state)
 
@@ -141,7 +149,7 @@ class Lab:
         """
         asked = _some(name, seeds)
         records = run(
-            cells,
+            [rooted(cell, self.root) for cell in cells],
             asked,
             self.folder / name,
             rule=rule,
@@ -149,8 +157,11 @@ class Lab:
             progress=self.progress,
         )
         wanted = pl.DataFrame({"seed": asked}, schema_overrides={"seed": pl.UInt64})
-        history = records.history.cast({"seed": pl.UInt64})
-        return Outcome(history=history.join(wanted, on="seed", how="semi"), rule=rule)
+        # The fields that vary are of the cells, and no evidence.
+        history = records.history.select(*KEYS, *records.evidence_names)
+        history = history.cast({"seed": pl.UInt64})
+        history = history.join(wanted, on="seed", how="semi")
+        return Outcome(history=history, rule=rule, root=self.root)
 
     def critical(
         self,
@@ -168,7 +179,7 @@ class Lab:
         Raises:
             ValueError: where there are no seeds, such as of a verdict that none had.
         """
-        asked = _some(path, seeds)
+        asked, sweep = _some(path, seeds), rooted(sweep, self.root)
         halvings = halvings or (COARSE if self.quick else FINE)
         given = [path, between, rule_identity(rule), sorted(of), halvings, self.lanes]
         made = [package_identity(), machine_identity(), sweep.digest(), *given]
@@ -195,6 +206,19 @@ class Lab:
                 staged.replace(file)
             parts.append(pl.read_parquet(file))
         return pl.concat(parts)
+
+
+def root_of(study: str) -> int:
+    """Return the root of a study's random numbers: a hash of its name."""
+    return int(short_hash(study), 16) % 2**32
+
+
+def rooted(sweep: Sweep, root: int) -> Sweep:
+    """Return a sweep with another root, and its parents with it."""
+    start = sweep.start
+    if isinstance(start, Child):
+        start = start.replace(of=rooted(start.of, root))
+    return sweep.replace(start=start, root=root)
 
 
 def _some(name: str, seeds: int | ndarray) -> ndarray:
