@@ -91,7 +91,7 @@ def test_a_step_tells_where_the_interval_leaves_out_one_half():
                 Row(kind="measured", what="", value=0.5, low=low, high=high, seeds=9)
                 for low, high in pair
             ],
-        ).partition(" the gap")[0]
+        ).text.partition(" the gap")[0]
         for pair in bounds
     ]
     assert starts == [

@@ -56,6 +56,6 @@ def shifted(frame: pl.DataFrame, verdicts: ndarray) -> Row:
         "fresh, gap of the next seed at the last early step: AUC for a deceptive end",
         scores,
         ends[: len(scores)] == Verdict.DECEPTIVE.name,
-        kind="control",
+        kind="check",
         expected=0.5,
     )

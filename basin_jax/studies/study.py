@@ -30,7 +30,7 @@ from basin_jax.single import draws
 from basin_jax.spec import Child, Sweep
 from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
 from basin_jax.store import KEYS
-from basin_jax.studies.finding import Finding, Kind, Row, row
+from basin_jax.studies.finding import Finding, Kind, Row, level_of, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
 from basin_jax.verdict import Rule, Verdict
@@ -86,6 +86,16 @@ class Outcome:
     ) -> Estimate:
         """Estimate the fraction of a verdict; so many estimates are to hold at once."""
         return basin_fraction(self.verdicts(cell, step), of, cells=cells)
+
+    def shares(
+        self, cell: Sweep, what: str, *, step: int | None = None, cells: int = 1
+    ) -> tuple[Row, Row]:
+        """Return the fractions that are deceptive, and that are partial: so in some contexts."""
+        deceptive, partial = (
+            row(f"{what}: {of.name.lower()}", self.fraction(cell, of, step=step, cells=cells))
+            for of in (Verdict.DECEPTIVE, Verdict.PARTIAL)
+        )
+        return deceptive, partial
 
     def seeds(self, cell: Sweep, of: Verdict) -> ndarray:
         """Return the seeds of a verdict."""
@@ -271,16 +281,18 @@ def is_fit(verdicts: ndarray) -> ndarray:
     return ~np.isin(verdicts, (Verdict.UNFIT.name, Verdict.DIVERGED.name))
 
 
-def mean(values: ndarray, what: str, *, cells: int = 1, least: float = 0.0) -> Row:
+def mean(
+    values: ndarray, what: str, *, cells: int = 1, least: float = 0.0, kind: Kind = "measured"
+) -> Row:
     """Return the mean of numbers from `least` to 1 that are finite, with bounds by betting."""
     finite = values[np.isfinite(values)]
     # Rounding may bring a rate beyond its ends.
     shares = np.clip((finite - least) / (1 - least), 0, 1)
-    error = error_of_each(0.95, cells, "fixed")
+    error = error_of_each(level_of(kind), cells, "fixed")
     bounds = betting(Brood(shares, np.ones(len(shares), int)), error=error, interval="fixed")
     low, high = (least + (1 - least) * bound for bound in bounds)
     value = float(finite.mean())
-    return Row(kind="measured", what=what, value=value, low=low, high=high, seeds=len(finite))
+    return Row(kind=kind, what=what, value=value, low=low, high=high, seeds=len(finite))
 
 
 def median(found: pl.DataFrame, what: str) -> Row:
@@ -298,18 +310,19 @@ def turn(
     found: Sequence[Row],
     what: str,
     *,
+    past: float = HALF,
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
-    """Return the first place of a grid that is above one half, and the interval of the turn.
+    """Return the first place of a grid at which a fraction is past some, and the turn's interval.
 
-    The turn lies beyond the place up to which all fractions are below one half, and not beyond
+    The turn lies beyond the place up to which all fractions are below that, and not beyond
     the first that is above, as often as the fractions' intervals hold at once. Where no place is
     known to be so, the interval has no end there.
     """
-    below = np.logical_and.accumulate([one.high < HALF for one in found])
-    passed = [p for p, one in zip(places, found, strict=True) if one.value > HALF]
-    above = [p for p, one in zip(places, found, strict=True) if one.low > HALF]
+    below = np.logical_and.accumulate([one.high < past for one in found])
+    passed = [p for p, one in zip(places, found, strict=True) if one.value > past]
+    above = [p for p, one in zip(places, found, strict=True) if one.low > past]
     return Row(
         kind=kind,
         what=f"{what}: the turn",
