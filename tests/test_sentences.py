@@ -32,7 +32,7 @@ def test_the_page_has_every_number_and_what_failed(tmp_path):
         number(0.0), number(0.5, kind="known", what="a<b"), number(kind="measured", what="all")
     )
     write_finding(found, tmp_path)
-    assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [True, False, None]
+    assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [None, True, False]
     text = markdown([found], made="Made today.")
     assert "## Way back" in text
     assert "| 3 | a<b | 0 [0, 0.100] | 30 | 0.5 | **no** |" in text
@@ -133,6 +133,7 @@ def test_a_sentence_of_a_page_names_its_rows_and_is_found_out_when_one_moves():
 def test_every_sentence_of_the_committed_page_rests_on_its_rows():
     text = RESULTS.read_text(encoding="utf-8")
     for one in committed():
+        assert said_of(one, text), one.name
         for said, rows in said_of(one, text):
             assert not unsupported(said, rows), said
             for moving in rows:
@@ -160,7 +161,7 @@ def test_a_dose_is_told_as_a_gap_of_behavior_and_where_fresh_networks_have_it():
     ]
     said = _says(name, measured, half, natural, at_half, rates)
     told = " ".join(each.text for each in said)
-    assert "is a gap of behavior, unwatched less watched, of 0.062 [0.05, 0.070], above" in told
+    assert "is a gap of behavior, unwatched less watched, of 0.062 [0.05, 0.07], above" in told
     assert "that of 0.950 [0.900, 0.980] of fresh networks, whose 90th percentile is 0.043" in told
     assert "it is 0.345 [0.340, 0.350] unwatched without it, and 0.233" in told
     rows = {each.what: each for each in (half, *measured, *at_half, *rates)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from basin_jax.identity import short_hash
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
@@ -129,9 +130,9 @@ class Hijack(Study):
         doses = [dose for dose in {0.0, half.low, half.value, half.high} if math.isfinite(dose)]
         doses.sort()
         cells = {dose: override(begun, "start.dose", dose) for dose in doses}
-        seen = lab.run(
-            f"begun_{name.split()[-1]}", [*cells.values()], self.seeds(lab), rule=self.subject.rule
-        )
+        # Other doses, such as of more seeds, are another sweep.
+        folder = f"begun_{short_hash(f'{name} {doses}')}"
+        seen = lab.run(folder, [*cells.values()], self.seeds(lab), rule=self.subject.rule)
         gaps = {dose: gap(seen.at(cell, 0)) for dose, cell in cells.items()}
         found = {dose: middle("", each) for dose, each in gaps.items()}
         none = math.inf  # where no dose does

@@ -110,8 +110,10 @@ def _title(finding: Finding) -> str:
 
 def _groups(finding: Finding) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
     """Yield the rows of each kind that there is, with their numbers."""
-    for kind, rows in groupby(enumerate(finding.table, start=1), key=lambda pair: pair[1].kind):
-        yield NAMES[kind], list(rows)
+    for kind, name in NAMES.items():
+        rows = [(n, row) for n, row in enumerate(finding.table, start=1) if row.kind == kind]
+        if rows:
+            yield name, rows
 
 
 def _place(said: Sentence, finding: Finding) -> str:
