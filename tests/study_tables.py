@@ -57,4 +57,6 @@ def unsupported(text: str, rows: Sequence[Row]) -> set[float]:
 
 def moved(one: Row) -> Row:
     """The row with other numbers."""
-    return replace(one, value=0.3217, low=0.1234, high=0.4321, seeds=987_654_321)
+    expected = None if one.expected is None else 0.9876
+    told = {"low": 0.1234, "high": 0.4321, "seeds": 987_654_321, "expected": expected}
+    return replace(one, value=0.3217, **told)

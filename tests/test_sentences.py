@@ -2,21 +2,31 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import jax
 import polars as pl
 import pytest
 from study_tables import RESULTS, committed, finding, moved, number, unsupported
 
 from basin_jax import Audit, Gradient, Implant
 from basin_jax.organisms.networks import MLP
+from basin_jax.studies import buffer, competence, definitions, ensemble, initialization
+from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.every import STUDIES
 from basin_jax.studies.finding import Finding, Row, say
+from basin_jax.studies.gradient_hacking import ASKED, GROUPS, PUT_BACK, GradientHacking
 from basin_jax.studies.hijack import BELOW_IT, CRITICAL_GAP, Hijack, _says
 from basin_jax.studies.page import html, markdown, write_finding
+from basin_jax.studies.preservation import Preservation
+from basin_jax.studies.simulators import PROMPTS, Simulators
 from basin_jax.studies.study import Lab
 from basin_jax.studies.subject import Subject
 from basin_jax.studies.synthesis import Rows, listed, synthesis, told
+from basin_jax.studies.tickets import PAIRS, STARTS, Tickets
+from basin_jax.studies.way_back import WayBack
 
 
 TINY = Subject(
@@ -128,6 +138,197 @@ def test_a_sentence_of_a_page_names_its_rows_and_is_found_out_when_one_moves():
     for one in rows:
         assert unsupported(said, [moved(one) if each is one else each for each in rows])
     assert unsupported(said, rows[:1])
+
+
+def rows_of(*names: str, around: float = 0.2) -> list[Row]:
+    """Rows of these names: their numbers differ, and are clear of 0 and of 1 but not of .2."""
+    places = [around + 0.011 * (place + 1) for place in range(len(names))]
+    return [
+        number(kind="measured", what=what, value=x, low=x - 0.15, high=x + 0.15, seeds=400 + n)
+        for n, (what, x) in enumerate(zip(names, places, strict=True))
+    ]
+
+
+def row_of(what: str, around: float = 0.2) -> Row:
+    return rows_of(what, around=around)[0]
+
+
+def unclear(*names: str) -> list[Row]:
+    return [replace(one, low=-0.1) for one in rows_of(*names)]
+
+
+WAY, TICKETS, GH = WayBack(), Tickets(keeps=(0.5,), early=(0.0, 0.1)), GradientHacking()
+DRIFTS = {group: 0.5 if group == ASKED else 2.0 for group in GROUPS}
+RATES = {
+    f"bias {bias}": tuple(
+        {prompt: row_of(f"bias {bias}, {when}: lies {prompt}", at) for prompt in PROMPTS}
+        for when, at in (("before", 0.2), ("after", 0.5))
+    )
+    for bias in (0, -2)
+}
+SHIFTS = [
+    *(buffer._shock("deceptive", way) for way in (*buffer.PHRASES, "the least of these")),
+    *(buffer._shock("intended", "margin"), buffer._kick("deceptive"), buffer._kick("intended")),
+    buffer.EDGE,
+]
+# What says the sentences of each study, and rows in the place of what it measures.
+SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "initialization": (
+        initialization._says,
+        [
+            (rows_of("scale 1, before: deceptive", "scale 2, before: deceptive"), []),
+            (rows_of("scale 1, after"), rows_of("MLP 8-8, after", around=0.4)),
+            rows_of("scale 1, after: partial", "scale 2, after: partial"),
+            row_of("perceptron guessed: errs", 0.7),
+            rows_of("trained from scale 1: errs", "trained from scale 2: errs", around=0.6),
+        ],
+    ),
+    "preservation": (
+        Preservation()._says,
+        [
+            rows_of("SGD: deceptive", *(f"{name}: deceptive" for name in "abc")),
+            rows_of("SGD: partial", "a: partial"),
+            {(0, 1): row_of("a: less under SGD", 0.5), (0, 2): unclear("b: less under SGD")[0]},
+        ],
+    ),
+    "hijack": (
+        _says,
+        [
+            "difficulty 2",
+            rows_of("difficulty 2, dose 0: deceptive"),
+            row_of("difficulty 2, dose", 0.6),
+            [row_of("in the least quarter", 0.0), row_of("in the most quarter", 0.8)],
+            rows_of("gap", "below", "90th percentile", around=0.4),
+            [row_of("dose 0: rate", 0.8), row_of("dose 0.25: rate", 0.3)],
+        ],
+    ),
+    "way_back": (
+        WAY._says,
+        [
+            [rows_of("strength 1, 100 steps"), rows_of("strength 1, 1600 steps", around=0.5)],
+            row_of("never", 0.6),
+            tuple([rows_of(*[f"oversight {s:g}, {w}" for s in WAY.strengths]) for w in "ab"]),
+            dict(zip("ab", rows_of("spell a", "spell b", around=0.7), strict=True)),
+            rows_of("top", "none again", around=0.75),
+        ],
+    ),
+    "buffer": (
+        buffer.Buffer()._says,
+        [
+            {"fresh": {"random": rows_of("fresh, push of 1, random: deceptive")}},
+            {what: row_of(what, 0.2 + n / 20) for n, what in enumerate(SHIFTS)},
+        ],
+    ),
+    "commitment": (
+        Commitment()._says,
+        [
+            [0, 100],
+            row_of("strangers"),
+            rows_of("apart from step 0", "apart from step 100", around=0.75),
+            row_of("probability above 0.9", 0.6),
+            rows_of("between", "orders", "another", around=0.3),
+            rows_of(*[f"push of 1 at step {n}" for n in (0, 100, 400)], around=0.1),
+        ],
+    ),
+    "tickets": (
+        TICKETS._says,
+        [
+            dict(
+                zip(
+                    [(start, 0.5) for start in STARTS],
+                    rows_of(*[f"{start}, 0.5 kept" for start in STARTS]),
+                    strict=True,
+                )
+            ),
+            {("ticket", 0.5): row_of("intended parents, 0.5 kept", 0.5)},
+            unclear(*[f"{a} less {b}, 0.5 kept" for a, b in PAIRS]),
+            rows_of("before training, 0.5 kept", "AUC of the gap, 0.5 kept", around=0.6),
+            {"gap": rows_of("gap at step 0", "gap at step 200", around=0.4)},
+        ],
+    ),
+    "ensemble": (
+        lambda wins, full, linear, wider, kappas, walks, same: [
+            *ensemble._says(wins, full, linear, wider),
+            *ensemble._readings(kappas),
+            ensemble._says_of_walks(full[0], walks, same),
+        ],
+        [
+            rows_of("race, 1 against 1: wins", "race, 1 against 3: wins"),
+            rows_of("Audit 8: deceptive", around=0.4),
+            rows_of("Audit 8, linearized: deceptive", around=0.6),
+            unclear("wider")[0],
+            {"Audit 8": row_of("Audit 8: kappa", 0.7), "other": unclear("other: kappa")[0]},
+            rows_of("temperature of 1: deceptive", around=0.75),
+            rows_of("as at half", around=0.5),
+        ],
+    ),
+    "definitions": (
+        definitions._says,
+        [
+            {f"Audit, {r}": tuple(rows_of(f"{r} before", f"{r} after")) for r in "ab"},
+            {
+                f"Audit, {r}": tuple(rows_of(f"{r} same", f"{r} kappa", around=x))
+                for r, x in (("a", 0.3), ("b", 0.6))
+            },
+            {"Audit, b": row_of("b of a", 0.6)},
+            rows_of("x: search, of all", around=0.7),
+        ],
+    ),
+    "competence": (
+        lambda half, measured, then: [
+            competence._says("Here", "steps", (10, 30), measured, half),
+            competence._told(half, then),
+        ],
+        [
+            number(kind="measured", what="turn", value=30.0, low=10.0, high=30.0),
+            rows_of("10 steps", "30 steps"),
+            rows_of("competence", "fit", "intended", "median", around=0.5),
+        ],
+    ),
+    "simulators": (
+        Simulators(biases=(0.0, -2.0))._says,
+        [
+            RATES,
+            rows_of("share before", "share after", around=0.6),
+            row_of("change", 0.7),
+            number(0.45, kind="known", what="Bayes"),
+            {"polish 0": tuple(unclear("polish 0, before", "polish 0, after"))},
+            {"bias 0": tuple(rows_of("bias 0: deceptive", "partial", "0.5 apart", around=0.8))},
+        ],
+    ),
+    "gradient_hacking": (
+        GH._says,
+        [
+            {g: {n: row_of(f"{g}, {n} steps", x) for n in GH.lengths} for g, x in DRIFTS.items()},
+            {n: row_of(f"still, {n} steps") for n in GH.lengths},
+            {w: {n: row_of(f"{w}, {n} steps", 0.5) for n in GH.lengths} for w in PUT_BACK},
+            {n: row_of(f"{n} steps, 0.05 of parameters", 0.7) for n in GH.lengths},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_sentence_moves_with_each_row_that_it_rests_on(study):
+    says, given = SAYING[study]
+    said = says(*given)
+    rows = {one.what: one for one in jax.tree.leaves(given) if isinstance(one, Row)}
+    assert all(each.rests_on for each in said)
+    for place, each in enumerate(said):
+        assert not unsupported(each.text, [rows[what] for what in each.rests_on])
+        for what in each.rests_on:
+            shifts = (replaced(given, rows[what], by) for by in (moved, far))
+            texts = [[one.text for one in says(*other)] for other in shifts]
+            assert any(each.text not in text for text in texts), (place, what)
+
+
+def replaced(given: list[Any], one: Row, by: Callable[[Row], Row]) -> list[Any]:
+    return jax.tree.map(lambda leaf: by(one) if leaf is one else leaf, given)
+
+
+def far(one: Row) -> Row:
+    """The row with numbers that are clear of all others."""
+    return replace(moved(one), value=9.5, low=9.25, high=9.75)
 
 
 def test_every_sentence_of_the_committed_page_rests_on_its_rows():

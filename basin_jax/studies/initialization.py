@@ -1,7 +1,7 @@
 """Do random initializations already lie in the deceptive basin, or does training lead there?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Kind, Row, say, share
+from basin_jax.studies.finding import Finding, Kind, Row, Sentence, say, share
 from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -89,38 +89,11 @@ class Initialization(Study):
             axes.minorticks_off()
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
-        already = max([*before, *before_sized], key=lambda one: one.value)
-        spread = sorted(after, key=lambda one: one.value)
-        widths = sorted(after_sized, key=lambda one: one.value)
-        most = max(partial, key=lambda one: one.value)
-        says = [
-            say(
-                "Before training, no more of random networks are deceptive by the rule than "
-                f"{already} ({_of(already)}), of all scales and networks.",
-                already,
-            ),
-            say(
-                f"After it, {spread[0]} are at {_of(spread[0])}, and {spread[-1]} at "
-                f"{_of(spread[-1])}; by network from {widths[0]} ({_of(widths[0])}) to "
-                f"{widths[-1]} ({_of(widths[-1])}).",
-                *(spread[0], spread[-1], widths[0], widths[-1]),
-            ),
-            say(
-                f"Deceptive in some contexts only are most, of the scales, at {_of(most)}: {most}.",
-                most,
-            ),
-            say(
-                f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
-                f"those that training finds, {trained[0]} ({_of(trained[0], ':')}) and "
-                f"{trained[-1]} ({_of(trained[-1], ':')}).",
-                *(guessed, trained[0], trained[-1]),
-            ),
-        ]
         first = next(iter(scales.values()))
         return Finding(
             name="initialization",
             question=self.question,
-            says=says,
+            says=_says((before, before_sized), (after, after_sized), partial, guessed, trained),
             limits=self.limits,
             rows=[
                 *(*before, *after, *partial),
@@ -181,6 +154,48 @@ def _ends(
         for name, cell in cells.items()
     ]
     return before, ([one for one, _ in after], [one for _, one in after])
+
+
+def _says(
+    before: tuple[Sequence[Row], Sequence[Row]],
+    after: tuple[Sequence[Row], Sequence[Row]],
+    partial: Sequence[Row],
+    guessed: Row,
+    trained: Sequence[Row],
+) -> list[Sentence]:
+    """Return what is said of scales and of networks, before training and after it."""
+    already = max([*before[0], *before[1]], key=lambda one: one.value)
+    (least, most), (smallest, largest) = (_ends_of(rows) for rows in after)
+    some = max(partial, key=lambda one: one.value)
+    first, last = trained[0], trained[-1]
+    return [
+        say(
+            f"Before training, no more of random networks are deceptive by the rule than {already} "
+            f"({_of(already)}), of all scales and networks.",
+            already,
+        ),
+        say(
+            f"After it, {least} are at {_of(least)}, and {most} at {_of(most)}; by network from "
+            f"{smallest} ({_of(smallest)}) to {largest} ({_of(largest)}).",
+            *(least, most, smallest, largest),
+        ),
+        say(
+            f"Deceptive in some contexts only are most, of the scales, at {_of(some)}: {some}.",
+            some,
+        ),
+        say(
+            f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
+            f"those that training finds, {first} ({_of(first, ':')}) and {last} "
+            f"({_of(last, ':')}).",
+            *(guessed, first, last),
+        ),
+    ]
+
+
+def _ends_of(rows: Sequence[Row]) -> tuple[Row, Row]:
+    """Return the rows of the least and of the largest value."""
+    ordered = sorted(rows, key=lambda one: one.value)
+    return ordered[0], ordered[-1]
 
 
 def _name(network: Network) -> str:
