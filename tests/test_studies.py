@@ -322,6 +322,7 @@ TINY = Subject(
     num_steps=600,
 )
 SETTINGS: dict[str, Any] = {
+    "preservation": {"subject": TINY.replace(method=AUDIT.method)},
     "hijack": {"difficulties": (2,)},
     "buffer": {"reach": 10.0},
     "gradient_hacking": {"lengths": (20, 400)},
@@ -334,7 +335,7 @@ SETTINGS: dict[str, Any] = {
 def test_every_study_is_sound_in_the_small(name, tmp_path):
     _, study = named(name)
     subject = study.subject if name in ("commitment", "simulators") else TINY
-    study = study.replace(subject=subject, quick=96, **SETTINGS.get(name, {}))
+    study = study.replace(**{"subject": subject, "quick": 96} | SETTINGS.get(name, {}))
     (found,) = make({name: study}, tmp_path, quick=True)
     assert found.sound, found.frame.filter(~pl.col("holds"))
     assert {one.kind for one in found.rows} >= {"measured", "control", "known", "sensitivity"}
