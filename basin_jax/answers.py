@@ -110,13 +110,23 @@ def summary(frame: pl.DataFrame) -> str:
 
 def markdown(frame: pl.DataFrame, made: str) -> str:
     """Return the page: a table for each kind of known fraction."""
-    said = f"{summary(frame)} {made}"
+    said = f"{summary(frame)} {made} {shared(frame)}"
     lines = ["# Known answers", "", said, "", f"![Ours minus theirs]({NAME}.png)"]
     for kind, rows in _groups(frame):
         lines += ["", f"## {kind.capitalize()}", "", CRITERIA[kind], ""]
         lines += [_line([*HEAD, "source"]), "|---|---|---|--:|--:|--:|---|---|"]
         lines += [_line([*_texts(row), row["source"]]) for row in rows]
     return "\n".join([*lines, ""])
+
+
+def shared(frame: pl.DataFrame) -> str:
+    """Say which rows share seeds: those whose seeds begin from one root."""
+    roots = frame.group_by("root", maintain_order=True).len().rows()
+    told = ", ".join(f"{count} of root {root}" for root, count in roots)
+    return (
+        f"Rows of one root share seeds ({told}), so that a draw that is rare in one may be rare in "
+        "others."
+    )
 
 
 def latex(frame: pl.DataFrame) -> str:

@@ -202,8 +202,8 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
         `theirs_low`, `theirs_high`, and its `theirs_trials` unless derived; of a published count
         the fractions that it would agree with, from `accepts_low` to `accepts_high`; ours with its
         99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
-        theirs in standard errors, `p_value`, whether the two are in agreement, and which
-        `interval` ours is.
+        theirs in standard errors, `p_value`, whether the two are in agreement, which
+        `interval` ours is, and the `root` of our seeds, which rows of one root share.
 
     Raises:
         ValueError: where a known fraction's cell is none of the sweep's, or several.
@@ -233,6 +233,7 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "p_value": one.p_value(ours),
                 "agrees": one.agrees(ours),
                 "interval": ours.interval,
+                "root": records.cells[cell_of(one, records.cells)]["root"],
             }
         )
     return pl.DataFrame(rows)

@@ -180,6 +180,7 @@ def test_the_table_is_written_for_a_page_a_paper_and_an_eye(frame, tmp_path):
     assert text.count("| NO |") == 1
     assert "| yes | closed form |" in text
     assert text.count(" (accepts 0.") == 1
+    assert "Rows of one root share seeds (5 of root 0)" in text
     latex = (tmp_path / "known_answers.tex").read_text()
     assert r"level \& even & 0.5 & " in latex
     assert latex.count(r"\\") == 1 + 3 + 5

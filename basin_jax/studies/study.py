@@ -314,10 +314,10 @@ def turn(
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
-    """Return the first place of a grid at which a fraction is past some, and the turn's interval.
+    """Return the first place of a grid whose fraction is above `past`, and the turn's interval.
 
-    The turn lies beyond the place up to which all fractions are below that, and not beyond
-    the first that is above, as often as the fractions' intervals hold at once. Where no place is
+    The turn lies beyond the place up to which all fractions are below `past`, and not beyond the
+    first that is above it, as often as the fractions' intervals hold at once. Where no place is
     known to be so, the interval has no end there.
     """
     below = np.logical_and.accumulate([one.high < past for one in found])
