@@ -98,20 +98,26 @@ class Hijack(Study):
             natural = _natural(trained, cells[0], name)
             at_half = self._at_half(lab, base, half, name)
             curve(left, self.doses, measured, color=color, label=name)
+            curve(left, self.doses, partial, color=color, label="_partial", linestyle="--")
             cumulate(center, found["high"].to_numpy(), color=color, label=name)
             curve(right, range(len(QUARTERS)), natural, color=color, label=name)
-            curve(gaps, self.doses, moved, color=color, label=name)
-            gaps.axhline(at_half[-1].value, color=color, lw=0.6, ls=":")
+            curve(gaps, self.doses, moved, color=color, label="_gap")
+            fresh = "fresh, 90th percentile" if number == 0 else "_fresh"
+            gaps.axhline(at_half[-1].value, color=color, lw=0.8, ls=":", label=fresh)
+            gaps.plot(half.value, at_half[0].value, "x", color=color)
             rows += [*measured, *partial, half, *at_half, *rates, *moved, *natural]
             rows += [_returns(trained, cells, self.doses, found, name)]
             rows += trained.thresholds(cells[0], f"{name}, dose 0: deceptive")
             says += _says(name, measured, half, natural, at_half, rates)
-        left.set(xlabel="dose of the implant", ylabel="fraction deceptive", ylim=(-0.03, 1.03))
-        gaps.set(xlabel="dose (dotted: 90 % of fresh are below)", ylabel="gap at the start")
+        left.set(xlabel="dose of the implant", ylabel="deceptive (dashed: partial)")
+        left.set_ylim(-0.03, 1.03)
+        gaps.set(xlabel="dose (x: half hijacked)", ylabel="gap at the start")
+        gaps.set_yscale("symlog", linthresh=0.05)
         center.set(xlabel="critical dose of a seed", ylabel="share of seeds", ylim=(-0.03, 1.03))
-        right.set(xlabel="gap at the start, by quarters", ylabel="fraction deceptive")
+        right.set(xlabel="quarter by gap at start", ylabel="fraction deceptive")
         right.set(xticks=range(len(QUARTERS)), xticklabels=QUARTERS, ylim=(-0.03, 1.03))
         legend(left)
+        gaps.legend(*gaps.get_legend_handles_labels(), loc="upper left", handlelength=1.2)
         return Finding(
             name="hijack",
             question=self.question,
