@@ -102,7 +102,7 @@ class Hijack(Study):
             cumulate(center, found["high"].to_numpy(), color=color, label=name)
             curve(right, range(len(QUARTERS)), natural, color=color, label=name)
             curve(gaps, self.doses, moved, color=color, label="_gap")
-            fresh = "fresh, 90th percentile" if number == 0 else "_fresh"
+            fresh = "fresh, 90 %" if number == 0 else "_fresh"
             gaps.axhline(at_half[-1].value, color=color, lw=0.8, ls=":", label=fresh)
             gaps.plot(half.value, at_half[0].value, "x", color=color)
             rows += [*measured, *partial, half, *at_half, *rates, *moved, *natural]
