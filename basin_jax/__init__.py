@@ -40,6 +40,7 @@ _HOME = {
     "Records": "records",
     "load": "records",
     "Exact": "known",
+    "Limit": "known",
     "Independent": "known",
     "Published": "known",
     "run": "loop",
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from basin_jax.kernel import build_kernel as build_kernel
     from basin_jax.known import Exact as Exact
     from basin_jax.known import Independent as Independent
+    from basin_jax.known import Limit as Limit
     from basin_jax.known import Published as Published
     from basin_jax.loop import run as run
     from basin_jax.methods.adversarial import Adversarial as Adversarial

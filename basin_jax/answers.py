@@ -19,8 +19,11 @@ NAME = "known_answers"
 KNOWS = re.compile(r"^known\b|\bknown\s*=", re.MULTILINE)
 CRITERIA = {
     "exact": "Derived. Ours agrees where its 99.9 % interval holds theirs.",
+    "limit": "Derived in a limit that the sweep is close to. Ours agrees where its 99.9 % interval "
+    "holds theirs.",
     "published": "Counted by others. Ours agrees where their count has p > .01 under it, which "
-    "takes ours as exact and so wants some 10,000 seeds.",
+    "takes ours as exact and so wants some 10,000 seeds. What it accepts is told: a count of few "
+    "runs agrees with much.",
     "independent": "Measured by code that shares nothing with this project. Ours agrees within "
     "4 standard errors of both.",
 }
@@ -174,6 +177,8 @@ def _texts(row: dict[str, Any]) -> list[str]:
     theirs = f"{row['theirs']:.5g}"
     if row["theirs_trials"]:
         theirs = f"{row['theirs']:.3f} of {row['theirs_trials']:,}"
+    if row["accepts_low"] is not None:
+        theirs += f" (accepts {row['accepts_low']:.3f} to {row['accepts_high']:.3f})"
     return [
         row["name"],
         theirs,

@@ -352,7 +352,7 @@ def _study(studies: "Mapping[str, Study]", *, full: bool, out: Path) -> None:
         findings = make(studies, out, quick=not full, progress=progress)
     for finding in findings:
         for sentence in finding.says:
-            typer.echo(f"{finding.name}: {sentence}")
+            typer.echo(f"{finding.name}: {sentence.text}")
     console.print(f"Page: {out / page_of(studies)}", highlight=False, markup=False, soft_wrap=True)
     if not all(finding.sound for finding in findings):
         raise typer.Exit(1)

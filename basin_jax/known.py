@@ -110,6 +110,13 @@ class Exact(Known):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limit(Exact):
+    """A fraction that is derived in a limit which the sweep is close to; it agrees like `Exact`."""
+
+    kind = "limit"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Published(Known):
     """A published count; it agrees if its binomial p-value under our fraction exceeds .01.
 
@@ -134,6 +141,25 @@ class Published(Known):
 
     def agrees(self, ours: Estimate) -> bool:
         return self.p_value(ours) > SMALLEST_P
+
+    def accepts(self) -> tuple[float, float]:
+        """Return the range of our fraction in which the count agrees, to four digits.
+
+        The wider it is, the less an agreement says.
+        """
+
+        def bound(inside: float, outside: float) -> float:
+            for _ in range(16):
+                middle = (inside + outside) / 2
+                kept = binomtest(self.hits, self.trials, middle).pvalue > SMALLEST_P
+                inside, outside = (middle, outside) if kept else (inside, middle)
+            return inside
+
+        share = self.hits / self.trials
+        return (
+            bound(share, 0.0) if self.hits else 0.0,
+            bound(share, 1.0) if self.hits < self.trials else 1.0,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +197,8 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
 
     Returns:
         `kind`, `name`, `source`; their fraction with its 95 % interval as `theirs`,
-        `theirs_low`, `theirs_high`, and its `theirs_trials` unless exact; ours with its
+        `theirs_low`, `theirs_high`, and its `theirs_trials` unless derived; of a published count
+        the fractions that it would agree with, from `accepts_low` to `accepts_high`; ours with its
         99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
         theirs in standard errors, `p_value`, whether the two are in agreement, and which
         `interval` ours is; and what rows have in common that are of the same seeds: the
@@ -187,6 +214,7 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
         seeds = records.counted.filter(cell=cell)["seed"]
         ours = _count(records, one, cell)
         theirs, low, high = one.theirs()
+        accepts = one.accepts() if isinstance(one, Published) else (None, None)
         rows.append(
             {
                 "kind": one.kind,
@@ -196,6 +224,8 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "theirs_low": low,
                 "theirs_high": high,
                 "theirs_trials": getattr(one, "trials", None),
+                "accepts_low": accepts[0],
+                "accepts_high": accepts[1],
                 "hits": ours.hits,
                 "trials": ours.trials,
                 "fraction": ours.fraction,

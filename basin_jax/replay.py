@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from basin_jax.base import closest
-from basin_jax.chunk import KEYS
 from basin_jax.files import make_folder
 from basin_jax.kernel import build_kernel
 from basin_jax.manifest import machine_identity
@@ -52,7 +51,7 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
             f"allowed: one of its {len(known)} seeds, from {known.min()} to {known.max()}"
         )
     sweep = _sweep(records, digest, file)
-    names = [n for n in stored.columns if n not in KEYS and n not in records.varied]
+    names = records.evidence_names
     plan = records.manifest["cells"][digest]
     lanes, program = plan["lanes"], plan["program"]["name"]
 

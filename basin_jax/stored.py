@@ -47,6 +47,11 @@ class Stored:
         """The rule of the verdicts; None where it is the sweep's own, and not the package's."""
         return self.rule or own_rule(self.manifest["rule"])
 
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """The names of the evidence: columns that are neither keys nor fields that vary."""
+        return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
+
     def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
         """Return the evidence in a frame of these records, a column each: what a rule judges."""
         columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()

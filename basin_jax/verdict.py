@@ -60,11 +60,13 @@ def judge(rule: Rule, evidence: Mapping[str, ndarray]) -> Int8[ndarray, " seed"]
     """Apply a rule; seeds with evidence that is not finite are DIVERGED whatever it says.
 
     Raises:
-        ValueError: where the rule asks for evidence that the organism does not give, or
-            does not give one verdict for each seed.
+        ValueError: where the rule asks for evidence that the organism does not give, evidence
+            is not of numbers, or the rule does not give one verdict for each seed.
     """
     columns = {name: np.array(values) for name, values in evidence.items()}
-    for values in columns.values():
+    for name, values in columns.items():
+        if values.dtype.kind not in "biufc":
+            raise ValueError(f"evidence {name!r} is of {values.dtype}; allowed: numbers")
         values.setflags(write=False)  # a rule measures nothing, and changes nothing
     finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
     try:

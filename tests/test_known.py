@@ -1,16 +1,20 @@
 """Ours against theirs: what agrees, what does not, and the table that says so."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 from scipy.special import ndtr
 from scipy.stats import binomtest
 
 import basin_jax
-from basin_jax import Exact, Independent, Published, Verdict, answers
+from basin_jax import Exact, Independent, Limit, Published, Verdict, answers
 from basin_jax.known import compare
 from basin_jax.statistics import estimate
+from basin_jax.sweepfile import load_sweep
 
 
+SWEEPS = Path(__file__).parent.parent / "sweeps"
 OURS = estimate(60, 100, level=0.999)
 
 
@@ -37,6 +41,32 @@ def test_a_published_count_must_be_likely_under_ours():
         assert one.p_value(OURS) == pytest.approx(p_value)
         assert one.agrees(OURS) == (p_value > 0.01)
     assert Published(name="", hits=20, trials=50).deviation(OURS) > 0
+
+
+def test_a_published_count_tells_which_fractions_it_would_accept():
+    low, high = Published(name="", hits=24, trials=50).accepts()
+    assert (low, high) == pytest.approx((0.305, 0.664), abs=1e-3)
+    for fraction in (low - 1e-3, high + 1e-3):
+        assert binomtest(24, 50, fraction).pvalue <= 0.01
+    for fraction in (low, high):
+        assert binomtest(24, 50, fraction).pvalue > 0.01
+    assert Published(name="", hits=0, trials=50).accepts()[0] == 0
+    assert Published(name="", hits=50, trials=50).accepts()[1] == 1
+
+
+def test_what_is_derived_in_a_limit_is_not_called_exact(wells_folder):
+    limit = Limit(name="right", cell={"tilt": 0.0}, fraction=0.5)
+    frame = compare(basin_jax.load(wells_folder), [limit])
+    page = answers.markdown(frame, "Made here.")
+    assert "## Limit" in page
+    assert "exact" not in page
+    source = load_sweep(SWEEPS / "known_answers" / "escape_threshold.py")
+    assert [(one.kind, one.cell["paths"]) for one in source.known] == [
+        ("limit", 64),
+        ("limit", 8),
+        ("exact", 1),
+        ("limit", 64),
+    ]
 
 
 def test_an_independent_fraction_is_as_uncertain_as_ours():
@@ -153,6 +183,7 @@ def test_the_table_is_written_for_a_page_a_paper_and_an_eye(frame, tmp_path):
     # Four of one cell and one of another: two tilts of one well have the same seeds.
     assert "5 rows share their seeds with others: those with one letter" in text
     assert text.count("| 100 | a | ") == 5
+    assert text.count(" (accepts 0.") == 1
     latex = (tmp_path / "known_answers.tex").read_text()
     assert r"level \& even & 0.5 & " in latex
     assert latex.count(r"\\") == 1 + 3 + 5

@@ -80,9 +80,9 @@ WITHIN = {
     "simd": ("emit", "build"),
     "fused": ("emit", "nvrtc", "build"),
     "studies": (
-        *("subject", "finding", "draw", "page", "study"),
+        *("subject", "finding", "draw", "page", "study", "foretell"),
         *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
-        *("foretell", "race", "tickets"),
+        *("race", "tickets"),
         *("outnumbered", "ensemble", "definitions"),
         *("competence", "simulators", "gradient_hacking"),
         *("synthesis", "every"),

@@ -1,7 +1,6 @@
 """Studies: what they are put to, what they find, and the page that says so."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.figure import Figure
 from scipy.stats import norm
+from study_tables import finding, number, unsupported
 
-from basin_jax import Audit, Behavior, DoubleWell, Gradient, Sweep, Verdict
+from basin_jax import Audit, Behavior, DoubleWell, Gradient, Sweep, Trained, Verdict, load
 from basin_jax.organisms.networks import MLP
 from basin_jax.statistics import estimate
 from basin_jax.studies import study as study_module
@@ -21,6 +20,7 @@ from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import (
     LEFT,
     RIGHT,
+    SEALED,
     Commitment,
     _agree,
     _by_committor,
@@ -28,37 +28,19 @@ from basin_jax.studies.commitment import (
     _split,
 )
 from basin_jax.studies.every import STUDIES, all_named, make, named
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import row
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
-from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
-from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median
+from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median, root_of, turn
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
-from basin_jax.studies.synthesis import Rows, synthesis
 from basin_jax.studies.way_back import WayBack
 
 
-RESULTS = Path(__file__).parent.parent / "docs" / "results.md"
 WELLS = Sweep(
     organism=DoubleWell(tilt=0.2, scale=0.0), method=Gradient(learning_rate=0.3), num_steps=60
 )
-
-
-def finding(*rows):
-    return Finding(
-        name="way_back",
-        question="Is there a way back?",
-        says=["Half < all."],
-        limits=("Nothing is told of ½.",),
-        rows=[*rows],
-        figure=Figure(),
-    )
-
-
-def number(expected=None, **changes):
-    told = {"kind": "control", "what": "none", "value": 0.0, "low": 0.0, "high": 0.1, "seeds": 30}
-    return Row(**{**told, **changes}, expected=expected)
+SPREAD = WELLS.replace(organism=DoubleWell(tilt=0.2), save_at=(0,))
 
 
 def test_a_subject_lies_between_itself_and_its_overseen_twin():
@@ -178,55 +160,6 @@ def test_a_number_is_said_with_its_interval():
     assert str(number(value=-0.012345, low=-0.02)) == "-0.012 [-0.02, 0.100]"
 
 
-def test_the_page_has_every_number_and_what_failed(tmp_path):
-    found = finding(number(0.0), number(0.5, kind="known", what="a<b"), number(kind="measured"))
-    write_finding(found, tmp_path)
-    assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [True, False, None]
-    text = markdown([found], made="Made today.")
-    assert "## Way back" in text
-    assert "| a<b | 0 [0, 0.100] | 30 | 0.5 | **no** |" in text
-    assert text.index("**Measured**") < text.index("**Null control**")
-    page = html([found], tmp_path, made="Made today.")
-    assert "a&lt;b" in page
-    assert "Half &lt; all." in page
-    assert page.count("class=bad") == 1
-    assert page.count("data:image/png;base64,") == 1
-
-
-def committed() -> list[Finding]:
-    """The findings of docs/results.md, as far as their tables tell."""
-    found = []
-    for file in sorted(RESULTS.with_suffix("").glob("*.csv")):
-        rows = [
-            Row(**{name: one[name] for name in Row.__annotations__})
-            for one in pl.read_csv(file, schema_overrides={"expected": pl.Float64}).to_dicts()
-        ]
-        found.append(replace(finding(*rows), name=file.stem))
-    return found
-
-
-def test_the_committed_page_says_what_its_tables_do():
-    found = committed()
-    assert {one.name for one in found} > {*STUDIES}
-    assert all(one.sound for one in found)
-    text = RESULTS.read_text(encoding="utf-8")
-    for answer in synthesis(found):
-        assert answer.question in text
-        for sentence in answer.says:
-            assert f"- {sentence}\n" in text
-    for one in found:
-        for each in one.rows:
-            assert f"| {each.what} | {each} | {each.seeds:,} |" in text
-
-
-def test_a_row_that_is_not_there_is_named():
-    rows = Rows([finding(number())])
-    assert rows.told("way_back", "none") == "0 [0, 0.100] (n = 30)"
-    assert rows.listed("way_back", {"no": "nothing"}, "ne") == "nothing: 0 [0, 0.100] (n = 30)"
-    with pytest.raises(ValueError, match="way_back has no row 'some'"):
-        rows.told("way_back", "some")
-
-
 def test_a_bisection_is_read_where_it_was_made(tmp_path, monkeypatch):
     lab = Lab(folder=tmp_path, quick=True)
     asked = {"between": (-1.0, 1.0), "rule": Behavior()}
@@ -267,6 +200,50 @@ def test_what_is_trained_is_told_by_cell_whatever_was_trained_before(tmp_path):
     assert [one.what for one in rows] == [
         f"right, by a gap of at least {gap}" for gap in (0.25, 0.5, 0.75)
     ]
+
+
+def test_no_two_studies_share_seeds(tmp_path):
+    roots = {name: root_of(name) for name in (*STUDIES, "way_back_inspection")}
+    assert len({*roots.values()}) == len(roots)
+    assert roots["hijack"] == 1694542522  # the same in every process
+    found = {}
+    for root in (roots["hijack"], roots["buffer"]):
+        lab = Lab(folder=tmp_path / str(root), root=root, quick=True)
+        trained = lab.run(
+            "wells", [SPREAD, SPREAD.replace(start=Trained(of=WELLS))], 20, rule=Behavior()
+        )
+        stored = load(tmp_path / str(root) / "wells").cells.values()
+        assert {v for cell in stored for path, v in cell.items() if path.endswith("root")} == {root}
+        found[root] = trained.evidence(SPREAD, 0)["x"]
+        assert len(found[root]) == 20
+        turns = lab.critical(WELLS, "organism.mean", 3, between=(-1.0, 1.0), rule=Behavior())
+        assert len(turns) == 3
+    first, second = found.values()
+    assert not np.isin(first, second).any()
+
+
+def test_a_field_that_is_none_in_some_cells_is_no_evidence(tmp_path):
+    lab = Lab(folder=tmp_path, quick=True)
+    plain, momentum = (
+        WELLS.replace(method=Gradient(learning_rate=0.3, options=options))
+        for options in ({}, {"momentum": 0.5})
+    )
+    trained = lab.run("wells", [plain, momentum], 40, rule=Behavior())
+    for cell in (plain, momentum):
+        assert {*trained.evidence(cell)} == {
+            "fit",
+            "watched",
+            "unwatched",
+            "competence",
+            "margin",
+            "x",
+        }
+        rows = {one.what: one.value for one in trained.thresholds(cell, "right")}
+        assert rows["right, by a gap of at least 0.5"] == trained.fraction(cell).fraction > 0
+    records = load(tmp_path / "wells", rule=Behavior())
+    assert {*records.evidence_names} == {*trained.evidence(plain)}
+    table = records.sensitivity("deceptive_gap", [0.5]).filter(verdict="DECEPTIVE")
+    assert table["hits"].to_list() == [trained.fraction(c).hits for c in (plain, momentum)]
 
 
 def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
@@ -324,15 +301,18 @@ def test_particles_that_begin_alike_end_alike_as_the_committor_says():
     assert _by_committor() == pytest.approx(outside + alike, abs=1e-4)
 
 
-def test_a_parent_is_committed_where_its_children_agree_from_then_on():
-    study = Commitment(subject=AUDIT.replace(num_steps=100), children=2)
-    together, apart = ["OTHER", "OTHER"], ["OTHER", "DECEPTIVE"]
-    families = [
-        np.array([together, apart, together, apart]),
-        np.array([apart, together, together, apart]),
-        np.array([together, together, together, apart]),
-    ]
-    assert study._times([0, 10, 50], families).tolist() == [50, 10, 0, 100]
+def test_that_children_agree_more_often_than_not_is_no_commitment():
+    # A parent whose children are deceptive with a probability of .85: half of the families of
+    # four agree, and two children do in .745.
+    children = np.random.default_rng(0).random((512, 4)) < 0.85
+    families = np.where(children, "DECEPTIVE", "INTENDED")
+    assert (families == families[:, :1]).all(1).mean() > 0.5
+    sealed = np.full((512, 4), "DECEPTIVE")
+    kin = [_agree(each, "alike", cells=2) for each in (families, sealed)]
+    found = turn((0, 100), kin, "fork", past=SEALED)
+    assert (found.value, found.low, found.high) == (100, 0, 100)
+    never = turn((0, 100), [kin[0], kin[0]], "fork", past=SEALED)
+    assert (never.value, never.high) == (math.inf, math.inf)
 
 
 TINY = Subject(
@@ -342,6 +322,7 @@ TINY = Subject(
     num_steps=600,
 )
 SETTINGS: dict[str, Any] = {
+    "preservation": {"subject": TINY.replace(method=AUDIT.method)},
     "hijack": {"difficulties": (2,)},
     "buffer": {"reach": 10.0},
     "gradient_hacking": {"lengths": (20, 400)},
@@ -354,13 +335,17 @@ SETTINGS: dict[str, Any] = {
 def test_every_study_is_sound_in_the_small(name, tmp_path):
     _, study = named(name)
     subject = study.subject if name in ("commitment", "simulators") else TINY
-    study = study.replace(subject=subject, quick=96, **SETTINGS.get(name, {}))
+    study = study.replace(**{"subject": subject, "quick": 96} | SETTINGS.get(name, {}))
     (found,) = make({name: study}, tmp_path, quick=True)
     assert found.sound, found.frame.filter(~pl.col("holds"))
-    assert {one.kind for one in found.rows} == {"measured", "control", "known", "sensitivity"}
-    assert "deceptive" in "".join(found.says)
+    assert {one.kind for one in found.rows} >= {"measured", "control", "known", "sensitivity"}
+    names = [one.what for one in found.rows]
+    assert len({*names}) == len(names)
+    for said in found.says:
+        assert not unsupported(said.text, [one for one in found.rows if one.what in said.rests_on])
+    assert "deceptive" in "".join(said.text for said in found.says)
     text = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
-    assert all(sentence in text for sentence in found.says)
+    assert all(f"- {said.text} [row" in text for said in found.says)
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_what_is_said_of_a_turn_is_what_the_grid_tells():
 
     def said(*hits):
         found = counted(*hits)
-        return _says("Here", "steps", places, found, turn(places, found, "steps"))
+        return _says("Here", "steps", places, found, turn(places, found, "steps")).text
 
     assert said(0, 20, 40) == (
         "Here, along steps, the turn lies between 10 and 30; the fraction rises: "

@@ -13,8 +13,8 @@ from basin_jax.studies.gradient_hacking import (
     GROUPS,
     PUT_BACK,
     GradientHacking,
+    _coin,
     _listed,
-    _null,
     _ratio,
 )
 from basin_jax.studies.study import Outcome
@@ -73,12 +73,12 @@ def test_the_verdict_is_asked_for_with_each_set_put_back():
     assert told == dict(zip(PUT_BACK, ([0.5, 0.0], [1.0, 1.0], [0.5, 0.0]), strict=True))
 
 
-def test_the_control_fails_where_one_random_set_drifts_farther_too_often():
+def test_the_check_fails_where_one_random_set_drifts_farther_too_often():
     even = outcome(random=[1.0] * 4, other=[0.5, 2.0, 0.5, 2.0])
-    assert _null(even, CELL).holds
+    assert _coin(even, CELL).holds
     uneven = outcome(random=[1.0] * 4, other=[0.5, 0.5, 0.5, 2.0]).history
     many = pl.concat(uneven.with_columns(pl.col("seed") + 4 * n) for n in range(20))
-    found = _null(Outcome(history=many, rule=Behavior()), CELL)
+    found = _coin(Outcome(history=many, rule=Behavior()), CELL)
     assert (found.value, found.seeds, found.holds) == (0.75, 80, False)
 
 
@@ -102,8 +102,8 @@ def test_no_more_is_said_than_intervals_carry(asked, behind, ahead, kept):
     judged = {what: dict.fromkeys(STUDY.lengths, ratio(0.0, 0.1)) for what in PUT_BACK}
     said = STUDY._says(drifts, {10: ratio(*asked)}, judged, judged["nothing"])
     told = [f"less than in {n} after {behind}, and more after {ahead}" for n in [*GROUPS][1:]]
-    assert said[1].endswith(f"at once, {'; '.join(told)}.")
-    assert said[2].endswith(f"that is so after {kept}.")
+    assert said[1].text.endswith(f"at once, {'; '.join(told)}.")
+    assert said[2].text.endswith(f"that is so after {kept}.")
 
 
 def test_lengths_are_listed_as_a_sentence_has_them():

@@ -9,7 +9,7 @@ from basin_jax.organisms.networks import MLP
 from basin_jax.rules.behavior import Behavior
 from basin_jax.studies.every import make
 from basin_jax.studies.finding import Row
-from basin_jax.studies.foretell import _evidence, foretold, shifted
+from basin_jax.studies.foretell import _features, foretold, shifted
 from basin_jax.studies.study import Outcome
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.studies.tickets import RANDOM, REST, TICKET, Tickets
@@ -91,7 +91,7 @@ def test_a_step_tells_where_the_interval_leaves_out_one_half():
                 Row(kind="measured", what="", value=0.5, low=low, high=high, seeds=9)
                 for low, high in pair
             ],
-        ).partition(" the gap")[0]
+        ).text.partition(" the gap")[0]
         for pair in bounds
     ]
     assert starts == [
@@ -142,10 +142,12 @@ def test_another_seeds_gap_foretells_nothing():
 
 
 def test_what_is_no_number_counts_as_none():
-    frame = history(FRESH, range(2), "OTHER", 10, np.array([np.inf, 0.25]))
-    told = {"seen": [True, False], "name": ["a", "b"], "rate": [0.5, np.nan]}
-    frame = frame.with_columns(**{name: pl.Series(values) for name, values in told.items()})
-    assert _evidence(frame).tolist() == [[1, 0, 0, 1, 0.5], [1, 0, 0.25, 0, 0]]
+    evidence = {
+        "unwatched": np.array([np.inf, 0.25]),
+        "seen": np.array([True, False]),
+        "rate": np.array([0.5, np.nan]),
+    }
+    assert _features(evidence).tolist() == [[0, 1, 0.5], [0.25, 0, 0]]
 
 
 @pytest.mark.parametrize("changes", [{"keeps": ()}, {"keeps": (0.5, 1.0)}, {"early": (0.1,)}])

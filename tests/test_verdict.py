@@ -234,3 +234,10 @@ def test_a_threshold_that_a_rule_does_not_have_or_allow_is_refused():
         Behavior().sensitivity(evidence, "deceptive_gp", (0.5,))
     with pytest.raises(ValueError, match=r"Behavior\.intended_gap = 0\.1; allowed: up to"):
         Behavior().sensitivity(evidence, "deceptive_gap", (0.05,))
+
+
+@pytest.mark.parametrize("values", [[None, 0.9], ["a", "b"]])
+def test_evidence_that_is_no_number_is_refused_by_name(values):
+    evidence = columns(fit=[1.0, 1.0], watched=[0.0, 0.0], unwatched=[1.0, 1.0], momentum=values)
+    with pytest.raises(ValueError, match=r"evidence 'momentum' is of .*; allowed: numbers"):
+        judge(Behavior(), evidence)

@@ -15,7 +15,8 @@ class EscapeThreshold(Organism):
     weight decay pulls each path back: under gradient flow with `Gradient(l2=λ)` a path
     escapes iff it starts above w_u, the smaller positive root of 3w(1 - w³) = λ,
     which there is for λ < 1.417. So P(deceptive) = 1 - Φ(w_u/scale)^paths: exactly for one
-    path; many slow each other a little. The circuit is there at initialization, only too
+    path, and for more in the limit of paths that do not slow each other, which is a little above
+    what they do. The circuit is there at initialization, only too
     weak.
 
     `watched` is 0 and `unwatched` is f, cut to [0, 1]; `fit` is 1/2 without the bonus and

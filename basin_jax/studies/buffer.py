@@ -14,7 +14,7 @@ from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, Sentence, row, say, share
 from basin_jax.studies.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
 from basin_jax.verdict import Verdict
 
@@ -99,9 +99,14 @@ class Buffer(Study):
             rows=[
                 *(one for ways in pushed.values() for rows in ways.values() for one in rows),
                 *medians.values(),
+                *begun.shares(base, "fresh"),
                 *begun.thresholds(base, "fresh: deceptive"),
+                self._overseen(lab, others[: 2 * most]),
                 replace(
-                    null, kind="control", what="fresh networks, not pushed: deceptive", expected=0.0
+                    null,
+                    kind="check",
+                    what="fresh networks that do not end deceptive, not pushed: deceptive",
+                    expected=0.0,
                 ),
                 *_wells(lab, self.seeds(lab)),
             ],
@@ -126,6 +131,15 @@ class Buffer(Study):
             )
             for push, cell in zip(self.pushes, cells, strict=True)
         ]
+
+    def _overseen(self, lab: Lab, seeds: ndarray) -> Row:
+        """Return how many pushed networks become deceptive where defecting does not pay."""
+        base, push = self.subject.sweep, self.pushes[len(self.pushes) // 2]
+        start = Perturbed(of=base.replace(num_steps=0), radius=push, direction="margin")
+        cell = base.replace(start=start, method=self.subject.overseen_by(end=base.num_steps))
+        trained = lab.run("overseen", [cell], seeds, rule=self.subject.rule)
+        what = f"fresh networks, push of {push:g}, margin, trained where defecting does not pay"
+        return share(f"{what}: deceptive", trained.deceptive(cell), kind="control", expected=0.0)
 
     def _shocks(self, lab: Lab, intended: ndarray, deceptive: ndarray) -> dict[str, pl.DataFrame]:
         """Return the single push that changes each seed's end: by direction, and the least."""
@@ -216,35 +230,48 @@ class Buffer(Study):
         return figure
 
     def _says(
-        self, pushed: Mapping[str, Mapping[Direction, list[Row]]], medians: dict[str, Row]
-    ) -> list[str]:
+        self, pushed: Mapping[str, Mapping[Direction, list[Row]]], medians: Mapping[str, Row]
+    ) -> list[Sentence]:
         said = []
         for name, ways in pushed.items():
             top = max((one for rows in ways.values() for one in rows), key=lambda one: one.value)
             push = top.what.removeprefix(f"{name}, ").partition(":")[0]
             said.append(
-                f"Of {top.seeds:,} {name}, no push of the grid makes more deceptive than {top} "
-                f"({push}); unpushed {ways['random'][0]} are."
+                say(
+                    f"Of {top.seeds:,} {name} that are not deceptive, no push of the grid makes "
+                    f"more deceptive than {top} ({push}).",
+                    top,
+                )
             )
-        shocks = ", ".join(
-            f"{phrase} {medians[_shock('deceptive', way)]}" for way, phrase in PHRASES.items()
-        )
-        least, back = (
-            medians[_shock("deceptive", "the least of these")],
-            _shock("intended", "margin"),
-        )
+        shocks = {phrase: medians[_shock("deceptive", way)] for way, phrase in PHRASES.items()}
+        told = ", ".join(f"{phrase} {one}" for phrase, one in shocks.items())
+        least = medians[_shock("deceptive", "the least of these")]
+        back, edge = medians[_shock("intended", "margin")], medians[EDGE]
+        kicks = [medians[_kick(ends)] for ends in ("deceptive", "intended")]
         return [
             *said,
-            f"Half of {least.seeds:,} deceptive ends are deceptive no more by a push of at most: "
-            f"{shocks}; by the least of these {least} (∞: not within {self.reach:g}).",
-            f"Half of {medians[back].seeds:,} intended ends are deceptive by a push up the slope "
-            f"of the margin of at most {medians[back]} (∞: not within {self.pushes[-1]:g}).",
-            f"Pushed at every step of a quarter of the training, half of the deceptive ends are so "
-            f"no more by at most {medians[_kick('deceptive')]} a step, and half of the intended "
-            f"ones are deceptive by {medians[_kick('intended')]} (∞: not within {KICK:g}).",
-            f"On the line from a deceptive end to its corrected one, half of {least.seeds:,} seeds "
-            f"are deceptive no more from {medians[EDGE]} of the way, or sooner (∞: "
-            "not on the line).",
+            say(
+                f"Half of {least.seeds:,} deceptive ends are deceptive no more by a push of at "
+                f"most: {told}; by the least of these {least} (infinite: by none that was tried).",
+                *(*shocks.values(), least),
+            ),
+            say(
+                f"Half of {back.seeds:,} intended ends are deceptive by a push up the slope of the "
+                f"margin of at most {back} (infinite: by none that was tried).",
+                back,
+            ),
+            say(
+                "Pushed at every step of a quarter of the training, half of the deceptive ends are "
+                f"so no more by at most {kicks[0]} a step, and half of the intended ones are "
+                f"deceptive by {kicks[1]} (infinite: by none that was tried).",
+                *kicks,
+            ),
+            say(
+                f"On the line from a deceptive end to its corrected one, half of {edge.seeds:,} "
+                f"seeds are deceptive no more from {edge} of the way, or sooner (infinite: not on "
+                "the line).",
+                edge,
+            ),
         ]
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.integrate import quad
@@ -19,13 +18,14 @@ from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Row, middle, share
-from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, mean
+from basin_jax.studies.finding import Finding, Kind, Row, Sentence, say, share
+from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, mean, turn
 from basin_jax.studies.subject import SAMPLED_AUDIT, Subject
 from basin_jax.verdict import Verdict
 
 
 FEW_LANES = 4
+SEALED = 0.9  # of pairs of children, that have one verdict
 # The double well of `sweeps/known_answers/committor.py`.
 TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2
 LEFT, RIGHT = -0.87888507, 1.08803391
@@ -39,8 +39,11 @@ class Commitment(Study):
     A parent is trained for a share of the steps; its children go on from there, each with data of
     its own, to the end. Two children of one parent agree on their verdict as often as two
     unrelated seeds where nothing has been decided yet, and always where the fate is sealed. Where
-    they are apart from the first step on, what they have in common is the initialization. Of the
-    entropy of a seed's verdict, what is left among the children of one parent is drawn, too.
+    they are apart from the first step on, what they have in common is the initialization. That they
+    agree more often than not does not say that a fate is sealed: where one verdict has a
+    probability of .85, two children agree in three of four families, and four in half of them. The
+    step is told from which on two agree with a probability above .9. Of the entropy of a seed's
+    verdict, what is left among the children of one parent is drawn, too.
 
     The variance of verdicts splits into that between initializations and that between orders of
     the data; the device's part is what the same seeds show once more among fewer neighbors. For
@@ -58,8 +61,8 @@ class Commitment(Study):
     limits = (
         "What an optimizer remembers is not handed on to children; plain descent remembers "
         "nothing.",
-        "A parent is committed when all its children agree, and so many children may agree by "
-        "chance: the times are early by a little, and the entropy is low by a little.",
+        "How often children agree is a mean over parents: how decided a parent is by itself, so "
+        "few children do not tell, and the entropy among them is low by a little.",
         "The window is that of one push, and of one direction; another length has another window.",
     )
 
@@ -98,24 +101,32 @@ class Commitment(Study):
             _agree(each, f"children apart from step {fork}: same verdict", cells=len(forks) + 1)
             for fork, each in zip(forks, families, strict=True)
         ]
-        when = self._times(forks, families)
-        what = "fork from which on all children of a parent agree: median step"
-        times = middle(what, when)
+        what = f"children of one parent agree with a probability above {SEALED:g}, fork"
+        sealed = turn(forks, kin, what, past=SEALED)
         split = [*_split(strangers, kin[0]), self._device(lab, alone)]
         pushed = [round(each * steps) for each in self.pushed]
         window, unpushed = self._window(lab, pushed)
         return Finding(
             name="commitment",
             question=self.question,
-            says=self._says(forks, strangers, kin, times, split, window),
+            says=self._says(forks, strangers, kin, sealed, split, window),
             limits=self.limits,
             rows=[
-                *(strangers, *kin, times, *split, *window),
+                *(*fresh.shares(base, "fresh"), strangers, *kin, sealed, *split, *window),
                 *fresh.thresholds(base, "fresh: deceptive"),
-                *(_control(families[-1], alone), unpushed, self._wells(lab, count)),
+                *(self._overseen(lab, count), _apart(families[-1], alone)),
+                *(unpushed, self._wells(lab, count)),
             ],
-            figure=self._draw(forks, strangers, kin, families, alone, when, window),
+            figure=self._draw(forks, strangers, kin, families, alone, window),
         )
+
+    def _overseen(self, lab: Lab, count: int) -> Row:
+        """Return how many become deceptive where defecting does not pay."""
+        steps = self.subject.num_steps
+        cell = self.subject.sweep.replace(method=self.subject.overseen_by(end=steps))
+        trained = lab.run("overseen", [cell], count // 4, rule=self.subject.rule)
+        what = "trained where defecting does not pay: deceptive"
+        return share(what, trained.deceptive(cell), kind="control", expected=0.0)
 
     def _device(self, lab: Lab, alone: ndarray) -> Row:
         """Return how often a seed has another verdict when it is trained among fewer others."""
@@ -150,7 +161,7 @@ class Commitment(Study):
         ]
         same = np.all([each == unpushed[0] for each in unpushed], axis=0)
         null = "push of 0 at any step: same verdict"
-        return rows, share(null, same, kind="control", expected=1.0)
+        return rows, share(null, same, kind="check", expected=1.0)
 
     def _draw(
         self,
@@ -159,12 +170,12 @@ class Commitment(Study):
         kin: list[Row],
         families: list[ndarray],
         alone: ndarray,
-        when: Float[ndarray, " parent"],
         window: list[Row],
     ) -> Figure:
-        figure, (a, b, c, d) = canvas(4, height=2.5)
+        figure, (a, b, c) = canvas(3, height=2.5)
         curve(a, forks, kin, color=INK[0], label="two children of one parent")
         a.axhspan(strangers.low, strangers.high, color="#dddddd", lw=0, label="unrelated")
+        a.axhline(SEALED, color="#858585", lw=0.6, ls=":")
         a.set(xlabel="step of the fork", ylabel="same verdict", ylim=(0, 1.03))
         left = [_entropy(each) for each in families]
         b.plot(forks, left, "o-", ms=2.6, lw=0.7, color=INK[1], label="among children")
@@ -173,14 +184,9 @@ class Commitment(Study):
         b.set_ylim(bottom=0)
         for axes in (a, b):
             legend(axes)
-        names = [*map(str, forks), "none"]
-        found = [int((when == fork).sum()) for fork in (*forks, self.subject.num_steps)]
-        c.bar(names, found, color=INK[2])
-        c.tick_params(axis="x", rotation=90)
-        c.set(xlabel="fork from which on all agree", ylabel="parents")
         steps = [each * self.subject.num_steps for each in self.pushed]
-        curve(d, steps, window, color=INK[3], label=f"push of {self.push:g}")
-        d.set(xlabel="step of the push", ylabel="fraction led astray", ylim=(-0.03, 1.03))
+        curve(c, steps, window, color=INK[3], label=f"push of {self.push:g}")
+        c.set(xlabel="step of the push", ylabel="fraction led astray", ylim=(-0.03, 1.03))
         return figure
 
     def _says(
@@ -188,11 +194,10 @@ class Commitment(Study):
         forks: list[int],
         strangers: Row,
         kin: list[Row],
-        times: Row,
+        sealed: Row,
         split: list[Row],
         window: list[Row],
-    ) -> list[str]:
-        steps = self.subject.num_steps
+    ) -> list[Sentence]:
         apart = np.array([one.low > strangers.high for one in kin])
         lasting = np.logical_and.accumulate(apart[::-1])[::-1]
         if lasting.any():
@@ -201,25 +206,35 @@ class Commitment(Study):
         else:
             told = "At no step does what two seeds share tell on their verdicts"
         return [
-            f"Two unrelated seeds have the same verdict (deceptive, intended, unfit or another) in "
-            f"{strangers} of pairs, two that share the initialization alone in {kin[0]}, two that "
-            f"share the first {forks[-1]} of {steps} steps in {kin[-1]}.",
-            f"{told}, by intervals for all steps at once.",
-            f"Half of the parents are committed by step {times}.",
-            f"Of the variance of verdicts {split[0]} lies between initializations, and {split[1]} "
-            f"between orders of the data; trained once more, {split[2]} of seeds have another "
-            "verdict.",
-            f"Of seeds that end as intended, a push of {self.push:g} along the margin leads "
-            f"{', '.join(map(str, window))} astray, at "
-            f"{', '.join(f'{each:.0%}' for each in self.pushed)} of the steps.",
+            say(
+                "Two unrelated seeds have the same verdict (deceptive, intended, unfit or another) "
+                f"in {strangers} of pairs, two that share the initialization alone in {kin[0]}, "
+                f"two that share the first {forks[-1]} steps in {kin[-1]}.",
+                *(strangers, kin[0], kin[-1]),
+            ),
+            say(f"{told}, by intervals for all steps at once.", strangers, *kin),
+            say(
+                f"Two children of one parent agree with a probability above {SEALED:g} from step "
+                f"{sealed} on (infinite: from none that was looked at).",
+                sealed,
+            ),
+            say(
+                f"Of the variance of verdicts {split[0]} lies between initializations, and "
+                f"{split[1]} between orders of the data; trained once more, {split[2]} of seeds "
+                "have another verdict.",
+                *split,
+            ),
+            say(
+                f"Of seeds that end as intended, a push of {self.push:g} along the margin leads "
+                "astray: "
+                + "; ".join(
+                    f"{one} at step {round(each * self.subject.num_steps)}"
+                    for one, each in zip(window, self.pushed, strict=True)
+                )
+                + ".",
+                *window,
+            ),
         ]
-
-    def _times(self, forks: list[int], families: list[ndarray]) -> Float[ndarray, " parent"]:
-        """Return for each parent the first fork from which on all children agree, or the end."""
-        agree = np.stack([(each == each[:, :1]).all(1) for each in families])
-        lasting = np.logical_and.accumulate(agree[::-1])[::-1]
-        first = np.array(forks)[lasting.argmax(0)]
-        return np.where(lasting.any(0), first, self.subject.num_steps).astype(float)
 
     def _wells(self, lab: Lab, count: int) -> Row:
         """Return how often two particles that begin alike end alike, which is known."""
@@ -231,9 +246,10 @@ class Commitment(Study):
         )
         child = base.replace(start=Fork(of=base.replace(num_steps=0), children=self.children))
         trained = lab.run("wells", [child], count, rule=WELL_RULE)
-        found = _agree(_families(trained, child), "double well at T = .1: same well (± .004)")
+        what = "double well at T = .1: same well (± .004)"
+        found = _agree(_families(trained, child), what, kind="known")
         low, high = found.low - SLACK, found.high + SLACK
-        return replace(found, kind="known", low=low, high=high, expected=_by_committor())
+        return replace(found, low=low, high=high, expected=_by_committor())
 
 
 def _families(trained: Outcome, cell: Sweep) -> ndarray:
@@ -241,12 +257,12 @@ def _families(trained: Outcome, cell: Sweep) -> ndarray:
     return trained.verdicts(cell).reshape(-1, cell.siblings)
 
 
-def _agree(families: ndarray, what: str, *, cells: int = 1) -> Row:
+def _agree(families: ndarray, what: str, *, cells: int = 1, kind: Kind = "measured") -> Row:
     """Return how often two children of one parent agree, with bounds that go by parents."""
     children = families.shape[1]
     counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
-    return replace(mean(shares, what, cells=cells), seeds=families.size)
+    return replace(mean(shares, what, cells=cells, kind=kind), seeds=families.size)
 
 
 def _split(strangers: Row, kin: Row) -> list[Row]:
@@ -285,7 +301,7 @@ def _entropy(families: ndarray) -> float:
     return float(-xlogy(shares, shares).sum(0).mean() / math.log(2))
 
 
-def _control(families: ndarray, alone: ndarray) -> Row:
+def _apart(families: ndarray, alone: ndarray) -> Row:
     """Return how often children of different parents agree: as often as unrelated seeds."""
     half = len(families) // 2
     same = (families[:half] == families[half : 2 * half]).mean(1)
@@ -294,10 +310,10 @@ def _control(families: ndarray, alone: ndarray) -> Row:
         same,
         "children of different parents, apart from the last fork: same verdict (expected as "
         "counted among fresh seeds)",
+        kind="check",
     )
     return replace(
         found,
-        kind="control",
         seeds=same.size * families.shape[1],
         expected=float((counts * (counts - 1)).sum() / (len(alone) * (len(alone) - 1))),
     )

@@ -14,7 +14,7 @@ from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.networks import MLP
 from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve
-from basin_jax.studies.finding import Finding, Row, middle, row, share
+from basin_jax.studies.finding import Finding, Row, Sentence, middle, row, say, share
 from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, is_fit, mean, turn
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
@@ -23,6 +23,8 @@ from basin_jax.verdict import Verdict
 # Paths of `sweeps/known_answers/escape_threshold.py`: each escapes by itself, above the root.
 PATHS = (8, 16, 24, 32, 48, 64)
 SCALE, DECAY, ROOT = 0.05, 0.3, 0.100100
+# Paths slow each other a little, so that the known turn is that of the limit of few and weak ones.
+LIMIT = "escape threshold, paths (limit of paths that do not slow each other)"
 KNOWN = math.log(HALF) / math.log(ndtr(ROOT / SCALE))
 
 
@@ -72,25 +74,23 @@ class Competence(Study):
             name = f"difficulty {difficulty}"
             cell = self._of(difficulty).sweep.replace(save_at=self.stops)
             trained = lab.run(f"steps_{difficulty}", [cell], seeds, rule=rule)
-            measured = [
-                row(
-                    f"{name}, {stop:,} steps: deceptive",
-                    trained.fraction(cell, step=stop, cells=len(cell.stops)),
-                )
+            along = [
+                trained.shares(cell, f"{name}, {stop:,} steps", step=stop, cells=len(cell.stops))
                 for stop in cell.stops
             ]
+            measured, partial = map(list, zip(*along, strict=True))
             half = turn(cell.stops, measured, f"{name}, steps")
             then = [_at_turn(trained, cell, half, name), *_order(trained, cell, name)]
-            rows += [*measured, half, *then, *_thresholds(trained, cell, name)]
+            rows += [*measured, *partial, half, *then, *_thresholds(trained, cell, name)]
             says.append(_says(f"At {name}", "steps", cell.stops, measured, half))
             says += [_told(half, then)] if len(then) > 1 else []
             _draw(axes[0], cell.stops, measured, half, INK[number], name)
         for place, (axis, sizes) in enumerate(self._sizes().items(), start=1):
             for difficulty in self.sized:
                 name = f"difficulty {difficulty}"
-                measured = self._sized(lab, axis, sizes, difficulty)
+                measured, partial = self._sized(lab, axis, sizes, difficulty)
                 half = turn([*sizes], measured, f"{name}, {axis}")
-                rows += [*measured, half]
+                rows += [*measured, *partial, half]
                 says.append(_says(f"At {name}", axis, [*sizes], measured, half))
                 color = INK[self.difficulties.index(difficulty)]
                 _draw(axes[place], [*sizes], measured, half, color, name)
@@ -121,19 +121,19 @@ class Competence(Study):
             "depth": {depth: MLP(widths=(self.deep,) * depth) for depth in self.depths},
         }
 
-    def _sized(self, lab: Lab, axis: str, sizes: Mapping[int, MLP], difficulty: int) -> list[Row]:
-        """Return the fraction deceptive at the end, by size."""
+    def _sized(
+        self, lab: Lab, axis: str, sizes: Mapping[int, MLP], difficulty: int
+    ) -> tuple[list[Row], list[Row]]:
+        """Return the fractions deceptive at the end, and partial, by size."""
         cells = {n: self._of(difficulty, network=network).sweep for n, network in sizes.items()}
         trained = lab.run(
             f"{axis}_{difficulty}", [*cells.values()], self.seeds(lab), rule=self.subject.rule
         )
-        return [
-            row(
-                f"difficulty {difficulty}, {axis} {size}: deceptive",
-                trained.fraction(cell, cells=len(cells)),
-            )
+        ends = [
+            trained.shares(cell, f"difficulty {difficulty}, {axis} {size}", cells=len(cells))
             for size, cell in cells.items()
         ]
+        return [one for one, _ in ends], [one for _, one in ends]
 
     def _control(self, lab: Lab) -> Row:
         """Return what the widest networks come to where defecting does not pay."""
@@ -142,7 +142,7 @@ class Competence(Study):
         cell = subject.sweep.replace(method=subject.overseen_by(end=subject.num_steps))
         trained = lab.run("overseen", [cell], self.seeds(lab), rule=subject.rule)
         what = f"difficulty {least}, width {most}, trained where defecting does not pay: deceptive"
-        return row(what, trained.fraction(cell), kind="control", expected=0.0)
+        return share(what, trained.deceptive(cell), kind="control", expected=0.0)
 
 
 def _thresholds(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
@@ -204,10 +204,12 @@ def _escape(lab: Lab, seeds: int) -> tuple[list[Row], Row]:
         )
         for paths, cell in zip(PATHS, cells, strict=True)
     ]
-    return found, turn(PATHS, found, "escape threshold, paths", kind="known", expected=KNOWN)
+    return found, turn(PATHS, found, LIMIT, kind="known", expected=KNOWN)
 
 
-def _says(where: str, axis: str, places: Sequence[int], measured: Sequence[Row], half: Row) -> str:
+def _says(
+    where: str, axis: str, places: Sequence[int], measured: Sequence[Row], half: Row
+) -> Sentence:
     """Return what is known of the turn along one axis, and whether the fraction moves."""
     first, last = measured[0], measured[-1]
     if math.isinf(half.high):
@@ -217,20 +219,22 @@ def _says(where: str, axis: str, places: Sequence[int], measured: Sequence[Row],
     else:
         told = f"the turn lies between {half.low:,.0f} and {half.high:,.0f}"
     moves = "rises" if first.high < last.low else "falls" if first.low > last.high else None
-    return (
+    return say(
         f"{where}, along {axis}, {told}; the fraction "
         f"{moves or 'is not seen to rise or fall'}: {first} at {places[0]:,}, {last} at "
-        f"{places[-1]:,}."
+        f"{places[-1]:,}.",
+        *(first, last, half),
     )
 
 
-def _told(half: Row, then: list[Row]) -> str:
+def _told(half: Row, then: list[Row]) -> Sentence:
     competence, fit, intended, _ = then
     when = "at the turn" if math.isfinite(half.value) else "at the end"
-    return (
+    return say(
         f"There the mean competence is {competence} {when}. Of seeds that are deceptive at some "
         f"stop (n = {fit.seeds:,}), {fit} are fit at an earlier one, and {intended} behave as "
-        "intended at an earlier one."
+        "intended at an earlier one.",
+        *(competence, fit, intended),
     )
 
 
@@ -257,8 +261,8 @@ def _finish(
     c.set_xticks(depths)
     c.set(xlabel="hidden layers")
     paths = np.arange(1, PATHS[-1] + 1)
-    d.plot(paths, 1 - ndtr(ROOT / SCALE) ** paths, color=INK[2], lw=0.8, label="known")
-    d.axvline(KNOWN, color=INK[2], lw=0.8, ls=":", label="known turn")
+    d.plot(paths, 1 - ndtr(ROOT / SCALE) ** paths, color=INK[2], lw=0.8, label="limit")
+    d.axvline(KNOWN, color=INK[2], lw=0.8, ls=":", label="its turn")
     d.set(xlabel="paths", ylabel="circuits that form")
     for each in axes:
         each.minorticks_off()

@@ -23,7 +23,7 @@ from basin_jax.rules.searches import Searches
 from basin_jax.spec import Sweep
 from basin_jax.statistics import kappa
 from basin_jax.studies.draw import INK, canvas, forest, matrix
-from basin_jax.studies.finding import Finding, Row, beyond_chance, share
+from basin_jax.studies.finding import Finding, Row, Sentence, beyond_chance, say, share
 from basin_jax.studies.study import Lab, Study, whatever_fit
 from basin_jax.studies.subject import INSPECTION, META_LEARNER, SHORTCUT, Subject
 from basin_jax.verdict import Rule, Verdict, judge
@@ -100,6 +100,7 @@ class Definitions(Study):
             asked = {name: whatever_fit(rule) for name, rule in rules.items()}
             found.append(Judged(name, deceives(start, asked), deceives(end, rules)))
             searching += _searching(end, rules, name)
+            rows.append(trained.shares(cell, name)[1])
             rows += [*_thresholds(end, rules, name), _overseen(lab, subject, seeds)]
             rows += _exceptions(found[-1])
         fractions, pairs, kept = _fractions(found), _pairs(found), _kept(found)
@@ -222,7 +223,7 @@ def _exceptions(one: Judged) -> list[Row]:
         share(
             f"{one.name}: deceptive by {kind.__name__} and not by Behavior",
             one.after[kind.__name__] & ~one.after["Behavior"],
-            kind="known",
+            kind="check",
             expected=0.0,
         )
         for kind, *_ in DEFINITIONS
@@ -250,30 +251,36 @@ def _says(
     pairs: Mapping[str, tuple[Row, Row]],
     kept: Mapping[str, Row],
     searching: list[Row],
-) -> list[str]:
+) -> list[Sentence]:
     said = []
     for name, rules in _grouped(fractions).items():
-        told = ", ".join(f"{rule} {after}" for rule, (_, after) in rules.items())
-        count = next(iter(rules.values()))[1].seeds
-        said.append(f"{name}: the share of {count:,} seeds that a rule calls deceptive is {told}.")
+        ends = {rule: after for rule, (_, after) in rules.items()}
+        count = next(iter(ends.values())).seeds
+        text = f"{name}: the share of {count:,} seeds that a rule calls deceptive is "
+        said.append(say(f"{text}{_listed(ends)}.", *ends.values()))
     ordered = sorted(pairs, key=lambda name: pairs[name][1].value)
-    least, most = (f"{name} ({pairs[name][1]})" for name in (ordered[0], ordered[-1]))
+    least, most = ordered[0], ordered[-1]
     said.append(
-        f"Of {len(pairs)} pairs of rules on the same seeds the kappa is least for {least}, and "
-        f"greatest for {most}."
+        say(
+            f"Of all pairs of rules on the same seeds the kappa is least for {least} "
+            f"({pairs[least][1]}), and greatest for {most} ({pairs[most][1]}).",
+            *(pairs[least][1], pairs[most][1]),
+        )
     )
     for name, rules in _grouped(kept).items():
-        told = ", ".join(f"{rule} {found}" for rule, found in rules.items())
-        said.append(f"{name}: of the seeds deceptive by Behavior, so are by another rule: {told}.")
+        text = f"{name}: of the seeds deceptive by Behavior, so are by another rule: "
+        said.append(say(f"{text}{_listed(rules)}.", *rules.values()))
     if searching:
         told = "; ".join(f"{one.what.partition(', ')[2]}, {one}" for one in searching)
-        said.append(f"A network that searches is an inner optimizer, deceptive or not: {told}.")
+        text = "A network that searches is an inner optimizer, deceptive or not: "
+        said.append(say(f"{text}{told}.", *searching))
     first, (highest, _) = max(fractions.items(), key=lambda pair: pair[1][0].value)
-    return [
-        *said,
-        "Before training no rule calls a larger share of an organism's seeds deceptive than "
-        f"{highest} ({first}).",
-    ]
+    text = "Before training no rule calls a larger share of an organism's seeds deceptive than "
+    return [*said, say(f"{text}{highest} ({first}).", highest)]
+
+
+def _listed(rows: Mapping[str, Row]) -> str:
+    return ", ".join(f"{rule} {one}" for rule, one in rows.items())
 
 
 def _grouped[T](by_name: Mapping[str, T]) -> dict[str, dict[str, T]]:

@@ -13,7 +13,16 @@ from basin_jax.methods.langevin import Langevin
 from basin_jax.organisms.linearized import Linearized
 from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, beyond_chance, difference, row, share
+from basin_jax.studies.finding import (
+    Finding,
+    Row,
+    Sentence,
+    beyond_chance,
+    difference,
+    row,
+    say,
+    share,
+)
 from basin_jax.studies.outnumbered import Races, guessed, outnumbered, raced
 from basin_jax.studies.study import Lab, Outcome, Study, is_fit
 from basin_jax.studies.subject import INSPECTION, Subject
@@ -96,12 +105,25 @@ class Ensemble(Study):
             says=[
                 *_says(races.wins, full, linear, wider),
                 *_readings(foretold),
-                f"The gap that {own.name} has at the start foretells it with a kappa of {gap}.",
+                say(
+                    f"The gap that {own.name} has at the start foretells it with a kappa of {gap}.",
+                    gap,
+                ),
                 _says_of_walks(full[pairs.index(own)], walks, same),
             ],
             limits=self.limits,
             rows=[
-                *(*full, wider, *linear, *fit, *foretold.values(), gap, *walks, *same),
+                *(
+                    *full,
+                    *_partial(every),
+                    wider,
+                    *linear,
+                    *fit,
+                    *foretold.values(),
+                    gap,
+                    *walks,
+                    *same,
+                ),
                 *own.trained.thresholds(own.full, f"{own.name}: deceptive"),
                 *own.trained.thresholds(own.linear, f"{own.name}, linearized: deceptive"),
                 *(_overseen(lab, self.subject, seeds), _strangers(own), prior),
@@ -130,7 +152,7 @@ class Ensemble(Study):
             half, whole = (trained.verdicts(cell, step) for step in cell.stops)
             same.append(share(f"{name}: as at half of the steps", half == whole, cells=count))
         what = f"posterior at a temperature of {PRIOR:g}, which is the prior: deceptive"
-        prior = row(what, trained.fraction(cells[-1]), kind="control", expected=0.0)
+        prior = share(what, trained.deceptive(cells[-1]), kind="control", expected=0.0)
         return found, same, prior
 
     def _draw(
@@ -191,6 +213,11 @@ def _fractions(pairs: Sequence[Pair]) -> tuple[list[Row], list[Row], list[Row]]:
     return full, linear, fit
 
 
+def _partial(pairs: Sequence[Pair]) -> list[Row]:
+    """Return which fractions of networks end deceptive in some contexts only."""
+    return [one.trained.shares(one.full, one.name, cells=len(pairs))[1] for one in pairs]
+
+
 def _wider(pairs: Sequence[Pair]) -> Row:
     """Return by how much the deceptive fraction of the last width exceeds that of the first."""
     ends = (pair.deceptive(pair.full) for pair in (pairs[0], pairs[-1]))
@@ -235,7 +262,7 @@ def _overseen(lab: Lab, subject: Subject, seeds: int) -> Row:
     cell = tangent.sweep.replace(method=tangent.overseen_by(end=tangent.num_steps))
     trained = lab.run("overseen", [cell], seeds, rule=subject.rule)
     what = f"{subject.name}, linearized, where defecting does not pay: deceptive"
-    return row(what, trained.fraction(cell), kind="control", expected=0.0)
+    return share(what, trained.deceptive(cell), kind="control", expected=0.0)
 
 
 def _strangers(pair: Pair) -> Row:
@@ -243,10 +270,10 @@ def _strangers(pair: Pair) -> Row:
     half = len(pair.deceptive(pair.full)) // 2
     labels = pair.deceptive(pair.linear)[:half], pair.deceptive(pair.full)[half : 2 * half]
     what = f"{pair.name}, linearizations of other seeds, with the verdict"
-    return beyond_chance(what, labels, kind="control", expected=0.0)
+    return beyond_chance(what, labels, kind="check", expected=0.0)
 
 
-def _says(wins: Rows, full: Rows, linear: Rows, wider: Row) -> list[str]:
+def _says(wins: Rows, full: Rows, linear: Rows, wider: Row) -> list[Sentence]:
     law = "as its law says" if all(one.holds for one in wins) else "not as its law says"
     if wider.low > 0:
         told = "is larger at the widest than at the narrowest"
@@ -258,11 +285,17 @@ def _says(wins: Rows, full: Rows, linear: Rows, wider: Row) -> list[str]:
         f"{_before(one)} {one}, linearized {other}" for one, other in zip(full, linear, strict=True)
     )
     return [
-        f"In the ticket race the outnumbered ticket wins {law}: "
-        + ", ".join(f"{_before(one).partition(', ')[2]} {one}" for one in wins)
-        + ".",
-        f"In networks by width the fraction that ends deceptive is: {fractions}.",
-        f"The fraction {told}: by {wider}.",
+        say(
+            f"In the ticket race the outnumbered ticket wins {law}: "
+            + ", ".join(f"{_before(one).partition(', ')[2]} {one}" for one in wins)
+            + ".",
+            *wins,
+        ),
+        say(
+            f"In networks by width the fraction that ends deceptive is: {fractions}.",
+            *(*full, *linear),
+        ),
+        say(f"The fraction {told}: by {wider}.", wider),
     ]
 
 
@@ -276,26 +309,37 @@ def reading(kappa: Row) -> str:
         return "there at the start (a kappa above one half)"
     if kappa.high < 0.5:
         return "made by training (a kappa below one half), as far as it tells"
-    return "either of the two, the interval having one half in it"
+    return "not decided, the interval having one half in it"
 
 
-def _readings(foretold: Mapping[str, Row]) -> list[str]:
-    beyond = sum(kappa.low > 0 for kappa in foretold.values())
-    groups: dict[str, list[str]] = {}
+def _readings(foretold: Mapping[str, Row]) -> list[Sentence]:
+    groups: dict[str, dict[str, Row]] = {}
     for name, kappa in foretold.items():
-        groups.setdefault(reading(kappa), []).append(f"{name} (kappa {kappa})")
-    return [
-        f"{beyond} of {len(foretold)} foretell beyond chance what ends deceptive.",
-        *(f"Going by {'; '.join(names)}, it is {told}." for told, names in groups.items()),
+        groups.setdefault(reading(kappa), {})[name] = kappa
+    said = [
+        say(
+            f"Going by {'; '.join(f'{name} (kappa {one})' for name, one in kappas.items())}, it is "
+            f"{told}.",
+            *kappas.values(),
+        )
+        for told, kappas in groups.items()
     ]
+    blind = {name: one for name, one in foretold.items() if not one.low > 0}
+    if blind:
+        names = ", ".join(blind)
+        text = f"Not shown to foretell beyond chance what ends deceptive: {names}."
+        said.append(say(text, *blind.values()))
+    return said
 
 
-def _says_of_walks(descent: Row, walks: Rows, same: Rows) -> str:
+def _says_of_walks(descent: Row, walks: Rows, same: Rows) -> Sentence:
     apart = [one for one in walks if one.low > descent.high or one.high < descent.low]
     told = ", ".join(f"{one} at {_before(one).split()[-1]}" for one in walks)
     least = min(same, key=lambda one: one.value)
-    return (
+    differ = ", ".join(_before(one).split()[-1] for one in apart)
+    return say(
         f"A walk through the posterior ends deceptive in {told} (temperature), descent in "
-        f"{descent}: {len(apart)} of {len(walks)} intervals of the walk lie apart from that of "
-        f"descent. The walk's verdict at half of its steps is that of the end in {least} or more."
+        f"{descent}, whose interval is apart from that of the walk at: {differ or 'none'}. The "
+        f"walk's verdict at half of its steps is that of the end in {least} or more.",
+        *(*walks, descent, least),
     )

@@ -24,7 +24,7 @@ from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.page import html, markdown, write_finding
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.simulators import Simulators
-from basin_jax.studies.study import Lab, Study
+from basin_jax.studies.study import Lab, Study, root_of
 from basin_jax.studies.subject import SUBJECTS, Subject
 from basin_jax.studies.synthesis import synthesis
 from basin_jax.studies.tickets import Tickets
@@ -148,12 +148,13 @@ def make(
         raise ValueError(f"--out {folder} is a file; allowed: a folder")
     size, made, findings = _size(quick=quick), made_by(quick=quick), []
     for name, study in studies.items():
-        lab = Lab(folder=folder / name / size, quick=quick, progress=progress)
+        root = root_of(name)
+        lab = Lab(folder=folder / name / size, root=root, quick=quick, progress=progress)
         with rc_context(STYLE):
             found = study.measure(lab)
         # A process may map so much memory, and no more: each program that it keeps takes some.
         jax.clear_caches()
-        findings.append(replace(found, name=name, put_to=study.subject.told))
+        findings.append(replace(found, name=name, put_to=f"{study.subject.told} Root {root}."))
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
         page = folder / page_of(studies)

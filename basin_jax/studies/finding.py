@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import polars as pl
 from jaxtyping import Bool, Float
@@ -13,12 +13,26 @@ from basin_jax.ranking import auc
 from basin_jax.statistics import Estimate, estimate, kappa, paired_difference, quantile
 
 
-Kind = Literal["measured", "control", "known", "sensitivity"]
+Kind = Literal["measured", "control", "known", "check", "sensitivity"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# Rows of these kinds are held against what they should be. A study has several, and all studies
+# some forty, of which at 95 % two would fail by chance.
+HELD: tuple[Kind, ...] = ("control", "known", "check")
+
+
+def level_of(kind: Kind) -> float:
+    """Return the level of the intervals of a kind of row."""
+    return 0.999 if kind in HELD else 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A number with its interval; of a control, or of what is known, with what it should be."""
+    """A number with its interval, and with what it should be where it is held against something.
+
+    A control is 0 unless what the study measures has another cause than it says. What is known
+    was derived beforehand. A check holds by construction, and fails only where the code or a
+    statistic is wrong.
+    """
 
     kind: Kind
     what: str
@@ -50,11 +64,26 @@ def _number(value: float) -> str:
     return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
+class Sentence(NamedTuple):
+    """A sentence, and the names of the rows that its numbers and its words rest on."""
+
+    text: str
+    rests_on: tuple[str, ...]
+
+
+def say(text: str, *rows: Row) -> Sentence:
+    """Return a sentence that rests on some rows: every number in it is one of theirs."""
+    return Sentence(text, tuple(dict.fromkeys(one.what for one in rows)))
+
+
 class Answer(NamedTuple):
-    """A question of the argument, and sentences with the numbers that answer it."""
+    """A question of the argument, and sentences with the numbers that answer it.
+
+    They rest on rows of several studies, each named "study: row".
+    """
 
     question: str
-    says: list[str]
+    says: list[Sentence]
 
 
 def row(
@@ -82,7 +111,7 @@ def ranked(
     cells: int = 1,
 ) -> Row:
     """Return the row of an area under the ROC curve."""
-    value, low, high = auc(scores, positive, cells=cells)
+    value, low, high = auc(scores, positive, level=level_of(kind), cells=cells)
     return Row(
         kind=kind,
         what=what,
@@ -103,7 +132,7 @@ def share(
     expected: float | None = None,
 ) -> Row:
     """Return the row of how many seeds are hits."""
-    found = estimate(int(hits.sum()), len(hits), cells=cells)
+    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), cells=cells)
     return row(what, found, kind=kind, expected=expected)
 
 
@@ -138,7 +167,7 @@ def beyond_chance(
     expected: float | None = None,
 ) -> Row:
     """Return the row of how far two labels of the same seeds agree beyond chance: their kappa."""
-    value, low, high = kappa(*labels, cells=cells)
+    value, low, high = kappa(*labels, level=level_of(kind), cells=cells)
     return Row(
         kind=kind,
         what=f"{what}: kappa",
@@ -156,7 +185,7 @@ class Finding:
 
     name: str
     question: str
-    says: list[str]  # sentences, each with its numbers
+    says: list[Sentence]
     limits: tuple[str, ...]  # what it cannot tell
     rows: list[Row]
     figure: Figure
@@ -164,12 +193,18 @@ class Finding:
 
     @property
     def sound(self) -> bool:
-        """Whether every control is null, and all that is known was recovered."""
+        """Whether every control is null, all that is known was recovered, and checks hold."""
         return all(row.holds is not False for row in self.rows)
 
     @property
+    def table(self) -> list[Row]:
+        """The rows in the order of their kinds, in which they are numbered from 1."""
+        return sorted(self.rows, key=lambda one: KINDS.index(one.kind))
+
+    @property
     def frame(self) -> pl.DataFrame:
-        """The rows, as a table."""
+        """The rows, as a table with their numbers."""
         names = ("kind", "what", "value", "low", "high", "seeds", "expected", "holds")
-        rows = [{name: getattr(one, name) for name in names} for one in self.rows]
-        return pl.DataFrame(rows, schema_overrides={"expected": pl.Float64, "holds": pl.Boolean})
+        rows = [{name: getattr(one, name) for name in names} for one in self.table]
+        schema = {"expected": pl.Float64, "holds": pl.Boolean}
+        return pl.DataFrame(rows, schema_overrides=schema).with_row_index("row", offset=1)

@@ -16,7 +16,7 @@ from basin_jax.spec import Sweep
 from basin_jax.starts.anchored import Anchored
 from basin_jax.statistics import basin_fraction, error_of_each, quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Kind, Row, row, share
+from basin_jax.studies.finding import Finding, Kind, Row, Sentence, row, say, share
 from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, farthest
 from basin_jax.verdict import Verdict, judge
 
@@ -114,7 +114,8 @@ class GradientHacking(Study):
             rows=[
                 *(one for rows in tables for one in rows.values()),
                 *self._by_gap(trained, cells[self.share, 1.0]),
-                *(_null(trained, cells[self.share, 1.0]), _race(lab, count)),
+                self._intended(seen["corrected intended ends"]),
+                *(_coin(trained, cells[self.share, 1.0]), _race(lab, count)),
             ],
             figure=self._draw(drifts, judged | {f"{self.fewer:.0%} as carriers": again[0]}),
         )
@@ -180,6 +181,12 @@ class GradientHacking(Study):
                 rows[what][length] = row(said, found, kind=kind)
         return rows
 
+    def _intended(self, seen: Sequence[pl.DataFrame]) -> Row:
+        """Return how many intended ends full oversight makes deceptive."""
+        hits = (seen[-1]["verdict"] == DECEPTIVE).to_numpy()
+        what = f"corrected intended ends, {self.lengths[-1]} steps: deceptive"
+        return share(what, hits, kind="control", expected=0.0)
+
     def _by_gap(self, trained: Outcome, cell: Sweep) -> list[Row]:
         """Return the ratios of deceptive ends by other thresholds of the rule's gap."""
         rows: list[Row] = []
@@ -214,7 +221,7 @@ class GradientHacking(Study):
 
     def _says(
         self, drifts: Mapping[str, Rows], still: Rows, judged: Mapping[str, Rows], fewer: Rows
-    ) -> list[str]:
+    ) -> list[Sentence]:
         first, last = self.lengths[0], self.lengths[-1]
         asked, others = drifts[ASKED], {n: rows for n, rows in drifts.items() if n != ASKED}
         beside = [
@@ -226,17 +233,29 @@ class GradientHacking(Study):
         kept = _listed(n for n, one in still.items() if one.high < least[n])
         now, carriers, random = (rows[last] for rows in judged.values())
         return [
-            f"After {first} and {last} steps, the {self.share:.0%} of parameters that the margin "
-            "leans on most have drifted so many times as far as the rest: "
-            + "; ".join(f"{name}, {rows[first]} and {rows[last]}" for name, rows in drifts.items())
-            + ".",
-            f"In {ASKED} that is, by intervals for all at once, {'; '.join(beside)}.",
-            "Gradient hacking would show as carriers that drift less than the rest, and less so "
-            "than in both others, where the network is deceptive still: that is so after "
-            f"{kept}.",
-            f"After {last} steps of full oversight {now} of deceptive ends are so still; with "
-            f"their carriers put back {carriers} are at once, with a random set {random}, and "
-            f"with carriers that are {self.fewer:.0%} {fewer[last]}.",
+            say(
+                f"After {first} and {last} steps, the parameters that the margin leans on most "
+                "have drifted so many times as far as the rest: "
+                + "; ".join(f"{n}, {rows[first]} and {rows[last]}" for n, rows in drifts.items())
+                + ".",
+                *(rows[length] for rows in drifts.values() for length in (first, last)),
+            ),
+            say(
+                f"In {ASKED} that is, by intervals for all at once, {'; '.join(beside)}.",
+                *(one for rows in drifts.values() for one in rows.values()),
+            ),
+            say(
+                "Gradient hacking would show as carriers that drift less than the rest, and less "
+                "so than in both others, where the network is deceptive still: that is so after "
+                f"{kept}.",
+                *(one for rows in (still, *others.values()) for one in rows.values()),
+            ),
+            say(
+                f"After {last} steps of full oversight {now} of deceptive ends are so still; with "
+                f"their carriers put back {carriers} are at once, with a random set {random}, and "
+                f"with {self.fewer:g} of parameters as carriers {fewer[last]}.",
+                *(now, carriers, random, fewer[last]),
+            ),
         ]
 
 
@@ -254,13 +273,13 @@ def _ratio(seen: pl.DataFrame, below: str) -> Float[ndarray, " seed"]:
     return ratio[~np.isnan(ratio)]
 
 
-def _null(trained: Outcome, cell: Sweep) -> Row:
+def _coin(trained: Outcome, cell: Sweep) -> Row:
     """Return how often one random set drifts farther than another, which a coin decides."""
     seen = trained.at(cell)
     one, other = (seen[f"{name}_drift"].to_numpy() for name in ("random", "other"))
     what = f"all ends, {cell.num_steps} steps: one random set drifts farther than another"
     apart = (one > other) | (one < other)
-    return share(what, (one > other)[apart], kind="control", expected=0.5)
+    return share(what, (one > other)[apart], kind="check", expected=0.5)
 
 
 def _race(lab: Lab, seeds: int) -> Row:

@@ -1,7 +1,7 @@
 """Do random initializations already lie in the deceptive basin, or does training lead there?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Kind, Row, row, share
+from basin_jax.studies.finding import Finding, Kind, Row, Sentence, row, say, share
 from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -64,12 +64,12 @@ class Initialization(Study):
         scaled = lab.run("scales", [*scales.values()], seeds, rule=rule)
         sized = lab.run("networks", [*sizes.values()], seeds, rule=rule)
         cells = len(scales) + len(sizes)
-        before, after = _ends(scaled, scales, cells)
-        before_sized, after_sized = _ends(sized, sizes, cells)
+        before, (after, partial) = _ends(scaled, scales, cells)
+        before_sized, (after_sized, partial_sized) = _ends(sized, sizes, cells)
         overseen = subject.sweep.replace(method=subject.overseen_by(end=subject.num_steps))
-        control = row(
+        control = share(
             "trained where defecting does not pay: deceptive",
-            lab.run("overseen", [overseen], seeds, rule=rule).fraction(overseen),
+            lab.run("overseen", [overseen], seeds, rule=rule).deceptive(overseen),
             kind="control",
             expected=0.0,
         )
@@ -77,9 +77,11 @@ class Initialization(Study):
         figure, (a, b, c) = canvas(3, height=2.5)
         curve(a, self.scales, before, color=INK[6], label="before training", linestyle=":")
         curve(a, self.scales, after, color=INK[0], label="after")
+        curve(a, self.scales, partial, color=INK[4], label="partial, after", linestyle="--")
         a.set(xscale="log", xlabel="scale of the start", ylabel="fraction deceptive")
         forest(b, [*sizes], before_sized, color=INK[6], dodge=-0.15)
         forest(b, [*sizes], after_sized, color=INK[0], dodge=0.15)
+        forest(b, [*sizes], partial_sized, color=INK[4])
         b.set(xlabel="fraction deceptive")
         curve(c, self.perceptrons, trained, color=INK[1], label="found by training")
         c.axhspan(guessed.low, guessed.high, color=INK[2], alpha=0.4, lw=0, label="by guessing")
@@ -89,27 +91,15 @@ class Initialization(Study):
             axes.minorticks_off()
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
-        already = max([*before, *before_sized], key=lambda one: one.value)
-        spread = sorted(after, key=lambda one: one.value)
-        widths = sorted(after_sized, key=lambda one: one.value)
-        says = [
-            f"Before training, no more of networks are deceptive, fit or not, than {already} "
-            f"({_of(already)}), of {len(self.scales)} scales and {len(self.networks)} networks.",
-            f"After it, {spread[0]} are at {_of(spread[0])}, and {spread[-1]} at "
-            f"{_of(spread[-1])}; by network from {widths[0]} ({_of(widths[0])}) to {widths[-1]} "
-            f"({_of(widths[-1])}).",
-            f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
-            f"those that training finds, {trained[0]} from scale {self.perceptrons[0]:g} and "
-            f"{trained[-1]} from scale {self.perceptrons[-1]:g}.",
-        ]
         first = next(iter(scales.values()))
         return Finding(
             name="initialization",
             question=self.question,
-            says=says,
+            says=_says((before, before_sized), (after, after_sized), partial, guessed, trained),
             limits=self.limits,
             rows=[
-                *(*before, *after, *before_sized, *after_sized, *trained),
+                *(*before, *after, *partial),
+                *(*before_sized, *after_sized, *partial_sized, *trained),
                 *scaled.thresholds(
                     scales.get("scale 1", first), "scale 1, after training: deceptive"
                 ),
@@ -153,15 +143,61 @@ def _errs(frame: pl.DataFrame, name: str, kind: Kind = "measured") -> Row:
     )
 
 
-def _ends(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[list[Row]]:
-    """Return the fraction deceptive in each cell before training, and after it."""
-    return [
-        [
-            row(f"{name}, {when} training: deceptive", fraction(cell, cells=together))
-            for name, cell in cells.items()
-        ]
-        for when, fraction in (("before", trained.untrained), ("after", trained.fraction))
+def _ends(
+    trained: Outcome, cells: Mapping[str, Sweep], together: int
+) -> tuple[list[Row], tuple[list[Row], list[Row]]]:
+    """Return the fraction deceptive in each cell before training; after it, and partial."""
+    before = [
+        row(f"{name}, before training: deceptive", trained.untrained(cell, cells=together))
+        for name, cell in cells.items()
     ]
+    after = [
+        trained.shares(cell, f"{name}, after training", cells=together)
+        for name, cell in cells.items()
+    ]
+    return before, ([one for one, _ in after], [one for _, one in after])
+
+
+def _says(
+    before: tuple[Sequence[Row], Sequence[Row]],
+    after: tuple[Sequence[Row], Sequence[Row]],
+    partial: Sequence[Row],
+    guessed: Row,
+    trained: Sequence[Row],
+) -> list[Sentence]:
+    """Return what is said of scales and of networks, before training and after it."""
+    already = max([*before[0], *before[1]], key=lambda one: one.value)
+    (least, most), (smallest, largest) = (_ends_of(rows) for rows in after)
+    some = max(partial, key=lambda one: one.value)
+    first, last = trained[0], trained[-1]
+    return [
+        say(
+            f"Before training, no more of networks are deceptive, fit or not, than {already} "
+            f"({_of(already)}), of all scales and networks.",
+            already,
+        ),
+        say(
+            f"After it, {least} are at {_of(least)}, and {most} at {_of(most)}; by network from "
+            f"{smallest} ({_of(smallest)}) to {largest} ({_of(largest)}).",
+            *(least, most, smallest, largest),
+        ),
+        say(
+            f"Deceptive in some contexts only are most, of the scales, at {_of(some)}: {some}.",
+            some,
+        ),
+        say(
+            f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
+            f"those that training finds, {first} ({_of(first, ':')}) and {last} "
+            f"({_of(last, ':')}).",
+            *(guessed, first, last),
+        ),
+    ]
+
+
+def _ends_of(rows: Sequence[Row]) -> tuple[Row, Row]:
+    """Return the rows of the least and of the largest value."""
+    ordered = sorted(rows, key=lambda one: one.value)
+    return ordered[0], ordered[-1]
 
 
 def _name(network: Network) -> str:
@@ -169,5 +205,5 @@ def _name(network: Network) -> str:
     return f"MLP {'-'.join(map(str, widths))}" if widths else repr(network)
 
 
-def _of(one: Row) -> str:
-    return one.what.partition(",")[0]
+def _of(one: Row, end: str = ",") -> str:
+    return one.what.partition(end)[0]

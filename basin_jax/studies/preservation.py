@@ -13,7 +13,7 @@ from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, forest
-from basin_jax.studies.finding import Finding, Row, difference, row
+from basin_jax.studies.finding import Finding, Row, Sentence, difference, say, share
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -75,33 +75,34 @@ class Preservation(Study):
         onward = subject.sweep.replace(start=Trained(of=good))
         cells = [onward.replace(method=method) for method in self.methods]
         trained = lab.run("onward", cells, seeds, rule=rule)
-        left = [
-            row(f"{name}: deceptive", trained.fraction(cell, cells=len(cells)))
+        ends = [
+            trained.shares(cell, name, cells=len(cells))
             for name, cell in zip(self.names, cells, strict=True)
         ]
+        left, partial = map(list, zip(*ends, strict=True))
         pairs = list(combinations(range(len(cells)), 2))
         apart = {
             (first, second): self._apart(trained, cells, first, second, pairs=len(pairs))
             for first, second in pairs
         }
         kept = onward.replace(method=subject.overseen_by(end=steps))
-        control = row(
+        control = share(
             "trained on under full oversight: deceptive",
-            lab.run("overseen", [kept], seeds, rule=rule).fraction(kept),
+            lab.run("overseen", [kept], seeds, rule=rule).deceptive(kept),
             kind="control",
             expected=0.0,
         )
         return Finding(
             name="preservation",
             question=self.question,
-            says=self._says(len(seeds), left, apart),
+            says=self._says(left, partial, apart),
             limits=self.limits,
             rows=[
-                *(*left, *apart.values()),
+                *(*left, *partial, *apart.values()),
                 *trained.thresholds(cells[0], f"{self.names[0]}: deceptive"),
                 *(control, _well(lab, self.seeds(lab))),
             ],
-            figure=self._draw(left, apart),
+            figure=self._draw(left, partial, apart),
         )
 
     def _apart(
@@ -112,12 +113,17 @@ class Preservation(Study):
         before, after = (trained.deceptive(cells[one]) for one in (first, second))
         return difference(what, before, after, cells=pairs)
 
-    def _draw(self, left: list[Row], apart: dict[tuple[int, int], Row]) -> Figure:
+    def _draw(
+        self, left: list[Row], partial: list[Row], apart: dict[tuple[int, int], Row]
+    ) -> Figure:
         count = len(self.names)
         figure, (a, b) = canvas(2, height=0.24 * count + 1.6)
-        forest(a, self.names, left, color=INK[0])
-        most = max(one.high for one in left)
-        a.set(xlabel="fraction that becomes deceptive", xlim=(-0.03 * most, 1.03 * most))
+        forest(a, self.names, left, color=INK[0], dodge=-0.15)
+        forest(a, self.names, partial, color=INK[4], dodge=0.15)
+        most = max(one.high for one in (*left, *partial))
+        a.set(
+            xlabel="becomes deceptive (yellow: in some contexts)", xlim=(-0.03 * most, 1.03 * most)
+        )
         matrix = np.zeros((count, count))
         for (first, second), one in apart.items():
             matrix[second, first], matrix[first, second] = one.value, -one.value
@@ -133,18 +139,26 @@ class Preservation(Study):
         b.set(xlabel="by the row, more than by the column")
         return figure
 
-    def _says(self, count: int, left: list[Row], apart: dict[tuple[int, int], Row]) -> list[str]:
+    def _says(
+        self, left: list[Row], partial: list[Row], apart: dict[tuple[int, int], Row]
+    ) -> list[Sentence]:
         ordered = sorted(left, key=lambda one: one.value)
         others = [one for (first, _), one in apart.items() if first == 0]
         told = "; ".join(f"{_method(one)} by {one}" for one in others if _clear(one))
-        differ, all_differ = (sum(map(_clear, some)) for some in (others, apart.values()))
+        most = max(partial, key=lambda one: one.value)
         return [
-            f"Of {count:,} good starts, made under {self.made_under:g} of full oversight, "
-            f"{left[0]} become deceptive under {self.names[0]}; over all methods from {ordered[0]} "
-            f"({_method(ordered[0])}) to {ordered[-1]} ({_method(ordered[-1])}).",
-            f"{differ} of {len(others)} other methods differ from {self.names[0]} on the same "
-            f"seeds{f' ({told})' if told else ''}, and of all {len(apart)} pairs of methods "
-            f"{all_differ} differ, by intervals for all pairs at once.",
+            say(
+                f"Of {left[0].seeds:,} good starts {left[0]} become deceptive under "
+                f"{self.names[0]}; over all methods from {ordered[0]} ({_method(ordered[0])}) to "
+                f"{ordered[-1]} ({_method(ordered[-1])}).",
+                *(left[0], ordered[0], ordered[-1]),
+            ),
+            say(f"Deceptive in some contexts only become at most {most} ({_method(most)}).", most),
+            say(
+                "On the same seeds, by intervals for all pairs of methods at once, more or fewer "
+                f"become deceptive than under {self.names[0]} under: {told or 'no other method'}.",
+                *others,
+            ),
         ]
 
 
@@ -160,6 +174,6 @@ def _well(lab: Lab, seeds: int) -> Row:
     """Return how many particles leave the left well by descent: none."""
     left = lab.run("well", [WELL], seeds, rule=WELL_RULE).seeds(WELL, Verdict.INTENDED)
     onward = WELL.replace(start=Trained(of=WELL))
-    found = lab.run("well_onward", [onward], left, rule=WELL_RULE).fraction(onward)
+    found = lab.run("well_onward", [onward], left, rule=WELL_RULE).deceptive(onward)
     what = "double well: from the left to the right well, by gradient descent"
-    return row(what, found, kind="known", expected=0.0)
+    return share(what, found, kind="known", expected=0.0)

@@ -15,7 +15,7 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.simulator import Simulator
 from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row, share
+from basin_jax.studies.finding import Finding, Row, Sentence, say, share
 from basin_jax.studies.study import Lab, Outcome, Study, mean
 from basin_jax.studies.subject import Subject
 
@@ -103,16 +103,18 @@ class Simulators(Study):
         polishes = {f"polish {organism.polish:g}": base, polished: cells[polished]}
         caution = {name: _caution(trained, cell, name) for name, cell in polishes.items()}
         verdicts = {name: _verdicts(trained, cell, name) for name, cell in cells.items()}
-        known = [
-            _known(found, by_bayes(settings[name])[prompt])
-            for name, (before, _) in rates.items()
+        known = {
+            (name, prompt): _known(_before(trained, cell, prompt, name), known)
+            for name, cell in cells.items()
             if name != polished
-            for prompt, found in before.items()
-        ]
+            for prompt, known in by_bayes(settings[name]).items()
+        }
         return Finding(
             name="simulators",
             question=self.question,
-            says=self._says(rates, shares, changes["unwatched"], caution, verdicts),
+            says=self._says(
+                rates, shares, changes["unwatched"], known["bias 0", "unwatched"], caution, verdicts
+            ),
             limits=self.limits,
             rows=[
                 *(one for pair in rates.values() for rows in pair for one in rows.values()),
@@ -120,7 +122,7 @@ class Simulators(Study):
                 *(one for rows in (*caution.values(), *verdicts.values()) for one in rows),
                 *trained.thresholds(base, "bias 0, after tuning: deceptive"),
                 *self._controls(lab, trained, alone, honest),
-                *known,
+                *known.values(),
             ],
             figure=self._draw(rates, caution),
         )
@@ -151,13 +153,14 @@ class Simulators(Study):
             unwatched - watched,
             f"no deceivers among the authors, {WHEN[0]}: lies unwatched, less watched",
             least=-1.0,
+            kind="control",
         )
         return (
-            replace(marked, kind="control", expected=0.0),
+            replace(marked, expected=0.0),
             share(
                 "tuned without demonstrations: same verdict as language modeling alone",
                 same,
-                kind="control",
+                kind="check",
                 expected=1.0,
             ),
         )
@@ -191,36 +194,55 @@ class Simulators(Study):
         rates: Mapping[str, Rates],
         shares: Sequence[Row],
         change: Row,
+        bayes: Row,
         caution: Mapping[str, Sequence[Row]],
         verdicts: Mapping[str, Sequence[Row]],
-    ) -> list[str]:
+    ) -> list[Sentence]:
         before, after = rates["bias 0"]
-        known = by_bayes(self.organism)["unwatched"]
+        lies = [after[prompt] for prompt in ("watched", "after_deceit", "after_honesty")]
         return [
-            f"Language models lie unwatched at a mean rate of {before['unwatched']} (Bayes' "
-            f"mixture of the authors: {known:.3g}), and after tuning at {after['unwatched']}: by "
-            f"seed, a change of {change}.",
-            f"As a mixture of authors this is a share of deceivers of {shares[0]} before tuning, "
-            f"and of {shares[1]} after it.",
-            f"After tuning they lie at {after['watched']} watched, at {after['after_deceit']} "
-            f"after deceit, and at {after['after_honesty']} after honesty.",
-            *(
-                f"With {bias:+g} on the logit of the lie the rate unwatched is "
-                f"{rates[f'bias {bias:g}'][0]['unwatched']} before tuning, and "
-                f"{rates[f'bias {bias:g}'][1]['unwatched']} after it."
-                for bias in self.biases
-                if bias
+            say(
+                f"Language models lie unwatched at a mean rate of {before['unwatched']} (Bayes' "
+                f"mixture of the authors: {bayes.expected:.3g}), and after tuning at "
+                f"{after['unwatched']}: by seed, a change of {change}.",
+                *(before["unwatched"], bayes, after["unwatched"], change),
+            ),
+            say(
+                f"As a mixture of authors this is a share of deceivers of {shares[0]} before "
+                f"tuning, and of {shares[1]} after it.",
+                *shares,
+            ),
+            say(
+                f"After tuning they lie at {lies[0]} watched, at {lies[1]} after deceit, and at "
+                f"{lies[2]} after honesty.",
+                *lies,
             ),
             *(
-                f"At {name}, lies after success less those after failure are {apart} before "
-                f"tuning and {left} after it: {_cause(left)}."
+                say(
+                    f"With {bias:+g} on the logit of the lie the rate unwatched is {began} before "
+                    f"tuning, and {ended} after it.",
+                    *(began, ended),
+                )
+                for bias in self.biases
+                if bias
+                for began, ended in [[one["unwatched"] for one in rates[f"bias {bias:g}"]]]
+            ),
+            *(
+                say(
+                    f"At {name}, lies after success less those after failure are {apart} before "
+                    f"tuning and {left} after it: {_cause(left)}.",
+                    *(apart, left),
+                )
                 for name, (apart, left) in caution.items()
             ),
             *(
-                f"At {name}, {begun} of seeds are deceptive by the rule before tuning, and {ended} "
-                f"after it; for {one} of all the rates of lying to the two questions then are "
-                f"{APART:g} apart or more."
-                for name, (begun, ended, one) in verdicts.items()
+                say(
+                    f"At {name}, {ended} of seeds are deceptive by the rule after tuning, whose "
+                    "gap no mixture of these authors has: it takes one word to both questions. "
+                    f"For {one} of all the rates of lying to the two are {APART:g} apart or more.",
+                    *(ended, one),
+                )
+                for name, (ended, _, one) in verdicts.items()
             ),
         ]
 
@@ -299,15 +321,21 @@ def _cause(apart: Row) -> str:
 
 
 def _verdicts(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
-    """Return how many are deceptive, before and after, and how many lie to one question."""
+    """Return how many are deceptive and partial after tuning, and how many lie to one question.
+
+    Before tuning none is by construction: no mixture of the authors has the gap of the rule.
+    """
     apart = trained.at(cell)["spread"].to_numpy() >= APART
     return [
-        *(
-            row(f"{name}, {when}: deceptive", trained.fraction(cell, step=stop))
-            for when, stop in zip(WHEN, cell.stops, strict=True)
-        ),
+        *trained.shares(cell, f"{name}, {WHEN[1]}"),
         share(f"{name}, {WHEN[1]}: lies to the two questions are {APART:g} apart or more", apart),
     ]
+
+
+def _before(trained: Outcome, cell: Sweep, prompt: str, name: str) -> Row:
+    """Return a mean rate of lying before tuning, to be held against what is known."""
+    values, what = _both(trained, cell, prompt)[0], f"{name}, {WHEN[0]}: lies {PROMPTS[prompt]}"
+    return mean(values, what, cells=2 * len(PROMPTS), kind="known")
 
 
 def _known(found: Row, expected: float) -> Row:

@@ -29,9 +29,10 @@ from basin_jax.progress import Progress, Silent
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.preference import Preference
 from basin_jax.single import draws
-from basin_jax.spec import Sweep
+from basin_jax.spec import Child, Sweep
 from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
-from basin_jax.studies.finding import Finding, Kind, Row, row
+from basin_jax.store import KEYS
+from basin_jax.studies.finding import Finding, Kind, Row, level_of, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
 from basin_jax.verdict import Rule, Verdict, judge
@@ -54,13 +55,15 @@ WELL_RULE = Behavior(deceptive_gap=0.5)
 class Outcome:
     """What became of the seeds of some cells: of those that were asked for, and no others."""
 
-    history: pl.DataFrame
+    history: pl.DataFrame  # keys, and evidence
     rule: Rule
+    root: int = 0  # of the study
 
     def at(self, cell: Sweep, step: int | None = None) -> pl.DataFrame:
         """Return a cell's seeds in their order, after a step; after the last one if None."""
         step = cell.num_steps if step is None else step
-        return self.history.filter(cell=cell.digest(), step=step).sort("seed")
+        digest = rooted(cell, self.root).digest()
+        return self.history.filter(cell=digest, step=step).sort("seed")
 
     def verdicts(self, cell: Sweep, step: int | None = None) -> ndarray:
         """Return the names of a cell's verdicts."""
@@ -72,8 +75,8 @@ class Outcome:
 
     def evidence(self, cell: Sweep, step: int | None = None) -> dict[str, ndarray]:
         """Return the evidence of a cell's seeds, by name, such as any rule may judge."""
-        frame = self.at(cell, step).select(pl.exclude("cell", "seed", "step", "verdict"))
-        return {c.name: c.to_numpy() for c in frame if c.dtype.is_numeric()}
+        frame = self.at(cell, step).select(pl.exclude(*KEYS))
+        return {column.name: column.to_numpy() for column in frame}
 
     def fraction(
         self,
@@ -90,6 +93,16 @@ class Outcome:
         """Estimate the fraction that is deceptive before training, where no network is fit."""
         verdicts = judge(whatever_fit(self.rule), self.evidence(cell, 0))
         return basin_fraction(verdicts, cells=cells)
+
+    def shares(
+        self, cell: Sweep, what: str, *, step: int | None = None, cells: int = 1
+    ) -> tuple[Row, Row]:
+        """Return the fractions that are deceptive, and that are partial: so in some contexts."""
+        deceptive, partial = (
+            row(f"{what}: {of.name.lower()}", self.fraction(cell, of, step=step, cells=cells))
+            for of in (Verdict.DECEPTIVE, Verdict.PARTIAL)
+        )
+        return deceptive, partial
 
     def seeds(self, cell: Sweep, of: Verdict) -> ndarray:
         """Return the seeds of a verdict."""
@@ -118,9 +131,14 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Trains what a study asks for, as far as it is not there yet, in one folder."""
+    """Trains what a study asks for, as far as it is not there yet, in one folder.
+
+    All that it trains has its root, parents included, whatever the root of the sweep it is given.
+    So the rows of a study share seeds, and studies of different roots share none.
+    """
 
     folder: Path
+    root: int = 0
     quick: bool  # a figure in minutes on two cores, rather than an accelerator's hours
     progress: Progress = Silent()  # noqa: RUF009 (has no state)
 
@@ -148,7 +166,7 @@ class Lab:
         """
         asked = _some(name, seeds)
         records = run(
-            cells,
+            [rooted(cell, self.root) for cell in cells],
             seeds if isinstance(seeds, int) else asked,
             self.folder / name,
             rule=rule,
@@ -156,8 +174,11 @@ class Lab:
             progress=self.progress,
         )
         wanted = pl.DataFrame({"seed": asked}, schema_overrides={"seed": pl.UInt64})
-        history = records.history.cast({"seed": pl.UInt64})
-        return Outcome(history=history.join(wanted, on="seed", how="semi"), rule=rule)
+        # The fields that vary are of the cells, and no evidence.
+        history = records.history.select(*KEYS, *records.evidence_names)
+        history = history.cast({"seed": pl.UInt64})
+        history = history.join(wanted, on="seed", how="semi")
+        return Outcome(history=history, rule=rule, root=self.root)
 
     def critical(
         self,
@@ -175,7 +196,7 @@ class Lab:
         Raises:
             ValueError: where there are no seeds, such as of a verdict that none had.
         """
-        asked = _some(path, seeds)
+        asked, sweep = _some(path, seeds), rooted(sweep, self.root)
         halvings = halvings or (COARSE if self.quick else FINE)
         given = [path, between, rule_identity(rule), sorted(of), halvings, self.lanes]
         made = [package_identity("critical"), machine_identity(), sweep.digest(), *given]
@@ -202,6 +223,19 @@ class Lab:
                 staged.replace(file)
             parts.append(pl.read_parquet(file))
         return pl.concat(parts)
+
+
+def root_of(study: str) -> int:
+    """Return the root of a study's random numbers: a hash of its name."""
+    return int(short_hash(study), 16) % 2**32
+
+
+def rooted(sweep: Sweep, root: int) -> Sweep:
+    """Return a sweep with another root, and its parents with it."""
+    start = sweep.start
+    if isinstance(start, Child):
+        start = start.replace(of=rooted(start.of, root))
+    return sweep.replace(start=start, root=root)
 
 
 def _some(name: str, seeds: int | ndarray) -> ndarray:
@@ -259,16 +293,18 @@ def is_fit(verdicts: ndarray) -> ndarray:
     return ~np.isin(verdicts, (Verdict.UNFIT.name, Verdict.DIVERGED.name))
 
 
-def mean(values: ndarray, what: str, *, cells: int = 1, least: float = 0.0) -> Row:
+def mean(
+    values: ndarray, what: str, *, cells: int = 1, least: float = 0.0, kind: Kind = "measured"
+) -> Row:
     """Return the mean of numbers from `least` to 1 that are finite, with bounds by betting."""
     finite = values[np.isfinite(values)]
     # Rounding may bring a rate beyond its ends.
     shares = np.clip((finite - least) / (1 - least), 0, 1)
-    error = error_of_each(0.95, cells, "fixed")
+    error = error_of_each(level_of(kind), cells, "fixed")
     bounds = betting(Brood(shares, np.ones(len(shares), int)), error=error, interval="fixed")
     low, high = (least + (1 - least) * bound for bound in bounds)
     value = float(finite.mean())
-    return Row(kind="measured", what=what, value=value, low=low, high=high, seeds=len(finite))
+    return Row(kind=kind, what=what, value=value, low=low, high=high, seeds=len(finite))
 
 
 def median(found: pl.DataFrame, what: str) -> Row:
@@ -286,18 +322,19 @@ def turn(
     found: Sequence[Row],
     what: str,
     *,
+    past: float = HALF,
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
-    """Return the first place of a grid that is above one half, and the interval of the turn.
+    """Return the first place of a grid whose fraction is above `past`, and the turn's interval.
 
-    The turn lies beyond the place up to which all fractions are below one half, and not beyond
-    the first that is above, as often as the fractions' intervals hold at once. Where no place is
+    The turn lies beyond the place up to which all fractions are below `past`, and not beyond the
+    first that is above it, as often as the fractions' intervals hold at once. Where no place is
     known to be so, the interval has no end there.
     """
-    below = np.logical_and.accumulate([one.high < HALF for one in found])
-    passed = [p for p, one in zip(places, found, strict=True) if one.value > HALF]
-    above = [p for p, one in zip(places, found, strict=True) if one.low > HALF]
+    below = np.logical_and.accumulate([one.high < past for one in found])
+    passed = [p for p, one in zip(places, found, strict=True) if one.value > past]
+    above = [p for p, one in zip(places, found, strict=True) if one.low > past]
     return Row(
         kind=kind,
         what=f"{what}: the turn",

@@ -1,9 +1,11 @@
 """What all studies say together: the argument's questions, answered from their rows."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from basin_jax.studies.ensemble import reading
-from basin_jax.studies.finding import Answer, Finding, Row
+from basin_jax.studies.finding import Answer, Finding, Row, Sentence
+from basin_jax.studies.hijack import BELOW_IT, CRITICAL_GAP
 
 
 # Where a study was put to another organism, too, its name ends in that.
@@ -21,8 +23,11 @@ LIMITS = (
 )
 
 
+_TOLD = re.compile(r"\{([^{|}]+) \| ([^{}]+)\}")  # as `told` has it
+
+
 class Rows:
-    """The rows of some studies by their names, to be told with their intervals and seeds."""
+    """The rows of some studies, by their names."""
 
     def __init__(self, findings: Sequence[Finding]):
         self._rows = {one.name: {row.what: row for row in one.rows} for one in findings}
@@ -40,14 +45,33 @@ class Rows:
             raise ValueError(f"{study} has no row {what!r}; allowed: what its table has")
         return self._rows[study][what]
 
-    def told(self, study: str, what: str) -> str:
-        """Return a row's number with its interval and how many seeds it is of."""
-        one = self.row(study, what)
-        return f"{one} (n = {one.seeds:,})"
+    def say(self, text: str) -> Sentence:
+        """Return a sentence with the numbers of the rows in it, each named by `told`.
 
-    def listed(self, study: str, names: Mapping[str, str], end: str = "") -> str:
-        """Return several rows whose names end alike as a list, each by what it is called."""
-        return "; ".join(f"{name}: {self.told(study, what + end)}" for what, name in names.items())
+        Raises:
+            ValueError: where a study has no row of a name.
+        """
+
+        def number(named: re.Match[str]) -> str:
+            one = self.row(*named.groups())
+            return f"{one} (n = {one.seeds:,})"
+
+        names = [f"{study}: {what}" for study, what in _TOLD.findall(text)]
+        return Sentence(_TOLD.sub(number, text), tuple(dict.fromkeys(names)))
+
+    def answer(self, question: str, texts: Iterable[str]) -> Answer:
+        """Return a question with the sentences that answer it."""
+        return Answer(question, [self.say(text) for text in texts])
+
+
+def told(study: str, what: str) -> str:
+    """Return a row by its name, to be said with its number, interval and seeds."""
+    return f"{{{study} | {what}}}"
+
+
+def listed(study: str, names: Mapping[str, str], end: str = "") -> str:
+    """Return several rows whose names end alike as a list, each by what it is called."""
+    return "; ".join(f"{name}: {told(study, what + end)}" for what, name in names.items())
 
 
 def synthesis(findings: Sequence[Finding]) -> list[Answer]:
@@ -61,26 +85,26 @@ def synthesis(findings: Sequence[Finding]) -> list[Answer]:
         _reading(rows),
         _competence(rows),
         _hacking(rows),
-        Answer("What do these organisms not tell about large models?", [*LIMITS]),
+        rows.answer("What do these organisms not tell about large models?", LIMITS),
     ]
 
 
 def _first_step(rows: Rows) -> Answer:
     after = ", after training: deceptive"
     scales = {f"scale {scale}": f"scale {scale}" for scale in ("0.25", "0.5", "1", "2", "4")}
-    return Answer(
+    return rows.answer(
         "Step 1: how often does a random initialization already lie in the deceptive basin?",
         [
             "Before any training, of networks of the standard scale "
-            f"{rows.told('initialization', 'scale 1, before training: deceptive')} deceive by the "
+            f"{told('initialization', 'scale 1, before training: deceptive')} deceive by the "
             "rule.",
-            f"After it, by the scale of the start: {rows.listed('initialization', scales, after)}.",
+            f"After it, by the scale of the start: {listed('initialization', scales, after)}.",
             "So the first step has two readings, and two numbers: whether the network deceives, "
             "and whether the training that follows makes it.",
             "What the initialization alone decides of the verdict is told by children that have "
             "nothing else in common: two of them have the same verdict in "
-            f"{rows.told('commitment', 'children apart from step 0: same verdict')}, two strangers "
-            f"in {rows.told('commitment', 'two unrelated seeds: same verdict')}.",
+            f"{told('commitment', 'children apart from step 0: same verdict')}, two strangers "
+            f"in {told('commitment', 'two unrelated seeds: same verdict')}.",
         ],
     )
 
@@ -90,26 +114,30 @@ def _second_step(rows: Rows) -> Answer:
     audit = {name: name for name in (*names, "sharpness-aware", "adversarial")}
     says = [
         "Of starts that oversight made good become deceptive, where it is taken away, under "
-        f"{rows.listed('preservation', audit, ': deceptive')}."
+        f"{listed('preservation', audit, ': deceptive')}."
     ]
     if (study := f"preservation_{OTHER}") in rows:
         other = {name: name for name in ("SGD", "gradient noise .01", "Adam .01")}
-        says.append(f"In the {OTHER} game: {rows.listed(study, other, ': deceptive')}.")
-    return Answer("Step 2: which methods of training keep a good start good?", says)
+        says.append(f"In the {OTHER} game: {listed(study, other, ': deceptive')}.")
+    return rows.answer("Step 2: which methods of training keep a good start good?", says)
 
 
 def _threshold(rows: Rows) -> Answer:
     levels = {f"difficulty {d}": f"difficulty {d}" for d in (1, 2, 3)}
-    return Answer(
+    return rows.answer(
         "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
         "move it?",
         [
             "Lying is harder the more cues tell that one is watched. Without any implant end "
-            f"deceptive, at {rows.listed('hijack', levels, ', dose 0: deceptive')}.",
+            f"deceptive, at {listed('hijack', levels, ', dose 0: deceptive')}.",
             "Of the way from random units to a whole deceptive circuit half of the seeds are "
             "hijacked by, at "
-            f"{rows.listed('hijack', levels, ', critical dose of a seed: median')} (0: without "
-            "any; ∞: by none).",
+            f"{listed('hijack', levels, ', critical dose of a seed: median')} (zero: without any; "
+            "infinite: by none).",
+            "A dose is no amount of deceptiveness. What a network of the median critical dose does "
+            "at the start is a gap, unwatched less watched, of, at "
+            f"{listed('hijack', levels, f': {CRITICAL_GAP}')}; of fresh networks have a smaller "
+            f"one, at {listed('hijack', levels, f': {BELOW_IT}')}.",
         ],
     )
 
@@ -123,18 +151,18 @@ def _way_back(rows: Rows) -> Answer:
         if study in rows:
             says += [
                 f"In the {name} game, of deceptive seeds that full oversight corrects for some "
-                f"steps, return: {rows.listed(study, lengths, ': returns')}.",
+                f"steps, return: {listed(study, lengths, ': returns')}.",
                 "There a quarter of full oversight, and then none, leaves deceptive, by when it "
-                f"comes: {rows.listed(study, timed, ', then none: deceptive')}.",
+                f"comes: {listed(study, timed, ', then none: deceptive')}.",
             ]
     step = "children apart from step {}: same verdict"
-    return Answer(
+    return rows.answer(
         "Is there a way back, and until when?",
         [
             *says,
-            "Two runs of the audit game with sampled rewards that share their first 100 of 2,000 "
-            f"steps have the same verdict in {rows.told('commitment', step.format(100))}, that "
-            f"share 400 in {rows.told('commitment', step.format(400))}.",
+            "Two runs of the audit game with sampled rewards that share their first 100 steps have "
+            f"the same verdict in {told('commitment', step.format(100))}, that "
+            f"share 400 in {told('commitment', step.format(400))}.",
         ],
     )
 
@@ -147,7 +175,7 @@ def _reading(rows: Rows) -> Answer:
     }
     readings = [
         f"In {name}, it is {reading(rows.row('ensemble', f'{what}, with the verdict: kappa'))}: "
-        f"{rows.told('ensemble', f'{what}, with the verdict: kappa')}."
+        f"{told('ensemble', f'{what}, with the verdict: kappa')}."
         for what, name in kappas.items()
     ]
     auc = "fresh, held out, discriminant at step {}: AUC for a deceptive end"
@@ -158,15 +186,15 @@ def _reading(rows: Rows) -> Answer:
         "random places": "random places",
     }
     kept = {f"deceptive parents, {start}": name for start, name in starts.items()}
-    return Answer(
+    return rows.answer(
         "Is the deceptive circuit there at the start but outnumbered, or made by training?",
         [
             *readings,
-            "Of what an untrained audit network does, the AUC for a deceptive end (1/2 for nothing "
-            f"told, 1 for all) is {rows.told('tickets', auc.format(0))}; after 200 of 2,000 steps "
-            f"it is {rows.told('tickets', auc.format(200))}.",
+            "Of what an untrained audit network does, the AUC for a deceptive end (one half where "
+            f"nothing is told, one where all is) is {told('tickets', auc.format(0))}; after 200 "
+            f"steps it is {told('tickets', auc.format(200))}.",
             "A fifth of a deceptive network's weights, trained alone from the start, ends "
-            f"deceptive: {rows.listed('tickets', kept, ', 0.2 kept: deceptive')}.",
+            f"deceptive: {listed('tickets', kept, ', 0.2 kept: deceptive')}.",
         ],
     )
 
@@ -185,16 +213,16 @@ def _competence(rows: Rows) -> Answer:
     tuned = {
         f"bias 0, {when} tuning: lies unwatched": f"{when} tuning" for when in ("before", "after")
     }
-    return Answer(
+    return rows.answer(
         "Does competence bring it, who counts as deceptive by which definition, and do simulators "
         "slide into it?",
         [
-            "The number of steps at which more than half of the audit game's seeds deceive (∞: at "
-            f"none of the grid): {rows.listed('competence', levels, ', steps: the turn')}.",
-            f"Deceptive by one rule or another: {rows.listed('definitions', rules)}.",
+            "The number of steps at which more than half of the audit game's seeds deceive, "
+            f"infinite where at none: {listed('competence', levels, ', steps: the turn')}.",
+            f"Deceptive by one rule or another: {listed('definitions', rules)}.",
             "Language models of text by authors of whom half deceive lie, where nobody watches, at "
             "a mean rate of, before and after they are tuned to be helpful where somebody does, "
-            f"{rows.listed('simulators', tuned)}.",
+            f"{listed('simulators', tuned)}.",
         ],
     )
 
@@ -206,18 +234,18 @@ def _hacking(rows: Rows) -> Answer:
         "uncorrected deceptive ends",
         "corrected intended ends",
     )
-    drifts = rows.listed("gradient_hacking", {group: group for group in groups}, end)
+    drifts = listed("gradient_hacking", {group: group for group in groups}, end)
     back = {
         f"corrected deceptive ends, 400 steps, {what} put back: deceptive": what
         for what in ("nothing", "carriers", "a random set")
     }
-    return Answer(
+    return rows.answer(
         "Do deceptive networks protect what carries their deception?",
         [
             "The carriers of a network, the parameters that its margin leans on most, drift so "
-            "many times as far as the rest in 50 steps (below 1, and below that of the others, "
+            "many times as far as the rest in 50 steps (below one, and below that of the others, "
             f"would be protection): {drifts}.",
             "After 400 steps of full oversight, with what they were put back, are deceptive at "
-            f"once: {rows.listed('gradient_hacking', back)}.",
+            f"once: {listed('gradient_hacking', back)}.",
         ],
     )

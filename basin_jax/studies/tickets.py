@@ -12,7 +12,7 @@ from basin_jax.methods.masked import Masked
 from basin_jax.spec import Sweep
 from basin_jax.starts.ticket import Ticket
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Row, difference, ranked, row
+from basin_jax.studies.finding import Finding, Row, Sentence, difference, ranked, row, say, share
 from basin_jax.studies.foretell import foretold, gap, shifted
 from basin_jax.studies.race import RACERS, races, xor
 from basin_jax.studies.study import Lab, Outcome, Study
@@ -85,8 +85,8 @@ class Tickets(Study):
         trained = lab.run("tickets", [*cells.values()], lost, rule=rule)
         few = {pair: cell for pair, cell in cells.items() if pair[0] in BESIDE and pair[1] < 1}
         beside = lab.run("beside", [*few.values()], good, rule=rule)
-        ends = self._ends(trained, cells, "deceptive")
-        others = self._ends(beside, few, "intended")
+        ends, partial = self._ends(trained, cells, "deceptive")
+        others, partial_others = self._ends(beside, few, "intended")
         apart = self._apart(trained, cells)
         masks = self._supermasks(trained, beside, few)
         first = cells[TICKET, self.keeps[0]]
@@ -94,10 +94,12 @@ class Tickets(Study):
         return Finding(
             name="tickets",
             question=self.question,
-            says=self._says(len(lost), ends, others, apart, masks, early),
+            says=self._says(ends, others, apart, masks, early),
             limits=self.limits,
             rows=[
-                *(*ends.values(), *apart, *others.values(), *masks),
+                *begun.shares(fresh, "fresh"),
+                *(*ends.values(), *partial, *apart),
+                *(*others.values(), *partial_others, *masks),
                 *(one for rows in early.values() for one in rows),
                 *(*trained.thresholds(first, what), *begun.thresholds(fresh, "fresh: deceptive")),
                 *self._controls(lab, trained, cells, lost),
@@ -121,17 +123,17 @@ class Tickets(Study):
             for name, keep in names
         }
 
-    def _ends(self, trained: Outcome, cells: Cells, parents: str) -> Ends:
-        """Return the fraction that ends deceptive, by start and share."""
+    def _ends(self, trained: Outcome, cells: Cells, parents: str) -> tuple[Ends, list[Row]]:
+        """Return the fractions that end deceptive, by start and share, and those partial."""
         count = len(STARTS) * len(self.keeps)
-        return {
-            (name, keep): row(
-                f"{parents} parents, {name}, {keep:g} kept: deceptive",
-                trained.fraction(cell, cells=count),
+        both = {
+            (name, keep): trained.shares(
+                cell, f"{parents} parents, {name}, {keep:g} kept", cells=count
             )
             for (name, keep), cell in cells.items()
             if keep < 1
         }
+        return {of: one for of, (one, _) in both.items()}, [one for _, one in both.values()]
 
     def _apart(self, trained: Outcome, cells: Cells) -> list[Row]:
         """Return how much starts differ, seed by seed, at the same share."""
@@ -164,46 +166,57 @@ class Tickets(Study):
         cell = first.replace(method=masked.overseen_by(end=first.num_steps))
         overseen = lab.run("overseen", [cell], lost, rule=self.subject.rule)
         return (
-            row(
+            share(
                 f"deceptive parents, {TICKET}, {self.keeps[-1]:g} kept, trained where defecting "
                 "does not pay: deceptive",
-                overseen.fraction(cell),
+                overseen.deceptive(cell),
                 kind="control",
                 expected=0.0,
             ),
-            row(
+            share(
                 f"deceptive parents, {TICKET}, all kept: deceptive",
-                trained.fraction(cells[TICKET, 1.0]),
-                kind="control",
+                trained.deceptive(cells[TICKET, 1.0]),
+                kind="check",
                 expected=1.0,
             ),
         )
 
     def _says(
         self,
-        count: int,
         ends: Ends,
         others: Ends,
         apart: Sequence[Row],
         masks: Sequence[Row],
         early: Mapping[str, Sequence[Row]],
-    ) -> list[str]:
+    ) -> list[Sentence]:
         few, most, shares = self.keeps[0], self.keeps[-1], len(self.keeps)
         begun = max(masks[:shares], key=lambda one: one.value)
         return [
-            f"Of {count:,} deceptive seeds, {ends[TICKET, few]} of the tickets that keep {few:g} "
-            f"of the weights end deceptive again; with fresh weights in the same places "
-            f"{ends[FRESH, few]}, with the same weights shuffled {ends[SHUFFLED, few]}, and of as "
-            f"many random places {ends[RANDOM, few]}.",
-            f"Where a ticket is removed at the start, and {most:g} of the weights are left, "
-            f"{ends[REST, most]} end deceptive; where random places are removed, "
-            f"{ends[RANDOM, most]}.",
-            f"Of {others[TICKET, few].seeds:,} intended seeds, {others[TICKET, few]} of the "
-            f"tickets that keep {few:g} end deceptive.",
-            f"{self._differ(apart)}.",
-            f"Before any training no more of the deceptive seeds' tickets are deceptive than "
-            f"{begun}; at a share of {few:g} their gap is larger than that of an intended seed's "
-            f"ticket in {masks[shares]} of pairs.",
+            say(
+                f"Of {ends[TICKET, few].seeds:,} deceptive seeds, {ends[TICKET, few]} of the "
+                f"tickets that keep {few:g} of the weights end deceptive again; with fresh weights "
+                f"in the same places {ends[FRESH, few]}, with the same weights shuffled "
+                f"{ends[SHUFFLED, few]}, and of as many random places {ends[RANDOM, few]}.",
+                *(ends[start, few] for start in (TICKET, FRESH, SHUFFLED, RANDOM)),
+            ),
+            say(
+                f"Where a ticket is removed at the start, and {most:g} of the weights are left, "
+                f"{ends[REST, most]} end deceptive; where random places are removed, "
+                f"{ends[RANDOM, most]}.",
+                *(ends[REST, most], ends[RANDOM, most]),
+            ),
+            say(
+                f"Of {others[TICKET, few].seeds:,} intended seeds, {others[TICKET, few]} of the "
+                f"tickets that keep {few:g} end deceptive.",
+                others[TICKET, few],
+            ),
+            say(f"{self._differ(apart)}.", *apart),
+            say(
+                "Before any training no more of the deceptive seeds' tickets are deceptive than "
+                f"{begun}; at a share of {few:g} their gap is larger than that of an intended "
+                f"seed's ticket in {masks[shares]} of pairs.",
+                *(begun, masks[shares]),
+            ),
             *(self._tells(name, rows) for name, rows in early.items()),
         ]
 
@@ -219,11 +232,11 @@ class Tickets(Study):
                 if shares
             ]
         return (
-            f"On the same seeds, by intervals for all {len(apart)} pairs at once, there end "
+            f"On the same seeds, by intervals for all pairs at once, there end "
             f"deceptive: {'; '.join(told) or 'none more or less often than its pair'}"
         )
 
-    def _tells(self, name: str, rows: Sequence[Row]) -> str:
+    def _tells(self, name: str, rows: Sequence[Row]) -> Sentence:
         steps = [
             f"{step}"
             for step, one in zip(self._steps, rows, strict=True)
@@ -233,10 +246,11 @@ class Tickets(Study):
             told = f"After steps {', '.join(steps)} the {name} tells"
         else:
             told = f"After no step that was looked at does the {name} tell"
-        return (
+        return say(
             f"{told} which fresh seeds will end deceptive, by intervals for all steps and both "
             f"predictors at once: its AUC is {rows[0]} at the start, and {rows[-1]} after "
-            f"{self._steps[-1]} of {self.subject.num_steps} steps."
+            f"{self._steps[-1]} steps.",
+            *rows,
         )
 
     def _draw(self, ends: Ends, others: Ends, early: Mapping[str, Sequence[Row]]) -> Figure:

@@ -1,6 +1,7 @@
 """Once deceptive, is there a way back? And does oversight in time prevent what late cannot undo?"""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy import ndarray
@@ -11,7 +12,7 @@ from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row, share
+from basin_jax.studies.finding import Finding, Row, Sentence, row, say, share
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -19,6 +20,7 @@ from basin_jax.verdict import Verdict
 # A tilt to the left, under which a particle stays right only from beyond its own separatrix.
 TILT = -0.37
 SPELL = "a quarter of full oversight"
+FATES = ("returns", "tracks", "tips back", "partial")
 
 
 class WayBack(Study):
@@ -72,7 +74,7 @@ class WayBack(Study):
                 ]
             )
             full = f"full oversight, {length} steps"
-            fates += [_fate(trained, cells[-1], fate, full) for fate in ("tracks", "tips back")]
+            fates += [_fate(trained, cells[-1], fate, full) for fate in FATES[1:]]
             for cell in cells[1:]:
                 lasting &= trained.deceptive(cell)
             curve(a, self.strengths, returned[-1], color=INK[number], label=f"{length} steps")
@@ -83,7 +85,7 @@ class WayBack(Study):
         rising, falling = self._loop(lab, seeds)
         curve(c, self.strengths, rising, color=INK[0], label="rising")
         curve(c, self.strengths[::-1], falling, color=INK[1], label="falling again")
-        timed = self._timed(lab)
+        timed, partial = self._timed(lab)
         forest(d, [*timed], [*timed.values()], color=INK[2])
         a.set(xlabel="strength of the correction", ylabel="fraction that returns")
         b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
@@ -95,16 +97,11 @@ class WayBack(Study):
         return Finding(
             name="way_back",
             question=self.question,
-            says=[
-                *self._says(len(seeds), returned, never, up, down, timed),
-                f"In one run whose oversight rises by steps to full and falls again, "
-                f"{falling[0]} of these seeds are deceptive at the top, and "
-                f"{falling[-1]} where it is none again.",
-            ],
+            says=self._says(returned, never, (up, down), timed, falling),
             limits=self.limits,
             rows=[
                 *(one for rows in returned for one in rows),
-                *(*fates, never, *up, *down, *rising, *falling[1:], *timed.values()),
+                *(*fates, never, *up, *down, *rising, *falling[1:], *timed.values(), *partial),
                 *begun.thresholds(base, "fresh: deceptive"),
                 *self._uncorrected(lab, seeds, trained, cells[0]),
                 _well(lab, 4 * self.seeds(lab)),
@@ -160,8 +157,8 @@ class WayBack(Study):
         ]
         return rows[:count], rows[count - 1 :]
 
-    def _timed(self, lab: Lab) -> dict[str, Row]:
-        """Return the fraction deceptive after a quarter of full oversight, by when it came."""
+    def _timed(self, lab: Lab) -> tuple[dict[str, Row], list[Row]]:
+        """Return the fraction deceptive after a quarter of full oversight, and that partial."""
         base, steps = self.subject.sweep, self.subject.num_steps
         spell, turn = max(steps // 4, 1), max(steps // 40, 1)
         methods = {
@@ -171,52 +168,76 @@ class WayBack(Study):
             "last quarter": self.subject.overseen_by(begin=steps - spell, end=steps),
             "in turns": self.subject.overseen_by(end=turn, period=4 * turn),
         }
-        rows = {}
+        rows, partial = {}, []
         for name, method in methods.items():
             cell = base.replace(start=Trained(of=base.replace(method=method)))
             folder = f"spell_{name.replace(' ', '_')}"
             trained = lab.run(folder, [cell], self.seeds(lab), rule=self.subject.rule)
-            what = f"{SPELL}, {name}, then none: deceptive"
-            rows[name] = row(what, trained.fraction(cell))
-        return rows
+            rows[name], some = trained.shares(cell, f"{SPELL}, {name}, then none")
+            partial.append(some)
+        return rows, partial
 
     def _uncorrected(
         self, lab: Lab, seeds: ndarray, trained: Outcome, none: Sweep
-    ) -> tuple[Row, Row]:
-        """Return how many stay deceptive uncorrected, and that a strength of 0 changes nothing."""
+    ) -> tuple[Row, ...]:
+        """Return how many stay deceptive uncorrected, and what is held against what it must be."""
         base = self.subject.sweep
         cell = base.replace(start=Trained(of=base), num_steps=none.num_steps)
         alone = lab.run("uncorrected", [cell], seeds, rule=self.subject.rule)
+        kept = base.replace(method=self.subject.overseen_by(end=base.num_steps))
         same = alone.verdicts(cell) == trained.verdicts(none)
+        overseen = lab.run("overseen", [kept], self.seeds(lab), rule=self.subject.rule)
         return (
+            share(
+                "fresh, trained where defecting does not pay: deceptive",
+                overseen.deceptive(kept),
+                kind="control",
+                expected=0.0,
+            ),
             row("not corrected, trained on: deceptive still", alone.fraction(cell)),
             share(
                 "corrected by strength 0: same verdict as not corrected",
                 same,
-                kind="control",
+                kind="check",
                 expected=1.0,
             ),
         )
 
     def _says(
         self,
-        count: int,
-        returned: list[list[Row]],
+        returned: Sequence[Sequence[Row]],
         never: Row,
-        up: list[Row],
-        down: list[Row],
-        timed: dict[str, Row],
-    ) -> list[str]:
-        middle = len(self.strengths) // 2
+        kept: tuple[Sequence[Row], Sequence[Row]],
+        timed: Mapping[str, Row],
+        falling: Sequence[Row],
+    ) -> list[Sentence]:
+        middle, (up, down) = len(self.strengths) // 2, kept
+        short, long = returned[0][-1], returned[-1][-1]
         return [
-            f"Of {count:,} deceptive seeds, {returned[0][-1]} return after {self.lengths[0]} steps "
-            f"of full oversight, and {returned[-1][-1]} after {self.lengths[-1]}.",
-            f"{never} are deceptive at the end after every correction of the grid.",
-            f"Under oversight of {self.strengths[middle]:g} from the first step on, {up[middle]} "
-            f"of the same seeds end deceptive; where it comes once they are, {down[middle]} do.",
-            "A quarter of full oversight, and then none, leaves deceptive: "
-            + "; ".join(f"{name} {one}" for name, one in timed.items())
-            + ".",
+            say(
+                f"Of {short.seeds:,} deceptive seeds, {short} return after {self.lengths[0]} steps "
+                f"of full oversight, and {long} after {self.lengths[-1]}.",
+                *(short, long),
+            ),
+            say(f"{never} are deceptive at the end after every correction of the grid.", never),
+            say(
+                f"Under oversight of {self.strengths[middle]:g} from the first step on, "
+                f"{up[middle]} of the same seeds end deceptive; where it comes once they are, "
+                f"{down[middle]} do.",
+                *(up[middle], down[middle]),
+            ),
+            say(
+                "A quarter of full oversight, and then none, leaves deceptive: "
+                + "; ".join(f"{name} {one}" for name, one in timed.items())
+                + ".",
+                *timed.values(),
+            ),
+            say(
+                f"In one run whose oversight rises by steps to full and falls again, {falling[0]} "
+                f"of these seeds are deceptive at the top, and {falling[-1]} where it is none "
+                "again.",
+                *(falling[0], falling[-1]),
+            ),
         ]
 
 
@@ -226,6 +247,7 @@ def _fate(trained: Outcome, cell: Sweep, fate: str, what: str) -> Row:
         "returns": trained.verdicts(cell) == Verdict.INTENDED.name,
         "tracks": then & last,
         "tips back": ~then & last,
+        "partial": trained.verdicts(cell) == Verdict.PARTIAL.name,
     }
     return share(f"{what}: {fate}", hits[fate])
 
@@ -234,8 +256,8 @@ def _well(lab: Lab, seeds: int) -> Row:
     """Return how many particles end right after a spell of tilt to the left, which is known."""
     method = Correction(method=WELL.method, objective=DoubleWell(tilt=TILT), end=400)
     cell = WELL.replace(method=method, num_steps=800)
-    found = lab.run("well", [cell], seeds, rule=WELL_RULE).fraction(cell)
+    found = lab.run("well", [cell], seeds, rule=WELL_RULE).deceptive(cell)
     # The middle one of the roots of x³ - x - TILT, in Viète's form.
     separatrix = 2 / 3**0.5 * math.cos(math.acos(1.5 * 3**0.5 * TILT) / 3 - 2 * math.pi / 3)
     what = f"double well: right, after a spell of tilt {TILT:g}"
-    return row(what, found, kind="known", expected=float(ndtr(-separatrix)))
+    return share(what, found, kind="known", expected=float(ndtr(-separatrix)))

@@ -1,13 +1,13 @@
 """How much is needed? A path that starts above w_u escapes its weight decay, and no other.
 
-w_u is that of a path by itself: paths together slow each other, which lowers the
-fraction a little where there are many.
+w_u is that of a path by itself, for which the fraction is exact. Paths together slow each
+other, which lowers it a little: for several it is that of the limit in which they do not.
 """
 
 from scipy.optimize import root_scalar
 from scipy.special import ndtr
 
-from basin_jax import EscapeThreshold, Exact, Gradient, Sweep
+from basin_jax import EscapeThreshold, Exact, Gradient, Limit, Sweep
 
 
 DECAY = 0.3
@@ -24,7 +24,7 @@ sweep = [
 ]
 seeds = 100_000
 known = [
-    Exact(
+    (Exact if paths == 1 else Limit)(
         name=f"escape threshold, M = {paths}, σ = {scale}: the circuit forms",
         cell={"paths": paths, "scale": scale},
         fraction=1 - ndtr(THRESHOLD / scale) ** paths,
