@@ -57,7 +57,7 @@ def test_a_published_count_tells_which_fractions_it_would_accept():
 def test_what_is_derived_in_a_limit_is_not_called_exact(wells_folder):
     limit = Limit(name="right", cell={"tilt": 0.0}, fraction=0.5)
     frame = compare(basin_jax.load(wells_folder), [limit])
-    page = answers.markdown(frame, "Made here.")
+    page = answers.markdown(answers.by_kind([frame]), "Made here.")
     assert "## Limit" in page
     assert "exact" not in page
     source = load_sweep(SWEEPS / "known_answers" / "escape_threshold.py")
