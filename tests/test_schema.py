@@ -13,6 +13,7 @@ import pytest
 import basin_jax
 from basin_jax import load, run
 from basin_jax.chunk import write_chunk
+from basin_jax.manifest import ROWS, _chunk_size
 from basin_jax.parquet import check_size
 from basin_jax.report import write_report
 from basin_jax.schema import seal_of, text_of
@@ -318,3 +319,19 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(StoreError, match=r"devices = 0"):
         made.record_run(folders.run_of(SEEDS) | {"devices": 0})
     assert (tmp_path / "sweep.json").read_bytes() == before
+
+
+def test_evidence_whose_name_stands_for_several_columns_is_refused_before_training(wells, tmp_path):
+    class Named(basin_jax.DoubleWell):
+        def probe(self, key, params):
+            return {"^x.*$": params}
+
+    with pytest.raises(ValueError, match=r"evidence = '\^x\.\*\$'; allowed: a name without"):
+        run(wells[0].replace(organism=Named()), 8, tmp_path, lanes=8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chunk_has_no_more_rows_than_are_read(wells):
+    sweep = wells[0].replace(num_steps=4096, save_at=tuple(range(1023)))
+    size = _chunk_size({"a": sweep}, {"a": {"speed": 1e18, "lanes": 8}}, 2**17)
+    assert size * len(sweep.stops) == ROWS
