@@ -264,6 +264,13 @@ def test_links_out_of_a_folder_are_not_followed(wells, copy, tmp_path, part):
     assert folders.contents(tmp_path) == before
 
 
+def test_the_name_of_a_file_cannot_break_a_line_or_a_terminal(finished):
+    for name in ("a\nb.parquet", "a\x1b[2J.parquet", os.fsdecode(b"a\xff.parquet")):
+        (finished.data / name).write_text("")
+    assert all(fault.isprintable() and "a?" in fault for fault in finished.verify())
+    assert len(finished.verify()) == 3
+
+
 def test_a_report_writes_through_no_link(copy, tmp_path):
     mine = tmp_path / "mine"
     mine.write_text("mine")
