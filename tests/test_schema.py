@@ -214,26 +214,26 @@ def test_sizes_are_those_of_the_pages():
             check_size(raw[:length], rows=128)
 
 
-def fifo(path: Path) -> None:
+def fifo(path: Path, content: bytes) -> None:
     os.mkfifo(path)
 
 
-def device(path: Path) -> None:
+def device(path: Path, content: bytes) -> None:
     path.symlink_to("/dev/zero")
 
 
-def link(path: Path) -> None:
-    kept = path.parent.parent.parent / f"kept-{path.name}"
-    kept.write_text("{}")
+def link(path: Path, content: bytes) -> None:
+    kept = path.parents[2] / "kept"
+    kept.write_bytes(content)
     path.symlink_to(kept)
 
 
-def sparse(path: Path) -> None:
+def sparse(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.truncate(2**42)
 
 
-def folder_instead(path: Path) -> None:
+def folder_instead(path: Path, content: bytes) -> None:
     path.mkdir()
 
 
@@ -242,8 +242,9 @@ def folder_instead(path: Path) -> None:
 def test_only_regular_files_of_bounded_size_are_read(finished, make, part):
     path = finished.folder / part
     path = path if path.is_file() else sorted(path.iterdir())[0]
+    content = path.read_bytes()
     path.unlink()
-    make(path)
+    make(path, content)
     assert [path.name in fault for fault in finished.verify()][:1] == [True]
     with pytest.raises(StoreError, match=re.escape(path.name)):
         load(finished.folder).fractions()
