@@ -51,6 +51,10 @@ SUBFOLDERS = ("data", "staging", "runs")
 class StoreError(ValueError):
     """A folder that cannot be used as asked: it says what is wrong, and what to do."""
 
+    def __init__(self, message: str):
+        # The names of somebody else's files may hold what a terminal obeys, or cannot print.
+        super().__init__("".join(c if c.isprintable() else "?" for c in message))
+
 
 class Store:
     """One sweep's folder."""
@@ -266,7 +270,7 @@ class Store:
                 continue
             columns = columns or frame.columns
             if frame.columns != columns:
-                faults.append(f"{path} is of another sweep")
+                faults.append(str(StoreError(f"{path} is of another sweep")))
             stored.append(frame.select("cell", "seed", "step"))
         if stored:
             together = pl.concat(stored)

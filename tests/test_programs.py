@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -134,4 +135,4 @@ def test_a_memory_that_is_none_is_forgotten(cache, text):
 
 
 def test_the_programs_that_a_folder_may_name_are_those_there_are():
-    assert {*PROGRAMS} == {*Program.__args__}
+    assert {*PROGRAMS} == {*get_args(Program)}

@@ -13,6 +13,7 @@ import pytest
 import basin_jax
 from basin_jax import load, run
 from basin_jax.chunk import write_chunk
+from basin_jax.manifest import ROWS, _chunk_size
 from basin_jax.parquet import check_size
 from basin_jax.report import write_report
 from basin_jax.schema import seal_of, text_of
@@ -213,26 +214,26 @@ def test_sizes_are_those_of_the_pages():
             check_size(raw[:length], rows=128)
 
 
-def fifo(path: Path) -> None:
+def fifo(path: Path, content: bytes) -> None:
     os.mkfifo(path)
 
 
-def device(path: Path) -> None:
+def device(path: Path, content: bytes) -> None:
     path.symlink_to("/dev/zero")
 
 
-def link(path: Path) -> None:
-    kept = path.parent.parent.parent / f"kept-{path.name}"
-    kept.write_text("{}")
+def link(path: Path, content: bytes) -> None:
+    kept = path.parents[2] / "kept"
+    kept.write_bytes(content)
     path.symlink_to(kept)
 
 
-def sparse(path: Path) -> None:
+def sparse(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.truncate(2**42)
 
 
-def folder_instead(path: Path) -> None:
+def folder_instead(path: Path, content: bytes) -> None:
     path.mkdir()
 
 
@@ -241,8 +242,9 @@ def folder_instead(path: Path) -> None:
 def test_only_regular_files_of_bounded_size_are_read(finished, make, part):
     path = finished.folder / part
     path = path if path.is_file() else sorted(path.iterdir())[0]
+    content = path.read_bytes()
     path.unlink()
-    make(path)
+    make(path, content)
     assert [path.name in fault for fault in finished.verify()][:1] == [True]
     with pytest.raises(StoreError, match=re.escape(path.name)):
         load(finished.folder).fractions()
@@ -261,6 +263,13 @@ def test_links_out_of_a_folder_are_not_followed(wells, copy, tmp_path, part):
     with pytest.raises(StoreError):
         run(wells, 120, copy, lanes=8)
     assert folders.contents(tmp_path) == before
+
+
+def test_the_name_of_a_file_cannot_break_a_line_or_a_terminal(finished):
+    for name in ("a\nb.parquet", "a\x1b[2J.parquet", os.fsdecode(b"a\xff.parquet")):
+        (finished.data / name).write_text("")
+    assert all(fault.isprintable() and "a?" in fault for fault in finished.verify())
+    assert len(finished.verify()) == 3
 
 
 def test_a_report_writes_through_no_link(copy, tmp_path):
@@ -318,3 +327,19 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(StoreError, match=r"devices = 0"):
         made.record_run(folders.run_of(SEEDS) | {"devices": 0})
     assert (tmp_path / "sweep.json").read_bytes() == before
+
+
+def test_evidence_whose_name_stands_for_several_columns_is_refused_before_training(wells, tmp_path):
+    class Named(basin_jax.DoubleWell):
+        def probe(self, key, params):
+            return {"^x.*$": params}
+
+    with pytest.raises(ValueError, match=r"evidence = '\^x\.\*\$'; allowed: a name without"):
+        run(wells[0].replace(organism=Named()), 8, tmp_path, lanes=8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chunk_has_no_more_rows_than_are_read(wells):
+    sweep = wells[0].replace(num_steps=4096, save_at=tuple(range(1023)))
+    size = _chunk_size({"a": sweep}, {"a": {"speed": 1e18, "lanes": 8}}, 2**17)
+    assert size * len(sweep.stops) == ROWS
