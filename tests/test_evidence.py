@@ -68,7 +68,7 @@ def test_complex_parameters_stay_complex_at_every_precision_and_scale_like_other
         with numerics(precision):
             plugins = sweep.organism, sweep.start, sweep.method
             row = jax.tree.map(jnp.asarray, rows_of(sweep, np.uint64(5)))
-            made.append(begin(plugins, row, "both")[0].params["z"])
+            made.append(np.asarray(begin(plugins, row, "both")[0].params["z"]))
     assert made[0].dtype == kind
     np.testing.assert_allclose(made[1], 3 * made[0], rtol=1e-6)
 
