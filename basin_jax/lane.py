@@ -247,8 +247,8 @@ def spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:
 def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
     for name, value in evidence.items():
         given = f"{type(organism).__name__}.probe gives {name!r}"
-        if jnp.shape(value) != ():
-            raise ValueError(f"{given} of shape {jnp.shape(value)}; allowed: scalars")
+        if np.shape(value) != ():
+            raise ValueError(f"{given} of shape {np.shape(value)}; allowed: scalars")
         _expect_held(value, given)
     return {name: jnp.asarray(value, float) for name, value in evidence.items()}
 

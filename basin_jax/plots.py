@@ -98,11 +98,10 @@ def gaps(records: Records) -> Figure:
     with rc_context(STYLE):
         width = COLUMN if columns == 1 else FULL
         figure = Figure(figsize=(width, 1.4 * rows + 0.8))
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for axes in panels:
-            axes.set_visible(False)
-        for axes, cell in zip(figure.axes, cells, strict=False):
-            axes.set_visible(True)
+        figure.subplots(rows, columns, sharex=True, sharey=True)
+        for axes in figure.axes[len(cells) :]:
+            axes.remove()
+        for axes, cell in zip(figure.axes, cells, strict=True):
             gap_panel(axes, records.frame.filter(cell=cell), records.judged_by)
             title = textwrap.fill(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)

@@ -126,13 +126,14 @@ class Records(Stored):
             many are `near` it, and their `share`. No row where the rule is not known: that of a
             user's own file has to be given to `load`.
         """
-        rule, rows = self.judged_by, []
-        for cell in self.cells if rule else ():
-            evidence = self.evidence(self.counted.filter(cell=cell))
-            for field, near in near_thresholds(rule, evidence, within=within).items():
-                value, count = getattr(rule, field), int(near.sum())
-                share = count / len(near) if len(near) else math.nan
-                rows.append((cell, field, value, count, len(near), share))
+        rows = []
+        if (rule := self.judged_by) is not None:
+            for cell in self.cells:
+                evidence = self.evidence(self.counted.filter(cell=cell))
+                for field, near in near_thresholds(rule, evidence, within=within).items():
+                    value, count = getattr(rule, field), int(near.sum())
+                    share = count / len(near) if len(near) else math.nan
+                    rows.append((cell, field, value, count, len(near), share))
         names = ("cell", "threshold", "value", "near", "trials", "share")
         kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
         return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
