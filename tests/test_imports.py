@@ -72,6 +72,7 @@ def test_running_a_file_moves_nothing_of_anothers(write, monkeypatch):
     assert sys.path == path
     assert {name: sys.modules[name] for name in modules} == modules
     assert all(name.startswith("sweep_file_") for name in sys.modules.keys() - modules)
+    del sys.modules["its_helper"], sys.modules["farther"]
 
 
 def test_a_helper_that_is_edited_is_read_anew(write):
