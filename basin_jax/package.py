@@ -17,7 +17,7 @@ from pathlib import Path
 ROOTS = ("kernel", "verdict")
 PLUGINS = ("organisms", "starts", "methods", "rules")
 HEADERS = (".h", ".cuh")
-_PACKAGE = Path(__file__).parent
+_PACKAGE, _NAME = Path(__file__).parent, __name__.partition(".")[0]
 # A string of C++, which is kept, or a comment.
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
@@ -29,7 +29,7 @@ def package_identity(*roots: str) -> str:
     Args:
         roots: more modules whose code matters, with what they are made of.
     """
-    version = sys.modules[__package__].__version__
+    version = sys.modules[_NAME].__version__
     return f"{version} source {code_hash(_PACKAGE, *roots)}"
 
 
@@ -69,7 +69,7 @@ def _imported(package: Path, tree: ast.Module) -> Iterator[Path]:
         for name in names:
             first, *parts = name.split(".")
             stems = [package.joinpath(*parts[: i + 1]) for i in range(len(parts))]
-            for stem in stems if first == __package__ else []:
+            for stem in stems if first == _NAME else []:
                 yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
 
 

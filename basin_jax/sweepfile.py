@@ -148,6 +148,7 @@ def execute(file: Path) -> ModuleType:
         return execute_alone(path)
     except (Exception, SystemExit) as error:
         where = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        own = isinstance(error, SyntaxError) and error.filename == str(path)
-        line = error.lineno if own else where[-1].lineno if where else "?"
+        line = where[-1].lineno if where else "?"
+        if isinstance(error, SyntaxError) and error.filename == str(path):
+            line = error.lineno
         raise ValueError(f"{file}, line {line}: {type(error).__name__}: {error}") from error

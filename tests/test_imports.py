@@ -1,5 +1,6 @@
 """A user's file: its imports are its own, whatever else the process has loaded."""
 
+import importlib
 import sys
 import textwrap
 from pathlib import Path
@@ -62,8 +63,8 @@ def test_helpers_of_one_name_are_each_files_own_now_and_later(write):
 def test_running_a_file_moves_nothing_of_anothers(write, monkeypatch):
     theirs = write("theirs", "9", "script")
     monkeypatch.syspath_prepend(theirs.parent)
-    import its_helper  # as a user's script, or a notebook, does
-
+    # As a user's script, or a notebook, does.
+    its_helper = importlib.import_module("its_helper")
     path, modules = list(sys.path), dict(sys.modules)
     module = execute(write("own", "2"))
     assert (module.now(), module.late()) == (12 + 1002 + 100002, 102 + 1012)
@@ -71,6 +72,7 @@ def test_running_a_file_moves_nothing_of_anothers(write, monkeypatch):
     assert sys.path == path
     assert {name: sys.modules[name] for name in modules} == modules
     assert all(name.startswith("sweep_file_") for name in sys.modules.keys() - modules)
+    del sys.modules["its_helper"], sys.modules["farther"]
 
 
 def test_a_helper_that_is_edited_is_read_anew(write):
