@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Imported when first used, so that `basin-jax --help` does not wait for JAX.
 _HOME = {

@@ -108,9 +108,9 @@ def occurring(frame: pl.DataFrame) -> list[Verdict]:
 
 def warnings(records: Records) -> list[str]:
     """Say of each threshold that many seeds lie near how many verdicts hang on where it lies."""
-    rule = type(records.judged_by).__name__
+    rule, whose = type(records.judged_by).__name__, seeds_meant(records)
     return [
-        f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of {seeds_meant(records)} have "
+        f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of {whose} have "
         f"another verdict if {rule}.{row['threshold']} = {row['value']:g} moves by {NEAR:g}."
         for row in records.near_thresholds().filter(pl.col("share") > FEW).to_dicts()
     ]
