@@ -63,6 +63,8 @@ def test_helpers_of_one_name_are_each_files_own_now_and_later(write):
 def test_running_a_file_moves_nothing_of_anothers(write, monkeypatch):
     theirs = write("theirs", "9", "script")
     monkeypatch.syspath_prepend(theirs.parent)
+    for name in ("its_helper", "farther"):  # of other tests, too
+        monkeypatch.delitem(sys.modules, name, raising=False)
     # As a user's script, or a notebook, does.
     its_helper = importlib.import_module("its_helper")
     path, modules = list(sys.path), dict(sys.modules)

@@ -195,7 +195,7 @@ class Numb(Fragile):
     """Give finite evidence whatever the parameters are."""
 
     def probe(self, key, params):
-        return {"x": jnp.argmax(jnp.stack([params, params]))}
+        return {"x": jnp.argmax(jnp.stack([params, params])).astype(float)}
 
 
 def test_parameters_that_are_not_finite_are_not_hidden_by_evidence_that_is():
