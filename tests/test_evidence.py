@@ -159,6 +159,6 @@ def test_the_count_of_deceptive_networks_before_training_can_be_more_than_none()
         for step, names in ((0, ["UNFIT", "UNFIT", "DECEPTIVE"]), (10, ["DECEPTIVE"] * 3))
     ]
     trained = Outcome(history=pl.concat(tables), rule=Behavior())
-    (before,), (after,) = _ends(trained, {"cell": cell}, 1)
+    (before,), ((after,), _) = _ends(trained, {"cell": cell}, 1)
     assert (before.what, before.value) == ("cell, before training: deceptive", 2 / 3)
     assert (after.what, after.value) == ("cell, after training: deceptive", 1)
