@@ -45,6 +45,7 @@ STAGES = (
         "store",
         "manifest",
         "statistics",
+        "agreement",
         "clusters",
         "ranking",
         "critical",

@@ -14,7 +14,7 @@ from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
-from basin_jax.studies.finding import Finding, Row, row
+from basin_jax.studies.finding import Finding, Row, difference, row
 from basin_jax.studies.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
 from basin_jax.verdict import Verdict
 
@@ -80,10 +80,14 @@ class Buffer(Study):
             "fresh networks": (base.replace(num_steps=0), others[: 2 * most]),
             "intended ends": (base, intended[: 2 * most]),
         }
-        pushed: dict[str, dict[Direction, list[Row]]] = {
+        both = {
             name: {way: self._pushed(lab, name, parent, seeds, way) for way in WAYS}
             for name, (parent, seeds) in sources.items()
         }
+        pushed, beyond = (
+            {name: {way: rows[n] for way, rows in ways.items()} for name, ways in both.items()}
+            for n in (0, 1)
+        )
         found = {
             **self._shocks(lab, intended[:most], deceptive[:most]),
             **self._kicks(lab, intended[:most], deceptive[:most]),
@@ -94,10 +98,16 @@ class Buffer(Study):
         return Finding(
             name="buffer",
             question=self.question,
-            says=self._says(pushed, medians),
+            says=self._says(pushed, beyond, medians),
             limits=self.limits,
             rows=[
-                *(one for ways in pushed.values() for rows in ways.values() for one in rows),
+                *(
+                    one
+                    for some in (pushed, beyond)
+                    for ways in some.values()
+                    for rows in ways.values()
+                    for one in rows
+                ),
                 *medians.values(),
                 *begun.thresholds(base, "fresh: deceptive"),
                 replace(
@@ -110,8 +120,8 @@ class Buffer(Study):
 
     def _pushed(
         self, lab: Lab, name: str, parent: Sweep, seeds: ndarray, way: Direction
-    ) -> list[Row]:
-        """Return the fraction that ends deceptive after a push, by its length."""
+    ) -> tuple[list[Row], list[Row]]:
+        """Return the fraction that ends deceptive after a push by its length, and what it adds."""
         base = self.subject.sweep
         cells = [
             base.replace(start=Perturbed(of=parent, radius=push, direction=way))
@@ -119,13 +129,17 @@ class Buffer(Study):
         ]
         folder = f"{name.partition(' ')[0]}_{way}"
         trained = lab.run(folder, cells, seeds, rule=self.subject.rule)
-        return [
-            row(
-                f"{name}, push of {push:g}, {way}: deceptive",
-                trained.fraction(cell, cells=len(WAYS) * len(self.pushes)),
-            )
-            for push, cell in zip(self.pushes, cells, strict=True)
+        names = [f"{name}, push of {push:g}, {way}: deceptive" for push in self.pushes]
+        count, ends = len(WAYS) * len(self.pushes), [trained.deceptive(cell) for cell in cells]
+        rows = [
+            row(what, trained.fraction(cell, cells=count))
+            for what, cell in zip(names, cells, strict=True)
         ]
+        beyond = [
+            difference(f"{what}, less not pushed", ends[0], end, cells=count)
+            for what, end in zip(names[1:], ends[1:], strict=True)
+        ]
+        return rows, beyond
 
     def _shocks(self, lab: Lab, intended: ndarray, deceptive: ndarray) -> dict[str, pl.DataFrame]:
         """Return the single push that changes each seed's end: by direction, and the least."""
@@ -216,15 +230,21 @@ class Buffer(Study):
         return figure
 
     def _says(
-        self, pushed: Mapping[str, Mapping[Direction, list[Row]]], medians: dict[str, Row]
+        self,
+        pushed: Mapping[str, Mapping[Direction, list[Row]]],
+        beyond: Mapping[str, Mapping[Direction, list[Row]]],
+        medians: dict[str, Row],
     ) -> list[str]:
         said = []
         for name, ways in pushed.items():
             top = max((one for rows in ways.values() for one in rows), key=lambda one: one.value)
             push = top.what.removeprefix(f"{name}, ").partition(":")[0]
+            more = [one for rows in beyond[name].values() for one in rows]
             said.append(
                 f"Of {top.seeds:,} {name}, no push of the grid makes more deceptive than {top} "
-                f"({push}); unpushed {ways['random'][0]} are."
+                f"({push}); unpushed {ways['random'][0]} are. On the same seeds "
+                f"{sum(one.low > 0 for one in more)} of {len(more)} pushes make more deceptive, "
+                f"{sum(one.high < 0 for one in more)} fewer."
             )
         shocks = ", ".join(
             f"{phrase} {medians[_shock('deceptive', way)]}" for way, phrase in PHRASES.items()

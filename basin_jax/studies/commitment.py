@@ -98,6 +98,10 @@ class Commitment(Study):
             _agree(each, f"children apart from step {fork}: same verdict", cells=len(forks) + 1)
             for fork, each in zip(forks, families, strict=True)
         ]
+        beyond = [
+            _beyond(each, f"children apart from step {fork}", cells=len(forks))
+            for fork, each in zip(forks, families, strict=True)
+        ]
         when = self._times(forks, families)
         what = "fork from which on all children of a parent agree: median step"
         times = middle(what, when)
@@ -107,10 +111,10 @@ class Commitment(Study):
         return Finding(
             name="commitment",
             question=self.question,
-            says=self._says(forks, strangers, kin, times, split, window),
+            says=self._says(forks, strangers, kin, beyond, times, split, window),
             limits=self.limits,
             rows=[
-                *(strangers, *kin, times, *split, *window),
+                *(strangers, *kin, *beyond, times, *split, *window),
                 *fresh.thresholds(base, "fresh: deceptive"),
                 *(_control(families[-1], alone), unpushed, self._wells(lab, count)),
             ],
@@ -188,12 +192,13 @@ class Commitment(Study):
         forks: list[int],
         strangers: Row,
         kin: list[Row],
+        beyond: list[Row],
         times: Row,
         split: list[Row],
         window: list[Row],
     ) -> list[str]:
         steps = self.subject.num_steps
-        apart = np.array([one.low > strangers.high for one in kin])
+        apart = np.array([one.low > 0 for one in beyond])
         lasting = np.logical_and.accumulate(apart[::-1])[::-1]
         if lasting.any():
             fork = forks[int(lasting.argmax())]
@@ -247,6 +252,20 @@ def _agree(families: ndarray, what: str, *, cells: int = 1) -> Row:
     counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
     return replace(mean(shares, what, cells=cells), seeds=families.size)
+
+
+def _beyond(families: ndarray, what: str, *, cells: int) -> Row:
+    """Return how much oftener two children of one parent agree than two of neighboring parents.
+
+    Both are counted on the same children, for each two neighbors among the parents.
+    """
+    children = families.shape[1]
+    counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
+    own = (counts * (counts - 1)).sum(0) / (children * (children - 1))
+    across = (counts[:, ::2] * counts[:, 1::2]).sum(0) / children**2
+    excess = own.reshape(-1, 2).mean(1) - across
+    what = f"{what}: same verdict, less those of another parent"
+    return replace(mean(excess, what, cells=cells, least=-1.0), seeds=families.size)
 
 
 def _split(strangers: Row, kin: Row) -> list[Row]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.agreement import kappa
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.rules.behavior import Behavior
@@ -21,7 +22,6 @@ from basin_jax.rules.preference import Preference
 from basin_jax.rules.represents import Represents
 from basin_jax.rules.searches import Searches
 from basin_jax.spec import Sweep
-from basin_jax.statistics import kappa
 from basin_jax.studies.draw import INK, canvas, forest, matrix
 from basin_jax.studies.finding import Finding, Row, beyond_chance, share
 from basin_jax.studies.study import Lab, Study
@@ -253,12 +253,14 @@ def _says(
         told = ", ".join(f"{rule} {after}" for rule, (_, after) in rules.items())
         count = next(iter(rules.values()))[1].seeds
         said.append(f"{name}: the share of {count:,} seeds that a rule calls deceptive is {told}.")
-    ordered = sorted(pairs, key=lambda name: pairs[name][1].value)
-    least, most = (f"{name} ({pairs[name][1]})" for name in (ordered[0], ordered[-1]))
-    said.append(
-        f"Of {len(pairs)} pairs of rules on the same seeds the kappa is least for {least}, and "
-        f"greatest for {most}."
-    )
+    kappas = {name: kappa for name, (_, kappa) in pairs.items() if not kappa.undefined}
+    ordered = sorted(kappas, key=lambda name: kappas[name].value)
+    if ordered:
+        least, most = (f"{name} ({kappas[name]})" for name in (ordered[0], ordered[-1]))
+        said.append(
+            f"Of {len(kappas)} pairs of rules on the same seeds whose kappa is defined it is least "
+            f"for {least}, and greatest for {most}."
+        )
     for name, rules in _grouped(kept).items():
         told = ", ".join(f"{rule} {found}" for rule, found in rules.items())
         said.append(f"{name}: of the seeds deceptive by Behavior, so are by another rule: {told}.")

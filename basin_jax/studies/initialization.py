@@ -14,7 +14,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Kind, Row, row, share
+from basin_jax.studies.finding import Finding, Kind, Row, difference, row, share
 from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -90,12 +90,16 @@ class Initialization(Study):
         already = max([*before, *before_sized], key=lambda one: one.value)
         spread = sorted(after, key=lambda one: one.value)
         widths = sorted(after_sized, key=lambda one: one.value)
+        apart = [
+            _apart(trained, cells, rows)
+            for trained, cells, rows in ((scaled, scales, after), (sized, sizes, after_sized))
+        ]
         says = [
             f"Before training, no more of random networks are deceptive by the rule than {already} "
             f"({_of(already)}), of {len(self.scales)} scales and {len(self.networks)} networks.",
             f"After it, {spread[0]} are at {_of(spread[0])}, and {spread[-1]} at "
-            f"{_of(spread[-1])}; by network from {widths[0]} ({_of(widths[0])}) to {widths[-1]} "
-            f"({_of(widths[-1])}).",
+            f"{_of(spread[-1])}, on the same seeds {apart[0]} more; by network from {widths[0]} "
+            f"({_of(widths[0])}) to {widths[-1]} ({_of(widths[-1])}), {apart[1]} more.",
             f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
             f"those that training finds, {trained[0]} from scale {self.perceptrons[0]:g} and "
             f"{trained[-1]} from scale {self.perceptrons[-1]:g}.",
@@ -107,7 +111,7 @@ class Initialization(Study):
             says=says,
             limits=self.limits,
             rows=[
-                *(*before, *after, *before_sized, *after_sized, *trained),
+                *(*before, *after, *before_sized, *after_sized, *apart, *trained),
                 *scaled.thresholds(
                     scales.get("scale 1", first), "scale 1, after training: deceptive"
                 ),
@@ -163,6 +167,20 @@ def _ends(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[l
         ]
         for when, step in (("before", 0), ("after", None))
     ]
+
+
+def _apart(trained: Outcome, cells: Mapping[str, Sweep], after: list[Row]) -> Row:
+    """Return by how much the largest fraction exceeds the least, on the same seeds.
+
+    Which two cells these are the data say, so that the interval is for all pairs at once.
+    """
+    values = {name: one.value for name, one in zip(cells, after, strict=True)}
+    least, most = (pick(values, key=lambda name: values[name]) for pick in (min, max))
+    return difference(
+        f"{most}, after training: deceptive, less {least}",
+        *(trained.deceptive(cells[name]) for name in (least, most)),
+        cells=max(math.comb(len(cells), 2), 1),
+    )
 
 
 def _name(network: Network) -> str:

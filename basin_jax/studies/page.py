@@ -18,12 +18,12 @@ KINDS = {
 }
 NOTE = (
     "Intervals are at 95 %: exact ones of Clopper and Pearson for fractions of seeds, order "
-    "statistics for medians, by betting for means, for children of one parent and for areas under "
-    "ROC curves (AUC). Those of what a study reads side by side (scales and networks, methods and "
+    "statistics for medians, by betting for means and for children of one parent, of as many "
+    "trials as its variance is worth for an area under a ROC curve (AUC), KAPPA. Those of what a study reads side by side (scales and networks, methods and "
     "their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and "
     "temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) hold "
-    "for all of their kind at once, the others each by itself; those of kappa, of a turn and of "
-    "shares of variance follow from such. A control, or what is known, holds where the interval "
+    "for all of their kind at once, the others each by itself; those of a turn and of shares of "
+    "variance follow from such. A control, or what is known, holds where the interval "
     "has it."
 )
 
@@ -102,5 +102,6 @@ def _title(finding: Finding) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     expected = "" if row.expected is None else f"{row.expected:.4g}"
-    holds = {None: "", True: "yes", False: "**no**"}[row.holds]
+    asked = "" if row.expected is None else "not known"
+    holds = {None: asked, True: "yes", False: "**no**"}[row.holds]
     return row.what, str(row), f"{row.seeds:,}", expected, holds

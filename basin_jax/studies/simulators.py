@@ -16,7 +16,7 @@ from basin_jax.organisms.simulator import Simulator
 from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row, share
+from basin_jax.studies.finding import Finding, Row, difference, row, share
 from basin_jax.studies.study import Lab, Outcome, Study, mean
 from basin_jax.studies.subject import Subject
 
@@ -220,9 +220,9 @@ class Simulators(Study):
             ),
             *(
                 f"At {name}, {begun} of seeds are deceptive by the rule before tuning, and {ended} "
-                f"after it; for {one} of all the rates of lying to the two questions then are "
+                f"after it: seed by seed, {change} more. For {one} of all the rates of lying to the two questions then are "
                 f"{APART:g} apart or more."
-                for name, (begun, ended, one) in verdicts.items()
+                for name, (begun, ended, change, one) in verdicts.items()
             ),
         ]
 
@@ -307,6 +307,10 @@ def _verdicts(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
         *(
             row(f"{name}, {when}: deceptive", trained.fraction(cell, step=stop))
             for when, stop in zip(WHEN, cell.stops, strict=True)
+        ),
+        difference(
+            f"{name}: deceptive after tuning, less before",
+            *(trained.deceptive(cell, stop) for stop in cell.stops),
         ),
         share(f"{name}, {WHEN[1]}: lies to the two questions are {APART:g} apart or more", apart),
     ]

@@ -11,7 +11,7 @@ from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, row, share
+from basin_jax.studies.finding import Finding, Row, difference, row, share
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -77,13 +77,13 @@ class WayBack(Study):
                 lasting &= trained.deceptive(cell)
             curve(a, self.strengths, returned[-1], color=INK[number], label=f"{length} steps")
         never = share("deceptive at the end after every correction of the grid", lasting)
-        up, down = self._hysteresis(lab, seeds)
+        up, down, held = self._hysteresis(lab, seeds)
         curve(b, self.strengths, up, color=INK[1], label="from fresh")
         curve(b, self.strengths, down, color=INK[0], label="from deceptive")
         rising, falling = self._loop(lab, seeds)
         curve(c, self.strengths, rising, color=INK[0], label="rising")
         curve(c, self.strengths[::-1], falling, color=INK[1], label="falling again")
-        timed = self._timed(lab)
+        timed, moved = self._timed(lab)
         forest(d, [*timed], [*timed.values()], color=INK[2])
         a.set(xlabel="strength of the correction", ylabel="fraction that returns")
         b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
@@ -96,7 +96,7 @@ class WayBack(Study):
             name="way_back",
             question=self.question,
             says=[
-                *self._says(len(seeds), returned, never, up, down, timed),
+                *self._says(len(seeds), returned, never, (up, down, held), timed, moved),
                 f"In one run whose oversight rises by steps to full and falls again, "
                 f"{falling[0]} of these seeds are deceptive at the top, and "
                 f"{falling[-1]} where it is none again.",
@@ -104,7 +104,8 @@ class WayBack(Study):
             limits=self.limits,
             rows=[
                 *(one for rows in returned for one in rows),
-                *(*fates, never, *up, *down, *rising, *falling[1:], *timed.values()),
+                *(*fates, never, *up, *down, *held, *rising, *falling[1:]),
+                *(*timed.values(), *moved.values()),
                 *begun.thresholds(base, "fresh: deceptive"),
                 *self._uncorrected(lab, seeds, trained, cells[0]),
                 _well(lab, 4 * self.seeds(lab)),
@@ -121,14 +122,18 @@ class WayBack(Study):
         methods = [self.subject.overseen_by(strength, end=length) for strength in self.strengths]
         return [onward.replace(method=method) for method in methods]
 
-    def _hysteresis(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row]]:
-        """Return the fraction deceptive under oversight that is kept, from fresh and from lost."""
+    def _hysteresis(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row], list[Row]]:
+        """Return the fraction deceptive under oversight that is kept, from fresh and from lost.
+
+        The last are the differences of the second from the first, seed by seed.
+        """
         base, rule = self.subject.sweep, self.subject.rule
         methods = [self.subject.overseen_by(s, end=base.num_steps) for s in self.strengths]
-        both = []
+        both, ends = [], []
         for name, start in (("fresh", base.start), ("deceptive", Trained(of=base))):
             cells = [base.replace(start=start, method=method) for method in methods]
             trained = lab.run(f"kept_{name}", cells, seeds, rule=rule)
+            ends.append([trained.deceptive(cell) for cell in cells])
             both.append(
                 [
                     row(
@@ -138,7 +143,15 @@ class WayBack(Study):
                     for cell, strength in zip(cells, self.strengths, strict=True)
                 ]
             )
-        return both[0], both[1]
+        held = [
+            difference(
+                f"oversight {strength:g} kept, from deceptive: deceptive, less from fresh",
+                *two,
+                cells=len(self.strengths),
+            )
+            for strength, *two in zip(self.strengths, *ends, strict=True)
+        ]
+        return both[0], both[1], held
 
     def _loop(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row]]:
         """Return the fraction deceptive by oversight that rises, and that falls from its top."""
@@ -160,8 +173,11 @@ class WayBack(Study):
         ]
         return rows[:count], rows[count - 1 :]
 
-    def _timed(self, lab: Lab) -> dict[str, Row]:
-        """Return the fraction deceptive after a quarter of full oversight, by when it came."""
+    def _timed(self, lab: Lab) -> tuple[dict[str, Row], dict[str, Row]]:
+        """Return the fraction deceptive after a quarter of full oversight, by when it came.
+
+        With it the difference from never, seed by seed.
+        """
         base, steps = self.subject.sweep, self.subject.num_steps
         spell, turn = max(steps // 4, 1), max(steps // 40, 1)
         methods = {
@@ -171,14 +187,24 @@ class WayBack(Study):
             "last quarter": self.subject.overseen_by(begin=steps - spell, end=steps),
             "in turns": self.subject.overseen_by(end=turn, period=4 * turn),
         }
-        rows = {}
+        rows, ends = {}, {}
         for name, method in methods.items():
             cell = base.replace(start=Trained(of=base.replace(method=method)))
             folder = f"spell_{name.replace(' ', '_')}"
             trained = lab.run(folder, [cell], self.seeds(lab), rule=self.subject.rule)
             what = f"{SPELL}, {name}, then none: deceptive"
-            rows[name] = row(what, trained.fraction(cell))
-        return rows
+            rows[name], ends[name] = row(what, trained.fraction(cell)), trained.deceptive(cell)
+        never = ends.pop("never")
+        moved = {
+            name: difference(
+                f"{SPELL}, {name}, then none: deceptive, less by never",
+                never,
+                end,
+                cells=len(ends),
+            )
+            for name, end in ends.items()
+        }
+        return rows, moved
 
     def _uncorrected(
         self, lab: Lab, seeds: ndarray, trained: Outcome, none: Sweep
@@ -203,21 +229,33 @@ class WayBack(Study):
         count: int,
         returned: list[list[Row]],
         never: Row,
-        up: list[Row],
-        down: list[Row],
+        kept: tuple[list[Row], list[Row], list[Row]],
         timed: dict[str, Row],
+        moved: dict[str, Row],
     ) -> list[str]:
         middle = len(self.strengths) // 2
+        up, down, held = (rows[middle] for rows in kept)
+        fewer, more = ([n for n, one in moved.items() if own(one)] for own in (_below, _above))
         return [
             f"Of {count:,} deceptive seeds, {returned[0][-1]} return after {self.lengths[0]} steps "
             f"of full oversight, and {returned[-1][-1]} after {self.lengths[-1]}.",
             f"{never} are deceptive at the end after every correction of the grid.",
-            f"Under oversight of {self.strengths[middle]:g} from the first step on, {up[middle]} "
-            f"of the same seeds end deceptive; where it comes once they are, {down[middle]} do.",
+            f"Under oversight of {self.strengths[middle]:g} from the first step on, {up} of the "
+            f"same seeds end deceptive; where it comes once they are, {down} do: seed by seed, "
+            f"{held} more.",
             "A quarter of full oversight, and then none, leaves deceptive: "
             + "; ".join(f"{name} {one}" for name, one in timed.items())
-            + ".",
+            + f". On the same seeds that is fewer than by never for: {', '.join(fewer) or 'none'}; "
+            f"more for: {', '.join(more) or 'none'}.",
         ]
+
+
+def _below(one: Row) -> bool:
+    return one.high < 0
+
+
+def _above(one: Row) -> bool:
+    return one.low > 0
 
 
 def _fate(trained: Outcome, cell: Sweep, fate: str, what: str) -> Row:
