@@ -170,7 +170,7 @@ def shares_of(margins: tuple[float, float], truth: float) -> np.ndarray | None:
 
 def covers(table: tuple[int, ...], truth: float, level: float) -> bool:
     """Return whether the interval of kappa covers, without bisecting to its ends."""
-    both, gained, lost, neither = table
+    both, *_, neither = table
     if sum(table) in (both, neither):
         return True
     low, high = _melded(*table)

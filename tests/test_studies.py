@@ -23,6 +23,7 @@ from basin_jax.studies.commitment import (
     RIGHT,
     Commitment,
     _agree,
+    _beyond,
     _by_committor,
     _entropy,
     _split,
@@ -322,6 +323,28 @@ def test_particles_that_begin_alike_end_alike_as_the_committor_says():
     alike = ((right**2 + (1 - right) ** 2) * norm.pdf(x)).sum() * (x[1] - x[0])
     outside = norm.cdf(LEFT) + norm.sf(RIGHT)
     assert _by_committor() == pytest.approx(outside + alike, abs=1e-4)
+
+
+def test_children_are_compared_with_those_of_another_parent_on_the_same_seeds():
+    rng = np.random.default_rng(2)
+    alike = np.repeat(rng.random(64) < 0.5, 4).reshape(-1, 4)
+    families = np.where(alike, "DECEPTIVE", "INTENDED")
+    found = _beyond(families, "all alike", cells=6)
+    neighbors = (families[::2, 0] == families[1::2, 0]).mean()
+    assert found.value == pytest.approx(1 - neighbors)
+    assert (found.low > 0, found.seeds) == (True, 256)
+    mixed = _beyond(rng.permutation(families.ravel()).reshape(-1, 4), "none alike", cells=6)
+    assert mixed.low < 0 < mixed.high
+
+
+def test_a_row_without_a_value_is_undefined_and_neither_holds_nor_fails():
+    none = number(0.0, value=np.nan, low=0.0, high=1.0, seeds=0)
+    assert str(none) == "undefined: no seeds"
+    assert none.holds is None
+    assert not finding(none).sound
+    assert "| none | undefined: no seeds | 0 | 0 | not known |" in markdown(
+        [finding(none)], made="here"
+    )
 
 
 def test_a_parent_is_committed_where_its_children_agree_from_then_on():

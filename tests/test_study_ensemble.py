@@ -24,7 +24,7 @@ from basin_jax.studies.ensemble import (
     reading,
 )
 from basin_jax.studies.every import make
-from basin_jax.studies.finding import Row, beyond_chance, row, share
+from basin_jax.studies.finding import Row, beyond_chance, difference, row, share
 from basin_jax.studies.outnumbered import Races, outnumbered
 from basin_jax.studies.study import Outcome
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
@@ -138,11 +138,16 @@ def test_what_is_said_follows_the_intervals():
     assert "not as its law says" in _says(wrong, *_fractions(pairs)[:2], _wider(pairs))[0]
 
 
-def test_a_walk_is_apart_from_descent_where_the_intervals_are():
-    walks = [row(f"at {heat}: deceptive", estimate(hits, 100)) for heat, hits in ((1, 50), (2, 90))]
+def test_a_walk_is_compared_with_descent_on_the_same_seeds():
+    descent = np.arange(128) < 2
+    hits = {1: descent, 2: np.arange(128) < 15}
+    walks = [share(f"at {heat}: deceptive", ends, cells=2) for heat, ends in hits.items()]
+    beyond = [difference("more", descent, ends, cells=2) for ends in hits.values()]
+    # Their intervals overlap.
+    assert share("descent", descent).high > walks[1].low
     same = [row("same", estimate(100, 100)), row("same", estimate(70, 100))]
-    said = _says_of_walks(row("descent", estimate(45, 100)), walks, same)
-    assert "1 of 2 intervals" in said
+    said = _says_of_walks(share("descent", descent), walks, beyond, same)
+    assert "on the same seeds 1 of 2 fractions of the walk differ" in said
     assert "at 2 (temperature)" in said
     assert "that of the end in 0.700" in said
 
@@ -150,6 +155,17 @@ def test_a_walk_is_apart_from_descent_where_the_intervals_are():
 def test_agreement_is_a_row():
     none = beyond_chance("two", (SOME, np.roll(SOME, 1)), kind="control", expected=0.0)
     assert (none.what, none.value, none.seeds, none.holds) == ("two: kappa", 0, 120, True)
+
+
+def test_a_kappa_without_any_positive_is_undefined_and_supports_nothing():
+    none = np.zeros(120, bool)
+    found = beyond_chance("two", (none, none), kind="control", expected=0.0)
+    assert str(found) == "undefined: all seeds have one label"
+    assert found.holds is None
+    assert reading(found) == "not told"
+    beyond, sentence = _readings({"one": found})
+    assert beyond.startswith("0 of 1")
+    assert "undefined" in sentence
 
 
 @pytest.mark.parametrize(

@@ -305,5 +305,6 @@ def _says_of_walks(descent: Row, walks: Rows, beyond: Rows, same: Rows) -> str:
     return (
         f"A walk through the posterior ends deceptive in {told} (temperature), descent in "
         f"{descent}: on the same seeds {len(apart)} of {len(walks)} fractions of the walk differ "
-        f"from that of descent. The walk's verdict at half of its steps is that of the end in {least} or more."
+        "from that of descent. The walk's verdict at half of its steps is that of the end in "
+        f"{least} or more."
     )

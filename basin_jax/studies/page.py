@@ -18,13 +18,14 @@ KINDS = {
 }
 NOTE = (
     "Intervals are at 95 %: exact ones of Clopper and Pearson for fractions of seeds, order "
-    "statistics for medians, by betting for means and for children of one parent, of as many "
-    "trials as its variance is worth for an area under a ROC curve (AUC), KAPPA. Those of what a study reads side by side (scales and networks, methods and "
-    "their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and "
-    "temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) hold "
-    "for all of their kind at once, the others each by itself; those of a turn and of shares of "
-    "variance follow from such. A control, or what is known, holds where the interval "
-    "has it."
+    "statistics for medians, by betting for means and for children of one parent, melded ones for "
+    "differences on the same seeds and for kappa, and for areas under ROC curves (AUC) those of as "
+    "many trials as their variance is worth. Those of what a study reads side by side (scales and "
+    "networks, methods and their pairs, pushes, quarters of the gap, forks, tickets and "
+    "predictors, widths and temperatures, rules and their pairs, stops, sizes, drifts and what is "
+    "put back, prompts) hold for all of their kind at once, the others each by itself; those of a "
+    "turn and of shares of variance follow from such. What is compared on the same seeds is "
+    "compared seed by seed. A control, or what is known, holds where the interval has it."
 )
 
 
