@@ -22,7 +22,7 @@ TABLES = [
     (0.5, 0.002, 0.002, 0.496),
     (0.1, 0.4, 0.4, 0.1),  # worse than chance
 ]
-SEEDS = 12
+SEEDS = 10
 
 
 def labels(both, gained, lost, neither):
@@ -129,7 +129,7 @@ def test_limits_are_the_quantiles_of_what_is_drawn(counts):
 
 
 def test_an_interval_is_narrower_than_one_of_three_intervals_where_few_have_the_label():
-    """It was [.16, .95] when each share had an interval of its own."""
+    """It was [.221, .958] when each share had an interval of its own."""
     _, low, high = kappa(*labels(8, 2, 3, 87))
     assert high - low < 0.5
 

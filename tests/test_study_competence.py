@@ -68,7 +68,7 @@ def test_what_is_said_of_a_turn_is_what_the_grid_tells():
 
     assert said(0, 20, 40) == (
         "Here, along steps, the turn lies between 10 and 30; the fraction rises: "
-        "0 [0, 0.113] at 10, 1 [0.887, 1] at 30, on the same seeds by 1 [0.912, 1]."
+        "0 [0, 0.113] at 10, 1 [0.887, 1] at 30, on the same seeds by 1 [0.797, 1]."
     )
     assert "not beyond 10, by a grid that begins at 10; the fraction falls" in said(40, 40, 20)
     assert "no turn is found up to 30; the fraction is not seen to rise" in said(0, 20, 0)

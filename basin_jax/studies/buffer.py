@@ -80,14 +80,12 @@ class Buffer(Study):
             "fresh networks": (base.replace(num_steps=0), others[: 2 * most]),
             "intended ends": (base, intended[: 2 * most]),
         }
-        both = {
-            name: {way: self._pushed(lab, name, parent, seeds, way) for way in WAYS}
-            for name, (parent, seeds) in sources.items()
-        }
-        pushed, beyond = (
-            {name: {way: rows[n] for way, rows in ways.items()} for name, ways in both.items()}
-            for n in (0, 1)
-        )
+        pushed: dict[str, dict[Direction, list[Row]]] = {name: {} for name in sources}
+        beyond: dict[str, dict[Direction, list[Row]]] = {name: {} for name in sources}
+        for name, (parent, seeds) in sources.items():
+            for way in WAYS:
+                both = self._pushed(lab, name, parent, seeds, way)
+                pushed[name][way], beyond[name][way] = both
         found = {
             **self._shocks(lab, intended[:most], deceptive[:most]),
             **self._kicks(lab, intended[:most], deceptive[:most]),
