@@ -144,9 +144,10 @@ def test_a_walk_is_compared_with_descent_on_the_same_seeds():
     walks = [share(f"at {heat}: deceptive", ends, cells=2) for heat, ends in hits.items()]
     beyond = [difference("more", descent, ends, cells=2) for ends in hits.values()]
     # Their intervals overlap.
-    assert share("descent", descent, cells=4).high > walks[1].low
+    alone = share("descent", descent, cells=4)
+    assert alone.high > walks[1].low
     same = [row("same", estimate(100, 100)), row("same", estimate(70, 100))]
-    said = _says_of_walks(share("descent", descent), walks, beyond, same)
+    said = _says_of_walks(alone, walks, beyond, same)
     assert "on the same seeds 1 of 2 fractions of the walk differ" in said
     assert "at 2 (temperature)" in said
     assert "that of the end in 0.700" in said
