@@ -8,8 +8,8 @@ from scipy.special import betainccinv, betaincinv
 from basin_jax.statistics import error_of_each
 
 
-# What is added to the variance of an area, by 1/k² for the smaller number of seeds k of one kind:
-# where no pair is ranked wrongly, the variance that is seen is 0. Less does not cover.
+# What is added to the variance of an area, times 1/k² for k seeds of the rarer kind: that which is
+# seen is 0 where no pair is ranked wrongly. With half as much, 95 % intervals cover .917 at worst.
 UNSEEN = 0.5
 
 

@@ -130,5 +130,5 @@ def test_oversight_that_is_late_is_compared_with_none_on_the_same_seeds(tmp_path
     _, _, held = way_back._hysteresis(lab, np.arange(128))
     assert all(one.low > 0 for one in held)
     said = way_back._says(128, [rows], rows[0], (rows, rows, held), timed, moved)
-    assert f"seed by seed, {held[1]} more." in said[2]
+    assert f"seed by seed, a difference of {held[1]}." in said[2]
     assert said[3].endswith(f"fewer than by never for: {', '.join(moved)}; more for: none.")

@@ -242,7 +242,7 @@ class WayBack(Study):
             f"{never} are deceptive at the end after every correction of the grid.",
             f"Under oversight of {self.strengths[middle]:g} from the first step on, {up} of the "
             f"same seeds end deceptive; where it comes once they are, {down} do: seed by seed, "
-            f"{held} more.",
+            f"a difference of {held}.",
             "A quarter of full oversight, and then none, leaves deceptive: "
             + "; ".join(f"{name} {one}" for name, one in timed.items())
             + f". On the same seeds that is fewer than by never for: {', '.join(fewer) or 'none'}; "
