@@ -16,6 +16,7 @@ import polars as pl
 from numpy import ndarray
 
 from basin_jax.base import Plugin
+from basin_jax.chunk import KEYS
 from basin_jax.clusters import Brood, betting
 from basin_jax.critical import critical
 from basin_jax.identity import short_hash
@@ -31,7 +32,6 @@ from basin_jax.rules.preference import Preference
 from basin_jax.single import draws
 from basin_jax.spec import Child, Sweep
 from basin_jax.statistics import Estimate, basin_fraction, error_of_each, quantile
-from basin_jax.store import KEYS
 from basin_jax.studies.finding import Finding, Kind, Row, level_of, row
 from basin_jax.studies.subject import AUDIT, Subject
 from basin_jax.tune import FIRST
