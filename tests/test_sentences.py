@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import polars as pl
 import pytest
-from study_tables import RESULTS, committed, finding, moved, number, unsupported
+from study_tables import RESULTS, below, committed, far, finding, moved, number, unsupported
 
 from basin_jax import Audit, Gradient, Implant
 from basin_jax.organisms.networks import MLP
@@ -339,16 +339,6 @@ def test_every_sentence_moves_with_each_row_that_it_rests_on(study):
 
 def replaced(given: list[Any], one: Row, by: Callable[[Row], Row]) -> list[Any]:
     return jax.tree.map(lambda leaf: by(one) if leaf is one else leaf, given)
-
-
-def far(one: Row) -> Row:
-    """The row with numbers that are clear of all others."""
-    return replace(moved(one), value=9.5, low=9.25, high=9.75)
-
-
-def below(one: Row) -> Row:
-    """The row of a difference that is below 0."""
-    return replace(moved(one), value=-0.3217, low=-0.4321, high=-0.1234)
 
 
 def test_every_sentence_of_the_committed_page_rests_on_its_rows():
