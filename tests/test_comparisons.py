@@ -12,7 +12,7 @@ import pytest
 
 from basin_jax import Sweep
 from basin_jax.studies import study
-from basin_jax.studies.buffer import WAYS, Buffer
+from basin_jax.studies.buffer import WAYS, Buffer, _listed
 from basin_jax.studies.finding import difference, share
 from basin_jax.studies.initialization import _apart
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome
@@ -106,6 +106,7 @@ def test_pushed_and_unpushed_networks_are_compared_on_the_same_seeds(tmp_path):
     base = buffer.subject.sweep
     _, beyond = buffer._pushed(lab, "fresh networks", base, np.arange(128), "loss")
     assert [one.low > 0 for one in beyond] == [True, False]
+    assert _listed({"loss": beyond}, lambda one: one.low > 0) == "loss 1"
     # For all pushes and ways at once.
     assert beyond[0].low == difference("", FEW, MORE, cells=3 * len(WAYS)).low
 

@@ -98,6 +98,17 @@ def test_what_is_said_names_the_extremes_and_is_drawn():
     assert len(_draw(FOUND, fractions, kept).axes) == 3
 
 
+def test_pairs_whose_kappa_is_undefined_are_not_ranked():
+    some = judged(Behavior=[1, 0] * 20, Preference=[0] * 40, Represents=[0] * 40)
+    pairs = _pairs([some])
+    assert pairs["Audit, Preference and Represents"][1].undefined
+    said = " ".join(one.text for one in _says(_fractions([some]), pairs, _kept([some]), []))
+    assert "whose kappa is defined, it is least for Audit, Behavior and Preference (0 [" in said
+    none = judged(Behavior=[0] * 40, Preference=[0] * 40)
+    said = " ".join(one.text for one in _says(_fractions([none]), _pairs([none]), {}, []))
+    assert "kappa" not in said
+
+
 def test_an_organism_is_judged_once():
     with pytest.raises(ValueError, match="organisms of different kinds"):
         Definitions(subject=INSPECTION)
