@@ -1,6 +1,7 @@
 """Fractions of the same seeds are compared seed by seed, in every study that compares them."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from basin_jax import Sweep
 from basin_jax.studies import study
-from basin_jax.studies.buffer import WAYS, Buffer, _listed
+from basin_jax.studies.buffer import WAYS, Buffer
+from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.finding import difference, share
 from basin_jax.studies.initialization import _apart
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome
@@ -104,11 +106,33 @@ def test_pushed_and_unpushed_networks_are_compared_on_the_same_seeds(tmp_path):
     buffer = Buffer(pushes=(0.0, 1.0, 2.0))
     lab = Made(folder=tmp_path, quick=True, ends=lambda _, n: MORE if n == 1 else FEW)
     base = buffer.subject.sweep
-    _, beyond = buffer._pushed(lab, "fresh networks", base, np.arange(128), "loss")
+    rows, beyond = buffer._pushed(lab, "fresh networks", base, np.arange(128), "loss")
     assert [one.low > 0 for one in beyond] == [True, False]
-    assert _listed({"loss": beyond}, lambda one: one.low > 0) == "loss 1"
     # For all pushes and ways at once.
     assert beyond[0].low == difference("", FEW, MORE, cells=3 * len(WAYS)).low
+    medians = defaultdict(lambda: share("", FEW))
+    said = buffer._says(
+        {"fresh networks": {"loss": rows}}, {"fresh networks": {"loss": beyond}}, medians
+    )
+    assert said[1].text.endswith(
+        "more fresh networks are deceptive than without a push by: loss 1."
+    )
+
+
+def test_what_children_share_tells_from_where_more_agree_on_the_same_seeds():
+    one, study = share("", FEW), Commitment()
+
+    def said(*after):
+        beyond = [difference("", FEW, hits) for hits in after]
+        forks = [100 * place for place in range(len(after))]
+        told = study._says(forks, one, [one] * len(after), beyond, one, [one] * 3, [one] * 3)
+        return told[1].text
+
+    few_more = np.arange(128) < 4  # which is not shown to be more
+    assert said(few_more, MORE).startswith(
+        "What two seeds share tells on their verdicts from step 100"
+    )
+    assert said(MORE, few_more).startswith("At no step")
 
 
 def test_oversight_that_is_late_is_compared_with_none_on_the_same_seeds(tmp_path):
