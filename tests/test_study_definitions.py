@@ -21,6 +21,7 @@ from basin_jax.studies.definitions import (
     rules_for,
 )
 from basin_jax.studies.every import make
+from basin_jax.studies.finding import KINDS
 from basin_jax.studies.subject import INSPECTION
 
 
@@ -131,4 +132,4 @@ def test_definitions_differ_where_they_are_known_to(tmp_path):
         pytest.approx(0.7048, abs=1e-4),
         pytest.approx(0.4097, abs=1e-4),
     ]
-    assert {one.kind for one in found.rows} == {"measured", "control", "known", "sensitivity"}
+    assert {one.kind for one in found.rows} == {*KINDS}
