@@ -3,9 +3,14 @@
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
+from scipy.special import betainccinv, betaincinv
 
-from basin_jax.clusters import Brood, betting
 from basin_jax.statistics import error_of_each
+
+
+# What is added to the variance of an area, times 1/k² for k seeds of the rarer kind: that which is
+# seen is 0 where no pair is ranked wrongly. With half as much, 95 % intervals cover .917 at worst.
+UNSEEN = 0.5
 
 
 def auc(
@@ -18,16 +23,17 @@ def auc(
     """Return the area under the ROC curve, and its interval.
 
     The area is the chance that a positive seed scores higher than another one, where a tie counts
-    half, counted over all pairs (Mann & Whitney 1947). For the interval each seed of the rarer
-    kind has some of the other kind to itself, in their order: how many of these it is ranked
-    rightly against are independent shares whose mean is the area, and its bounds are found by
-    betting. So it covers at any number of seeds and any distribution of the scores, also where
-    the area is 1; in return it is wider than those that are normal only in the limit.
+    half, counted over all pairs (Mann & Whitney 1947). Its interval is that of Clopper and Pearson
+    for as many trials as a fraction with the area's variance would have (Korn & Graubard 1998).
+    The variance is that of DeLong et al. (1988); the trials are at least the seeds of the rarer
+    kind, since no distribution of the scores has a larger variance (Birnbaum & Klose 1957).
+
+    That it covers is measured, not proven: see `docs/calibration.md`.
 
     Args:
-        scores: one a seed; seeds are independent, and in an order that does not hang on scores.
+        scores: one a seed; seeds are independent.
         positive: the seeds that should score high.
-        level: the probability that the interval covers the truth, at least.
+        level: the probability that the interval covers the truth.
         cells: the number of intervals that are to hold at once (Bonferroni).
 
     Raises:
@@ -38,20 +44,29 @@ def auc(
         raise ValueError(
             f"positive has {len(high)} of {len(scores)} seeds; allowed: some, but not all"
         )
-    count = min(len(high), len(low))
-    pairs = zip(np.array_split(high, count), np.array_split(low, count), strict=True)
-    shares = np.array([_above(some, others) for some, others in pairs])
-    brood = Brood(shares, np.ones(count, int))
-    bounds = betting(brood, error=error_of_each(level, cells, "fixed"), interval="fixed")
-    area = _above(high, low)
-    return area, min(bounds[0], area), max(bounds[1], area)
+    above, below = _placements(high, low), 1 - _placements(low, high)
+    area, fewer = float(above.mean()), min(len(high), len(low))
+    spread = area * (1 - area)
+    variance = sum(_variance(each, spread) for each in (above, below))
+    trials = max((spread + UNSEEN / fewer) / (variance + UNSEEN / fewer**2), fewer)
+    error = error_of_each(level, cells, "fixed")
+    hits, misses = area * trials, (1 - area) * trials
+    least = betaincinv(hits, misses + 1, error / 2) if hits > 0 else 0.0
+    most = betainccinv(hits + 1, misses, error / 2) if misses > 0 else 1.0
+    return area, float(least), float(most)
 
 
-def _above(high: Float[ndarray, " m"], low: Float[ndarray, " n"]) -> float:
-    """Return the share of pairs in which the first is above the second; a tie is half a pair."""
-    ordered = np.sort(low)
-    ranks = [np.searchsorted(ordered, high, side=side) for side in ("left", "right")]
-    return float(np.mean(ranks)) / len(low)
+def _placements(ones: Float[ndarray, " m"], others: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
+    """Return for each of some the share of others that it is above; a tie is half of one."""
+    ordered = np.sort(others)
+    ranks = [np.searchsorted(ordered, ones, side=side) for side in ("left", "right")]
+    return np.mean(ranks, axis=0) / len(others)
+
+
+def _variance(placements: Float[ndarray, " m"], most: float) -> float:
+    """Return the variance of a mean of placements, which is at most that of one trial each."""
+    count = len(placements)
+    return float(placements.var(ddof=1)) / count if count > 1 else most
 
 
 def discriminant(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
-from jaxtyping import Bool
 from numpy import ndarray
 from scipy.special import bdtr, betainc, betaincc, betainccinv, betaincinv, betaln, xlog1py, xlogy
 
@@ -229,47 +228,6 @@ def paired_difference(
     low, high = bounds(**counts, error=error)
     p_value = _mcnemar(x, y, interval)
     return Difference(**counts, low=low, high=high, level=level, interval=interval, p_value=p_value)
-
-
-def kappa(
-    first: Bool[ndarray, " seed"],
-    second: Bool[ndarray, " seed"],
-    *,
-    level: float = 0.95,
-    cells: int = 1,
-) -> tuple[float, float, float]:
-    """Return Cohen's kappa of two labels of the same seeds, yes or no, and its interval.
-
-    Kappa (Cohen 1960) is the share of the way from chance, 0, to full agreement, 1. Where both
-    labels are the same one for all seeds, nothing is known of it, and it is 0.
-
-    It depends on three shares, each binomial given the ones before: of the seeds on whose labels
-    the two differ; of yes among those on which they agree; and among those on which they differ.
-    Each has the exact interval at a third of the error, and kappa its least and its greatest over
-    the three: so that it covers at least as often as it says, and is wide.
-    """
-    error = error_of_each(level, cells, "fixed") / 3
-    both, gained, lost = (int(n.sum()) for n in (first & second, ~first & second, first & ~second))
-    differ, agree = gained + lost, len(first) - gained - lost
-    counts = (differ, len(first)), (both, agree), (gained, differ)
-    (least, most), *others = (clopper_pearson(*count, error=error) for count in counts)
-    same, apart = (_variances(*bounds) for bounds in others)
-    yes = both / agree if agree else 0.0
-    gain = gained / differ if differ else 0.0
-    value = _kappa(differ / max(len(first), 1), yes * (1 - yes), gain * (1 - gain))
-    return value, _kappa(most, same[0], apart[1]), _kappa(least, same[1], apart[0])
-
-
-def _kappa(differ: float, same: float, apart: float) -> float:
-    """Return kappa by the share that differs, and s(1 - s) of the other two; by each monotone."""
-    expected = differ + 2 * ((1 - differ) ** 2 * same - differ**2 * apart)  # to differ, by chance
-    return 1 - differ / expected if expected else 0.0
-
-
-def _variances(low: float, high: float) -> tuple[float, float]:
-    """Return the least and the greatest s(1 - s) of shares in an interval."""
-    ends = low * (1 - low), high * (1 - high)
-    return min(ends), 0.25 if low <= 0.5 <= high else max(ends)
 
 
 def error_of_each(level: float, cells: int, interval: Interval) -> float:

@@ -60,3 +60,13 @@ def moved(one: Row) -> Row:
     expected = None if one.expected is None else 0.9876
     told = {"low": 0.1234, "high": 0.4321, "seeds": 987_654_321, "expected": expected}
     return replace(one, value=0.3217, **told)
+
+
+def far(one: Row) -> Row:
+    """The row with numbers that are clear of all others."""
+    return replace(moved(one), value=9.5, low=9.25, high=9.75)
+
+
+def below(one: Row) -> Row:
+    """The row of a difference that is below 0."""
+    return replace(moved(one), value=-0.3217, low=-0.4321, high=-0.1234)

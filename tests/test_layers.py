@@ -56,6 +56,7 @@ STAGES = (
         "manifest",
         "request",
         "statistics",
+        "agreement",
         "clusters",
         "counting",
         "ranking",

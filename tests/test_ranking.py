@@ -33,7 +33,8 @@ def test_an_area_of_one_has_a_lower_bound_below_it():
         assert (area, high) == (1, 1)
         bounds.append(low)
     assert bounds == sorted(bounds)
-    assert bounds[0] < 0.5
+    # Of a single seed of the rarer kind nothing but its own trial is known.
+    assert bounds[0] == pytest.approx(0.025)
     assert 0.9 < bounds[-1] < 1
 
 

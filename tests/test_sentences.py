@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import polars as pl
 import pytest
-from study_tables import RESULTS, committed, finding, moved, number, unsupported
+from study_tables import RESULTS, below, committed, far, finding, moved, number, unsupported
 
 from basin_jax import Audit, Gradient, Implant
 from basin_jax.organisms.networks import MLP
@@ -159,6 +159,14 @@ def unclear(*names: str) -> list[Row]:
 
 WAY, TICKETS, GH = WayBack(), Tickets(keeps=(0.5,), early=(0.0, 0.1)), GradientHacking()
 DRIFTS = {group: 0.5 if group == ASKED else 2.0 for group in GROUPS}
+
+
+def beside(who: str) -> dict[str, dict[int, Row]]:
+    """Rows of how often drifts are larger than in each other group: clear of one half."""
+    others = [group for group in GROUPS if group != ASKED]
+    return {g: {n: row_of(f"{who}, {n} steps, than in {g}") for n in GH.lengths} for g in others}
+
+
 RATES = {
     f"bias {bias}": tuple(
         {prompt: row_of(f"bias {bias}, {when}: lies {prompt}", at) for prompt in PROMPTS}
@@ -178,6 +186,7 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         [
             (rows_of("scale 1, before: deceptive", "scale 2, before: deceptive"), []),
             (rows_of("scale 1, after"), rows_of("MLP 8-8, after", around=0.4)),
+            rows_of("scale 2, less scale 1", "MLP 32, less MLP 8-8", around=0.5),
             rows_of("scale 1, after: partial", "scale 2, after: partial"),
             row_of("perceptron guessed: errs", 0.7),
             rows_of("trained from scale 1: errs", "trained from scale 2: errs", around=0.6),
@@ -207,8 +216,9 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         [
             [rows_of("strength 1, 100 steps"), rows_of("strength 1, 1600 steps", around=0.5)],
             row_of("never", 0.6),
-            tuple([rows_of(*[f"oversight {s:g}, {w}" for s in WAY.strengths]) for w in "ab"]),
+            tuple([rows_of(*[f"oversight {s:g}, {w}" for s in WAY.strengths]) for w in "abc"]),
             dict(zip("ab", rows_of("spell a", "spell b", around=0.7), strict=True)),
+            {"b": unclear("spell b, less a")[0]},
             rows_of("top", "none again", around=0.75),
         ],
     ),
@@ -216,6 +226,7 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         buffer.Buffer()._says,
         [
             {"fresh": {"random": rows_of("fresh, push of 1, random: deceptive")}},
+            {"fresh": {"random": unclear("fresh, push of 1, random, less not pushed")}},
             {what: row_of(what, 0.2 + n / 20) for n, what in enumerate(SHIFTS)},
         ],
     ),
@@ -225,6 +236,7 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
             [0, 100],
             row_of("strangers"),
             rows_of("apart from step 0", "apart from step 100", around=0.75),
+            rows_of("apart from step 0, less others", "apart from step 100, less others"),
             row_of("probability above 0.9", 0.6),
             rows_of("between", "orders", "another", around=0.3),
             rows_of(*[f"push of 1 at step {n}" for n in (0, 100, 400)], around=0.1),
@@ -247,10 +259,10 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         ],
     ),
     "ensemble": (
-        lambda wins, full, linear, wider, kappas, walks, same: [
+        lambda wins, full, linear, wider, kappas, walks, beyond, same: [
             *ensemble._says(wins, full, linear, wider),
             *ensemble._readings(kappas),
-            ensemble._says_of_walks(full[0], walks, same),
+            ensemble._says_of_walks(full[0], walks, beyond, same),
         ],
         [
             rows_of("race, 1 against 1: wins", "race, 1 against 3: wins"),
@@ -259,6 +271,7 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
             unclear("wider")[0],
             {"Audit 8": row_of("Audit 8: kappa", 0.7), "other": unclear("other: kappa")[0]},
             rows_of("temperature of 1: deceptive", around=0.75),
+            unclear("temperature of 1, less descent"),
             rows_of("as at half", around=0.5),
         ],
     ),
@@ -275,13 +288,14 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         ],
     ),
     "competence": (
-        lambda half, measured, then: [
-            competence._says("Here", "steps", (10, 30), measured, half),
+        lambda half, measured, change, then: [
+            competence._says("Here", "steps", (10, 30), measured, half, change),
             competence._told(half, then),
         ],
         [
             number(kind="measured", what="turn", value=30.0, low=10.0, high=30.0),
             rows_of("10 steps", "30 steps"),
+            row_of("30 steps, less at 10 steps", 0.4),
             rows_of("competence", "fit", "intended", "median", around=0.5),
         ],
     ),
@@ -300,7 +314,8 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         GH._says,
         [
             {g: {n: row_of(f"{g}, {n} steps", x) for n in GH.lengths} for g, x in DRIFTS.items()},
-            {n: row_of(f"still, {n} steps") for n in GH.lengths},
+            beside("ends"),
+            ({n: row_of(f"still, {n} steps") for n in GH.lengths}, beside("still")),
             {w: {n: row_of(f"{w}, {n} steps", 0.5) for n in GH.lengths} for w in PUT_BACK},
             {n: row_of(f"{n} steps, 0.05 of parameters", 0.7) for n in GH.lengths},
         ],
@@ -317,18 +332,13 @@ def test_every_sentence_moves_with_each_row_that_it_rests_on(study):
     for place, each in enumerate(said):
         assert not unsupported(each.text, [rows[what] for what in each.rests_on])
         for what in each.rests_on:
-            shifts = (replaced(given, rows[what], by) for by in (moved, far))
+            shifts = (replaced(given, rows[what], by) for by in (moved, far, below))
             texts = [[one.text for one in says(*other)] for other in shifts]
             assert any(each.text not in text for text in texts), (place, what)
 
 
 def replaced(given: list[Any], one: Row, by: Callable[[Row], Row]) -> list[Any]:
     return jax.tree.map(lambda leaf: by(one) if leaf is one else leaf, given)
-
-
-def far(one: Row) -> Row:
-    """The row with numbers that are clear of all others."""
-    return replace(moved(one), value=9.5, low=9.25, high=9.75)
 
 
 def test_every_sentence_of_the_committed_page_rests_on_its_rows():

@@ -23,6 +23,7 @@ from basin_jax.studies.commitment import (
     SEALED,
     Commitment,
     _agree,
+    _beyond,
     _by_committor,
     _entropy,
     _split,
@@ -31,6 +32,7 @@ from basin_jax.studies.every import STUDIES, all_named, make, named
 from basin_jax.studies.finding import row
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
+from basin_jax.studies.page import markdown
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.study import WELL, Lab, Outcome, farthest, median, root_of, turn
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
@@ -313,6 +315,28 @@ def test_that_children_agree_more_often_than_not_is_no_commitment():
     assert (found.value, found.low, found.high) == (100, 0, 100)
     never = turn((0, 100), [kin[0], kin[0]], "fork", past=SEALED)
     assert (never.value, never.high) == (math.inf, math.inf)
+
+
+def test_children_are_compared_with_those_of_another_parent_on_the_same_seeds():
+    rng = np.random.default_rng(2)
+    alike = np.repeat(rng.random(64) < 0.5, 4).reshape(-1, 4)
+    families = np.where(alike, "DECEPTIVE", "INTENDED")
+    found = _beyond(families, "all alike", cells=6)
+    neighbors = (families[::2, 0] == families[1::2, 0]).mean()
+    assert found.value == pytest.approx(1 - neighbors)
+    assert (found.low > 0, found.seeds) == (True, 256)
+    mixed = _beyond(rng.permutation(families.ravel()).reshape(-1, 4), "none alike", cells=6)
+    assert mixed.low < 0 < mixed.high
+
+
+def test_a_row_without_a_value_is_undefined_and_neither_holds_nor_fails():
+    none = number(0.0, value=np.nan, low=0.0, high=1.0, seeds=0)
+    assert str(none) == "undefined: no seeds"
+    assert none.holds is None
+    assert not finding(none).sound
+    assert "| none | undefined: no seeds | 0 | 0 | not known |" in markdown(
+        [finding(none)], made="here"
+    )
 
 
 TINY = Subject(

@@ -16,7 +16,7 @@ from basin_jax.studies.competence import (
     _says,
 )
 from basin_jax.studies.every import make
-from basin_jax.studies.finding import row
+from basin_jax.studies.finding import difference, row
 from basin_jax.studies.study import WELL, Outcome, turn
 from basin_jax.studies.subject import AUDIT
 
@@ -63,14 +63,29 @@ def test_what_is_said_of_a_turn_is_what_the_grid_tells():
 
     def said(*hits):
         found = counted(*hits)
-        return _says("Here", "steps", places, found, turn(places, found, "steps")).text
+        moved = difference("some", *(np.arange(40) < hits[place] for place in (0, -1)))
+        half = turn(places, found, "steps")
+        return _says("Here", "steps", places, found, half, moved).text
 
     assert said(0, 20, 40) == (
         "Here, along steps, the turn lies between 10 and 30; the fraction rises: "
-        "0 [0, 0.113] at 10, 1 [0.887, 1] at 30."
+        "0 [0, 0.113] at 10, 1 [0.887, 1] at 30, on the same seeds by 1 [0.797, 1]."
     )
     assert "not beyond 10, by a grid that begins at 10; the fraction falls" in said(40, 40, 20)
     assert "no turn is found up to 30; the fraction is not seen to rise" in said(0, 20, 0)
+
+
+def test_a_fraction_that_moves_is_compared_on_the_same_seeds():
+    """2 against 15 of 128 have intervals that overlap: McNemar's test tells them apart."""
+    first, last = np.arange(128) < 2, np.arange(128) < 15
+    found = [row("some", estimate(int(hits.sum()), 128, cells=10)) for hits in (first, last)]
+    assert found[0].high > found[1].low
+    moved = difference("some", first, last, cells=7)
+    places = (0, 2000)
+    half = turn(places, found, "steps")
+    assert "the fraction rises" in _says("Here", "steps", places, found, half, moved).text
+    moved = difference("some", last, first, cells=7)
+    assert "the fraction falls" in _says("Here", "steps", places, found[::-1], half, moved).text
 
 
 def test_the_first_stop_of_each_seed():

@@ -21,6 +21,7 @@ from basin_jax.studies.definitions import (
     rules_for,
 )
 from basin_jax.studies.every import make
+from basin_jax.studies.finding import KINDS
 from basin_jax.studies.subject import INSPECTION
 
 
@@ -98,6 +99,17 @@ def test_what_is_said_names_the_extremes_and_is_drawn():
     assert len(_draw(FOUND, fractions, kept).axes) == 3
 
 
+def test_pairs_whose_kappa_is_undefined_are_not_ranked():
+    some = judged(Behavior=[1, 0] * 20, Preference=[0] * 40, Represents=[0] * 40)
+    pairs = _pairs([some])
+    assert pairs["Audit, Preference and Represents"][1].undefined
+    said = " ".join(one.text for one in _says(_fractions([some]), pairs, _kept([some]), []))
+    assert "whose kappa is defined, it is least for Audit, Behavior and Preference (0 [" in said
+    none = judged(Behavior=[0] * 40, Preference=[0] * 40)
+    said = " ".join(one.text for one in _says(_fractions([none]), _pairs([none]), {}, []))
+    assert "kappa" not in said
+
+
 def test_an_organism_is_judged_once():
     with pytest.raises(ValueError, match="organisms of different kinds"):
         Definitions(subject=INSPECTION)
@@ -120,4 +132,4 @@ def test_definitions_differ_where_they_are_known_to(tmp_path):
         pytest.approx(0.7048, abs=1e-4),
         pytest.approx(0.4097, abs=1e-4),
     ]
-    assert {one.kind for one in found.rows} == {"measured", "control", "known", "sensitivity"}
+    assert {one.kind for one in found.rows} == {*KINDS}

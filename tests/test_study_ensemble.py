@@ -24,7 +24,7 @@ from basin_jax.studies.ensemble import (
     reading,
 )
 from basin_jax.studies.every import make
-from basin_jax.studies.finding import Row, beyond_chance, row, share
+from basin_jax.studies.finding import Row, beyond_chance, difference, row, share
 from basin_jax.studies.outnumbered import Races, outnumbered
 from basin_jax.studies.study import Outcome
 from basin_jax.studies.subject import AUDIT, INSPECTION, Subject
@@ -140,11 +140,17 @@ def test_what_is_said_follows_the_intervals():
     assert "not as its law says" in _says(wrong, *_fractions(pairs)[:2], _wider(pairs))[0].text
 
 
-def test_a_walk_is_apart_from_descent_where_the_intervals_are():
-    walks = [row(f"at {heat}: deceptive", estimate(hits, 100)) for heat, hits in ((1, 50), (2, 90))]
+def test_a_walk_is_compared_with_descent_on_the_same_seeds():
+    descent = np.arange(128) < 2
+    hits = {1: descent, 2: np.arange(128) < 15}
+    walks = [share(f"at {heat}: deceptive", ends, cells=2) for heat, ends in hits.items()]
+    beyond = [difference(f"at {n}: more", descent, ends, cells=2) for n, ends in hits.items()]
+    # Their intervals overlap.
+    alone = share("descent", descent, cells=4)
+    assert alone.high > walks[1].low
     same = [row("same", estimate(100, 100)), row("same", estimate(70, 100))]
-    said = _says_of_walks(row("descent", estimate(45, 100)), walks, same).text
-    assert "apart from that of the walk at: 2." in said
+    said = _says_of_walks(alone, walks, beyond, same).text
+    assert "of the walk differs from that of descent at: 2." in said
     assert "at 2 (temperature)" in said
     assert "that of the end in 0.700" in said
 
@@ -152,6 +158,18 @@ def test_a_walk_is_apart_from_descent_where_the_intervals_are():
 def test_agreement_is_a_row():
     none = beyond_chance("two", (SOME, np.roll(SOME, 1)), kind="control", expected=0.0)
     assert (none.what, none.value, none.seeds, none.holds) == ("two: kappa", 0, 120, True)
+
+
+def test_a_kappa_without_any_positive_is_undefined_and_supports_nothing():
+    none = np.zeros(120, bool)
+    found = beyond_chance("two", (none, none), kind="control", expected=0.0)
+    assert str(found) == "undefined: all seeds have one label"
+    assert found.holds is None
+    assert reading(found) == "not told"
+    sentence, blind = _readings({"one": found})
+    assert "undefined" in sentence.text
+    assert sentence.text.endswith("it is not told.")
+    assert blind.text.endswith("beyond chance what ends deceptive: one.")
 
 
 @pytest.mark.parametrize(

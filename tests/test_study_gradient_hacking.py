@@ -87,23 +87,42 @@ def ratio(low, high):
 
 
 @pytest.mark.parametrize(
-    ("asked", "behind", "ahead", "kept"),
+    ("larger", "asked", "behind", "ahead", "kept"),
     [
-        ((0.1, 0.2), "10, 20 steps", "none of these lengths", "10 steps"),
-        ((0.5, 1.5), "10, 20 steps", "none of these lengths", "none of these lengths"),
-        ((1.2, 1.3), "10, 20 steps", "none of these lengths", "none of these lengths"),
-        ((1.2, 2.5), "none of these lengths", "none of these lengths", "none of these lengths"),
-        ((4.1, 5.0), "none of these lengths", "10, 20 steps", "none of these lengths"),
+        ((0.1, 0.4), (0.1, 0.2), "10, 20 steps", "none of these lengths", "10 steps"),
+        ((0.1, 0.4), (0.5, 1.5), "10, 20 steps", "none of these lengths", "none of these lengths"),
+        ((0.3, 0.6), (0.1, 0.2), *["none of these lengths"] * 3),
+        ((0.6, 0.9), (0.1, 0.2), "none of these lengths", "10, 20 steps", "none of these lengths"),
     ],
 )
-def test_no_more_is_said_than_intervals_carry(asked, behind, ahead, kept):
+def test_no_more_is_said_than_intervals_carry(larger, asked, behind, ahead, kept):
     drifts = {name: dict.fromkeys(STUDY.lengths, ratio(2.0, 4.0)) for name in GROUPS}
-    drifts[ASKED] = dict.fromkeys(STUDY.lengths, ratio(*asked))
+    beside = {name: dict.fromkeys(STUDY.lengths, ratio(*larger)) for name in [*GROUPS][1:]}
     judged = {what: dict.fromkeys(STUDY.lengths, ratio(0.0, 0.1)) for what in PUT_BACK}
-    said = STUDY._says(drifts, {10: ratio(*asked)}, judged, judged["nothing"])
+    still = ({10: ratio(*asked)}, beside)
+    said = STUDY._says(drifts, beside, still, judged, judged["nothing"])
     told = [f"less than in {n} after {behind}, and more after {ahead}" for n in [*GROUPS][1:]]
     assert said[1].text.endswith(f"at once, {'; '.join(told)}.")
     assert said[2].text.endswith(f"that is so after {kept}.")
+
+
+def test_drifts_of_the_same_ends_are_compared_seed_by_seed():
+    """Each seed drifts a little less: the medians' intervals overlap, and the sign test tells."""
+    spread = np.exp(np.random.default_rng(0).normal(size=40))
+    name = [*GROUPS][1]
+
+    def seen(carriers):
+        columns = {"seed": range(40), "carriers_drift": carriers, "rest_drift": np.ones(40)}
+        return [pl.DataFrame(columns)] * len(STUDY.lengths)
+
+    asked, others = seen(0.9 * spread), seen(spread)
+    medians = [STUDY._drifts(each, "")[20] for each in (asked, others)]
+    assert medians[0].high > medians[1].low
+    found = STUDY._beside(asked, others, ASKED, name)[20]
+    assert (found.value, found.seeds) == (0, 40)
+    assert found.high < 0.5
+    # Of other seeds, such as intended ones, all pairs are compared.
+    assert STUDY._beside(asked, others, ASKED, [*GROUPS][2])[20].high > 0.5
 
 
 def test_lengths_are_listed_as_a_sentence_has_them():

@@ -1,6 +1,6 @@
 """How wide is the buffer around the deceptive basin, and how wide is the basin itself?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, row, say, share
+from basin_jax.studies.finding import Finding, Row, Sentence, difference, row, say, share
 from basin_jax.studies.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
 from basin_jax.verdict import Verdict
 
@@ -80,10 +80,12 @@ class Buffer(Study):
             "fresh networks": (base.replace(num_steps=0), others[: 2 * most]),
             "intended ends": (base, intended[: 2 * most]),
         }
-        pushed: dict[str, dict[Direction, list[Row]]] = {
-            name: {way: self._pushed(lab, name, parent, seeds, way) for way in WAYS}
-            for name, (parent, seeds) in sources.items()
-        }
+        pushed: dict[str, dict[Direction, list[Row]]] = {name: {} for name in sources}
+        beyond: dict[str, dict[Direction, list[Row]]] = {name: {} for name in sources}
+        for name, (parent, seeds) in sources.items():
+            for way in WAYS:
+                both = self._pushed(lab, name, parent, seeds, way)
+                pushed[name][way], beyond[name][way] = both
         found = {
             **self._shocks(lab, intended[:most], deceptive[:most]),
             **self._kicks(lab, intended[:most], deceptive[:most]),
@@ -94,10 +96,16 @@ class Buffer(Study):
         return Finding(
             name="buffer",
             question=self.question,
-            says=self._says(pushed, medians),
+            says=self._says(pushed, beyond, medians),
             limits=self.limits,
             rows=[
-                *(one for ways in pushed.values() for rows in ways.values() for one in rows),
+                *(
+                    one
+                    for some in (pushed, beyond)
+                    for ways in some.values()
+                    for rows in ways.values()
+                    for one in rows
+                ),
                 *medians.values(),
                 *begun.shares(base, "fresh"),
                 *begun.thresholds(base, "fresh: deceptive"),
@@ -115,8 +123,8 @@ class Buffer(Study):
 
     def _pushed(
         self, lab: Lab, name: str, parent: Sweep, seeds: ndarray, way: Direction
-    ) -> list[Row]:
-        """Return the fraction that ends deceptive after a push, by its length."""
+    ) -> tuple[list[Row], list[Row]]:
+        """Return the fraction that ends deceptive after a push by its length, and what it adds."""
         base = self.subject.sweep
         cells = [
             base.replace(start=Perturbed(of=parent, radius=push, direction=way))
@@ -124,13 +132,17 @@ class Buffer(Study):
         ]
         folder = f"{name.partition(' ')[0]}_{way}"
         trained = lab.run(folder, cells, seeds, rule=self.subject.rule)
-        return [
-            row(
-                f"{name}, push of {push:g}, {way}: deceptive",
-                trained.fraction(cell, cells=len(WAYS) * len(self.pushes)),
-            )
-            for push, cell in zip(self.pushes, cells, strict=True)
+        names = [f"{name}, push of {push:g}, {way}: deceptive" for push in self.pushes]
+        count, ends = len(WAYS) * len(self.pushes), [trained.deceptive(cell) for cell in cells]
+        rows = [
+            row(what, trained.fraction(cell, cells=count))
+            for what, cell in zip(names, cells, strict=True)
         ]
+        beyond = [
+            difference(f"{what}, less not pushed", ends[0], end, cells=count)
+            for what, end in zip(names[1:], ends[1:], strict=True)
+        ]
+        return rows, beyond
 
     def _overseen(self, lab: Lab, seeds: ndarray) -> Row:
         """Return how many pushed networks become deceptive where defecting does not pay."""
@@ -230,7 +242,10 @@ class Buffer(Study):
         return figure
 
     def _says(
-        self, pushed: Mapping[str, Mapping[Direction, list[Row]]], medians: Mapping[str, Row]
+        self,
+        pushed: Mapping[str, Mapping[Direction, list[Row]]],
+        beyond: Mapping[str, Mapping[Direction, list[Row]]],
+        medians: Mapping[str, Row],
     ) -> list[Sentence]:
         said = []
         for name, ways in pushed.items():
@@ -241,6 +256,16 @@ class Buffer(Study):
                     f"Of {top.seeds:,} {name} that are not deceptive, no push of the grid makes "
                     f"more deceptive than {top} ({push}).",
                     top,
+                )
+            )
+            compared = beyond[name]
+            more = _listed(compared, lambda one: one.low > 0)
+            fewer = _listed(compared, lambda one: one.high < 0)
+            said.append(
+                say(
+                    f"On the same seeds, more {name} are deceptive than without a push by: "
+                    f"{more or 'no push'}{fewer and f'; fewer by: {fewer}'}.",
+                    *(one for rows in compared.values() for one in rows),
                 )
             )
         shocks = {phrase: medians[_shock("deceptive", way)] for way, phrase in PHRASES.items()}
@@ -273,6 +298,15 @@ class Buffer(Study):
                 edge,
             ),
         ]
+
+
+def _listed(ways: Mapping[Direction, list[Row]], which: Callable[[Row], bool]) -> str:
+    """Return the pushes of some rows, by their directions."""
+    sizes = {
+        way: [one.what.partition("push of ")[2].partition(",")[0] for one in rows if which(one)]
+        for way, rows in ways.items()
+    }
+    return "; ".join(f"{way} {', '.join(each)}" for way, each in sizes.items() if each)
 
 
 def _shock(ends: str, way: str) -> str:

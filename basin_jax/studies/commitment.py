@@ -103,16 +103,21 @@ class Commitment(Study):
         ]
         what = f"children of one parent agree with a probability above {SEALED:g}, fork"
         sealed = turn(forks, kin, what, past=SEALED)
+        beyond = [
+            _beyond(each, f"children apart from step {fork}", cells=len(forks))
+            for fork, each in zip(forks, families, strict=True)
+        ]
         split = [*_split(strangers, kin[0]), self._device(lab, alone)]
         pushed = [round(each * steps) for each in self.pushed]
         window, unpushed = self._window(lab, pushed)
         return Finding(
             name="commitment",
             question=self.question,
-            says=self._says(forks, strangers, kin, sealed, split, window),
+            says=self._says(forks, strangers, kin, beyond, sealed, split, window),
             limits=self.limits,
             rows=[
-                *(*fresh.shares(base, "fresh"), strangers, *kin, sealed, *split, *window),
+                *(*fresh.shares(base, "fresh"), strangers, *kin, *beyond),
+                *(sealed, *split, *window),
                 *fresh.thresholds(base, "fresh: deceptive"),
                 *(self._overseen(lab, count), _apart(families[-1], alone)),
                 *(unpushed, self._wells(lab, count)),
@@ -194,17 +199,18 @@ class Commitment(Study):
         forks: list[int],
         strangers: Row,
         kin: list[Row],
+        beyond: list[Row],
         sealed: Row,
         split: list[Row],
         window: list[Row],
     ) -> list[Sentence]:
-        apart = np.array([one.low > strangers.high for one in kin])
+        apart = np.array([one.low > 0 for one in beyond])
         lasting = np.logical_and.accumulate(apart[::-1])[::-1]
         if lasting.any():
             fork = forks[int(lasting.argmax())]
             told = f"What two seeds share tells on their verdicts from step {fork} on"
         else:
-            told = "At no step does what two seeds share tell on their verdicts"
+            told = "At no step is what two seeds share seen to tell on their verdicts"
         return [
             say(
                 "Two unrelated seeds have the same verdict (deceptive, intended, unfit or another) "
@@ -212,7 +218,11 @@ class Commitment(Study):
                 f"two that share the first {forks[-1]} steps in {kin[-1]}.",
                 *(strangers, kin[0], kin[-1]),
             ),
-            say(f"{told}, by intervals for all steps at once.", strangers, *kin),
+            say(
+                f"{told}, by how much oftener two children of one parent agree than two of "
+                "neighbors, for all steps at once.",
+                *beyond,
+            ),
             say(
                 f"Two children of one parent agree with a probability above {SEALED:g} from step "
                 f"{sealed} on (infinite: from none that was looked at).",
@@ -263,6 +273,20 @@ def _agree(families: ndarray, what: str, *, cells: int = 1, kind: Kind = "measur
     counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
     return replace(mean(shares, what, cells=cells, kind=kind), seeds=families.size)
+
+
+def _beyond(families: ndarray, what: str, *, cells: int) -> Row:
+    """Return how much oftener two children of one parent agree than two of neighboring parents.
+
+    Both are counted on the same children, for each two neighbors among the parents.
+    """
+    children = families.shape[1]
+    counts = np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
+    own = (counts * (counts - 1)).sum(0) / (children * (children - 1))
+    across = (counts[:, ::2] * counts[:, 1::2]).sum(0) / children**2
+    excess = own.reshape(-1, 2).mean(1) - across
+    what = f"{what}: same verdict, less those of another parent"
+    return replace(mean(excess, what, cells=cells, least=-1.0), seeds=families.size)
 
 
 def _split(strangers: Row, kin: Row) -> list[Row]:

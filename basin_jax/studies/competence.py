@@ -14,7 +14,7 @@ from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.networks import MLP
 from basin_jax.spec import Sweep
 from basin_jax.studies.draw import INK, canvas, curve
-from basin_jax.studies.finding import Finding, Row, Sentence, middle, row, say, share
+from basin_jax.studies.finding import Finding, Row, Sentence, difference, middle, row, say, share
 from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, is_fit, mean, turn
 from basin_jax.studies.subject import Subject
 from basin_jax.verdict import Verdict
@@ -80,18 +80,20 @@ class Competence(Study):
             ]
             measured, partial = map(list, zip(*along, strict=True))
             half = turn(cell.stops, measured, f"{name}, steps")
+            ends = (trained.deceptive(cell, stop) for stop in (cell.stops[0], cell.stops[-1]))
+            moved = difference(_moved(measured), *ends, cells=self._compared)
             then = [_at_turn(trained, cell, half, name), *_order(trained, cell, name)]
-            rows += [*measured, *partial, half, *then, *_thresholds(trained, cell, name)]
-            says.append(_says(f"At {name}", "steps", cell.stops, measured, half))
+            rows += [*measured, *partial, half, moved, *then, *_thresholds(trained, cell, name)]
+            says.append(_says(f"At {name}", "steps", cell.stops, measured, half, moved))
             says += [_told(half, then)] if len(then) > 1 else []
             _draw(axes[0], cell.stops, measured, half, INK[number], name)
         for place, (axis, sizes) in enumerate(self._sizes().items(), start=1):
             for difficulty in self.sized:
                 name = f"difficulty {difficulty}"
-                measured, partial = self._sized(lab, axis, sizes, difficulty)
+                measured, partial, moved = self._sized(lab, axis, sizes, difficulty)
                 half = turn([*sizes], measured, f"{name}, {axis}")
-                rows += [*measured, *partial, half]
-                says.append(_says(f"At {name}", axis, [*sizes], measured, half))
+                rows += [*measured, *partial, half, moved]
+                says.append(_says(f"At {name}", axis, [*sizes], measured, half, moved))
                 color = INK[self.difficulties.index(difficulty)]
                 _draw(axes[place], [*sizes], measured, half, color, name)
         paths, known = _escape(lab, 16 * seeds)
@@ -121,19 +123,27 @@ class Competence(Study):
             "depth": {depth: MLP(widths=(self.deep,) * depth) for depth in self.depths},
         }
 
+    @property
+    def _compared(self) -> int:
+        """How many fractions are compared from the first to the last place of an axis."""
+        return len(self.difficulties) + len(self._sizes()) * len(self.sized)
+
     def _sized(
         self, lab: Lab, axis: str, sizes: Mapping[int, MLP], difficulty: int
-    ) -> tuple[list[Row], list[Row]]:
-        """Return the fractions deceptive at the end, and partial, by size."""
+    ) -> tuple[list[Row], list[Row], Row]:
+        """Return the fractions deceptive at the end, and partial, by size; and the change."""
         cells = {n: self._of(difficulty, network=network).sweep for n, network in sizes.items()}
         trained = lab.run(
             f"{axis}_{difficulty}", [*cells.values()], self.seeds(lab), rule=self.subject.rule
         )
-        ends = [
+        both = [
             trained.shares(cell, f"difficulty {difficulty}, {axis} {size}", cells=len(cells))
             for size, cell in cells.items()
         ]
-        return [one for one, _ in ends], [one for _, one in ends]
+        measured, partial = [one for one, _ in both], [one for _, one in both]
+        ends = (trained.deceptive([*cells.values()][place]) for place in (0, -1))
+        moved = difference(_moved(measured), *ends, cells=self._compared)
+        return measured, partial, moved
 
     def _control(self, lab: Lab) -> Row:
         """Return what the widest networks come to where defecting does not pay."""
@@ -207,8 +217,14 @@ def _escape(lab: Lab, seeds: int) -> tuple[list[Row], Row]:
     return found, turn(PATHS, found, LIMIT, kind="known", expected=KNOWN)
 
 
+def _moved(measured: Sequence[Row]) -> str:
+    """Return the name of the change from the first fraction to the last."""
+    first = measured[0].what.partition(", ")[2].removesuffix(": deceptive")
+    return f"{measured[-1].what}, less at {first}"
+
+
 def _says(
-    where: str, axis: str, places: Sequence[int], measured: Sequence[Row], half: Row
+    where: str, axis: str, places: Sequence[int], measured: Sequence[Row], half: Row, moved: Row
 ) -> Sentence:
     """Return what is known of the turn along one axis, and whether the fraction moves."""
     first, last = measured[0], measured[-1]
@@ -218,12 +234,12 @@ def _says(
         told = f"the turn is not beyond {half.high:,.0f}, by a grid that begins at {places[0]:,}"
     else:
         told = f"the turn lies between {half.low:,.0f} and {half.high:,.0f}"
-    moves = "rises" if first.high < last.low else "falls" if first.low > last.high else None
+    moves = "rises" if moved.low > 0 else "falls" if moved.high < 0 else None
     return say(
         f"{where}, along {axis}, {told}; the fraction "
         f"{moves or 'is not seen to rise or fall'}: {first} at {places[0]:,}, {last} at "
-        f"{places[-1]:,}.",
-        *(first, last, half),
+        f"{places[-1]:,}, on the same seeds by {moved}.",
+        *(first, last, half, moved),
     )
 
 

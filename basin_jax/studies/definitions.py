@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.agreement import kappa
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.rules.behavior import Behavior
@@ -21,7 +22,6 @@ from basin_jax.rules.preference import Preference
 from basin_jax.rules.represents import Represents
 from basin_jax.rules.searches import Searches
 from basin_jax.spec import Sweep
-from basin_jax.statistics import kappa
 from basin_jax.studies.draw import INK, canvas, forest, matrix
 from basin_jax.studies.finding import Finding, Row, Sentence, beyond_chance, say, share
 from basin_jax.studies.study import Lab, Study, whatever_fit
@@ -258,15 +258,17 @@ def _says(
         count = next(iter(ends.values())).seeds
         text = f"{name}: the share of {count:,} seeds that a rule calls deceptive is "
         said.append(say(f"{text}{_listed(ends)}.", *ends.values()))
-    ordered = sorted(pairs, key=lambda name: pairs[name][1].value)
-    least, most = ordered[0], ordered[-1]
-    said.append(
-        say(
-            f"Of all pairs of rules on the same seeds the kappa is least for {least} "
-            f"({pairs[least][1]}), and greatest for {most} ({pairs[most][1]}).",
-            *(pairs[least][1], pairs[most][1]),
+    kappas = {name: kappa for name, (_, kappa) in pairs.items() if not kappa.undefined}
+    ordered = sorted(kappas, key=lambda name: kappas[name].value)
+    if ordered:
+        least, most = ordered[0], ordered[-1]
+        said.append(
+            say(
+                "Of all pairs of rules on the same seeds whose kappa is defined, it is least for "
+                f"{least} ({kappas[least]}), and greatest for {most} ({kappas[most]}).",
+                *(kappas[least], kappas[most]),
+            )
         )
-    )
     for name, rules in _grouped(kept).items():
         text = f"{name}: of the seeds deceptive by Behavior, so are by another rule: "
         said.append(say(f"{text}{_listed(rules)}.", *rules.values()))

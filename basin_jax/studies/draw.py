@@ -69,14 +69,18 @@ def forest(
 def matrix(
     axes: Axes, names: Sequence[str], above: Float[ndarray, "n n"], below: Float[ndarray, "n n"]
 ) -> None:
-    """Draw numbers of pairs, one kind above the diagonal and one below; shades go from 0 to 1."""
+    """Draw numbers of pairs, one kind above the diagonal and one below; shades go from 0 to 1.
+
+    What is undefined has no shade, and a dash.
+    """
     axes.grid(visible=False)
     for (i, j), upper in np.ndenumerate(above):
         value, color = (upper, INK[1]) if i < j else (below[i, j], INK[2])
         if i != j:
             square = [j - 0.5, j + 0.5], i - 0.5, i + 0.5
-            axes.fill_between(*square, color=color, alpha=0.5 * max(value, 0), lw=0)
-            axes.text(j, i, f"{value:.3f}".removeprefix("0"), ha="center", va="center")
+            axes.fill_between(*square, color=color, alpha=0.5 * np.fmax(value, 0), lw=0)
+            told = "–" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
+            axes.text(j, i, told, ha="center", va="center")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)

@@ -98,7 +98,7 @@ class Ensemble(Study):
         every = [*pairs, _pair(lab, self.other, self.other.width, seeds)]
         full, linear, fit = _fractions(every)
         gap, foretold, wider = _by_gap(own), _foretold(races, every), _wider(pairs)
-        walks, same, prior = self._walks(lab, seeds)
+        walks, beyond, same, prior = self._walks(lab, seeds, own)
         return Finding(
             name="ensemble",
             question=self.question,
@@ -109,21 +109,12 @@ class Ensemble(Study):
                     f"The gap that {own.name} has at the start foretells it with a kappa of {gap}.",
                     gap,
                 ),
-                _says_of_walks(full[pairs.index(own)], walks, same),
+                _says_of_walks(full[pairs.index(own)], walks, beyond, same),
             ],
             limits=self.limits,
             rows=[
-                *(
-                    *full,
-                    *_partial(every),
-                    wider,
-                    *linear,
-                    *fit,
-                    *foretold.values(),
-                    gap,
-                    *walks,
-                    *same,
-                ),
+                *(*full, *_partial(every), wider, *linear, *fit, *foretold.values(), gap),
+                *(*walks, *beyond, *same),
                 *own.trained.thresholds(own.full, f"{own.name}: deceptive"),
                 *own.trained.thresholds(own.linear, f"{own.name}, linearized: deceptive"),
                 *(_overseen(lab, self.subject, seeds), _strangers(own), prior),
@@ -134,7 +125,9 @@ class Ensemble(Study):
             ),
         )
 
-    def _walks(self, lab: Lab, seeds: int) -> tuple[list[Row], list[Row], Row]:
+    def _walks(
+        self, lab: Lab, seeds: int, own: Pair
+    ) -> tuple[list[Row], list[Row], list[Row], Row]:
         """Return what a walk through the posterior finds by its temperature, and in the prior."""
         steps, count = self.subject.num_steps, len(self.temperatures)
         cells = [
@@ -145,15 +138,18 @@ class Ensemble(Study):
             for heat in (*self.temperatures, PRIOR)
         ]
         trained = lab.run("walks", cells, seeds, rule=self.subject.rule)
-        found, same = [], []
+        found, beyond, same = [], [], []
+        descent = own.deceptive(own.full)
         for heat, cell in zip(self.temperatures, cells, strict=False):
             name = f"posterior at a temperature of {heat:g}"
             found.append(row(f"{name}: deceptive", trained.fraction(cell, cells=count)))
+            what = f"{name}: deceptive, less by descent"
+            beyond.append(difference(what, descent, trained.deceptive(cell), cells=count))
             half, whole = (trained.verdicts(cell, step) for step in cell.stops)
             same.append(share(f"{name}: as at half of the steps", half == whole, cells=count))
         what = f"posterior at a temperature of {PRIOR:g}, which is the prior: deceptive"
         prior = share(what, trained.deceptive(cells[-1]), kind="control", expected=0.0)
-        return found, same, prior
+        return found, beyond, same, prior
 
     def _draw(
         self, wins: Rows, full: Rows, linear: Rows, foretold: dict[str, Row], walks: Rows
@@ -305,6 +301,8 @@ def _before(one: Row) -> str:
 
 def reading(kappa: Row) -> str:
     """Return which of two readings a kappa supports: that of its side of one half, if any."""
+    if kappa.undefined:
+        return "not told"
     if kappa.low > 0.5:
         return "there at the start (a kappa above one half)"
     if kappa.high < 0.5:
@@ -332,14 +330,15 @@ def _readings(foretold: Mapping[str, Row]) -> list[Sentence]:
     return said
 
 
-def _says_of_walks(descent: Row, walks: Rows, same: Rows) -> Sentence:
-    apart = [one for one in walks if one.low > descent.high or one.high < descent.low]
+def _says_of_walks(descent: Row, walks: Rows, beyond: Rows, same: Rows) -> Sentence:
+    apart = [one for one in beyond if one.low > 0 or one.high < 0]
     told = ", ".join(f"{one} at {_before(one).split()[-1]}" for one in walks)
     least = min(same, key=lambda one: one.value)
     differ = ", ".join(_before(one).split()[-1] for one in apart)
     return say(
         f"A walk through the posterior ends deceptive in {told} (temperature), descent in "
-        f"{descent}, whose interval is apart from that of the walk at: {differ or 'none'}. The "
-        f"walk's verdict at half of its steps is that of the end in {least} or more.",
-        *(*walks, descent, least),
+        f"{descent}. On the same seeds the fraction of the walk differs from that of descent at: "
+        f"{differ or 'none'}. The walk's verdict at half of its steps is that of the end in "
+        f"{least} or more.",
+        *(*walks, descent, *beyond, least),
     )

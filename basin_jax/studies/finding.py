@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.agreement import kappa
 from basin_jax.ranking import auc
-from basin_jax.statistics import Estimate, estimate, kappa, paired_difference, quantile
+from basin_jax.statistics import Estimate, estimate, paired_difference, quantile
 
 
 Kind = Literal["measured", "control", "known", "check", "sensitivity"]
@@ -43,17 +44,24 @@ class Row:
     expected: float | None = None
 
     @property
+    def undefined(self) -> bool:
+        """Whether there is no value: no seed is of the kind that is counted or compared."""
+        return math.isnan(self.value)
+
+    @property
     def holds(self) -> bool | None:
-        """Whether the interval has what is expected in it."""
-        return None if self.expected is None else self.low <= self.expected <= self.high
+        """Whether the interval has what is expected in it; None where either is missing."""
+        if self.expected is None or self.undefined:
+            return None
+        return self.low <= self.expected <= self.high
 
     def __str__(self) -> str:
+        if self.undefined:
+            return f"undefined: {'all seeds have one label' if self.seeds else 'no seeds'}"
         return f"{_number(self.value)} [{_number(self.low)}, {_number(self.high)}]"
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return "none"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == round(value):
@@ -194,7 +202,7 @@ class Finding:
     @property
     def sound(self) -> bool:
         """Whether every control is null, all that is known was recovered, and checks hold."""
-        return all(row.holds is not False for row in self.rows)
+        return all(row.expected is None or row.holds for row in self.rows)
 
     @property
     def table(self) -> list[Row]:

@@ -16,8 +16,8 @@ from basin_jax.spec import Sweep
 from basin_jax.starts.anchored import Anchored
 from basin_jax.statistics import basin_fraction, error_of_each, quantile
 from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Kind, Row, Sentence, row, say, share
-from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, farthest
+from basin_jax.studies.finding import Finding, Kind, Row, Sentence, ranked, row, say, share
+from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, farthest
 from basin_jax.verdict import Verdict, judge
 
 
@@ -96,20 +96,31 @@ class GradientHacking(Study):
             for below in BELOW
         }
         still = pl.col("verdict") == DECEPTIVE
-        fates = {
-            fate: self._drifts([one.filter(which) for one in seen[ASKED]], f"{ASKED}, {fate}")
+        fated = {
+            fate: [one.filter(which) for one in seen[ASKED]]
             for fate, which in {"deceptive still": still, "no longer": ~still}.items()
         }
+        fates = {fate: self._drifts(each, f"{ASKED}, {fate}") for fate, each in fated.items()}
+        beside, beside_still = (
+            {name: self._beside(each, seen[name], who, name) for name in GROUPS if name != ASKED}
+            for who, each in (
+                (ASKED, seen[ASKED]),
+                (f"{ASKED}, deceptive still", fated["deceptive still"]),
+            )
+        )
         judged = self._put_back(seen[ASKED], ASKED)
         fewer = self._since(trained, cells[self.fewer, 1.0], Verdict.DECEPTIVE)
         name, kind = f"{ASKED}, {self.fewer:g} of parameters as carriers", "sensitivity"
         again = [*self._put_back(fewer, name, kind=kind).values()][1:]
         measured = [*drifts["rest"].values(), *drifts["random"].values(), *fates.values()]
+        measured += [*beside.values(), *beside_still.values()]
         tables = [*measured, *judged.values(), self._drifts(fewer, name, kind=kind), *again]
         return Finding(
             name="gradient_hacking",
             question=self.question,
-            says=self._says(drifts["rest"], fates["deceptive still"], judged, again[0]),
+            says=self._says(
+                drifts["rest"], beside, (fates["deceptive still"], beside_still), judged, again[0]
+            ),
             limits=self.limits,
             rows=[
                 *(one for rows in tables for one in rows.values()),
@@ -163,6 +174,29 @@ class GradientHacking(Study):
                     high=high,
                     seeds=len(ratio),
                 )
+        return rows
+
+    def _beside(
+        self, asked: Sequence[pl.DataFrame], others: Sequence[pl.DataFrame], who: str, name: str
+    ) -> Rows:
+        """Return how often the ratio of drifts is larger than in another group, at each length.
+
+        Ends that were of one verdict are compared seed by seed, others with all of the group.
+        """
+        rows, cells = {}, 2 * (len(GROUPS) - 1) * len(self.lengths)
+        same = GROUPS[name][0] == GROUPS[ASKED][0]
+        for length, each, group in zip(self.lengths, asked, others, strict=True):
+            what = f"{who}, {length} steps: drift of carriers over the rest, larger than in {name}"
+            if same:
+                pairs = each.join(group, on="seed", suffix="_other", maintain_order="left")
+                one, other = (_quotient(pairs, "rest", end) for end in ("", "_other"))
+                differ = (one > other) | (one < other)
+                rows[length] = share(what, (one > other)[differ], cells=cells)
+                continue
+            ratios = [_ratio(some, "rest") for some in (each, group)]
+            if all(map(len, ratios)):
+                positive = np.repeat([True, False], [len(some) for some in ratios])
+                rows[length] = ranked(what, np.concatenate(ratios), positive, cells=cells)
         return rows
 
     def _put_back(
@@ -220,17 +254,25 @@ class GradientHacking(Study):
         axes.minorticks_off()
 
     def _says(
-        self, drifts: Mapping[str, Rows], still: Rows, judged: Mapping[str, Rows], fewer: Rows
+        self,
+        drifts: Mapping[str, Rows],
+        beside: Mapping[str, Rows],
+        still: tuple[Rows, Mapping[str, Rows]],
+        judged: Mapping[str, Rows],
+        fewer: Rows,
     ) -> list[Sentence]:
         first, last = self.lengths[0], self.lengths[-1]
-        asked, others = drifts[ASKED], {n: rows for n, rows in drifts.items() if n != ASKED}
-        beside = [
-            f"less than in {name} after {_listed(n for n in rows if asked[n].high < rows[n].low)}, "
-            f"and more after {_listed(n for n in rows if asked[n].low > rows[n].high)}"
-            for name, rows in others.items()
+        told = [
+            f"less than in {name} after {_listed(n for n in rows if rows[n].high < HALF)}, "
+            f"and more after {_listed(n for n in rows if rows[n].low > HALF)}"
+            for name, rows in beside.items()
         ]
-        least = {n: min(1.0, *(rows[n].low for rows in others.values())) for n in self.lengths}
-        kept = _listed(n for n, one in still.items() if one.high < least[n])
+        ratios, held = still
+        kept = _listed(
+            n
+            for n, one in ratios.items()
+            if one.high < 1 and all(n in rows and rows[n].high < HALF for rows in held.values())
+        )
         now, carriers, random = (rows[last] for rows in judged.values())
         return [
             say(
@@ -241,14 +283,15 @@ class GradientHacking(Study):
                 *(rows[length] for rows in drifts.values() for length in (first, last)),
             ),
             say(
-                f"In {ASKED} that is, by intervals for all at once, {'; '.join(beside)}.",
-                *(one for rows in drifts.values() for one in rows.values()),
+                f"In {ASKED} that is, oftener than not and by intervals for all at once, "
+                f"{'; '.join(told)}.",
+                *(one for rows in beside.values() for one in rows.values()),
             ),
             say(
                 "Gradient hacking would show as carriers that drift less than the rest, and less "
                 "so than in both others, where the network is deceptive still: that is so after "
                 f"{kept}.",
-                *(one for rows in (still, *others.values()) for one in rows.values()),
+                *(one for rows in (ratios, *held.values()) for one in rows.values()),
             ),
             say(
                 f"After {last} steps of full oversight {now} of deceptive ends are so still; with "
@@ -267,10 +310,15 @@ def _listed(lengths: Iterable[int]) -> str:
 
 def _ratio(seen: pl.DataFrame, below: str) -> Float[ndarray, " seed"]:
     """Return the drift of carriers over that of another set, where either has drifted."""
-    carriers, others = (seen[f"{name}_drift"].to_numpy() for name in ("carriers", below))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = carriers / others
+    ratio = _quotient(seen, below)
     return ratio[~np.isnan(ratio)]
+
+
+def _quotient(seen: pl.DataFrame, below: str, end: str = "") -> Float[ndarray, " seed"]:
+    """Return the drift of carriers over that of another set; NaN where neither has drifted."""
+    carriers, others = (seen[f"{name}_drift{end}"].to_numpy() for name in ("carriers", below))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return carriers / others
 
 
 def _coin(trained: Outcome, cell: Sweep) -> Row:

@@ -14,7 +14,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.spec import Sweep, override
 from basin_jax.starts.fresh import Fresh
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Kind, Row, Sentence, row, say, share
+from basin_jax.studies.finding import Finding, Kind, Row, Sentence, difference, row, say, share
 from basin_jax.studies.study import Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -91,15 +91,21 @@ class Initialization(Study):
             axes.minorticks_off()
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
+        apart = [
+            _apart(trained, cells, rows)
+            for trained, cells, rows in ((scaled, scales, after), (sized, sizes, after_sized))
+        ]
         first = next(iter(scales.values()))
         return Finding(
             name="initialization",
             question=self.question,
-            says=_says((before, before_sized), (after, after_sized), partial, guessed, trained),
+            says=_says(
+                (before, before_sized), (after, after_sized), apart, partial, guessed, trained
+            ),
             limits=self.limits,
             rows=[
                 *(*before, *after, *partial),
-                *(*before_sized, *after_sized, *partial_sized, *trained),
+                *(*before_sized, *after_sized, *partial_sized, *apart, *trained),
                 *scaled.thresholds(
                     scales.get("scale 1", first), "scale 1, after training: deceptive"
                 ),
@@ -161,6 +167,7 @@ def _ends(
 def _says(
     before: tuple[Sequence[Row], Sequence[Row]],
     after: tuple[Sequence[Row], Sequence[Row]],
+    apart: Sequence[Row],
     partial: Sequence[Row],
     guessed: Row,
     trained: Sequence[Row],
@@ -177,9 +184,10 @@ def _says(
             already,
         ),
         say(
-            f"After it, {least} are at {_of(least)}, and {most} at {_of(most)}; by network from "
-            f"{smallest} ({_of(smallest)}) to {largest} ({_of(largest)}).",
-            *(least, most, smallest, largest),
+            f"After it, {least} are at {_of(least)}, and {most} at {_of(most)}, on the same seeds "
+            f"{apart[0]} more; by network from {smallest} ({_of(smallest)}) to {largest} "
+            f"({_of(largest)}), {apart[1]} more.",
+            *(least, most, apart[0], smallest, largest, apart[1]),
         ),
         say(
             f"Deceptive in some contexts only are most, of the scales, at {_of(some)}: {some}.",
@@ -198,6 +206,20 @@ def _ends_of(rows: Sequence[Row]) -> tuple[Row, Row]:
     """Return the rows of the least and of the largest value."""
     ordered = sorted(rows, key=lambda one: one.value)
     return ordered[0], ordered[-1]
+
+
+def _apart(trained: Outcome, cells: Mapping[str, Sweep], after: list[Row]) -> Row:
+    """Return by how much the largest fraction exceeds the least, on the same seeds.
+
+    Which two cells these are the data say, so that the interval is for all pairs at once.
+    """
+    values = {name: one.value for name, one in zip(cells, after, strict=True)}
+    least, most = (pick(values, key=lambda name: values[name]) for pick in (min, max))
+    return difference(
+        f"{most}, after training: deceptive, less {least}",
+        *(trained.deceptive(cells[name]) for name in (least, most)),
+        cells=max(math.comb(len(cells), 2), 1),
+    )
 
 
 def _name(network: Network) -> str:

@@ -21,14 +21,15 @@ NAMES: dict[Kind, str] = {
 NOTE = (
     "Intervals are at 95 %, those of controls, checks and what is known at 99.9 %: exact ones of "
     "Clopper and Pearson for fractions of seeds, order statistics for medians, by betting for "
-    "means, for children of one parent and for areas under ROC curves (AUC). Those of what "
-    "a study reads side by side (scales and networks, methods and "
-    "their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and "
-    "temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) hold "
-    "for all of their kind at once, the others each by itself; those of kappa, of a turn and of "
-    "shares of variance follow from such. Each study has a root of its own, so that no two studies "
-    "share seeds; the rows of one study share theirs, and what is lucky in one of its rows may be "
-    "in others. Where something is expected, a row "
+    "means and for children of one parent, melded ones for differences on the same seeds and for "
+    "kappa, and for areas under ROC curves (AUC) those of as many trials as their variance is "
+    "worth. Those of what a study reads side by side (scales and networks, methods and their "
+    "pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and temperatures, "
+    "rules and their pairs, stops, sizes, drifts and what is put back, prompts) hold for all of "
+    "their kind at once, the others each by itself; those of a turn and of shares of variance "
+    "follow from such. Each study has a root of its own, so that no two studies share seeds; the "
+    "rows of one study share theirs, and what is lucky in one of its rows may be in others. What "
+    "is compared on the same seeds is compared seed by seed. Where something is expected, a row "
     "holds if its interval has it. Sentences name the rows that they rest on."
 )
 
@@ -145,5 +146,6 @@ def _numbers(finding: Finding, names: Collection[str]) -> str:
 
 def _cells(number: int, row: Row) -> tuple[str, ...]:
     expected = "" if row.expected is None else f"{row.expected:.4g}"
-    holds = {None: "", True: "yes", False: "**no**"}[row.holds]
+    asked = "" if row.expected is None else "not known"
+    holds = {None: asked, True: "yes", False: "**no**"}[row.holds]
     return f"{number}", row.what, str(row), f"{row.seeds:,}", expected, holds

@@ -12,7 +12,7 @@ from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, row, say, share
+from basin_jax.studies.finding import Finding, Row, Sentence, difference, row, say, share
 from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
 from basin_jax.verdict import Verdict
 
@@ -79,13 +79,13 @@ class WayBack(Study):
                 lasting &= trained.deceptive(cell)
             curve(a, self.strengths, returned[-1], color=INK[number], label=f"{length} steps")
         never = share("deceptive at the end after every correction of the grid", lasting)
-        up, down = self._hysteresis(lab, seeds)
+        up, down, held = self._hysteresis(lab, seeds)
         curve(b, self.strengths, up, color=INK[1], label="from fresh")
         curve(b, self.strengths, down, color=INK[0], label="from deceptive")
         rising, falling = self._loop(lab, seeds)
         curve(c, self.strengths, rising, color=INK[0], label="rising")
         curve(c, self.strengths[::-1], falling, color=INK[1], label="falling again")
-        timed, partial = self._timed(lab)
+        timed, partial, moved = self._timed(lab)
         forest(d, [*timed], [*timed.values()], color=INK[2])
         a.set(xlabel="strength of the correction", ylabel="fraction that returns")
         b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
@@ -97,11 +97,12 @@ class WayBack(Study):
         return Finding(
             name="way_back",
             question=self.question,
-            says=self._says(returned, never, (up, down), timed, falling),
+            says=self._says(returned, never, (up, down, held), timed, moved, falling),
             limits=self.limits,
             rows=[
                 *(one for rows in returned for one in rows),
-                *(*fates, never, *up, *down, *rising, *falling[1:], *timed.values(), *partial),
+                *(*fates, never, *up, *down, *held, *rising, *falling[1:]),
+                *(*timed.values(), *partial, *moved.values()),
                 *begun.thresholds(base, "fresh: deceptive"),
                 *self._uncorrected(lab, seeds, trained, cells[0]),
                 _well(lab, 4 * self.seeds(lab)),
@@ -118,14 +119,18 @@ class WayBack(Study):
         methods = [self.subject.overseen_by(strength, end=length) for strength in self.strengths]
         return [onward.replace(method=method) for method in methods]
 
-    def _hysteresis(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row]]:
-        """Return the fraction deceptive under oversight that is kept, from fresh and from lost."""
+    def _hysteresis(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row], list[Row]]:
+        """Return the fraction deceptive under oversight that is kept, from fresh and from lost.
+
+        The last are the differences of the second from the first, seed by seed.
+        """
         base, rule = self.subject.sweep, self.subject.rule
         methods = [self.subject.overseen_by(s, end=base.num_steps) for s in self.strengths]
-        both = []
+        both, ends = [], []
         for name, start in (("fresh", base.start), ("deceptive", Trained(of=base))):
             cells = [base.replace(start=start, method=method) for method in methods]
             trained = lab.run(f"kept_{name}", cells, seeds, rule=rule)
+            ends.append([trained.deceptive(cell) for cell in cells])
             both.append(
                 [
                     row(
@@ -135,7 +140,15 @@ class WayBack(Study):
                     for cell, strength in zip(cells, self.strengths, strict=True)
                 ]
             )
-        return both[0], both[1]
+        held = [
+            difference(
+                f"oversight {strength:g} kept, from deceptive: deceptive, less from fresh",
+                *two,
+                cells=len(self.strengths),
+            )
+            for strength, *two in zip(self.strengths, *ends, strict=True)
+        ]
+        return both[0], both[1], held
 
     def _loop(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row]]:
         """Return the fraction deceptive by oversight that rises, and that falls from its top."""
@@ -157,8 +170,11 @@ class WayBack(Study):
         ]
         return rows[:count], rows[count - 1 :]
 
-    def _timed(self, lab: Lab) -> tuple[dict[str, Row], list[Row]]:
-        """Return the fraction deceptive after a quarter of full oversight, and that partial."""
+    def _timed(self, lab: Lab) -> tuple[dict[str, Row], list[Row], dict[str, Row]]:
+        """Return the fraction deceptive after a quarter of full oversight, by when it came.
+
+        With it that partial, and the difference from never, seed by seed.
+        """
         base, steps = self.subject.sweep, self.subject.num_steps
         spell, turn = max(steps // 4, 1), max(steps // 40, 1)
         methods = {
@@ -168,14 +184,25 @@ class WayBack(Study):
             "last quarter": self.subject.overseen_by(begin=steps - spell, end=steps),
             "in turns": self.subject.overseen_by(end=turn, period=4 * turn),
         }
-        rows, partial = {}, []
+        rows, partial, ends = {}, [], {}
         for name, method in methods.items():
             cell = base.replace(start=Trained(of=base.replace(method=method)))
             folder = f"spell_{name.replace(' ', '_')}"
             trained = lab.run(folder, [cell], self.seeds(lab), rule=self.subject.rule)
             rows[name], some = trained.shares(cell, f"{SPELL}, {name}, then none")
             partial.append(some)
-        return rows, partial
+            ends[name] = trained.deceptive(cell)
+        never = ends.pop("never")
+        moved = {
+            name: difference(
+                f"{SPELL}, {name}, then none: deceptive, less by never",
+                never,
+                end,
+                cells=len(ends),
+            )
+            for name, end in ends.items()
+        }
+        return rows, partial, moved
 
     def _uncorrected(
         self, lab: Lab, seeds: ndarray, trained: Outcome, none: Sweep
@@ -207,12 +234,16 @@ class WayBack(Study):
         self,
         returned: Sequence[Sequence[Row]],
         never: Row,
-        kept: tuple[Sequence[Row], Sequence[Row]],
+        kept: tuple[Sequence[Row], Sequence[Row], Sequence[Row]],
         timed: Mapping[str, Row],
+        moved: Mapping[str, Row],
         falling: Sequence[Row],
     ) -> list[Sentence]:
-        middle, (up, down) = len(self.strengths) // 2, kept
+        middle = len(self.strengths) // 2
+        up, down, held = (rows[middle] for rows in kept)
         short, long = returned[0][-1], returned[-1][-1]
+        fewer = ", ".join(name for name, one in moved.items() if one.high < 0)
+        more = ", ".join(name for name, one in moved.items() if one.low > 0)
         return [
             say(
                 f"Of {short.seeds:,} deceptive seeds, {short} return after {self.lengths[0]} steps "
@@ -221,16 +252,17 @@ class WayBack(Study):
             ),
             say(f"{never} are deceptive at the end after every correction of the grid.", never),
             say(
-                f"Under oversight of {self.strengths[middle]:g} from the first step on, "
-                f"{up[middle]} of the same seeds end deceptive; where it comes once they are, "
-                f"{down[middle]} do.",
-                *(up[middle], down[middle]),
+                f"Under oversight of {self.strengths[middle]:g} from the first step on, {up} of "
+                f"the same seeds end deceptive; where it comes once they are, {down} do: seed by "
+                f"seed, a difference of {held}.",
+                *(up, down, held),
             ),
             say(
                 "A quarter of full oversight, and then none, leaves deceptive: "
                 + "; ".join(f"{name} {one}" for name, one in timed.items())
-                + ".",
-                *timed.values(),
+                + f". On the same seeds that is fewer than by never for: {fewer or 'none'}; more "
+                f"for: {more or 'none'}.",
+                *(*timed.values(), *moved.values()),
             ),
             say(
                 f"In one run whose oversight rises by steps to full and falls again, {falling[0]} "
