@@ -45,7 +45,7 @@ def test_a_cell_has_all_verdicts_and_their_hits_sum_to_the_trials(records):
     assert len(fractions) == 2 * len(Verdict)
     for _, cell in fractions.group_by("cell"):
         assert cell["verdict"].to_list() == NAMES
-        assert cell["trials"].to_list() == [cell["hits"].sum()] * len(Verdict) == [100] * 5
+        assert cell["trials"].to_list() == [cell["hits"].sum()] * len(Verdict) == [100] * 6
     counted = records.frame.group_by(TILT, "verdict").len()
     assert {k: n for k, n in counts_of(records).items() if n} == {
         (tilt, verdict): n for tilt, verdict, n in counted.iter_rows()
