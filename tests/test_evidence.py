@@ -10,6 +10,7 @@ from basin_jax import Behavior, DoubleWell, Fresh, Gradient, Organism, Preferenc
 from basin_jax.lane import begin, numerics, rows_of
 from basin_jax.rules.nearest import Nearest
 from basin_jax.single import evidence_names
+from basin_jax.spec import Precision
 from basin_jax.studies.initialization import _ends
 from basin_jax.studies.study import Outcome, whatever_fit
 from basin_jax.verdict import Verdict, judge
@@ -109,7 +110,7 @@ REFUSED = {
 }
 
 
-def giving(more, precision="float32"):
+def giving(more, precision: Precision = "float32"):
     method = Gradient(learning_rate=0.1)
     return Sweep(organism=Giving(more=more), method=method, num_steps=2, precision=precision)
 

@@ -384,7 +384,7 @@ REFUSED = [
         (rule, wrong, said)
         for rule in (Behavior, Instrumental, Represents, Searches)
         for wrong, said in (
-            ({"min_fit": None}, A_NUMBER),
+            ({"min_fit": "0"}, A_NUMBER),
             ({"open_defection": 1.1}, "allowed: 0 to 1"),
             ({"deceptive_gap": 0.0}, "allowed: above 0, up to 1"),
             ({"intended_gap": 0.8}, "allowed: up to deceptive_gap = 0.75"),
