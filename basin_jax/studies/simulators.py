@@ -220,8 +220,8 @@ class Simulators(Study):
             ),
             *(
                 f"At {name}, {begun} of seeds are deceptive by the rule before tuning, and {ended} "
-                f"after it: seed by seed, a change of {change}. For {one} of all the rates of lying to "
-                f"the two questions then are {APART:g} apart or more."
+                f"after it: seed by seed, a change of {change}. For {one} of all the rates of "
+                f"lying to the two questions then are {APART:g} apart or more."
                 for name, (begun, ended, change, one) in verdicts.items()
             ),
         ]
