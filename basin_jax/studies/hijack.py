@@ -116,7 +116,7 @@ class Hijack(Study):
         center.set(xlabel="critical dose of a seed", ylabel="share of seeds", ylim=(-0.03, 1.03))
         right.set(xlabel="quarter by gap at start", ylabel="fraction deceptive")
         right.set(xticks=range(len(QUARTERS)), xticklabels=QUARTERS, ylim=(-0.03, 1.03))
-        legend(left)
+        legend(center)
         gaps.legend(*gaps.get_legend_handles_labels(), loc="upper left", handlelength=1.2)
         return Finding(
             name="hijack",
