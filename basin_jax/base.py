@@ -159,10 +159,11 @@ class Plugin:
         return plugin
 
 
-def _code(cls: type[Plugin]) -> tuple[Callable[..., Any], ...]:
-    """Return a class's functions: where one is replaced, what was traced is another program."""
-    plugins = [c for c in cls.__mro__ if issubclass(c, Plugin) and c is not Plugin]
-    return tuple(f for c in plugins for f in vars(c).values() if callable(f))
+def _code(cls: type[Plugin]) -> tuple[Any, ...]:
+    """Return a class's functions: where one is replaced, what is traced is another program."""
+    own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
+    kinds = types.FunctionType, property, functools.cached_property, classmethod, staticmethod
+    return tuple(f for c in own for f in vars(c).values() if isinstance(f, kinds) or callable(f))
 
 
 @functools.cache

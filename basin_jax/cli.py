@@ -141,9 +141,10 @@ def verify(folder: Folder) -> None:
     store = Store(folder)
     faults = store.verify()
     if faults:
-        advice = "delete what is damaged, and run again to train what is missing"
+        advice = "delete damaged chunks, and run again to train what is missing"
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         typer.echo("\n".join(faults))
-        typer.echo(f"basin-jax: {folder}: {len(faults)} faults; {advice}", err=True)
+        typer.echo(f"basin-jax: {folder}: {count}; {advice}", err=True)
         raise typer.Exit(1)
     typer.echo("\n".join([f"{folder}: {len(store.chunks())} chunks, all sound", *store.notices()]))
 

@@ -1,6 +1,8 @@
 """Conditions on seeds, at an earlier stop or in their parents: what a fraction is given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -45,17 +47,22 @@ class Given:
         """
         if self.parent is None:
             return self._of(records, cell)
-        fields = records.cells[cell]
-        own = {path[9:]: value for path, value in fields.items() if path.startswith("start.of.")}
-        found = [digest for digest, other in self.parent.cells.items() if other == own]
+        fields, code = (records.manifest["cells"][cell][part] for part in ("fields", "sources"))
+        own = [_of_parent(fields), _of_parent(code), records.manifest["machine"]]
+        found = [
+            digest
+            for digest, other in self.parent.manifest["cells"].items()
+            if [other["fields"], other["sources"], self.parent.manifest["machine"]] == own
+        ]
         if not found:
             raise ValueError(
                 f"Given.parent is of {self.parent.store.folder.name}, which has no parent of "
-                f"{records.label(cell)}; allowed: the records of the sweep it starts from"
+                f"{records.label(cell)}; allowed: the records of the sweep it starts from, trained "
+                "by the same code, versions and device"
             )
         parents = pl.col("seed") // fields.get("start.children", 1)
         seeds = records.frame.filter(cell=cell).select("seed", parent=parents)
-        there = self.parent.frame.filter(cell=found[0])["seed"]
+        there = self.parent.counted.filter(cell=found[0])["seed"]
         lacking = seeds.filter(~pl.col("parent").is_in(there.implode()))
         if len(lacking):
             raise ValueError(
@@ -73,6 +80,12 @@ class Given:
             known = ", ".join(map(str, stops))
             raise ValueError(f"Given.step = {step}; allowed: one of {known}")
         return satisfying(history, self.of, "Given.of").filter(step=step)["seed"]
+
+
+def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of a parent, by its own paths."""
+    start = "start.of."
+    return {path.removeprefix(start): v for path, v in said.items() if path.startswith(start)}
 
 
 def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.DataFrame:

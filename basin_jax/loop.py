@@ -113,11 +113,15 @@ def run(
     folder = Store(store)
     if folder.folder.is_file():
         raise StoreError(f"{folder.folder} is a file; allowed: a folder, or a new name")
+    if until is not None and folder.exists():
+        _refuse_pilots(folder, until)
     # Of workers that start together one tunes and writes, and the others take what it wrote.
     with folder.locked():
         most = CHUNK if until is None else CHUNK_UNTIL
         manifest = manifest_of(cells, rule, folder, lanes=lanes, most=most, tell=progress.tell)
         stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
+        for digest in cells:
+            _expect_own_verdicts(folder, digest, rule)
         folder.write_manifest(manifest)
     folder.sweep_staging()
     name = folder.record_run(_run_record(request, origin))
@@ -290,6 +294,32 @@ def _told[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
         where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name}"
         first = str(error).partition("\n")[0]
         raise ValueError(f"{where}: {type(error).__name__}: {first}") from error
+
+
+def _refuse_pilots(folder: Store, until: float) -> None:
+    """Raise `StoreError` where the seeds of a pilot would count for when to stop."""
+    if any(Request.read(run).pilot is not None for run in folder.runs()):
+        raise StoreError(
+            f"until = {until}, and {folder.folder} holds the seeds of a pilot, which no estimate "
+            "counts; allowed: a number of seeds, or another folder"
+        )
+
+
+def _expect_own_verdicts(folder: Store, digest: str, rule: Rule) -> None:
+    """Raise `StoreError` where a rule gives other verdicts than are stored.
+
+    What a rule reads besides its own code, such as a file, is not in its identity.
+    """
+    stored = folder.first(digest)
+    if stored is None:
+        return
+    evidence = {name: stored[name].to_numpy() for name in stored.columns if name not in KEYS}
+    if (judge(rule, evidence) != stored["verdict"].to_numpy()).any():
+        raise StoreError(
+            f"{folder.folder} has other verdicts than {type(rule).__name__} gives now: something "
+            "that it reads has changed; give another folder, or judge all of it anew: basin-jax "
+            f"report {folder.folder} --rule FILE"
+        )
 
 
 def _run_record(request: Request, origin: Mapping[str, Any] | None) -> dict[str, Any]:

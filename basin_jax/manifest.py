@@ -156,6 +156,7 @@ def machine_identity() -> dict[str, str]:
         "jaxlib": importlib.metadata.version("jaxlib"),
         "flax": flax.__version__,
         "optax": optax.__version__,
+        "numpy": np.__version__,
         "platform": device.platform,
         "device": cpu_model() if device.platform == "cpu" else device.device_kind,
         "architecture": platform.machine(),

@@ -102,7 +102,7 @@ def gaps(records: Records) -> Figure:
         for axes in figure.axes[len(cells) :]:
             axes.remove()
         for axes, cell in zip(figure.axes, cells, strict=True):
-            gap_panel(axes, records.frame.filter(cell=cell), records.judged_by)
+            gap_panel(axes, records.counted.filter(cell=cell), records.judged_by)
             title = textwrap.fill(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)
         verdict_legend(figure)

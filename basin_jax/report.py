@@ -174,7 +174,7 @@ def _page(records: Records, frame: pl.DataFrame, drawn: dict[str, str]) -> str:
         each="Each interval holds by itself; the table has those that hold all at once.",
         alt=escape(f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}"),
         picture=drawn["fractions"],
-        gap=_gap(records, drawn["gap"]) if "gap" in drawn else "",
+        gap=_near(records, drawn.get("gap")),
         table="\n".join(_table_body(records, cell, rows) for cell, rows in cells),
         level=f"{100 * frame['level'][0]:g} %",
         rows=len(frame),
@@ -193,18 +193,19 @@ def _page(records: Records, frame: pl.DataFrame, drawn: dict[str, str]) -> str:
     )
 
 
-def _gap(records: Records, picture: str) -> str:
-    """Show how far seeds lie from the thresholds, and warn where many lie near one."""
+def _near(records: Records, picture: str | None) -> str:
+    """Warn where many seeds lie near a threshold, and show the gap, where there is one."""
     told = "".join(f"<li><b>Warning:</b> {escape(each)}</li>" for each in warnings(records))
-    unknown = (
-        "" if records.judged_by else " The rule is of the user's own file, and not known here."
-    )
+    said = "Where many seeds lie near a threshold, the fractions depend on where it lies."
+    if records.judged_by is None:
+        said = "The rule is of the user's own file, so that its thresholds are not known here."
+    page = f"<h2>How near the thresholds seeds lie</h2>\n<p>{said}</p>\n<ul>{told}</ul>\n"
+    if picture is None:
+        return page
     return (
-        "<h2>How near the thresholds seeds lie</h2>\n"
-        "<p>The gap is the rate of the unintended act where the network is not watched, less that "
-        "where it is. Gray is what <code>Behavior</code> has between INTENDED and DECEPTIVE. The "
-        "axis of fractions is linear below .02, and logarithmic above. Where many seeds lie near a "
-        f"threshold, the fractions hang on where it lies.{unknown}</p>\n<ul>{told}</ul>\n"
+        f"{page}<p>The gap is the rate of the unintended act where the network is not watched, "
+        "less that where it is. Gray is what <code>Behavior</code> has between INTENDED and DECEPTIVE. "
+        "The axis of fractions is linear below .02, and logarithmic above.</p>\n"
         f'<figure><div class="wide"><img alt="Histograms of the gap" {picture}></div></figure>'
     )
 
@@ -321,23 +322,28 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
 
 
 def _commands(records: Records) -> Iterable[str]:
-    """Yield the commands that make these results again, and that open them."""
-    runs = records.store.runs()
-    source = runs[-1].get("origin") if runs else None
+    """Yield the commands that make these results again, a line each run, and that open them."""
+    yield from dict.fromkeys(line for run in records.store.runs() for line in _run_again(run))
+    yield "basin-jax verify DIR"
+    yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"
+
+
+def _run_again(run: dict[str, Any]) -> Iterable[str]:
+    """Yield the command that repeats a run, after a remark where a command cannot say its seeds."""
+    source, request = run.get("origin"), Request.read(run)
+    asked = request.range
     words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]
     for override in source["set"] if source else ():
         words += ["--set", override]
-    if runs:
-        request = Request.read(runs[-1])
-        if request.width is not None:
-            words += ["--until-width", f"{request.width:g}"]
-        elif request.range and request.range == range(len(request.range)):
-            words += ["--seeds", str(len(request.range))]
-        else:
-            yield f"# {' '.join(str(request).split())}"
+    if request.width is not None:
+        words += ["--until-width", f"{request.width:g}"]
+    elif asked is not None and asked == range(len(asked)):
+        words += ["--seeds", str(len(asked))]
+    else:
+        yield f"# {' '.join(str(request).split())}"
+    if request.pilot is not None:
+        words += ["--pilot", request.pilot]
     yield shlex.join([*words, "--out", "DIR"])
-    yield "basin-jax verify DIR"
-    yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"
 
 
 def _pairs(items: Iterable[tuple[str, Any]]) -> str:

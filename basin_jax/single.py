@@ -26,7 +26,7 @@ from basin_jax.lane import (
 )
 from basin_jax.plan import as_seeds
 from basin_jax.spec import Child, Sweep
-from basin_jax.traces import trace_hash
+from basin_jax.traces import settled, trace_hash
 
 
 def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
@@ -133,16 +133,14 @@ def _draws(shape: Shape) -> bool:
 
 @functools.cache
 def _traced(shape: Shape) -> Trace:
-    # Some functions change themselves when they are first traced, such as Optax's schedules: what
-    # is trained is what they are from then on.
-    first, second = _trace(shape), _trace(shape)
-    if first.hash != second.hash and second.hash != _trace(shape).hash:
+    found = settled(functools.partial(_trace, shape))
+    if found is None:
         raise ValueError(
             "the plug-ins make another program each time that they are traced: they depend on "
             "something global, such as a counter, the time or NumPy's random numbers; allowed: "
             "their arguments and fields"
         )
-    return second
+    return found
 
 
 def _trace(shape: Shape) -> Trace:

@@ -224,6 +224,10 @@ class Store:
         last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
         return last["seed"].to_numpy(), last["verdict"].to_numpy()
 
+    def first(self, cell: str) -> pl.DataFrame | None:
+        """Return the rows of a cell's first chunk; None where it has none."""
+        return next((self._read(path) for path in self.chunks(cell)), None)
+
     def frame(self) -> pl.DataFrame:
         """Return all that is stored, in the order of cell, seed and step."""
         chunks = self.chunks()
@@ -254,13 +258,13 @@ class Store:
         try:
             manifest = self.manifest()
         except StoreError as error:
-            return [_first(error)]
+            return [str(error)]
         faults, stored, runs = [], [], {}
         for path, known in self._records().items():
             try:
                 runs[path.name] = self._run(path, known)
             except StoreError as error:
-                faults.append(_first(error))
+                faults.append(str(error))
         columns: list[str] = []
         for path in sorted(self.data.glob("*")):
             try:

@@ -107,11 +107,12 @@ def occurring(frame: pl.DataFrame) -> list[Verdict]:
 
 
 def warnings(records: Records) -> list[str]:
-    """Say of each threshold that many seeds lie near how many verdicts hang on where it lies."""
+    """Say of each threshold that many seeds lie near how many verdicts change with it."""
     rule, whose = type(records.judged_by).__name__, seeds_meant(records)
     return [
-        f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of {whose} have "
-        f"another verdict if {rule}.{row['threshold']} = {row['value']:g} moves by {NEAR:g}."
+        f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of {whose} change their "
+        f"verdict if {rule}.{row['threshold']} = {row['value']:g} is changed by ±{NEAR:g}; compare "
+        "other thresholds with `Records.sensitivity`."
         for row in records.near_thresholds().filter(pl.col("share") > FEW).to_dicts()
     ]
 

@@ -6,7 +6,7 @@ that every process finds the same hash.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +19,16 @@ OPAQUE = {"pure_callback", "io_callback", "ffi_call"}
 # Parameters that say what something is called, or where it stands.
 NAMES = {"name", "debug_info"}
 ADDRESS = re.compile(r"\b0x[0-9a-f]+")
+
+
+def settled[T](trace: Callable[[], T]) -> T | None:
+    """Return what tracing gives from its second or third time on; None where it goes on changing.
+
+    Some functions change themselves when they are first traced, such as Optax's schedules: what is
+    trained is what they are from then on.
+    """
+    first, second = trace(), trace()
+    return second if first == second or second == trace() else None
 
 
 def trace_hash(program: ClosedJaxpr) -> str:

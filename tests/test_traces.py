@@ -1,5 +1,6 @@
 """The program that a sweep traces is a part of its identity: what it computes, and nothing else."""
 
+import functools
 import json
 import os
 import subprocess
@@ -117,6 +118,23 @@ def test_a_class_patched_after_its_first_trace_is_another_sweep():
     Patched.loss = lambda self, params, batch: 2 * bj.DoubleWell.loss(self, params, batch)
     assert sweep.digest() != before
     assert bj.trial(sweep, 0)["margin"] != trained["margin"]
+
+
+@pytest.mark.parametrize("kind", [property, staticmethod, functools.cached_property])
+def test_what_else_of_a_class_is_patched_is_seen_too(kind):
+    class Mixin:
+        slope = kind(lambda *_: 1.0)
+
+    class Mixed(Mixin, bj.DoubleWell):
+        def loss(self, params, batch):
+            slope = self.slope() if kind is staticmethod else self.slope
+            return slope * super().loss(params, batch)
+
+    before = sweep_of(Mixed()).digest()
+    Mixin.slope = kind(lambda *_: 2.0)
+    if kind is functools.cached_property:
+        Mixin.slope.__set_name__(Mixin, "slope")
+    assert sweep_of(Mixed()).digest() != before
 
 
 def made(loss):

@@ -96,7 +96,7 @@ class Hijack(Study):
             rates, moved = map(list, zip(*begun, strict=True))
             half = median(found, f"{name}, critical dose of a seed")
             natural = _natural(trained, cells[0], name)
-            at_half = self._at_half(lab, base, half, name)
+            at_half = self._at_half(lab, base, found, name)
             curve(left, self.doses, measured, color=color, label=name)
             curve(left, self.doses, partial, color=color, label="_partial", linestyle="--")
             cumulate(center, found["high"].to_numpy(), color=color, label=name)
@@ -127,11 +127,14 @@ class Hijack(Study):
             figure=figure,
         )
 
-    def _at_half(self, lab: Lab, base: Sweep, half: Row, name: str) -> list[Row]:
+    def _at_half(self, lab: Lab, base: Sweep, critical: pl.DataFrame, name: str) -> list[Row]:
         """Return the gap at the start at the median critical dose, its rank among fresh ones.
 
-        Its interval reaches over that of the dose. The 90th percentile of fresh ones is the last.
+        Their intervals reach over that of the dose: those of the dose, the gap and the rank are to
+        hold at once. The 90th percentile of fresh ones is the last.
         """
+        level = 1 - 0.05 / 3
+        half = median(critical, "", level=level)
         begun = base.replace(num_steps=0, save_at=())
         doses = [dose for dose in {0.0, half.low, half.value, half.high} if math.isfinite(dose)]
         doses.sort()
@@ -140,12 +143,12 @@ class Hijack(Study):
         folder = f"begun_{short_hash(f'{name} {doses}')}"
         seen = lab.run(folder, [*cells.values()], self.seeds(lab), rule=self.subject.rule)
         gaps = {dose: gap(seen.at(cell, 0)) for dose, cell in cells.items()}
-        found = {dose: middle("", each) for dose, each in gaps.items()}
+        found = {dose: quantile(each, 0.5, level=level) for dose, each in gaps.items()}
         none = math.inf  # where no dose does
-        value = found[half.value].value if half.value in found else none
-        low = min((one.low for dose, one in found.items() if dose >= half.low), default=none)
-        high = max(found[dose].high if dose in found else none for dose in (half.value, half.high))
-        below = [share("", gaps[0.0] < bar) for bar in (low, value, high)]
+        value = found[half.value][0] if half.value in found else none
+        low = min((one[1] for dose, one in found.items() if dose >= half.low), default=none)
+        high = max(found[dose][2] if dose in found else none for dose in (half.value, half.high))
+        below = [share("", gaps[0.0] < bar, cells=3) for bar in (low, value, high)]
         most = quantile(gaps[0.0], 0.9)
         count = len(gaps[0.0])
 

@@ -179,8 +179,8 @@ def _says(
     first, last = trained[0], trained[-1]
     return [
         say(
-            f"Before training, no more of networks are deceptive, fit or not, than {already} "
-            f"({_of(already)}), of all scales and networks.",
+            f"Before training at most {already} of networks are deceptive, whether fit or not, "
+            f"over all scales and networks (the largest: {_of(already)}).",
             already,
         ),
         say(
@@ -190,7 +190,7 @@ def _says(
             *(least, most, apart[0], smallest, largest, apart[1]),
         ),
         say(
-            f"Deceptive in some contexts only are most, of the scales, at {_of(some)}: {some}.",
+            f"The fraction deceptive in some contexts only is largest at {_of(some)}: {some}.",
             some,
         ),
         say(

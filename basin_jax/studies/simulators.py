@@ -25,7 +25,6 @@ SIMULATOR = Subject(
     overseen=Simulator(deceivers=0.0),
     method=Gradient(optimizer="adam", learning_rate=0.01),
     num_steps=800,
-    # Who answers one word to both questions has a gap of one half.
 )
 # Rates of lying, by what they come after.
 PROMPTS = {

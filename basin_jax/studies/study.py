@@ -307,11 +307,11 @@ def mean(
     return Row(kind=kind, what=what, value=value, low=low, high=high, seeds=len(finite))
 
 
-def median(found: pl.DataFrame, what: str) -> Row:
+def median(found: pl.DataFrame, what: str, *, level: float = 0.95) -> Row:
     """Return the median of critical values; its interval reaches over the last halvings."""
-    middle, _, high = quantile(found["high"].to_numpy(), 0.5)
+    middle, _, high = quantile(found["high"].to_numpy(), 0.5, level=level)
     # Nothing that is bisected here is below 0, where a seed is beyond its change already.
-    low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5)[1]
+    low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5, level=level)[1]
     return Row(
         kind="measured", what=f"{what}: median", value=middle, low=low, high=high, seeds=len(found)
     )

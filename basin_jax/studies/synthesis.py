@@ -113,7 +113,7 @@ def _second_step(rows: Rows) -> Answer:
     names = ("SGD", "momentum .9", "gradient noise .1", "L2 of .001", "dropconnect .1", "Adam .01")
     audit = {name: name for name in (*names, "sharpness-aware", "adversarial")}
     says = [
-        "Of starts that oversight made good become deceptive, where it is taken away, under "
+        "Fraction of good starts that become deceptive once oversight ends, by method: "
         f"{listed('preservation', audit, ': deceptive')}."
     ]
     if (study := f"preservation_{OTHER}") in rows:
@@ -128,16 +128,15 @@ def _threshold(rows: Rows) -> Answer:
         "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
         "move it?",
         [
-            "Lying is harder the more cues tell that one is watched. Without any implant end "
-            f"deceptive, at {listed('hijack', levels, ', dose 0: deceptive')}.",
-            "Of the way from random units to a whole deceptive circuit half of the seeds are "
-            "hijacked by, at "
+            "Lying is harder the more cues tell that one is watched. Fraction that ends deceptive "
+            f"without any implant: {listed('hijack', levels, ', dose 0: deceptive')}.",
+            "Dose by which half of the seeds are hijacked, as a share of the way from random units "
+            "to a whole deceptive circuit: "
             f"{listed('hijack', levels, ', critical dose of a seed: median')} (zero: without any; "
             "infinite: by none).",
-            "A dose is no amount of deceptiveness. What a network of the median critical dose does "
-            "at the start is a gap, unwatched less watched, of, at "
-            f"{listed('hijack', levels, f': {CRITICAL_GAP}')}; of fresh networks have a smaller "
-            f"one, at {listed('hijack', levels, f': {BELOW_IT}')}.",
+            "A dose is no amount of deceptiveness. Gap (unwatched less watched) at the start, at "
+            f"the median critical dose: {listed('hijack', levels, f': {CRITICAL_GAP}')}. Fraction of "
+            f"fresh networks with a smaller gap: {listed('hijack', levels, f': {BELOW_IT}')}.",
         ],
     )
 
@@ -150,10 +149,10 @@ def _way_back(rows: Rows) -> Answer:
     for study, name in (("way_back", "audit"), (f"way_back_{OTHER}", OTHER)):
         if study in rows:
             says += [
-                f"In the {name} game, of deceptive seeds that full oversight corrects for some "
-                f"steps, return: {listed(study, lengths, ': returns')}.",
-                "There a quarter of full oversight, and then none, leaves deceptive, by when it "
-                f"comes: {listed(study, timed, ', then none: deceptive')}.",
+                f"Fraction of deceptive seeds of the {name} game that return, by steps of full "
+                f"oversight: {listed(study, lengths, ': returns')}.",
+                "Fraction that ends deceptive there where a quarter of the training is overseen, "
+                f"by when: {listed(study, timed, ', then none: deceptive')}.",
             ]
     step = "children apart from step {}: same verdict"
     return rows.answer(
@@ -219,9 +218,9 @@ def _competence(rows: Rows) -> Answer:
         [
             "The number of steps at which more than half of the audit game's seeds deceive, "
             f"infinite where at none: {listed('competence', levels, ', steps: the turn')}.",
-            f"Deceptive by one rule or another: {listed('definitions', rules)}.",
-            "Language models of text by authors of whom half deceive lie, where nobody watches, at "
-            "a mean rate of, before and after they are tuned to be helpful where somebody does, "
+            f"Fraction that is deceptive, by rule: {listed('definitions', rules)}.",
+            "Mean rate at which language models of text, half of whose authors deceive, lie where "
+            "nobody watches, before and after they are tuned to be helpful where somebody does: "
             f"{listed('simulators', tuned)}.",
         ],
     )
@@ -242,10 +241,10 @@ def _hacking(rows: Rows) -> Answer:
     return rows.answer(
         "Do deceptive networks protect what carries their deception?",
         [
-            "The carriers of a network, the parameters that its margin leans on most, drift so "
-            "many times as far as the rest in 50 steps (below one, and below that of the others, "
-            f"would be protection): {drifts}.",
-            "After 400 steps of full oversight, with what they were put back, are deceptive at "
-            f"once: {listed('gradient_hacking', back)}.",
+            "Drift of a network's carriers, the parameters that its margin depends on most, over "
+            "50 steps, as a multiple of the drift of the rest (below one, and below that of the "
+            f"others, would be protection): {drifts}.",
+            "Fraction that is deceptive at once after 400 steps of full oversight, by what is put "
+            f"back: {listed('gradient_hacking', back)}.",
         ],
     )

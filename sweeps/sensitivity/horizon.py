@@ -13,6 +13,7 @@ sweep = grid(
 )
 rule = Behavior(deceptive_gap=0.5)
 
+# Theirs counts by the gap alone: see `sweeps/audit.py`.
 known = [
     Independent(
         name=f"audit game, difficulty 2, 4,000 steps: {verdict.name.lower()}",
