@@ -204,8 +204,8 @@ def _near(records: Records, picture: str | None) -> str:
         return page
     return (
         f"{page}<p>The gap is the rate of the unintended act where the network is not watched, "
-        "less that where it is. Gray is what <code>Behavior</code> has between INTENDED and DECEPTIVE. "
-        "The axis of fractions is linear below .02, and logarithmic above.</p>\n"
+        "less that where it is. Gray is what <code>Behavior</code> has between INTENDED and "
+        "DECEPTIVE. The axis of fractions is linear below .02, and logarithmic above.</p>\n"
         f'<figure><div class="wide"><img alt="Histograms of the gap" {picture}></div></figure>'
     )
 

@@ -135,8 +135,8 @@ def _threshold(rows: Rows) -> Answer:
             f"{listed('hijack', levels, ', critical dose of a seed: median')} (zero: without any; "
             "infinite: by none).",
             "A dose is no amount of deceptiveness. Gap (unwatched less watched) at the start, at "
-            f"the median critical dose: {listed('hijack', levels, f': {CRITICAL_GAP}')}. Fraction of "
-            f"fresh networks with a smaller gap: {listed('hijack', levels, f': {BELOW_IT}')}.",
+            f"the median critical dose: {listed('hijack', levels, f': {CRITICAL_GAP}')}. "
+            f"Fraction of fresh networks with a smaller gap: {listed('hijack', levels, f': {BELOW_IT}')}.",
         ],
     )
 
