@@ -72,5 +72,6 @@ def unfinished(manifest: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]
 
 
 def _covers(later: tuple[int, int] | None, asked: tuple[int, int] | None) -> bool:
-    both = later is not None and asked is not None
-    return both and later[0] <= asked[0] and asked[1] <= later[1]
+    if later is None or asked is None:
+        return False
+    return later[0] <= asked[0] and asked[1] <= later[1]

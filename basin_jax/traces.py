@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
+from jax.extend.core import Jaxpr, Literal, Var
 
 
 # Operations whose values come from code that the trace does not show.
@@ -31,8 +32,8 @@ def settled[T](trace: Callable[[], T]) -> T | None:
     return second if first == second or second == trace() else None
 
 
-def trace_hash(program: ClosedJaxpr) -> str:
-    """Return 12 hexadecimal digits that tell a program from others.
+def trace_hash(program: Any) -> str:
+    """Return 12 hexadecimal digits that tell a program, as `jax.make_jaxpr` gives it, from others.
 
     Raises:
         ValueError: where the program calls code that the trace does not show.
@@ -40,7 +41,7 @@ def trace_hash(program: ClosedJaxpr) -> str:
     return _digest(program, {})[:12]
 
 
-def _digest(program: ClosedJaxpr | Jaxpr, known: dict[int, str]) -> str:
+def _digest(program: Any, known: dict[int, str]) -> str:
     """Return the hash of a program; those of the programs in it are computed once."""
     if id(program) not in known:
         text = hashlib.sha256()
@@ -50,12 +51,11 @@ def _digest(program: ClosedJaxpr | Jaxpr, known: dict[int, str]) -> str:
     return known[id(program)]
 
 
-def _words(program: ClosedJaxpr | Jaxpr, known: dict[int, str]) -> Iterator[str]:
+def _words(program: Any, known: dict[int, str]) -> Iterator[str]:
     """Yield what a program is made of, in order, as text."""
-    if isinstance(program, ClosedJaxpr):
-        for constant in program.consts:
-            yield _array(constant)
-        program = program.jaxpr
+    for constant in getattr(program, "consts", ()):
+        yield _array(constant)
+    program = getattr(program, "jaxpr", program)
     numbers: dict[Var, int] = {}
 
     def atom(of: Any) -> str:
@@ -80,7 +80,7 @@ def _words(program: ClosedJaxpr | Jaxpr, known: dict[int, str]) -> Iterator[str]
 
 def _value(value: Any, known: dict[int, str]) -> str:
     """Return what a parameter of an operation is, as text."""
-    if isinstance(value, ClosedJaxpr | Jaxpr):
+    if isinstance(getattr(value, "jaxpr", value), Jaxpr):
         return _digest(value, known)
     if isinstance(value, tuple | list):
         return f"({','.join(_value(item, known) for item in value)})"
@@ -99,7 +99,7 @@ def _value(value: Any, known: dict[int, str]) -> str:
 
 def _array(value: Any) -> str:
     """Return an array's type, shape and content; a key's words are its content."""
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return f"{value.dtype}{_array(jax.random.key_data(value))}"
     array = np.asarray(value)
     content = hashlib.sha256(array.tobytes()).hexdigest()

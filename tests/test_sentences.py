@@ -386,12 +386,12 @@ def test_the_gap_of_the_critical_dose_is_that_of_networks_with_that_dose(tmp_pat
     study = Hijack(subject=TINY, difficulties=(2,), quick=40)
     lab = Lab(folder=tmp_path, quick=True)
     base = TINY.sweep.replace(start=Implant(dose=0.0))
-    half = number(kind="measured", what="dose", value=1.0, low=0.5, high=1.0)
-    at, below, most = study._at_half(lab, base, half, "difficulty 2")
+    doses = pl.DataFrame({"low": [0.5] * 4 + [1.0] * 16, "high": [0.5] * 4 + [1.0] * 16})
+    at, below, most = study._at_half(lab, base, doses, "difficulty 2")
     # The whole circuit tells that it is watched, and no fresh network does as much.
     assert at.low <= at.value <= at.high
     assert at.value > 0.5 > most.value > 0
     assert below.value == 1
-    none = replace(half, value=math.inf, low=0.5, high=math.inf)
+    none = pl.DataFrame({"low": [0.5] * 4 + [math.inf] * 16, "high": [0.5] * 4 + [math.inf] * 16})
     at, below, _ = study._at_half(lab, base, none, "difficulty 2")
     assert (at.value, at.high, below.value) == (math.inf, math.inf, 1)

@@ -136,7 +136,8 @@ def _threshold(rows: Rows) -> Answer:
             "infinite: by none).",
             "A dose is no amount of deceptiveness. Gap (unwatched less watched) at the start, at "
             f"the median critical dose: {listed('hijack', levels, f': {CRITICAL_GAP}')}. "
-            f"Fraction of fresh networks with a smaller gap: {listed('hijack', levels, f': {BELOW_IT}')}.",
+            "Fraction of fresh networks with a smaller gap: "
+            f"{listed('hijack', levels, f': {BELOW_IT}')}.",
         ],
     )
 
