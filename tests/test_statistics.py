@@ -241,8 +241,8 @@ def test_every_class_has_its_fraction_with_the_share_of_the_error():
 def test_classes_are_numbers_names_and_verdicts_alike():
     by_verdict = basin_fractions(VERDICTS, classes=Verdict)
     assert list(by_verdict) == list(Verdict)
-    assert by_verdict == basin_fractions(VERDICTS.tolist(), classes=range(-1, 4))
-    assert [one.hits for one in by_verdict.values()] == [1, 1, 3, 3, 1]
+    assert by_verdict == basin_fractions(VERDICTS.tolist(), classes=range(-1, 5))
+    assert [one.hits for one in by_verdict.values()] == [1, 1, 3, 3, 1, 0]
     names = pl.Series([Verdict(v).name for v in VERDICTS.tolist()])
     named = basin_fractions(names, classes=[verdict.name for verdict in Verdict])
     assert list(named.values()) == list(by_verdict.values())
