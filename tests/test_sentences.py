@@ -396,3 +396,16 @@ def test_the_gap_of_the_critical_dose_is_that_of_networks_with_that_dose(tmp_pat
     none = pl.DataFrame({"low": [0.5] * 4 + [math.inf] * 16, "high": [0.5] * 4 + [math.inf] * 16})
     at, below, _ = study._at_half(lab, base, none, "difficulty 2")
     assert (at.value, at.high, below.value) == (math.inf, math.inf, 1)
+
+
+def test_the_intervals_that_readme_quotes_from_studies_are_those_of_rows():
+    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    text = readme[readme.index("There organisms disagree") : readme.index("## Your own organism")]
+    quoted = re.findall(r"(\.\d+) \[(\.?\d[\d.]*), (\.?\d[\d.]*)\]", " ".join(text.split()))
+    assert len(quoted) == 3
+    measured = [row for one in committed() for row in one.rows]
+    for numbers in quoted:
+        told = [float(number) for number in numbers]
+        assert any(
+            [round(each, 3) for each in (row.value, row.low, row.high)] == told for row in measured
+        ), numbers
