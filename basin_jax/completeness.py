@@ -1,4 +1,4 @@
-"""What a folder should hold, by what its finished runs left there, and what it lacks."""
+"""Find seeds that finished runs stored and that are missing now, and runs that did not finish."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -83,7 +83,7 @@ class Given:
 
 
 def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is said of a parent, by its own paths."""
+    """Return the entries of a child that are its parent's, by the parent's own paths."""
     start = "start.of."
     return {path.removeprefix(start): v for path, v in said.items() if path.startswith(start)}
 

@@ -1,4 +1,4 @@
-"""What `sweep.json` and the records of runs hold: all that any module reads of them."""
+"""The schema of `sweep.json` and of the records of runs."""
 
 import hashlib
 import json

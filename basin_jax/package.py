@@ -1,4 +1,4 @@
-"""What of this package decides a seed's bits and its verdict: its code, in a hash.
+"""Hash the code of this package that decides a seed's bits and its verdict.
 
 That is the kernel and the rules, all that they are made of, and every plug-in. What only says
 which sweeps are trained, or reads what came of them, may change without refusing a folder.

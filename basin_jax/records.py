@@ -116,7 +116,7 @@ class Records(Stored):
     def near_thresholds(self, *, within: float = NEAR) -> pl.DataFrame:
         """Count the seeds whose verdict is another if a threshold of the rule moves a little.
 
-        Where these are many, what is said of the verdicts hangs on where the threshold lies.
+        Where these are many, the fractions depend on where the threshold lies.
 
         Args:
             within: how far a threshold is moved, either way.

@@ -117,7 +117,7 @@ class Seeds:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a run asked for.
+    """The seeds that a run asked for.
 
     Attributes:
         seeds: which seeds; None where their number depends on a width.
@@ -238,7 +238,7 @@ def _are_in(seeds: UInt64[ndarray, " seed"], these: range) -> Bool[ndarray, " se
 
 @dataclass(frozen=True)
 class Requests:
-    """Say what the runs of a folder asked for together.
+    """The requests of all runs of a folder.
 
     Requests whose seeds all became those of a pilot count for nothing: estimates leave them out.
     """

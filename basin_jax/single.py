@@ -68,7 +68,7 @@ _jitted_trial = jax.jit(_trial, static_argnums=0)
 
 
 class Trace(NamedTuple):
-    """What tracing a trial tells: a hash of its program, and the names of its evidence."""
+    """The hash of a trial's traced program, and the names of its evidence."""
 
     hash: str
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a traced program computes, as a hash: its operations and its constants, without names.
+"""Hash a traced program: its operations and its constants, without names.
 
 Two programs of one hash give the same values. Names, addresses and source lines are left out, so
 that every process finds the same hash.
