@@ -43,11 +43,7 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
     Raises:
         ValueError: where it is damaged, or holds something else.
     """
-    stored = _hash_in(raw)
-    if stored is None:
-        raise ValueError("has no hash")
-    if seal_chunk(raw.replace(stored, UNSEALED.encode())) != raw:
-        raise ValueError("differs from the hash in it")
+    check_seal(raw)
     check_size(raw, rows=rows)
     try:
         _check_columns(pl.read_parquet_schema(raw))
@@ -57,6 +53,15 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
     if frame.null_count().sum_horizontal()[0]:
         raise ValueError("lacks some values")
     return frame
+
+
+def check_seal(raw: bytes) -> None:
+    """Raise `ValueError` where a file differs from the hash in it."""
+    stored = _hash_in(raw)
+    if stored is None:
+        raise ValueError("has no hash")
+    if seal_chunk(raw.replace(stored, UNSEALED.encode())) != raw:
+        raise ValueError("differs from the hash in it")
 
 
 def check_rows(frame: pl.DataFrame, cell: Mapping[str, Any], stops: Sequence[int]) -> None:

@@ -162,11 +162,19 @@ def test_a_number_is_said_with_its_interval():
     assert str(number(value=-0.012345, low=-0.02)) == "-0.012 [-0.02, 0.100]"
 
 
-def test_a_bisection_is_read_where_it_was_made(tmp_path, monkeypatch):
+def test_a_bisection_is_read_where_it_was_made_and_made_again_where_it_is_damaged(
+    tmp_path, monkeypatch
+):
     lab = Lab(folder=tmp_path, quick=True)
     asked = {"between": (-1.0, 1.0), "rule": Behavior()}
     first = lab.critical(WELLS, "organism.mean", 3, **asked)
     assert first["high"].to_numpy() == pytest.approx(-0.20915, abs=2 / 2**10)
+
+    (file,) = (tmp_path / "critical").iterdir()
+    sound = file.read_bytes()
+    file.write_bytes(sound[:-400] + bytes([sound[-400] ^ 1]) + sound[-399:])
+    assert lab.critical(WELLS, "organism.mean", 3, **asked).equals(first)
+    assert file.read_bytes() == sound
 
     def refuse(*args, **settings):
         raise AssertionError("made again")

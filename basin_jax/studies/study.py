@@ -16,9 +16,10 @@ import polars as pl
 from numpy import ndarray
 
 from basin_jax.base import Plugin
-from basin_jax.chunk import KEYS
+from basin_jax.chunk import KEYS, check_seal, write_chunk
 from basin_jax.clusters import Brood, betting
 from basin_jax.critical import critical
+from basin_jax.files import write_file
 from basin_jax.identity import short_hash
 from basin_jax.loop import run
 from basin_jax.manifest import machine_identity, rule_identity
@@ -205,7 +206,7 @@ class Lab:
             part = asked[first : first + CHUNK]
             identity = short_hash(json.dumps([*made, part.tolist()], sort_keys=True))
             file = self.folder / "critical" / f"{identity}.parquet"
-            if not file.exists():
+            if not _is_sound(file):
                 self.progress.tell(f"bisecting {path} of {len(part):,} seeds")
                 found = critical(
                     sweep,
@@ -218,11 +219,18 @@ class Lab:
                     lanes=self.lanes,
                 )
                 file.parent.mkdir(parents=True, exist_ok=True)
-                staged = file.with_suffix(f".{os.getpid()}")
-                found.write_parquet(staged)
-                staged.replace(file)
+                write_file(file, write_chunk(found), staged=file.with_suffix(f".{os.getpid()}"))
             parts.append(pl.read_parquet(file))
         return pl.concat(parts)
+
+
+def _is_sound(file: Path) -> bool:
+    """Return whether a bisection is there as it was written."""
+    try:
+        check_seal(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def root_of(study: str) -> int:
