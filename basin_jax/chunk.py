@@ -46,7 +46,7 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
     check_seal(raw)
     check_size(raw, rows=rows)
     try:
-        _check_columns(pl.read_parquet_schema(raw))
+        _check_columns(pl.read_parquet_schema(io.BytesIO(raw)))
         frame = pl.read_parquet(raw)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"cannot be read: {' '.join(str(error).split())[:80]}") from None
