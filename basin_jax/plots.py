@@ -123,14 +123,15 @@ def gap_panel(axes: Axes, frame: pl.DataFrame, rule: Rule | None) -> None:
         axes.axvspan(*ends, color="#eeeeee", lw=0, zorder=0)
         for end in ends:
             axes.axvline(end, color="#404040", lw=0.6, ls="--")
-    axes.hist(
-        list(parts.values()),
-        bins=np.linspace(-1, 1, BINS + 1).tolist(),
-        weights=[np.full(len(values), 1 / len(frame)) for values in parts.values()],
-        color=[LOOKS[verdict][0] for verdict in parts],
-        label=[verdict.name for verdict in parts],
-        stacked=True,
-    )
+    if parts:  # none where all seeds are a pilot's
+        axes.hist(
+            list(parts.values()),
+            bins=np.linspace(-1, 1, BINS + 1).tolist(),
+            weights=[np.full(len(values), 1 / len(frame)) for values in parts.values()],
+            color=[LOOKS[verdict][0] for verdict in parts],
+            label=[verdict.name for verdict in parts],
+            stacked=True,
+        )
     axes.set_xlim(-1.02, 1.02)
     axes.set_yscale("symlog", linthresh=0.02)
     axes.set_ylim(0, 1.2)

@@ -195,7 +195,7 @@ def test_the_report_warns_where_many_seeds_lie_near_a_threshold(edge, tmp_path):
     share = f"{100 * deceptive / 64:.1f} % of seeds"
     (warning,) = (said for said in warnings(edge) if "deceptive_gap" in said)
     assert share in warning
-    assert "Behavior.deceptive_gap = 0.75 moves by 0.01" in warning
+    assert "Behavior.deceptive_gap = 0.75 is changed by ±0.01" in warning
     page = write_report(edge, tmp_path)
     assert "Warning" in page.read_text()
     assert share in page.read_text()
