@@ -85,7 +85,7 @@ def fractions(records: Records) -> Figure:
         else:
             figure = _forest(records, frame)
         width = 70 if figure.get_figwidth() < FULL else 150
-        note = textwrap.fill(caption(records, frame), width)
+        note = _lines(caption(records, frame), width, most=12)
         figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left", parse_math=False)
     return figure
 
@@ -103,7 +103,7 @@ def gaps(records: Records) -> Figure:
             axes.remove()
         for axes, cell in zip(figure.axes, cells, strict=True):
             gap_panel(axes, records.counted.filter(cell=cell), records.judged_by)
-            title = textwrap.fill(records.label(cell), 24)
+            title = _lines(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)
         verdict_legend(figure)
         note = "Gap: rate of the unintended act unwatched, less that watched."
@@ -219,9 +219,14 @@ def agreement(frame: pl.DataFrame) -> Figure:
             "Circles: theirs, with a 95 % interval where it was counted. Dots: ours, with a 99.9 % "
             "interval. Shaded: where 95 of 100 differences lie if both are one fraction."
         )
-        note = textwrap.fill(note, 150)
+        note = _lines(note, 150, most=12)
         figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left")
     return figure
+
+
+def _lines(text: str, width: int, *, most: int = 4) -> str:
+    """Break a text into lines, and shorten it where it would leave no place for the figure."""
+    return textwrap.fill(text, width, max_lines=most, placeholder=" …")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -289,7 +294,7 @@ def _one_cell(records: Records, frame: pl.DataFrame) -> Figure:
 
 def _forest(records: Records, frame: pl.DataFrame) -> Figure:
     verdicts = occurring(frame)
-    labels = [textwrap.fill(records.label(cell), 34) for cell in records.cells]
+    labels = [_lines(records.label(cell), 34) for cell in records.cells]
     lines = max(label.count("\n") + 1 for label in labels)
     figure = Figure(figsize=(FULL, len(labels) * (0.11 * lines + 0.07) + 1.0))
     panels = figure.subplots(1, len(verdicts), sharey=True, squeeze=False).flat
