@@ -162,8 +162,8 @@ class Plugin:
 def _code(cls: type[Plugin]) -> tuple[Any, ...]:
     """Return a class's functions: where one is replaced, what is traced is another program."""
     own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
-    kinds = types.FunctionType, property, functools.cached_property, classmethod, staticmethod
-    return tuple(f for c in own for f in vars(c).values() if isinstance(f, kinds) or callable(f))
+    kinds = property, functools.cached_property, classmethod  # which are not callable
+    return tuple(f for c in own for f in vars(c).values() if callable(f) or isinstance(f, kinds))
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What a sweep's folder says: estimates of fractions, and of how they differ."""
+"""Estimates from a sweep's folder: fractions of verdicts, and their differences."""
 
 import math
 import os

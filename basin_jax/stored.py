@@ -1,4 +1,4 @@
-"""What a sweep's folder holds: a tidy frame a seed, and which seeds were asked for."""
+"""Read a sweep's folder: a tidy frame with a row a seed, and the seeds that were asked for."""
 
 import functools
 import os
@@ -25,7 +25,7 @@ VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
 
 
 class Stored:
-    """What a sweep's folder holds, read without running any of its code.
+    """The content of a sweep's folder, read without running any of its code.
 
     Args:
         folder: what `run` wrote.

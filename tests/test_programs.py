@@ -1,4 +1,4 @@
-"""What is kept in the cache, compiled programs and measured lanes, is checked before it is used."""
+"""Compiled programs and measured lanes in the cache are checked before they are used."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What studies say: every sentence names the rows it rests on, and moves where they do."""
+"""Every sentence of a study names the rows it rests on, and changes when one of them does."""
 
 import math
 import re

@@ -172,7 +172,7 @@ def _says(
     guessed: Row,
     trained: Sequence[Row],
 ) -> list[Sentence]:
-    """Return what is said of scales and of networks, before training and after it."""
+    """Return the sentences on scales and networks, before training and after it."""
     already = max([*before[0], *before[1]], key=lambda one: one.value)
     (least, most), (smallest, largest) = (_ends_of(rows) for rows in after)
     some = max(partial, key=lambda one: one.value)
