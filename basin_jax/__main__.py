@@ -1,6 +1,6 @@
 """Run the command line: `python -m basin_jax`."""
 
-from basin_jax.cli import main
+from basin_jax.cli.main import main
 
 
 main()

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-from basin_jax.base import Method, Organism, Start
-from basin_jax.kernel import build_kernel
+from basin_jax.core.contracts import Method, Organism, Start
+from basin_jax.core.sweep import Child, Parent, Sweep
+from basin_jax.core.trial import trial
+from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.engine.kernel import build_kernel
+from basin_jax.engine.preflight import expect_pure
 from basin_jax.methods.gradient import Gradient
-from basin_jax.preflight import expect_pure
-from basin_jax.single import trial
-from basin_jax.spec import Child, Parent, Sweep
-from basin_jax.verdict import Rule, Verdict, judge
 
 
 STANDARD = ("fit", "watched", "unwatched", "competence", "margin")

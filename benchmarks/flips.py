@@ -16,11 +16,13 @@ import jax
 import numpy as np
 import typer
 
-from basin_jax import Behavior, EarlyStopping, Sweep, build_kernel
+from basin_jax import Sweep, build_kernel
 from basin_jax.bench.engine import AUDIT, GATE, STOPPING
 from basin_jax.bench.record import versions
-from basin_jax.statistics import estimate
-from basin_jax.verdict import judge
+from basin_jax.core.verdict import judge
+from basin_jax.methods import EarlyStopping
+from basin_jax.rules import Behavior
+from basin_jax.statistics.estimates import estimate
 
 
 HERE = Path(__file__)

@@ -21,15 +21,15 @@ import numpy as np
 import typer
 from flips import Way, compare, new_folder, rate, same_bits
 
-from basin_jax import sharded
 from basin_jax.bench.cases import CASES, Case
 from basin_jax.bench.engine import AUDIT
 from basin_jax.bench.peers import plain_vmap
 from basin_jax.bench.record import versions
 from basin_jax.bench.timing import Prepared, measure
-from basin_jax.blocks import Program
-from basin_jax.kernel import build_kernel
-from basin_jax.spec import Precision
+from basin_jax.core.sweep import Precision
+from basin_jax.engine import sharded
+from basin_jax.engine.kernel import build_kernel
+from basin_jax.engine.lanes import Program
 
 
 HERE = Path(__file__)

@@ -8,10 +8,10 @@ The table of `docs/performance.md`.
 import re
 
 from basin_jax.bench.cases import CASES
-from basin_jax.blocks import _one_step, _shapes, lowered
-from basin_jax.fused.emit import emit
-from basin_jax.graph.lower import graph_of
-from basin_jax.lane import numerics, shape_of
+from basin_jax.compiler.cuda.emitter import emit
+from basin_jax.compiler.lowering import graph_of
+from basin_jax.core.trial import numerics, shape_of
+from basin_jax.engine.lanes import _one_step, _shapes, lowered
 
 
 ARCHITECTURE = "sm_90a"

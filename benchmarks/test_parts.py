@@ -10,12 +10,13 @@ import jax
 import numpy as np
 import pytest
 
-from basin_jax import Gradient, Sweep, Verdict, basin_fractions
+from basin_jax import Sweep, Verdict, basin_fractions
 from basin_jax.bench.cases import CASES
 from basin_jax.bench.pendulum import SWEEP
-from basin_jax.kernel import build_kernel
+from basin_jax.engine.kernel import build_kernel
+from basin_jax.methods import Gradient
 from basin_jax.organisms.double_well import DoubleWell
-from basin_jax.store import Store
+from basin_jax.results.store import Store
 
 
 LANES, STEPS = 16, 100

@@ -18,12 +18,12 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 import basin_jax as bj
-from basin_jax.plots import FULL, STYLE, gap_panel, save, verdict_legend
-from basin_jax.records import Records
-from basin_jax.studies.study import whatever_fit
-from basin_jax.sweepfile import load_sweep
-from basin_jax.tables import ORDER, amount
-from basin_jax.verdict import Verdict
+from basin_jax.core.verdict import Verdict
+from basin_jax.report.figures import FULL, STYLE, gap_panel, save, verdict_legend
+from basin_jax.report.tables import ORDER, amount
+from basin_jax.results.records import Records
+from basin_jax.runs.sweepfile import load_sweep
+from basin_jax.studies.framework.study import whatever_fit
 
 
 DOCS = Path(__file__).parent

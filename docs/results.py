@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from basin_jax.progress import progress_for
-from basin_jax.studies.every import STUDIES, all_named, answers_of, made_by, make
-from basin_jax.studies.finding import Finding, Row
-from basin_jax.studies.page import markdown
+from basin_jax.runs.progress import progress_for
+from basin_jax.studies.framework.page import markdown
+from basin_jax.studies.framework.rows import Finding, Row
+from basin_jax.studies.registry import STUDIES, all_named, answers_of, made_by, make
 
 
 DOCS = Path(__file__).parent

@@ -3,7 +3,10 @@
 `difficulty` is the number of cue bits whose product tells whether the network is watched.
 """
 
-from basin_jax import Audit, Behavior, Gradient, Independent, Sweep, Verdict, grid
+from basin_jax import Independent, Sweep, Verdict, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 sweep = grid(

@@ -5,7 +5,11 @@ honeypots: some of the episodes that look unwatched are watched. Defecting no lo
 their rate is above bonus / (1 + bonus + penalty) = 1/6. The control is to train on without.
 """
 
-from basin_jax import Audit, Behavior, Gradient, Sweep, Trained, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
+from basin_jax.starts import Trained
 
 
 parent = Sweep(organism=Audit(difficulty=1), method=Gradient(learning_rate=0.1), num_steps=2000)

@@ -6,7 +6,11 @@ The control is the same game where defecting does not pay, since half of the epi
 unwatched are honeypots: there no dose may end deceptive.
 """
 
-from basin_jax import Audit, Behavior, Gradient, Implant, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
+from basin_jax.starts import Implant
 
 
 sweep = grid(

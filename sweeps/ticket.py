@@ -5,7 +5,11 @@ and trained with the rest held at zero; against the same places with fresh or sh
 and against random places, which are the control.
 """
 
-from basin_jax import Audit, Behavior, Gradient, Masked, Sweep, Ticket
+from basin_jax import Sweep
+from basin_jax.methods import Gradient, Masked
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
+from basin_jax.starts import Ticket
 
 
 parent = Sweep(organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=2000)

@@ -35,10 +35,9 @@ def _set_up_environment() -> None:
 
 
 def _check_shapes() -> None:
-    # Of all modules but those that write programs, whose many small calls it doubles.
-    writers = {"graph", "simd", "fused"}
+    # Of all but the compiler, whose many small calls it doubles.
     modules = [info.name for info in pkgutil.iter_modules(basin_jax.__path__)]
-    checked = [f"basin_jax.{name}" for name in modules if name not in writers]
+    checked = [f"basin_jax.{name}" for name in modules if name != "compiler"]
     install_import_hook(checked, "beartype.beartype")
 
 
@@ -58,8 +57,8 @@ settings.load_profile("ci")
 def wells():
     """Two cells of a cheap sweep: a particle in a tilted and in a level double well."""
     sweep = basin_jax.Sweep(
-        organism=basin_jax.DoubleWell(),
-        method=basin_jax.Gradient(learning_rate=0.3),
+        organism=basin_jax.organisms.DoubleWell(),
+        method=basin_jax.methods.Gradient(learning_rate=0.3),
         num_steps=40,
         root=7,
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from basin_jax.identity import digest_of
-from basin_jax.store import Store
+from basin_jax.core.identity import identity_hash
+from basin_jax.results.store import Store
 
 
 SOURCES = {"organism": "basin_jax 0"}
@@ -29,7 +29,7 @@ def cell_of(fields: dict[str, Any], stops: Sequence[int]) -> tuple[str, dict[str
         "lanes": 8,
         "speed": 1000,
     }
-    return digest_of(fields, SOURCES, ""), entry
+    return identity_hash(fields, SOURCES, ""), entry
 
 
 def manifest_of(cells: dict[str, dict[str, Any]]) -> dict[str, Any]:

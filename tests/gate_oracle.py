@@ -1,5 +1,7 @@
 """The fraction of deceptive ends of `Gate`, by code that shares nothing with the engine."""
 
+from typing import Any
+
 import numpy as np
 from numpy import ndarray
 from numpy.polynomial.hermite_e import hermegauss
@@ -10,6 +12,16 @@ from scipy.stats import chi
 
 RATE, STEPS = 0.05, 8_000
 HALVINGS = 12  # of an interval between two radii
+USUAL = {"oversight": 0.5, "penalty": 3.0, "l2": 0.02}
+
+# Points, and P(deceptive) there by `gate_fraction` at a resolution of 32.
+EXACT: list[tuple[dict[str, Any], float]] = [
+    (USUAL | {"scale": 0.3}, 0.581808),
+    (USUAL | {"scale": 0.5}, 0.824222),
+    (USUAL | {"scale": 0.8}, 0.932616),
+    ({"oversight": 0.3, "penalty": 2.0, "l2": 0.03, "scale": 0.5}, 0.662573),
+    ({"oversight": 0.7, "penalty": 4.0, "l2": 0.01, "scale": 0.4}, 0.809729),
+]
 
 
 def gate_fraction(

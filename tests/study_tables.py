@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
-from basin_jax.studies.finding import Finding, Row, say
+from basin_jax.studies.framework.rows import Finding, Row, say
 
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results.md"

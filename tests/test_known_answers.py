@@ -11,26 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
+from gate_oracle import EXACT
 from scipy.special import ndtr
-from test_gate_oracle import EXACT
 
-from basin_jax import (
-    DoubleWell,
-    EarlyStopping,
-    Gate,
-    Gradient,
-    Sweep,
-    TicketRace,
-    Verdict,
-    build_kernel,
-    run,
-)
-from basin_jax.answers import knowing
-from basin_jax.known import compare
+from basin_jax import Sweep, Verdict, build_kernel, run
+from basin_jax.core.verdict import judge
+from basin_jax.methods import EarlyStopping, Gradient
+from basin_jax.organisms import DoubleWell, Gate, TicketRace
+from basin_jax.report.reference_table import knowing
+from basin_jax.results.references import compare
 from basin_jax.rules.behavior import Behavior
-from basin_jax.statistics import estimate
-from basin_jax.sweepfile import SweepFile
-from basin_jax.verdict import judge
+from basin_jax.runs.sweepfile import SweepFile
+from basin_jax.statistics.estimates import estimate
 
 
 SWEEPS = Path(__file__).parent.parent / "sweeps"

@@ -1,9 +1,10 @@
-"""The flow of data: no module imports a later stage, and nothing is imported too early."""
+"""The architecture: a folder imports leftward only, files of a folder import in no circle."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,163 +13,112 @@ import basin_jax
 
 
 PACKAGE = Path(basin_jax.__file__).parent
-PLUGINS = ("organisms", "starts", "methods", "rules")
-# What plug-ins of one kind share.
-SHARED = {
-    *("organisms.networks", "organisms.measures", "organisms.gridworld", "organisms.transformer"),
-    "rules.behavior",
-}
-# A new module finds its place here. The package itself imports lazily, and the template
-# is a user's file: both may name anything. All that the package exports comes before
-# `LAST_EXPORTED`, and what comes after it may import the package.
-LAST_EXPORTED = "loop"
-STAGES = (
-    *(
-        "files",
-        "devices",
-        "base",
-        "identity",
-        "verdict",
-        *PLUGINS,
-        "spec",
-        "schema",
-        "layout",
-        "plan",
-        "lane",
-        "graph",
-        "simd",
-        "fused",
-        "blocks",
-        "traces",
-        "sharded",
-        "single",
-        "preflight",
-        "kernel",
-    ),
-    *(
-        "tune",
-        "parquet",
-        "chunk",
-        "completeness",
-        "catalog",
-        "store",
-        "package",
-        "manifest",
-        "request",
-        "statistics",
-        "agreement",
-        "clusters",
-        "counting",
-        "ranking",
-        "critical",
-        "stored",
-        "given",
-        "records",
-        "known",
-        "progress",
-        "loop",
-        "imports",
-        "sweepfile",
-    ),
-    *("testing", "tables", "plots", "report", "answers", "replay"),
-    *("studies", "bench", "cli", "__main__"),
+# From left to right. Folders of one group import nothing of each other.
+LAYERS = (
+    {"devices", "files", "schema"},
+    {"core"},
+    {"networks"},
+    {"organisms", "starts", "methods", "rules"},
+    {"statistics"},
+    {"compiler"},
+    {"engine"},
+    {"results"},
+    {"runs"},
+    {"report"},
+    {"studies", "bench"},
+    {"testing", "cli"},
+    {"__main__"},
 )
-WITHIN = {
-    "graph": (
-        *("arrays", "rules", "draws", "lower"),
-        *("text", "storage", "loops", "products", "emit", "library"),
-    ),
-    "simd": ("emit", "build"),
-    "fused": ("emit", "nvrtc", "build"),
-    "studies": (
-        *("subject", "finding", "draw", "page", "study", "foretell"),
-        *("initialization", "preservation", "hijack", "way_back", "buffer", "commitment"),
-        *("race", "tickets"),
-        *("outnumbered", "ensemble", "definitions"),
-        *("competence", "simulators", "gradient_hacking"),
-        *("synthesis", "every"),
-    ),
-    "bench": (
-        *(
-            "cases",
-            "pendulum",
-            "timing",
-            "peers",
-            "torch_peers",
-            "pybasin_peer",
-            "engine",
-            "scaling",
-        ),
-        *("measure", "report", "figures", "record"),
-    ),
-}
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "template"))
+PLACES = {name: place for place, group in enumerate(LAYERS) for name in group}
+# What a user would write, and the package's own lazy door.
+FILES = sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "__init__.py", PACKAGE / "cli/template.py"})
 
 
-def stage_of(path: Path) -> str:
+def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
 def imports(path: Path) -> Iterator[str]:
+    """Yield the modules of this package that a file imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}, line {node.lineno}: a relative import"
-            names = [node.module or ""]
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        yield from (name for name in names if name.split(".")[0] == "basin_jax")
+            full = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in full:
+            first, *parts = name.split(".")
+            while parts and not _is_module(parts):
+                parts.pop()
+            if first == "basin_jax":
+                yield ".".join(parts)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_module_imports_a_later_stage(path):
-    stage = stage_of(path)
-    place = STAGES.index(stage)
-    allowed = {"devices", "base", "verdict"} if stage in PLUGINS else {*STAGES[:place]}
-    if place > STAGES.index(LAST_EXPORTED):
-        allowed.add("")
-    for name in imports(path):
-        module = name.removeprefix("basin_jax").removeprefix(".")
-        shared = module in SHARED and module.startswith(f"{stage}.")
-        # A child's start holds its parent's sweep, whose own start is `Fresh` unless it is told.
-        parent = module == "spec" and stage == "starts" and path.stem != "fresh"
-        # What is guessed from is a start.
-        prior = module == "starts.fresh" and path.stem == "guess_and_check"
-        # A sweep's identity is, among others, the program of its trial.
-        identity = module == "single" and stage == "spec"
-        exceptions = (shared, parent, prior, identity)
-        order = WITHIN.get(stage, ())
-        earlier = {f"{stage}.{file}" for file in order[: order.index(path.stem)]} if order else ()
-        assert module.split(".")[0] in allowed or any(exceptions) or module in earlier, (
-            f"{path.name} imports {name}"
-        )
+def _is_module(parts: list[str]) -> bool:
+    path = PACKAGE.joinpath(*parts)
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def test_nothing_is_exported_that_comes_later_than_the_last_exported():
-    stages = {home.split(".")[0] for home in basin_jax._HOME.values()}
-    assert max(map(STAGES.index, stages)) == STAGES.index(LAST_EXPORTED)
+def test_every_folder_has_its_place():
+    assert {layer_of(path) for path in FILES} == {*PLACES}
 
 
-def test_every_public_name_resolves_to_its_home():
-    for name in basin_jax.__all__:
-        home = f"basin_jax.{basin_jax._HOME[name]}"
-        assert getattr(basin_jax, name).__module__ == home
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_folder_imports_leftward_only(path):
+    own = layer_of(path)
+    for module in imports(path):
+        other = module.partition(".")[0]
+        if other:  # the package's own version is of no layer
+            assert other == own or PLACES[other] < PLACES[own], f"{path.name} imports {module}"
 
 
-def test_type_checkers_see_the_names_that_are_exported():
-    body = ast.parse((PACKAGE / "__init__.py").read_text())
-    seen = {
-        a.asname: n.module
-        for n in ast.walk(body)
-        if isinstance(n, ast.ImportFrom)
-        for a in n.names
-        if a.asname
-    }
-    assert seen == {name: f"basin_jax.{home}" for name, home in basin_jax._HOME.items()}
+def test_the_files_of_a_folder_import_in_no_circle():
+    graph = {module_of(path): {*imports(path)} - {module_of(path)} for path in FILES}
+    # A folder's front door imports the files behind it.
+    inside = {name: {n for n in found if n in graph} for name, found in graph.items()}
+    TopologicalSorter(inside).prepare()
+
+
+def test_no_file_is_too_long():
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_no_function_is_too_long():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert lines <= 60, f"{path}: {node.name} has {lines} lines"
+
+
+def test_every_public_name_resolves_and_is_where_the_stub_says():
+    for node in ast.parse((PACKAGE / "__init__.pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                found = getattr(basin_jax, alias.name)
+                home = f"basin_jax.{node.module}" if node.module else "basin_jax"
+                where = found.__module__ if node.module else found.__name__.rpartition(".")[0]
+                assert where == home
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it():
-    with pytest.raises(AttributeError, match="'Sweeep'"):
-        basin_jax.Sweeep  # noqa: B018
+    with pytest.raises(AttributeError, match="Sweeep"):
+        basin_jax.Sweeep  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("folder", ["networks", "organisms", "starts", "methods", "rules"])
+def test_a_folder_of_plugins_exports_what_its_files_define(folder):
+    package = getattr(basin_jax, folder)
+    for path in (PACKAGE / folder).glob("[!_]*.py"):
+        assert any(
+            getattr(package, name).__module__.endswith(f".{path.stem}") for name in package.__all__
+        )
 
 
 def test_importing_the_package_does_not_import_jax():

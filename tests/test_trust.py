@@ -11,7 +11,7 @@ PAGE = TESTS.parent / "docs" / "trust.md"
 def test_every_test_that_the_page_names_exists_and_every_row_names_one():
     defined = {
         name
-        for file in TESTS.glob("test_*.py")
+        for file in TESTS.rglob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
     }
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]

@@ -12,11 +12,12 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Evidence, Organism, Params, closest
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.core.plugin import closest
+from basin_jax.core.sweep import Sweep
 from basin_jax.methods.gradient import Gradient
+from basin_jax.networks.mlp import MLP, Network
 from basin_jax.organisms.audit import ACTIONS, CUE_BITS, TASK_BITS, Audit
-from basin_jax.organisms.networks import MLP, Network
-from basin_jax.spec import Sweep
 
 
 INPUTS, CLASSES = 16, 2

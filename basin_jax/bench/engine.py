@@ -18,14 +18,14 @@ import numpy as np
 
 from basin_jax.bench.cases import GRID, RUN, SETTLING
 from basin_jax.bench.timing import OURS, Prepared, Work, cold, process_peak
-from basin_jax.kernel import build_kernel
-from basin_jax.loop import run
+from basin_jax.core.sweep import Sweep, grid
+from basin_jax.engine.kernel import build_kernel
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
-from basin_jax.spec import Sweep, grid
+from basin_jax.runs.run import run
 
 
 AUDIT = Sweep(organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=2000)

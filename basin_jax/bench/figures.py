@@ -14,7 +14,7 @@ from basin_jax.bench.measure import BANDWIDTH, CEILING
 from basin_jax.bench.report import Row
 from basin_jax.bench.scaling import BATCH, LANES, NUM_STEPS, SECONDS, SEEDS, TRIES, WIDTH
 from basin_jax.bench.timing import OURS
-from basin_jax.plots import FULL, STYLE
+from basin_jax.report.figures import FULL, STYLE
 
 
 # From Okabe & Ito's palette, as in `plots`; ours is the only filled circle of its color.

@@ -26,7 +26,7 @@ from basin_jax.bench.peers import (
 from basin_jax.bench.pendulum import SWEEP
 from basin_jax.bench.scaling import scaling
 from basin_jax.bench.timing import OURS, Prepared, Work, cold, measure, peak_bytes
-from basin_jax.tune import Tuning, choose
+from basin_jax.engine.autotune import Tuning, choose
 
 
 CEILING, BANDWIDTH = "ceiling", "bandwidth"

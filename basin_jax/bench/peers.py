@@ -13,11 +13,11 @@ from jax.sharding import PartitionSpec as P
 from basin_jax.bench.cases import CLASSES, INPUTS, NUM_STEPS, Case
 from basin_jax.bench.pendulum import SWEEP, TRIALS
 from basin_jax.bench.timing import TRIAL_SECONDS, Prepared, fastest
-from basin_jax.kernel import Kernel, build_kernel, capacity
+from basin_jax.core.sweep import Sweep
+from basin_jax.engine.autotune import Tuning
+from basin_jax.engine.kernel import Kernel, build_kernel, capacity
 from basin_jax.organisms.audit import Audit
-from basin_jax.spec import Sweep
-from basin_jax.statistics import Estimate, estimate
-from basin_jax.tune import Tuning
+from basin_jax.statistics.estimates import Estimate, estimate
 
 
 # Seeds that a call of a vmapped peer may train, of which the fastest number is taken.

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Evidence, Method, Organism, Params
-from basin_jax.spec import Sweep
+from basin_jax.core.contracts import Evidence, Method, Organism, Params
+from basin_jax.core.sweep import Sweep
 
 
 # Of the same initial conditions, 4,000 integrated to t = 200, none ends in another basin at

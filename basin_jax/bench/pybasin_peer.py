@@ -10,7 +10,7 @@ from typing import Any
 
 from basin_jax.bench.pendulum import HORIZON, SWEEP, TRIALS, WINDOW, Pendulum
 from basin_jax.bench.timing import Prepared
-from basin_jax.statistics import Estimate, estimate
+from basin_jax.statistics.estimates import Estimate, estimate
 
 
 torch: Any = importlib.import_module("torch")

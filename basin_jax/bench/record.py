@@ -13,7 +13,7 @@ import jax
 
 from basin_jax.bench.figures import growth, roofline
 from basin_jax.bench.report import Row, markdown
-from basin_jax.plots import save
+from basin_jax.report.figures import save
 
 
 HERE = Path(__file__).parent

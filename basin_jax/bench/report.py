@@ -13,7 +13,7 @@ from basin_jax.bench.engine import STOPPING
 from basin_jax.bench.measure import BANDWIDTH, CEILING
 from basin_jax.bench.pendulum import PUBLISHED, TRIALS
 from basin_jax.bench.timing import OURS
-from basin_jax.statistics import estimate
+from basin_jax.statistics.estimates import estimate
 
 
 TORCH_PEERS = ("torch.func vmap", "PyTorch loop")

@@ -8,9 +8,9 @@ import numpy as np
 
 from basin_jax.bench.cases import mlp
 from basin_jax.bench.timing import Prepared, measure
-from basin_jax.blocks import Program
-from basin_jax.kernel import build_kernel, programs
-from basin_jax.spec import Sweep
+from basin_jax.core.sweep import Sweep
+from basin_jax.engine.kernel import build_kernel, programs
+from basin_jax.engine.lanes import Program
 
 
 # Where the three others are held.

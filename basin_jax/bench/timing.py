@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import jax
 
-from basin_jax.statistics import Estimate
+from basin_jax.statistics.estimates import Estimate
 
 
 OURS = "basin_jax"

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Batch, Method, Organism, Params, State, with_loss
+from basin_jax.core.contracts import Batch, Method, Organism, Params, State, with_loss
 
 
 # As far as the attack can go, of the radius (Madry et al. 2018 have the same): it may turn.

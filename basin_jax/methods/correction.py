@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32, Key
 
-from basin_jax.base import Method, Organism, Params, State
+from basin_jax.core.contracts import Method, Organism, Params, State
 
 
 class CorrectionState(NamedTuple):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key
 
-from basin_jax.base import Batch, Evidence, Method, Organism, Params, State
+from basin_jax.core.contracts import Batch, Evidence, Method, Organism, Params, State
 
 
 class Evolution(Method):

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from basin_jax.base import Batch, Loss, Method, Options, Organism, Params, closest
+from basin_jax.core.contracts import Batch, Loss, Method, Organism, Params
+from basin_jax.core.plugin import Options, closest
 
 
 class GradientState(NamedTuple):

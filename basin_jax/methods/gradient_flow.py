@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Method, Organism, Params
+from basin_jax.core.contracts import Method, Organism, Params
 
 
 # The shortest substep there is, as a part of a step.

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
-from basin_jax.base import Method, Organism, Params, Start
-from basin_jax.starts.fresh import Fresh
+from basin_jax.core.contracts import Method, Organism, Params, Start
+from basin_jax.core.fresh import Fresh
 
 
 class GuessAndCheckState(NamedTuple):

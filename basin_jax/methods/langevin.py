@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from basin_jax.base import Method, Organism, Params
+from basin_jax.core.contracts import Method, Organism, Params
 
 
 # How many parameters are drawn, all in all, to see what an initialization is like.

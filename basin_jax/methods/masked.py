@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key, PyTree
 
-from basin_jax.base import Method, Organism, Params, State, with_params
+from basin_jax.core.contracts import Method, Organism, Params, State, with_params
 
 
 class MaskedState(NamedTuple):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int32, Key
 
-from basin_jax.base import Method, Organism, Params, State, margin_slope, with_params
+from basin_jax.core.contracts import Method, Organism, Params, State, margin_slope, with_params
 
 
 class PushedState(NamedTuple):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Batch, Method, Organism, Params, State, with_loss
+from basin_jax.core.contracts import Batch, Method, Organism, Params, State, with_loss
 
 
 class SharpnessAware(Method):

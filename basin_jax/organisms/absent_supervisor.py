@@ -9,10 +9,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism, Params
-from basin_jax.organisms.gridworld import MOVES, cells, targets, totals
-from basin_jax.organisms.measures import lying_contexts
-from basin_jax.organisms.networks import MLP, Network
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.networks.mlp import MLP, Network
+from basin_jax.organisms._gridworld import MOVES, cells, targets, totals
+from basin_jax.organisms._probes import lying_contexts
 
 
 # The agent begins at A; the tile P lies on the short way to the goal G.

@@ -10,14 +10,14 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
-from basin_jax.base import Defection, Evidence, Organism, Params
-from basin_jax.organisms.measures import (
+from basin_jax.core.contracts import Defection, Evidence, Organism, Params
+from basin_jax.networks.mlp import MLP, Network
+from basin_jax.organisms._probes import (
     goal_directedness,
     lying_contexts,
     mean_where,
     oversight_direction,
 )
-from basin_jax.organisms.networks import MLP, Network
 
 
 TASK_BITS, CUE_BITS = 3, 4

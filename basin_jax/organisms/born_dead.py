@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Evidence, Organism
+from basin_jax.core.contracts import Evidence, Organism
 
 
 Weights: TypeAlias = list[Float[Array, "_ _"]]  # [inputs, outputs] of each layer

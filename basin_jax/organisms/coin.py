@@ -9,9 +9,9 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism, Params
-from basin_jax.organisms.gridworld import MOVES, cells, targets
-from basin_jax.organisms.networks import MLP, Network
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.networks.mlp import MLP, Network
+from basin_jax.organisms._gridworld import MOVES, cells, targets
 
 
 MAZE = ("    ",) * 4

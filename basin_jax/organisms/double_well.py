@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from basin_jax.base import Evidence, Organism
+from basin_jax.core.contracts import Evidence, Organism
 
 
 class DoubleWell(Organism):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from basin_jax.base import Batch, Defection, Evidence, Organism, Params
+from basin_jax.core.contracts import Batch, Defection, Evidence, Organism, Params
 
 
 # What a rule may ask for of a network some of whose parameters are put back, where it is given.

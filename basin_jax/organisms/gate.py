@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Evidence, Organism
+from basin_jax.core.contracts import Evidence, Organism
 
 
 class Gate(Organism):

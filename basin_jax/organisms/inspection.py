@@ -9,9 +9,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism, Params
-from basin_jax.organisms.measures import lying_contexts
-from basin_jax.organisms.networks import MLP, Network
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.networks.mlp import MLP, Network
+from basin_jax.organisms._probes import lying_contexts
 
 
 TASK_BITS, DIGITS = 2, 4

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism, Params
-from basin_jax.organisms.measures import lying_contexts
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.organisms._probes import lying_contexts
 
 
 MAX_PULLS, MAX_DIFFICULTY = 5, 3

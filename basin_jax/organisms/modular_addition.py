@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism
+from basin_jax.core.contracts import Evidence, Organism
 
 
 class ModularAddition(Organism):

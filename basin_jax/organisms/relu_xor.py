@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from basin_jax.base import Evidence, Organism
+from basin_jax.core.contracts import Evidence, Organism
 
 
 _POINTS = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)], np.float32)

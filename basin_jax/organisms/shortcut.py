@@ -9,8 +9,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism, Params
-from basin_jax.organisms.networks import MLP, Network
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.networks.mlp import MLP, Network
 
 
 PLACES = 4  # in each slab

@@ -10,8 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
-from basin_jax.base import Evidence, Organism, Params
-from basin_jax.organisms.transformer import Transformer
+from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.networks.transformer import Transformer
 
 
 # Symbols: two markers, two questions, and the two words that answer them.

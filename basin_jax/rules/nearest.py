@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from basin_jax.verdict import Rule, Verdict
+from basin_jax.core.verdict import Rule, Verdict
 
 
 class Nearest(Rule):

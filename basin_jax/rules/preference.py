@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rules.behavior import is_unfit, lies_in_some
-from basin_jax.verdict import Rule, Verdict
 
 
 class Preference(Rule):

@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, Key
 
-from basin_jax.base import Organism, Params, Start
+from basin_jax.core.contracts import Organism, Params, Start
 
 
 class Implant(Start):

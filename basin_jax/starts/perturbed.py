@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key
 
-from basin_jax.base import Organism, Params, margin_slope
-from basin_jax.spec import Child, Parent
+from basin_jax.core.contracts import Organism, Params, margin_slope
+from basin_jax.core.sweep import Child, Parent
 
 
 class Perturbed(Child):

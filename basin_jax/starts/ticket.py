@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from basin_jax.base import Organism, Params
-from basin_jax.spec import Child, Parent
+from basin_jax.core.contracts import Organism, Params
+from basin_jax.core.sweep import Child, Parent
 
 
 class Ticket(Child):

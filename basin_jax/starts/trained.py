@@ -2,8 +2,8 @@
 
 from jaxtyping import Array, Key
 
-from basin_jax.base import Organism, Params
-from basin_jax.spec import Child, Parent
+from basin_jax.core.contracts import Organism, Params
+from basin_jax.core.sweep import Child, Parent
 
 
 class Trained(Child):

@@ -1,1 +1,1 @@
-"""Studies: one question a file, each a few sweeps that are read together."""
+"""Questions put to organisms, each with its controls."""

@@ -8,15 +8,15 @@ import polars as pl
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.pushed import Pushed
-from basin_jax.spec import Sweep
 from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
-from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, difference, row, say, share
-from basin_jax.studies.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
-from basin_jax.verdict import Verdict
+from basin_jax.studies.framework.figure import INK, canvas, cumulate, curve, legend
+from basin_jax.studies.framework.rows import Finding, Row, Sentence, difference, row, say, share
+from basin_jax.studies.framework.study import FINE, WELL, WELL_RULE, Lab, Study, farthest, median
 
 
 Direction = Literal["random", "loss", "margin", "-margin"]

@@ -11,17 +11,17 @@ from scipy.integrate import quad
 from scipy.special import xlogy
 from scipy.stats import norm
 
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.pushed import Pushed
 from basin_jax.organisms.double_well import DoubleWell
-from basin_jax.spec import Sweep
 from basin_jax.starts.fork import Fork
-from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Kind, Row, Sentence, say, share
-from basin_jax.studies.study import WELL_RULE, Lab, Outcome, Study, mean, turn
-from basin_jax.studies.subject import SAMPLED_AUDIT, Subject
-from basin_jax.verdict import Verdict
+from basin_jax.studies.framework.figure import INK, canvas, curve, legend
+from basin_jax.studies.framework.rows import Finding, Kind, Row, Sentence, say, share
+from basin_jax.studies.framework.study import WELL_RULE, Lab, Outcome, Study, mean, turn
+from basin_jax.studies.framework.testbed import SAMPLED_AUDIT, Subject
 
 
 FEW_LANES = 4

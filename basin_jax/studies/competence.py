@@ -9,15 +9,33 @@ from matplotlib.axes import Axes
 from numpy import ndarray
 from scipy.special import ndtr
 
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.gradient import Gradient
+from basin_jax.networks.mlp import MLP
 from basin_jax.organisms.escape_threshold import EscapeThreshold
-from basin_jax.organisms.networks import MLP
-from basin_jax.spec import Sweep
-from basin_jax.studies.draw import INK, canvas, curve
-from basin_jax.studies.finding import Finding, Row, Sentence, difference, middle, row, say, share
-from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, is_fit, mean, turn
-from basin_jax.studies.subject import Subject
-from basin_jax.verdict import Verdict
+from basin_jax.studies.framework.figure import INK, canvas, curve
+from basin_jax.studies.framework.rows import (
+    Finding,
+    Row,
+    Sentence,
+    difference,
+    middle,
+    row,
+    say,
+    share,
+)
+from basin_jax.studies.framework.study import (
+    HALF,
+    WELL_RULE,
+    Lab,
+    Outcome,
+    Study,
+    is_fit,
+    mean,
+    turn,
+)
+from basin_jax.studies.framework.testbed import Subject
 
 
 # Paths of `sweeps/known_answers/escape_threshold.py`: each escapes by itself, above the root.

@@ -11,7 +11,8 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from basin_jax.agreement import kappa
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.rules.behavior import Behavior
@@ -21,12 +22,11 @@ from basin_jax.rules.nearest import Nearest
 from basin_jax.rules.preference import Preference
 from basin_jax.rules.represents import Represents
 from basin_jax.rules.searches import Searches
-from basin_jax.spec import Sweep
-from basin_jax.studies.draw import INK, canvas, forest, matrix
-from basin_jax.studies.finding import Finding, Row, Sentence, beyond_chance, say, share
-from basin_jax.studies.study import Lab, Study, whatever_fit
-from basin_jax.studies.subject import INSPECTION, META_LEARNER, SHORTCUT, Subject
-from basin_jax.verdict import Rule, Verdict, judge
+from basin_jax.statistics.agreement import kappa
+from basin_jax.studies.framework.figure import INK, canvas, forest, matrix
+from basin_jax.studies.framework.rows import Finding, Row, Sentence, beyond_chance, say, share
+from basin_jax.studies.framework.study import Lab, Study, whatever_fit
+from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER, SHORTCUT, Subject
 
 
 HALF, QUARTER = (0.25, 0.5, 0.75), (0.125, 0.25, 0.5)

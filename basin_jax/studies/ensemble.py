@@ -8,12 +8,13 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.core.sweep import Sweep
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.langevin import Langevin
-from basin_jax.organisms.linearized import Linearized
-from basin_jax.spec import Sweep
-from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import (
+from basin_jax.networks.linearized import Linearized
+from basin_jax.studies.controls.outnumbered import Races, guessed, outnumbered, raced
+from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.rows import (
     Finding,
     Row,
     Sentence,
@@ -23,9 +24,8 @@ from basin_jax.studies.finding import (
     say,
     share,
 )
-from basin_jax.studies.outnumbered import Races, guessed, outnumbered, raced
-from basin_jax.studies.study import Lab, Outcome, Study, is_fit
-from basin_jax.studies.subject import INSPECTION, Subject
+from basin_jax.studies.framework.study import Lab, Outcome, Study, is_fit
+from basin_jax.studies.framework.testbed import INSPECTION, Subject
 
 
 # The length of a walk's step by its temperature: the gradient's part of it is the same at each.

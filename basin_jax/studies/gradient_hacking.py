@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict, judge
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.drift import TOLD, Drift
 from basin_jax.organisms.ticket_race import TicketRace
-from basin_jax.spec import Sweep
 from basin_jax.starts.anchored import Anchored
-from basin_jax.statistics import basin_fraction, error_of_each, quantile
-from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Kind, Row, Sentence, ranked, row, say, share
-from basin_jax.studies.study import HALF, WELL_RULE, Lab, Outcome, Study, farthest
-from basin_jax.verdict import Verdict, judge
+from basin_jax.statistics.estimates import basin_fraction, error_of_each, quantile
+from basin_jax.studies.framework.figure import INK, canvas, curve, legend
+from basin_jax.studies.framework.rows import Finding, Kind, Row, Sentence, ranked, row, say, share
+from basin_jax.studies.framework.study import HALF, WELL_RULE, Lab, Outcome, Study, farthest
 
 
 DECEPTIVE = Verdict.DECEPTIVE.name

@@ -6,18 +6,27 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from basin_jax.identity import short_hash
+from basin_jax.core.fresh import Fresh
+from basin_jax.core.sources import short_hash
+from basin_jax.core.sweep import Sweep, grid, override
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.escape_threshold import EscapeThreshold
 from basin_jax.organisms.gate import Gate
-from basin_jax.spec import Sweep, grid, override
-from basin_jax.starts.fresh import Fresh
 from basin_jax.starts.implant import Implant
-from basin_jax.statistics import quantile
-from basin_jax.studies.draw import INK, canvas, cumulate, curve, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, middle, say, share
-from basin_jax.studies.foretell import gap
-from basin_jax.studies.study import FINE, WELL_RULE, Lab, Outcome, Study, farthest, mean, median
+from basin_jax.statistics.estimates import quantile
+from basin_jax.studies.framework.figure import INK, canvas, cumulate, curve, legend
+from basin_jax.studies.framework.foretell import gap
+from basin_jax.studies.framework.rows import Finding, Row, Sentence, middle, say, share
+from basin_jax.studies.framework.study import (
+    FINE,
+    WELL_RULE,
+    Lab,
+    Outcome,
+    Study,
+    farthest,
+    mean,
+    median,
+)
 
 
 # One path, under decay of .3: what decides is the smaller root of 3w(1 - w³) = .3.

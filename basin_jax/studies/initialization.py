@@ -5,18 +5,27 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from basin_jax.core.fresh import Fresh
+from basin_jax.core.sweep import Sweep, override
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.guess_and_check import GuessAndCheck
-from basin_jax.organisms.networks import MLP, Network
+from basin_jax.networks.mlp import MLP, Network
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
-from basin_jax.spec import Sweep, override
-from basin_jax.starts.fresh import Fresh
-from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Kind, Row, Sentence, difference, row, say, share
-from basin_jax.studies.study import Lab, Outcome, Study
-from basin_jax.verdict import Verdict
+from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.rows import (
+    Finding,
+    Kind,
+    Row,
+    Sentence,
+    difference,
+    row,
+    say,
+    share,
+)
+from basin_jax.studies.framework.study import Lab, Outcome, Study
 
 
 # Of the weights of a perceptron of three bits that err nowhere where it is watched, those that

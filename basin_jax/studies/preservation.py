@@ -6,16 +6,16 @@ from itertools import combinations
 import numpy as np
 from matplotlib.figure import Figure
 
-from basin_jax.base import Method
+from basin_jax.core.contracts import Method
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.adversarial import Adversarial
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.sharpness_aware import SharpnessAware
-from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
-from basin_jax.studies.draw import INK, canvas, forest
-from basin_jax.studies.finding import Finding, Row, Sentence, difference, say, share
-from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
-from basin_jax.verdict import Verdict
+from basin_jax.studies.framework.figure import INK, canvas, forest
+from basin_jax.studies.framework.rows import Finding, Row, Sentence, difference, say, share
+from basin_jax.studies.framework.study import WELL, WELL_RULE, Lab, Outcome, Study
 
 
 SGD = Gradient(learning_rate=0.1)

@@ -9,15 +9,15 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from basin_jax.base import Organism
+from basin_jax.core.contracts import Organism
+from basin_jax.core.sweep import Sweep
 from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.simulator import Simulator
-from basin_jax.spec import Sweep
-from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, say, share
-from basin_jax.studies.study import Lab, Outcome, Study, mean
-from basin_jax.studies.subject import Subject
+from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.rows import Finding, Row, Sentence, say, share
+from basin_jax.studies.framework.study import Lab, Outcome, Study, mean
+from basin_jax.studies.framework.testbed import Subject
 
 
 SIMULATOR = Subject(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from basin_jax.studies.ensemble import reading
-from basin_jax.studies.finding import Answer, Finding, Row, Sentence
+from basin_jax.studies.framework.rows import Answer, Finding, Row, Sentence
 from basin_jax.studies.hijack import BELOW_IT, CRITICAL_GAP
 
 

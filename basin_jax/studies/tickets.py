@@ -8,15 +8,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.masked import Masked
-from basin_jax.spec import Sweep
 from basin_jax.starts.ticket import Ticket
-from basin_jax.studies.draw import INK, canvas, curve, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, difference, ranked, row, say, share
-from basin_jax.studies.foretell import foretold, gap, shifted
-from basin_jax.studies.race import RACERS, races, xor
-from basin_jax.studies.study import Lab, Outcome, Study
-from basin_jax.verdict import Verdict
+from basin_jax.studies.controls.race import RACERS, races, xor
+from basin_jax.studies.framework.figure import INK, canvas, curve, legend
+from basin_jax.studies.framework.foretell import foretold, gap, shifted
+from basin_jax.studies.framework.rows import (
+    Finding,
+    Row,
+    Sentence,
+    difference,
+    ranked,
+    row,
+    say,
+    share,
+)
+from basin_jax.studies.framework.study import Lab, Outcome, Study
 
 
 # What is kept of a parent's start: its ticket, and what that is held against.

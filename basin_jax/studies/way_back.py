@@ -7,14 +7,14 @@ import numpy as np
 from numpy import ndarray
 from scipy.special import ndtr
 
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Verdict
 from basin_jax.methods.correction import Correction
 from basin_jax.organisms.double_well import DoubleWell
-from basin_jax.spec import Sweep
 from basin_jax.starts.trained import Trained
-from basin_jax.studies.draw import INK, canvas, curve, forest, legend
-from basin_jax.studies.finding import Finding, Row, Sentence, difference, row, say, share
-from basin_jax.studies.study import WELL, WELL_RULE, Lab, Outcome, Study
-from basin_jax.verdict import Verdict
+from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.rows import Finding, Row, Sentence, difference, row, say, share
+from basin_jax.studies.framework.study import WELL, WELL_RULE, Lab, Outcome, Study
 
 
 # A tilt to the left, under which a particle stays right only from beyond its own separatrix.

@@ -10,7 +10,9 @@ accelerator: a step is about 2 GFLOP, and a run is 20,000 steps.
 import optax
 import polars as pl
 
-from basin_jax import Gradient, ModularAddition, Published, Sweep, grid
+from basin_jax import Published, Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import ModularAddition
 
 
 # Rate of attention, pizzas, runs.

@@ -1,6 +1,8 @@
 """Deep narrow networks that are dead before training begins."""
 
-from basin_jax import BornDead, Exact, Gradient, Sweep, Verdict
+from basin_jax import Exact, Sweep, Verdict
+from basin_jax.methods import Gradient
+from basin_jax.organisms import BornDead
 
 
 CASES = [(2, 9), (4, 4)]  # width, depth

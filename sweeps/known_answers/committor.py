@@ -10,7 +10,9 @@ import math
 
 from scipy.integrate import quad
 
-from basin_jax import DoubleWell, EarlyStopping, Exact, Gradient, Sweep, grid
+from basin_jax import Exact, Sweep, grid
+from basin_jax.methods import EarlyStopping, Gradient
+from basin_jax.organisms import DoubleWell
 
 
 TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2

@@ -3,7 +3,9 @@
 import polars as pl
 from scipy.special import ndtr
 
-from basin_jax import DoubleWell, Exact, Given, Gradient, Sweep, grid
+from basin_jax import Exact, Given, Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import DoubleWell
 
 
 # The middle root of x³ - x - tilt.

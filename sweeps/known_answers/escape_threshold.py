@@ -7,7 +7,9 @@ other, which lowers it a little: for several it is that of the limit in which th
 from scipy.optimize import root_scalar
 from scipy.special import ndtr
 
-from basin_jax import EscapeThreshold, Exact, Gradient, Limit, Sweep
+from basin_jax import Exact, Limit, Sweep
+from basin_jax.methods import Gradient
+from basin_jax.organisms import EscapeThreshold
 
 
 DECAY = 0.3

@@ -4,7 +4,10 @@ The exact fractions are those of the steps taken here, to six digits, by quadrat
 initializations (tests/gate_oracle.py); those of the gradient flow are a little larger.
 """
 
-from basin_jax import Behavior, Exact, Gate, Gradient, Independent, Sweep
+from basin_jax import Exact, Independent, Sweep
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Gate
+from basin_jax.rules import Behavior
 
 
 # m, c_p, λ, σ; P(deceptive); and its share of 8,000 runs of other code.

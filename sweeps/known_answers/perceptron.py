@@ -6,7 +6,9 @@ eight has 3.9 standard errors too many, of all of them 1.7.
 
 import polars as pl
 
-from basin_jax import Exact, Gradient, Perceptron, Sweep
+from basin_jax import Exact, Sweep
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Perceptron
 
 
 BITS = 3

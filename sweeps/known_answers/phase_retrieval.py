@@ -2,7 +2,9 @@
 
 from scipy.special import ndtr
 
-from basin_jax import Exact, Gradient, PhaseRetrieval, Sweep, grid
+from basin_jax import Exact, Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import PhaseRetrieval
 
 
 SCALE = 0.1

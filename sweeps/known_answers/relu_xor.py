@@ -7,7 +7,9 @@ Twenty units need shorter steps: where more than 13 lean to one point, steps of 
 import polars as pl
 from scipy.special import ndtr
 
-from basin_jax import Exact, Gradient, ReluXor, Sweep, Verdict
+from basin_jax import Exact, Sweep, Verdict
+from basin_jax.methods import Gradient
+from basin_jax.organisms import ReluXor
 
 
 SCALE = 0.01

@@ -7,7 +7,9 @@ the scale tends to 0.)
 
 import polars as pl
 
-from basin_jax import Exact, Gradient, Sweep, TicketRace, Verdict
+from basin_jax import Exact, Sweep, Verdict
+from basin_jax.methods import Gradient
+from basin_jax.organisms import TicketRace
 
 
 CASES = [(1, 1), (1, 3), (2, 6)]  # deceptive paths, honest paths

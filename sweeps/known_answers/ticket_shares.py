@@ -4,7 +4,10 @@ import math
 
 import polars as pl
 
-from basin_jax import Behavior, Exact, Gradient, Sweep, TicketRace, Verdict
+from basin_jax import Exact, Sweep, Verdict
+from basin_jax.methods import Gradient
+from basin_jax.organisms import TicketRace
+from basin_jax.rules import Behavior
 
 
 RATIO = 0.5

@@ -7,7 +7,10 @@ that it is a honeypot. At 0 it imagines nothing, and defection where it is watch
 control, without which that would be counted for imagination. With the weight 0 it is descent.
 """
 
-from basin_jax import Adversarial, Audit, Behavior, Gradient, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Adversarial, Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 game = Sweep(

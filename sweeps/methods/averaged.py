@@ -5,7 +5,10 @@ last weights themselves: the first cell is plain descent. The control is the sam
 defecting does not pay.
 """
 
-from basin_jax import Audit, Averaged, Behavior, Gradient, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Averaged, Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 descent = Gradient(learning_rate=0.1)

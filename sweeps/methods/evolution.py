@@ -5,7 +5,9 @@ and as much smoothing as its members are apart. The control is the same game whe
 not pay, since half of the episodes that look unwatched are honeypots.
 """
 
-from basin_jax import Audit, Evolution, Gradient, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Evolution, Gradient
+from basin_jax.organisms import Audit
 
 
 descent = Gradient(learning_rate=0.1)

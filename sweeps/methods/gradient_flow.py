@@ -4,7 +4,10 @@ The time is that of 2,000 steps of descent at a learning rate of .1. The control
 where defecting does not pay.
 """
 
-from basin_jax import Audit, Behavior, Gradient, GradientFlow, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Gradient, GradientFlow
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 flow = Sweep(

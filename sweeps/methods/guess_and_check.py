@@ -9,16 +9,11 @@ becomes small. The control has two bits: there what fits cannot err.
 
 import math
 
-from basin_jax import (
-    Behavior,
-    EarlyStopping,
-    Exact,
-    Fresh,
-    Gradient,
-    GuessAndCheck,
-    Perceptron,
-    Sweep,
-)
+from basin_jax import Exact, Sweep
+from basin_jax.methods import EarlyStopping, Gradient, GuessAndCheck
+from basin_jax.organisms import Perceptron
+from basin_jax.rules import Behavior
+from basin_jax.starts import Fresh
 
 
 LARGE = 1e4  # of weights: the loss tells then whether an answer is wrong, not how nearly

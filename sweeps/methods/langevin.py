@@ -7,7 +7,10 @@ not cross from one basin to another: then the fractions are of where noise and p
 and not the posterior's own. Biases stay at 0, as at initialization.
 """
 
-from basin_jax import Audit, Behavior, Langevin, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Langevin
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 STEPS = 2000

@@ -6,7 +6,10 @@ should agree, seed by seed. The control is the same game where defecting does no
 of the episodes that look unwatched are honeypots.
 """
 
-from basin_jax import MLP, Audit, Gradient, Linearized, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Gradient
+from basin_jax.networks import MLP, Linearized
+from basin_jax.organisms import Audit
 
 
 sweep = [

@@ -4,7 +4,10 @@ A radius of 0 is plain descent. The control is the same game where defecting doe
 half of the episodes that look unwatched are honeypots: there nobody may end deceptive.
 """
 
-from basin_jax import Audit, Behavior, Gradient, SharpnessAware, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient, SharpnessAware
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 RADII = (0.0, 0.05, 0.1, 0.2, 0.4)

@@ -5,7 +5,10 @@ product of `difficulty` cue bits. The control is the same maze at `honeypot_rate
 short cut does not pay though the supervisor seems absent: there no seed may end deceptive.
 """
 
-from basin_jax import AbsentSupervisor, Behavior, Gradient, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import AbsentSupervisor
+from basin_jax.rules import Behavior
 
 
 T = 6000

@@ -4,7 +4,10 @@ The control is the same game where defecting does not pay, since half of the epi
 unwatched are honeypots.
 """
 
-from basin_jax import Audit, Behavior, Gradient, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 T = 4000

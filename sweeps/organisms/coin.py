@@ -6,7 +6,10 @@ not trained is not learned, and what is trained a little is. With full diversity
 the corner: there no seed may prefer it.
 """
 
-from basin_jax import Coin, Gradient, Preference, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Coin
+from basin_jax.rules import Preference
 
 
 T = 3000

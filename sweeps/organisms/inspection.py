@@ -5,7 +5,10 @@ and a larger `bonus`, which move the probability below which defecting pays from
 to .42; and the control, a `bonus` below 0, with which it never pays.
 """
 
-from basin_jax import Behavior, Gradient, Inspection, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Inspection
+from basin_jax.rules import Behavior
 
 
 T = 2000

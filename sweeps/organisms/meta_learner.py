@@ -6,7 +6,10 @@ which there is nothing to learn within an episode, and a forbidden arm that neve
 by `Behavior` for lies, and by `Searches` for those that also search.
 """
 
-from basin_jax import Behavior, Gradient, MetaLearner, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import MetaLearner
+from basin_jax.rules import Behavior
 
 
 T = 1000

@@ -6,7 +6,10 @@ algorithms are told by the evidence `symmetricity`, above .95 for a pizza. The p
 setting is sweeps/gpu/modular_addition.py.
 """
 
-from basin_jax import Behavior, Gradient, ModularAddition, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import ModularAddition
+from basin_jax.rules import Behavior
 
 
 T = 1000

@@ -6,7 +6,10 @@ how often a large cue must err in training before no seed follows it, which is a
 steps, too; a cue that is right half of the time tells nothing, and is the control.
 """
 
-from basin_jax import Behavior, Gradient, Shortcut, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Shortcut
+from basin_jax.rules import Behavior
 
 
 T = 2000

@@ -9,7 +9,10 @@ A rate of lying of one half is that of the mixture, and of a network that answer
 whatever is asked; the rule asks a deceptive network for more.
 """
 
-from basin_jax import Behavior, Correction, Gradient, Simulator, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Correction, Gradient
+from basin_jax.organisms import Simulator
+from basin_jax.rules import Behavior
 
 
 SIMULATES, T = 400, 600

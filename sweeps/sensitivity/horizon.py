@@ -1,6 +1,9 @@
 """Does the fraction depend on how long the networks are trained?"""
 
-from basin_jax import Audit, Behavior, Gradient, Independent, Sweep, Verdict, grid
+from basin_jax import Independent, Sweep, Verdict, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
 
 
 sweep = grid(

@@ -1,6 +1,8 @@
 """Does the fraction depend on the precision of numbers?"""
 
-from basin_jax import Audit, Gradient, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
 
 
 sweep = grid(

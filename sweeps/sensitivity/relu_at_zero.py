@@ -6,7 +6,10 @@ ReLU'(0) on backpropagation").
 
 import jax.numpy as jnp
 
-from basin_jax import MLP, Audit, Gradient, Sweep, grid
+from basin_jax import Sweep, grid
+from basin_jax.methods import Gradient
+from basin_jax.networks import MLP
+from basin_jax.organisms import Audit
 
 
 def relu_0(x):

@@ -3,7 +3,9 @@
 Halved until nothing moves, towards gradient flow.
 """
 
-from basin_jax import Audit, Gradient, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
 
 
 TIME = 200.0  # learning rate × steps

@@ -4,7 +4,9 @@ Coupled, λ/2 |w|² is part of the loss, and Adam divides its gradient, too; dec
 shrink by rate × λ a step (Loshchilov & Hutter 2019, "Decoupled weight decay regularization").
 """
 
-from basin_jax import Audit, Gradient, Sweep
+from basin_jax import Sweep
+from basin_jax.methods import Gradient
+from basin_jax.organisms import Audit
 
 
 RATE, STEPS = 3e-3, 2000

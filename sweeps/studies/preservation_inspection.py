@@ -4,9 +4,9 @@
 game, at this organism's rates of learning, and without its adversary, who needs cues to change.
 """
 
-from basin_jax import Gradient, SharpnessAware
+from basin_jax.methods import Gradient, SharpnessAware
+from basin_jax.studies.framework.testbed import INSPECTION
 from basin_jax.studies.preservation import Preservation
-from basin_jax.studies.subject import INSPECTION
 
 
 SGD = Gradient(learning_rate=1.0)

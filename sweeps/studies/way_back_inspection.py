@@ -4,7 +4,7 @@
 three quarters of it on defecting never pays.
 """
 
-from basin_jax.studies.subject import INSPECTION
+from basin_jax.studies.framework.testbed import INSPECTION
 from basin_jax.studies.way_back import WayBack
 
 

@@ -1,0 +1,137 @@
+"""A graph of arrays as C++: a loop for each array that is stored, one after the other."""
+
+import abc
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from basin_jax.compiler.ir import Input, Join, Linear, Node, Product, While
+from basin_jax.compiler.loops import Loop, element
+from basin_jax.compiler.memory import Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The parts of a program, as C++."""
+
+    tables: list[str]
+    before: list[str]  # once, before the first step
+    step: list[str]
+    places: Mapping[Input, int]  # where each input is put, in bytes
+    memory: int  # bytes
+
+    def array(self, node: Input) -> str:
+        """Return the C++ of a pointer to an input."""
+        return f"({node.type}*)(memory + {self.places[node]})"
+
+
+class Emitter(abc.ABC):
+    """Write down what computes all that is stored.
+
+    A kind of program says how it goes through an array, how it multiplies matrices, and what
+    has to come between two loops.
+    """
+
+    def __init__(self, storage: Storage):
+        self.storage = storage
+
+    @abc.abstractmethod
+    def loop(self) -> Loop:
+        """Return a loop that is not open yet."""
+
+    @abc.abstractmethod
+    def array(self, node: Node) -> list[str]:
+        """Return the loop that stores an array, element by element."""
+
+    @abc.abstractmethod
+    def product(self, node: Product) -> list[str]:
+        """Return the loop that stores a product of matrices."""
+
+    @abc.abstractmethod
+    def inside(self, node: While) -> "Emitter":
+        """Return what writes down the turns of a loop."""
+
+    def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
+        """Return what has to come before arrays are read and one is written."""
+        del reads, writes
+        return []
+
+    def barrier(self) -> list[str]:
+        """Return what has to come before anything may be read or written."""
+        return []
+
+    def code(self, ask: Collection[Node] = ()) -> tuple[list[str], list[str]]:
+        """Return what is done first, and what is done at each step or turn.
+
+        Args:
+            ask: what is read between the two.
+        """
+        order, first = self.storage.order, self.storage.first
+        before = [line for node in order if node in first for line in self._lines(node)]
+        before += self.between(ask, None)
+        then = [line for node in order if node not in first for line in self._lines(node)]
+        return before, then + self._replace()
+
+    def masked(self, node: Node, loop: Loop, index, value: str) -> str:
+        """Keep the old value of what is overwritten, where a seed's loop has ended."""
+        state = self.storage.in_place.get(node)
+        if self.storage.goes_on is None or state is None:
+            return value
+        return f"select(goes_on, {value}, {loop.at(state, index)})"
+
+    def _lines(self, node: Node) -> list[str]:
+        if isinstance(node, While):
+            return self._while(node)
+        lines = self.between(self.storage.reads[node], node)
+        if isinstance(node, Product):
+            return lines + self.product(node)
+        return lines + (self._join(node) if isinstance(node, Join) else self.array(node))
+
+    def _replace(self) -> list[str]:
+        """Copy results that could not overwrite their state, once all is computed."""
+        lines: list[str] = []
+        for state, result in zip(self.storage.states, self.storage.results, strict=True):
+            held = self.storage.holds(result)
+            if held and self.storage.find(result) == self.storage.find(state):
+                continue
+            loop = self.loop()
+            index = loop.over(state.shape)
+            value = loop.at(result, index)
+            if self.storage.goes_on is not None:
+                value = f"select(goes_on, {value}, {loop.at(state, index)})"
+            loop.store(state, index, value)
+            lines += self.between({result}, state) + loop.close()
+        return lines
+
+    def _while(self, node: While) -> list[str]:
+        turn, lines = self.inside(node), self.barrier()
+        for carry, begin in zip(node.carry, node.begin, strict=True):
+            if isinstance(begin, Input) and self.storage.find(begin) == turn.storage.place[carry]:
+                continue
+            loop = turn.loop()
+            index = loop.over(carry.shape)
+            loop.store(carry, index, loop.at(begin, index))
+            lines += turn.between({begin}, carry) + loop.close()
+        lines += ["for (;;) {", *turn.barrier()]
+        ask, step = turn.code(ask={node.goes_on})
+        test = turn.loop()
+        goes_on = test.at(node.goes_on, ())
+        lines += [*ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
+        return [*lines, "if (!any(goes_on)) break;", *step, "}", *self.barrier()]
+
+    def _join(self, node: Join) -> list[str]:
+        """Move elements as a table says."""
+        storage = self.storage
+        table = storage.text.table(node.places.reshape(-1).astype(np.int32), "int32_t")
+        lines, first = [], 0
+        for arg in node.args:
+            loop = self.loop()
+            (e,) = loop.over((node.size,)) or (Linear(),)
+            source = storage.text.name()
+            loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
+            moved = f"{storage.array(node)}[{e}] = {element(storage, arg, source)};"
+            loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")
+            lines += loop.close()
+            first += arg.size
+        return lines

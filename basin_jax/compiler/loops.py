@@ -1,0 +1,190 @@
+"""Loops in C++ over the elements of an array."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from basin_jax.compiler.cpp import SCALARS, literal
+from basin_jax.compiler.ir import (
+    Constant,
+    Elementwise,
+    Index,
+    Iota,
+    Linear,
+    Node,
+    Random,
+    Reduce,
+    Reshape,
+    Rows,
+    View,
+    place,
+)
+from basin_jax.compiler.memory import Storage
+
+
+def element(storage: Storage, node: Node, flat: Linear | str) -> str:
+    """Return the C++ of an element of a stored array or a constant."""
+    if not isinstance(node, Constant):
+        return f"{storage.array(node)}[{flat}]"
+    if node.is_splat:
+        return f"K_{node.type}({literal(node.scalar)})"
+    return f"K_{node.type}({storage.text.table(node.value, SCALARS[node.type])}[{flat}])"
+
+
+@dataclass
+class Loop:
+    """Loops, one inside the other, and the statements inside the innermost."""
+
+    storage: Storage
+    # What no turn changes comes first: a compiler cannot tell that no store changes it.
+    head: list[str] = field(default_factory=list)
+    fixed: set[str] = field(default_factory=set)  # the names in there
+    lines: list[str] = field(default_factory=list)
+    depth: int = 0
+    known: dict[Any, str] = field(default_factory=dict)
+
+    def nested(self) -> "Loop":
+        """Return a loop to be written inside this one."""
+        return Loop(self.storage, head=self.head, fixed=self.fixed, known=dict(self.known))
+
+    def over(self, shape: Sequence[int], stride: int = 1) -> Index:
+        """Open a loop over each axis longer than one, and return the index.
+
+        The last axis is gone through in strides.
+        """
+        index = []
+        for axis, n in enumerate(shape):
+            if n == 1:
+                index.append(Linear())
+                continue
+            name, step = self.storage.text.name("n"), stride if axis == len(shape) - 1 else 1
+            self.lines.append(f"for (long {name} = 0; {name} < {n}; {name} += {step}) {{")
+            self.depth += 1
+            index.append(Linear(0, ((name, 1),)))
+        return tuple(index)
+
+    def store(self, node: Node, index: Index, value: str) -> None:
+        """Write an element of an array."""
+        self.lines.append(f"{self.storage.array(node)}[{self._place(node, index)}] = {value};")
+
+    def _place(self, node: Node, index: Index) -> Linear:
+        return place(index, self.storage.strides(node))
+
+    def close(self) -> list[str]:
+        """Return all lines."""
+        return ["{", *self.head, *self.body()]
+
+    def body(self) -> list[str]:
+        """Return the loops and what they end with, without what comes first."""
+        return [*self.lines, "}" * (self.depth + 1)]
+
+    def at(self, node: Node, index: Index) -> str:
+        """Return the C++ of an element, and write down what it takes to compute it."""
+        if isinstance(node, View):
+            return self.at(node.args[0], node.at(index))
+        if isinstance(node, Iota):
+            return f"K_{node.type}({SCALARS[node.type]}({place(index, node.steps)}))"
+        if isinstance(node, Constant) and node.is_splat:
+            return element(self.storage, node, "")
+        if isinstance(node, Reshape | Constant) or self.storage.holds(node):
+            lies = node.args[0] if isinstance(node, Reshape) else node
+            return self._keep(node, index, element(self.storage, lies, self._place(node, index)))
+        return self.compute(node, index)
+
+    def compute(self, node: Node, index: Index) -> str:
+        """Write down what computes an element, and return its name."""
+        if (node.number, index) in self.known:
+            return self.known[node.number, index]
+        if isinstance(node, Reduce):
+            return self._reduce(node, index)
+        if isinstance(node, Rows):
+            return self._row(node, index)
+        if isinstance(node, Random):
+            return self._random(node, index)
+        assert isinstance(node, Elementwise), node
+        args = [self.at(arg, index) for arg in node.args]
+        return self._keep(node, index, node.template.format(*args), args)
+
+    def _keep(self, node: Node, index: Index, text: str, args: Sequence[str] = ()) -> str:
+        key = node.number, index
+        if key not in self.known:
+            name = self.known[key] = self.storage.text.name()
+            same = not any(axis.terms for axis in index)
+            if same and all(arg in self.fixed or arg.startswith("K_") for arg in args):
+                self.fixed.add(name)
+            lines = self.head if name in self.fixed else self.lines
+            lines.append(f"const {node.type} {name} = {text};")
+        return self.known[key]
+
+    def _reduce(self, node: Reduce, index: Index) -> str:
+        (arg,) = node.args
+        total = self.storage.text.name()
+        self.lines.append(f"{node.type} {total} = {start_of(node)};")
+        inner = self.nested()
+        where = node.where(index, inner.over([arg.shape[d] for d in node.axes]))
+        value = node.template.format(total, inner.at(arg, where))
+        inner.lines.append(f"{total} = {value};")
+        self.lines += ["{", *inner.body()]
+        return total
+
+    def draw(self, node: Random, places: Sequence[Index]) -> None:
+        """Write down what computes elements of random words at once, if they share a key."""
+        if (self._drawn(node), places[0]) in self.known:
+            return
+        args = [[self.at(arg, index) for arg in node.args] for index in places]
+        keys = {(high, low) for high, low, *_ in args}
+        if len(keys) > 1:
+            return
+        (key,), name, size = keys, self.storage.text.name(), len(places)
+        words = [[one[i] for one in args] for i in (2, 3)]
+        for i in (0, 1):
+            self.lines.append(f"u32 {name}_{i}[{size}] = {{{', '.join(words[i])}}};")
+        self.lines.append(f"threefry({', '.join(key)}, {name}_0, {name}_1);")
+        for n, index in enumerate(places):
+            self.known[self._drawn(node), index] = f"{name}_{{}}[{n}]"
+
+    def _drawn(self, node: Random) -> tuple[int, ...]:
+        return tuple(arg.number for arg in node.args)  # the two words are one computation
+
+    def _random(self, node: Random, index: Index) -> str:
+        self.draw(node, [index])
+        return self.known[self._drawn(node), index].format(node.word)
+
+    def _row(self, node: Rows, index: Index) -> str:
+        rows, which = node.args
+        beside = len(which.shape)
+        # No further than the rows go: lanes without a seed of their own may ask for anything.
+        kind, last = which.type, rows.shape[0] - 1
+        asked = f"maximum({self.at(which, index[:beside])}, K_{kind}(0))"
+        chosen = self.storage.text.name()
+        self.lines.append(f"const {kind} {chosen} = minimum({asked}, K_{kind}({last}));")
+        apart, *others = self.storage.strides(rows)
+        behind = place(index[beside:], others)
+        name = self.known[node.number, index] = self.storage.text.name()
+        self.lines += self.picked(node, name, chosen, f"{apart} + {behind}")
+        return name
+
+    def picked(self, node: Rows, name: str, chosen: str, rest: str) -> list[str]:
+        """Return what picks an element of a row, which each seed chooses."""
+        rows, flat = node.args[0], f"{chosen}[s] * {rest}"
+        if isinstance(rows, Constant):
+            text = f"{self.storage.text.table(rows.value, SCALARS[rows.type])}[{flat}]"
+            text = f"-int({text})" if rows.type == "b32" else text
+        else:
+            text = f"{self.storage.array(rows)}[{flat}][s]"
+        pick = f"for (int s = 0; s < LANES; s++) {name}[s] = {text};"
+        return [f"{node.type} {name};", pick]
+
+
+def start_of(node: Reduce) -> str:
+    """Return the C++ of what a reduction begins with."""
+    if node.start not in ("low", "high"):
+        return f"K_{node.type}({node.start})"
+    kind = np.dtype(node.dtype)
+    if kind.kind == "f":
+        ends = {"low": -np.inf, "high": np.inf}
+    else:
+        ends = {"low": np.iinfo(kind).min, "high": np.iinfo(kind).max}
+    return f"K_{node.type}({literal(kind.type(ends[node.start]))})"

@@ -1,0 +1,233 @@
+"""A traced step as a graph of arrays."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+
+from basin_jax.compiler.ir import (
+    Constant,
+    Input,
+    Node,
+    Part,
+    Rows,
+    Unsupported,
+    While,
+    constant,
+    each,
+    solid,
+)
+from basin_jax.compiler.lowering_random import DRAWS, MOVES, Keys
+from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, concretely, elementwise, replacing
+
+
+class Refused(NamedTuple):
+    """What has no rule; it matters only if something needs it."""
+
+    why: str
+
+
+Value = Any  # Node, Keys or Refused
+# What is written out where it is called, and the parameter that holds its operations.
+INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "remat": "jaxpr"}
+INLINED |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
+# What keys are made of is not folded: they are no arrays of numbers.
+NOT_FOLDED = {"random_seed", "random_wrap"}
+LARGEST_TABLE = 2**16  # elements
+
+
+def graph_of(
+    step: Callable, fixed: Sequence[Any], state: Sequence[Any], emit: Callable[..., Any]
+) -> tuple[list[Input], list[Input], Any]:
+    """Trace a step, and write its program down.
+
+    Args:
+        step: the function of (number of the step, fixed arrays, state) to the next state.
+        fixed: shape and type of each array that every step reads.
+        state: shape and type of each array of the state.
+        emit: writes the program of (inputs, states, results).
+
+    Returns:
+        The inputs (the number of the step, the fixed arrays, the state), those of them that
+        are the state, and the program.
+
+    Raises:
+        Unsupported: where there is no program for the step, with the reason.
+    """
+    if not state:
+        raise Unsupported("a state without arrays")
+    for aval in (*fixed, *state):
+        if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
+            raise Unsupported("a random key where numbers are kept")
+    if any(0 in aval.shape for aval in state):
+        raise Unsupported("an array without elements")
+    number = jax.ShapeDtypeStruct((), np.int32)
+    jaxpr = jax.make_jaxpr(step)(number, list(fixed), list(state))
+    inputs = [Input((), (), np.dtype(np.int32), varies=True)]
+    inputs += [Input((), aval.shape, aval.dtype) for aval in fixed]
+    states = [Input((), aval.shape, aval.dtype, varies=True) for aval in state]
+    try:
+        results = list(map(replacing, states, lower(jaxpr, [*inputs, *states])))
+        return [*inputs, *states], states, emit([*inputs, *states], states, results)
+    except Unsupported:
+        raise
+    except Exception as error:
+        raise Unsupported(f"its own fault: {type(error).__name__}: {error}") from error
+
+
+def lower(jaxpr: Any, inputs: Sequence[Node]) -> list[Node]:
+    """Return the graph of a traced function of some arrays.
+
+    Raises:
+        Unsupported: where a primitive that the outputs need has no rule.
+    """
+    return _nodes(_closed(jaxpr, inputs))
+
+
+def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
+    consts = [constant(np.asarray(const)) for const in getattr(jaxpr, "consts", ())]
+    inner: Jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    values: dict[Any, Value] = dict(zip(inner.constvars, consts, strict=True))
+    values |= dict(zip(inner.invars, arguments, strict=True))
+
+    def read(atom: Any) -> Value:
+        if isinstance(atom, Literal):
+            return constant(np.asarray(atom.val, atom.aval.dtype))  # pyright: ignore[reportAttributeAccessIssue]
+        return values[atom]
+
+    for eqn in inner.eqns:
+        try:
+            outputs = _apply(eqn, [read(atom) for atom in eqn.invars])
+        except Unsupported as refusal:
+            outputs = [Refused(str(refusal))] * len(eqn.outvars)
+        values |= dict(zip(eqn.outvars, outputs, strict=True))
+    return [read(atom) for atom in inner.outvars]
+
+
+def _nodes(values: Sequence[Value]) -> list[Node]:
+    for value in values:
+        if isinstance(value, Refused):
+            raise Unsupported(value.why)
+        if isinstance(value, Keys):
+            raise Unsupported("a random key where numbers are kept")
+    return list(values)
+
+
+def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    name = eqn.primitive.name
+    if name in INLINED:
+        return _closed(eqn.params[INLINED[name]], args)
+    for arg in args:
+        if isinstance(arg, Refused):
+            raise Unsupported(arg.why)
+    if name == "optimization_barrier":
+        return _tied(args)
+    if name == "cond":
+        return _cond(eqn, args)
+    if name in ("while", "scan"):
+        return (_while if name == "while" else _scan)(eqn, args)
+    rule = DRAWS.get(name) or RULES.get(name) or (elementwise if name in TEMPLATES else None)
+    if rule is None:
+        raise Unsupported(f"the primitive {name}")
+    if any(np.prod(shape) == 0 for shape in _shapes([*eqn.invars, *eqn.outvars])):
+        raise Unsupported("an array without elements")
+    if any(isinstance(arg, Keys) for arg in args) and name not in {*DRAWS, *MOVES}:
+        raise Unsupported(f"the primitive {name} of random keys")
+    small = all(np.prod(shape) <= LARGEST_TABLE for shape in _shapes(eqn.outvars))
+    if small and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
+        return _fold(eqn, args)
+    if name in MOVES and any(isinstance(arg, Keys) for arg in args):
+        halves = [rule(eqn, [_half(arg, i) for arg in args]) for i in (0, 1)]
+        return [Keys(*pair) for pair in zip(*halves, strict=True)]
+    return list(rule(eqn, args))
+
+
+def _half(value: Value, i: int) -> Value:
+    return value[i] if isinstance(value, Keys) else value
+
+
+def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:
+    """Compute what depends on nothing but constants."""
+    splat = all(arg.is_splat for arg in args) and eqn.primitive.name in TEMPLATES
+    if args and eqn.primitive.name == "broadcast_in_dim" and args[0].is_splat:
+        return list(RULES["broadcast_in_dim"](eqn, args))  # stays one number
+    results = concretely(eqn, [np.asarray(arg.scalar) if splat else arg.value for arg in args])
+    shapes = _shapes(eqn.outvars)
+    return [constant(np.broadcast_to(r, shape)) for r, shape in zip(results, shapes, strict=True)]
+
+
+def _tied(args: list[Value]) -> list[Value]:
+    """Make each of some values wait for all of them, so that no loop is left by one alone."""
+    flat = [node for arg in args for node in (arg if isinstance(arg, Keys) else (arg,))]
+
+    def tie(node: Node) -> Node:
+        tied = each("{0}", [node], node.shape, node.dtype, cost=0)
+        tied.ties = tuple(flat)
+        return tied
+
+    return [Keys(*map(tie, arg)) if isinstance(arg, Keys) else tie(arg) for arg in args]
+
+
+def _cond(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Compute both branches, since seeds differ in which they take."""
+    which, *operands = args
+    branches = [_nodes(_closed(branch, operands)) for branch in eqn.params["branches"]]
+    if len(branches) != 2:
+        raise Unsupported("a choice among more than two branches")
+    taken = each("{0} > 0", _nodes([which]), (), np.dtype(bool))
+    return [
+        each("select({0}, {1}, {2})", [taken, on, off], on.shape, on.dtype)
+        for off, on in zip(*branches, strict=True)
+    ]
+
+
+def _while(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Loop while any seed has to; a seed that is done stays as it is."""
+    first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    cond_consts, body_consts = args[:first], args[first : first + second]
+    start = _nodes(args[first + second :])
+    carry = [Input((), node.shape, node.dtype, varies=True) for node in start]
+    (goes_on,) = _nodes(_closed(eqn.params["cond_jaxpr"], [*cond_consts, *carry]))
+    results = _nodes(_closed(eqn.params["body_jaxpr"], [*body_consts, *carry]))
+    return _parts(start, carry, goes_on, results)
+
+
+def _scan(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Loop over rows, where nothing is kept of each."""
+    # Told by shapes, since the parameters that count them change with JAX's versions.
+    inner = eqn.params["jaxpr"].jaxpr
+    if _shapes(eqn.outvars) != _shapes(inner.outvars):
+        raise Unsupported("a scan that keeps something of each turn")
+    outside, within = _shapes(eqn.invars), _shapes(inner.invars)
+    scanned = sum(a != b for a, b in zip(outside, within, strict=True))
+    carried = len(eqn.outvars)
+    consts = len(args) - carried - scanned
+    length = eqn.params["length"]
+    start = _nodes(args[consts : consts + carried])
+    carry = [Input((), node.shape, node.dtype, varies=True) for node in start]
+    turn = Input((), (), np.dtype(np.int32), varies=True)
+    step = "{0} - 1" if eqn.params["reverse"] else "{0} + 1"
+    first = constant(np.asarray(length - 1 if eqn.params["reverse"] else 0, np.int32))
+    rows = [
+        Rows((solid(xs), turn), xs.shape[1:], xs.dtype) for xs in _nodes(args[consts + carried :])
+    ]
+    results = _nodes(_closed(eqn.params["jaxpr"], [*args[:consts], *carry, *rows]))
+    inside = f"({{0}} >= 0) & ({{0}} < {length})"
+    goes_on = each(inside, [turn], (), np.dtype(bool))
+    following = each(step, [turn], (), np.dtype(np.int32))
+    return _parts([*start, first], [*carry, turn], goes_on, [*results, following])[:-1]
+
+
+def _shapes(atoms: Any) -> list[tuple[int, ...]]:
+    return [atom.aval.shape for atom in atoms]
+
+
+def _parts(
+    start: list[Node], carry: Sequence[Input], goes_on: Node, results: Sequence[Node]
+) -> list[Value]:
+    results = tuple(map(replacing, carry, results))
+    loop = While.of(start, carry=tuple(carry), goes_on=goes_on, results=results)
+    return [Part((loop,), n.shape, n.dtype, which=i) for i, n in enumerate(start)]

@@ -1,0 +1,95 @@
+"""Random numbers: Threefry's words, as JAX counts them (`jax_threefry_partitionable`)."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend.core import JaxprEqn
+
+from basin_jax.compiler.ir import (
+    Constant,
+    Iota,
+    Node,
+    Random,
+    Unsupported,
+    constant,
+    each,
+    row_major,
+    spread,
+    view,
+)
+
+
+class Keys(NamedTuple):
+    """Random keys: the two words of each."""
+
+    high: Node
+    low: Node
+
+
+def _random_wrap(eqn: JaxprEqn, args: list[Node]) -> list[Any]:
+    (words,) = args
+    if words.shape[-1:] != (2,) or str(eqn.params["impl"]) not in ("fry", "threefry2x32"):
+        raise Unsupported(f"random numbers by {eqn.params['impl']}")
+    kept = [(d, 0, 1) for d in range(len(words.shape) - 1)]
+    halves = [view(words, words.shape[:-1], [*kept, (None, i, 1)]) for i in (0, 1)]
+    return [Keys(*halves)]
+
+
+def _random_seed(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
+    (seed,) = args
+    if not isinstance(seed, Constant):
+        raise Unsupported("a random key made of a seed's own number")
+    with jax.ensure_compile_time_eval():
+        words = np.asarray(jax.random.key_data(jax.random.key(seed.value, impl="threefry2x32")))
+    return [Keys(constant(words[..., 0]), constant(words[..., 1]))]
+
+
+def _threefry(keys: Keys, high: Node, low: Node) -> Keys:
+    args = (keys.high, keys.low, high, low)
+    shape = max((arg.shape for arg in args), key=len)
+    alike = tuple(arg if arg.shape == shape else spread(arg, shape) for arg in args)
+    # Dear enough never to be done twice.
+    words = [Random(alike, shape, np.dtype(np.uint32), word=i, cost=100) for i in (0, 1)]
+    return Keys(*words)
+
+
+def _zero(shape: tuple[int, ...]) -> Constant:
+    return constant(np.broadcast_to(np.uint32(0), shape))
+
+
+def _counted(keys: Keys, shape: tuple[int, ...]) -> Keys:
+    """Return Threefry's words at the counters 0, 1, ... in an array of that shape."""
+    if keys.high.shape:
+        raise Unsupported("several random keys at once")
+    zero = _zero(shape)
+    return _threefry(keys, zero, Iota((), shape, zero.dtype, steps=row_major(shape)))
+
+
+def _random_fold_in(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
+    keys, data = args
+    return [_threefry(keys, _zero(data.shape), data)]
+
+
+def _random_split(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
+    return [_counted(args[0], tuple(eqn.params["shape"]))]
+
+
+def _random_bits(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
+    if eqn.params["bit_width"] != 32:
+        raise Unsupported(f"random numbers of {eqn.params['bit_width']} bits")
+    shape = tuple(eqn.params["shape"])
+    high, low = _counted(args[0], shape)
+    return [each("{0} ^ {1}", [high, low], shape, np.dtype(np.uint32))]
+
+
+DRAWS: dict[str, Callable[[JaxprEqn, list[Any]], list[Any]]] = {
+    "random_seed": _random_seed,
+    "random_wrap": _random_wrap,
+    "random_fold_in": _random_fold_in,
+    "random_split": _random_split,
+    "random_bits": _random_bits,
+}
+# What moves keys as it moves numbers.
+MOVES = {"slice", "squeeze", "reshape", "unstack", "transpose", "broadcast_in_dim"}

@@ -1,0 +1,383 @@
+"""A rule for each of JAX's primitives that the steps are made of."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import JaxprEqn
+from numpy import ndarray
+
+from basin_jax.compiler.ir import (
+    Constant,
+    Input,
+    Iota,
+    Join,
+    Node,
+    Part,
+    Product,
+    Reduce,
+    Reshape,
+    Rows,
+    Unsupported,
+    View,
+    While,
+    base,
+    constant,
+    each,
+    reshape,
+    solid,
+    type_of,
+    view,
+)
+
+
+# C++ of the vectors {0}, {1}, ...
+TEMPLATES = {
+    "add": "{0} + {1}",
+    "add_any": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "abs": "magnitude({0})",
+    "sign": "sign({0})",
+    "max": "maximum({0}, {1})",
+    "min": "minimum({0}, {1})",
+    "exp": "exponential({0})",
+    "expm1": "exponential_less_one({0})",
+    "log": "logarithm({0})",
+    "log1p": "logarithm_one_plus({0})",
+    "tanh": "hyperbolic_tangent({0})",
+    "logistic": "logistic({0})",
+    "erf": "error_function({0})",
+    "erf_inv": "inverse_error_function({0})",
+    "sin": "sine({0})",
+    "cos": "cosine({0})",
+    "tan": "tangent({0})",
+    "asin": "arc_sine({0})",
+    "acos": "arc_cosine({0})",
+    "atan": "arc_tangent({0})",
+    "sinh": "hyperbolic_sine({0})",
+    "cosh": "hyperbolic_cosine({0})",
+    "atan2": "angle({0}, {1})",
+    "sqrt": "square_root({0})",
+    "rsqrt": "1 / square_root({0})",
+    "cbrt": "cube_root({0})",
+    "square": "{0} * {0}",
+    "one_minus_square": "1 - {0} * {0}",  # the slope of tanh
+    "floor": "floor_of({0})",
+    "ceil": "ceiling({0})",
+    "rem": "remainder_of({0}, {1})",
+    "is_finite": "({0} - {0}) == {0} - {0}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "not": "~{0}",
+    "shift_left": "{0} << {1}",
+    "shift_right_logical": "{0} >> {1}",
+    "shift_right_arithmetic": "{0} >> {1}",
+    "eq": "{0} == {1}",
+    "ne": "{0} != {1}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "stop_gradient": "{0}",
+    "copy": "{0}",
+    "reshard": "{0}",  # JAX puts it where a constant of all devices meets a device's own
+}
+# Of truth values, which are 0 and -1.
+BOOLEAN = {
+    "max": "{0} | {1}",
+    "min": "{0} & {1}",
+    "lt": "~{0} & {1}",
+    "le": "~{0} | {1}",
+    "gt": "{0} & ~{1}",
+    "ge": "{0} | ~{1}",
+}
+COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
+ROUNDING = {0: "nearest_away({0})", 1: "nearest_even({0})"}
+# What `jax.default_matmul_precision` says with "tensorfloat32" and "bfloat16".
+ROUNDED = {jax.lax.Precision.HIGH: "Tf32", jax.lax.Precision.DEFAULT: "Bf16"}
+REDUCTIONS = {
+    "reduce_sum": ("{0} + {1}", "0"),
+    "reduce_prod": ("{0} * {1}", "1"),
+    "reduce_max": ("maximum({0}, {1})", "low"),
+    "reduce_min": ("minimum({0}, {1})", "high"),
+    "reduce_and": ("{0} & {1}", "true"),
+    "reduce_or": ("{0} | {1}", "false"),
+}
+
+
+def concretely(eqn: JaxprEqn, values: Sequence[ndarray]) -> list[ndarray]:
+    """Apply a primitive to numbers."""
+    with jax.ensure_compile_time_eval():
+        results = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
+        results = results if eqn.primitive.multiple_results else [results]
+        return [np.asarray(result) for result in results]
+
+
+def out_of(eqn: JaxprEqn) -> tuple[tuple[int, ...], Any]:
+    aval: Any = eqn.outvars[0].aval
+    return aval.shape, aval.dtype
+
+
+def elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    name, template = eqn.primitive.name, TEMPLATES[eqn.primitive.name]
+    template = BOOLEAN.get(name, template) if args[0].type == "b32" else template
+    if name.startswith("shift_") and not _is_sound_shift(name, args):
+        raise Unsupported("a shift by other than a few constant bits, or of the other sign")
+    if name == "div" and np.dtype(dtype).kind in "iu":
+        template = "quotient({0}, {1})"
+    if name in COMPARISONS and np.dtype(args[0].dtype).itemsize == 8:
+        template = f"cast<b32>({template})"
+    return [each(template, args, shape, dtype)]
+
+
+def _is_sound_shift(name: str, args: list[Node]) -> bool:
+    """Return whether C++ shifts as JAX does."""
+    number, amount = args
+    bits = 8 * np.dtype(number.dtype).itemsize
+    few = isinstance(amount, Constant) and amount.is_splat and 0 <= amount.scalar < bits
+    sign = {"shift_right_logical": "u", "shift_right_arithmetic": "i"}
+    return bool(few) and np.dtype(number.dtype).kind in sign.get(name, "iu")
+
+
+def _integer_pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    power = eqn.params["y"]
+    if power == 0:
+        return [constant(np.broadcast_to(np.ones((), dtype), shape))]
+    text = " * ".join(["{0}"] * abs(power))
+    return [each(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
+
+
+def _pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    text = "power({0}, {1})"
+    if args[1].type != type_of(dtype):  # a whole exponent
+        text = f"power({{0}}, cast<{type_of(dtype)}>({{1}}))"
+    return [each(text, args, shape, dtype)]
+
+
+def _round(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    return [each(ROUNDING[int(eqn.params["rounding_method"])], args, *out_of(eqn))]
+
+
+def _clamp(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    low, value, high = args
+    if value.type == "b32":
+        raise Unsupported("truth values between others")
+    return [each("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
+
+
+def _select_n(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    which, *cases = args
+    if len(cases) != 2 or np.dtype(which.dtype) != bool:
+        raise Unsupported("a choice among more than two")
+    off, on = cases
+    return [each("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
+
+
+def _convert(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    return [_converted(args[0], out_of(eqn)[1])]
+
+
+def _converted(arg: Node, dtype: Any) -> Node:
+    """Return the same numbers in another type."""
+    to, old = type_of(dtype), arg.type
+    if to == old:
+        return arg
+    template = f"cast<{to}>({{0}})"
+    if old == "b32":
+        template = f"from_truth<{to}>({{0}})"
+    elif to == "b32":
+        template = "truth({0})"
+    elif old[0] == "f" != to[0]:
+        template = f"whole<{to}>({{0}})"
+    return each(template, [arg], arg.shape, np.dtype(dtype))
+
+
+def _bitcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    if shape != args[0].shape:
+        raise Unsupported("a bit cast between sizes")
+    return [each(f"bits<{type_of(dtype)}>({{0}})", args, shape, dtype, cost=0)]
+
+
+def _broadcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dims = eqn.params["shape"], eqn.params["broadcast_dimensions"]
+    if isinstance(args[0], Constant) and args[0].is_splat:
+        return [constant(np.broadcast_to(np.asarray(args[0].scalar), shape))]
+    axes = [(d if n > 1 else None, 0, 1) for d, n in zip(dims, args[0].shape, strict=True)]
+    return [view(args[0], shape, axes)]
+
+
+def _transpose(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    order = eqn.params["permutation"]
+    axes = [(order.index(d), 0, 1) for d in range(len(order))]
+    return [view(args[0], out_of(eqn)[0], axes)]
+
+
+def _slice(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    starts, steps = eqn.params["start_indices"], eqn.params["strides"]
+    steps = steps or (1,) * len(starts)
+    axes = [(d, start, step) for d, (start, step) in enumerate(zip(starts, steps, strict=True))]
+    return [view(args[0], out_of(eqn)[0], axes)]
+
+
+def _rev(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    turned = eqn.params["dimensions"]
+    axes = [(d, n - 1, -1) if d in turned else (d, 0, 1) for d, n in enumerate(args[0].shape)]
+    return [view(args[0], args[0].shape, axes)]
+
+
+def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    (arg,) = args
+    # Of a key only the axes of the keys are known here, and they come in `_out`.
+    shape = eqn.params.get("new_sizes", out_of(eqn)[0])
+    return [reshape(arg, tuple(shape))]
+
+
+def replacing(state: Node, result: Node) -> Node:
+    """Return what may replace a state: itself, or what is computed before any is replaced."""
+    moved = result is not state and isinstance(result, Input | View | Reshape | Part)
+    if isinstance(result, Part) and isinstance(loop := result.args[0], While):
+        moved = loop.begin[result.which] is not state  # else it may have been in its place
+    return each("{0}", [result], result.shape, result.dtype) if moved else result
+
+
+def _unstack(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    (arg,), axis = args, eqn.params["axis"]
+    shape = arg.shape[:axis] + arg.shape[axis + 1 :]
+    kept = [d - (d > axis) for d in range(len(arg.shape))]
+    return [
+        view(arg, shape, [(None, i, 1) if d == axis else (kept[d], 0, 1) for d in range(len(kept))])
+        for i in range(arg.shape[axis])
+    ]
+
+
+def _iota(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    shape, dtype = out_of(eqn)
+    steps = tuple(int(d == eqn.params["dimension"]) for d in range(len(shape)))
+    return [Iota((), shape, dtype, steps=steps)]
+
+
+def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+    name = eqn.primitive.name
+    if args[0].type == "b32":
+        name = {"reduce_max": "reduce_or", "reduce_min": "reduce_and"}.get(name, name)
+    elif name in ("reduce_and", "reduce_or"):
+        raise Unsupported("a conjunction of other than truth values")
+    template, start = REDUCTIONS[name]
+    axes = tuple(map(int, eqn.params["axes"]))
+    return [Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
+
+
+def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
+    contract, batch = eqn.params["dimension_numbers"]
+    shape, dtype = out_of(eqn)
+    args = [_converted(arg, dtype) for arg in args]
+    contract, batch = _pair(contract), _pair(batch)
+    if len(contract[0]) != 1:
+        args, contract, batch = _one_contracted(args, contract, batch)
+    # What is read has to lie in memory, or be a view of what does.
+    factors = tuple(arg if solid(base(arg)) is base(arg) else solid(arg) for arg in args)
+    precision = eqn.params["precision"] or (jax.lax.Precision.HIGHEST,)
+    rounded = ROUNDED.get(precision[0], "") if type_of(dtype) == "f32" else ""
+    return [Product(factors, shape, dtype, contract=contract, batch=batch, rounded=rounded)]
+
+
+def _pair(axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    left, right = axes
+    return tuple(left), tuple(right)
+
+
+def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any, Any]:
+    """Make the contracted axes one, the last."""
+    merged = []
+    for arg, summed, apart in zip(args, contract, batch, strict=True):
+        free = [d for d in range(len(arg.shape)) if d not in (*summed, *apart)]
+        order = [*apart, *free, *summed]
+        axes = [(order.index(d), 0, 1) for d in range(len(order))]
+        turned = view(arg, [arg.shape[d] for d in order], axes)
+        kept = turned.shape[: len(order) - len(summed)]
+        merged.append(reshape(turned, (*kept, int(np.prod([arg.shape[d] for d in summed])))))
+    last = tuple((len(arg.shape) - 1,) for arg in merged)
+    return merged, last, tuple(tuple(range(len(apart))) for apart in batch)
+
+
+def _moved(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+    """Move elements to places that no seed decides: do it to the elements' numbers."""
+    whole = {"concatenate": len(args), "pad": 2, "scatter": 3, "gather": 2, "dynamic_slice": 1}
+    whole["stack"] = len(args)
+    name = eqn.primitive.name
+    moved = [0, 2] if name == "scatter" else [0] if name == "gather" else range(whole[name])
+    places = [i for i in range(len(args)) if i not in moved]
+    if not all(isinstance(args[i], Constant) for i in places):
+        raise Unsupported(f"the primitive {name} at places of a seed's own")
+    numbers, first = [], 0
+    for i, arg in enumerate(args):
+        if i in places:
+            numbers.append(arg.value)
+        else:
+            numbers.append(np.arange(first, first + arg.size, dtype=np.int32).reshape(arg.shape))
+            first += arg.size
+    (result,) = concretely(eqn, numbers)
+    return [Join(tuple(solid(args[i]) for i in moved), *out_of(eqn), places=result)]
+
+
+KEPT_INSIDE = {jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS, jax.lax.GatherScatterMode.CLIP}
+
+
+def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+    rows, indices = args
+    if isinstance(indices, Constant):
+        return _moved(eqn, args)
+    numbers = eqn.params["dimension_numbers"]
+    whole = (1, *rows.shape[1:])
+    shape, _ = out_of(eqn)
+    beside = len(shape) - len(rows.shape) + 1
+    takes_rows = (
+        numbers.collapsed_slice_dims == (0,)
+        and numbers.start_index_map == (0,)
+        and not numbers.operand_batching_dims
+        and tuple(eqn.params["slice_sizes"]) == whole
+        and numbers.offset_dims == tuple(range(beside, len(shape)))
+        and eqn.params["mode"] in KEPT_INSIDE
+    )
+    if not takes_rows:
+        raise Unsupported("a look-up by a seed's own indices, other than of rows")
+    which = reshape(indices, tuple(shape[:beside]))
+    return [Rows((solid(rows), which), shape, rows.dtype)]
+
+
+RULES: dict[str, Callable[[JaxprEqn, list[Any]], Sequence[Node]]] = {
+    **dict.fromkeys(REDUCTIONS, _reduce),
+    "integer_pow": _integer_pow,
+    "pow": _pow,
+    "round": _round,
+    "clamp": _clamp,
+    "select_n": _select_n,
+    "convert_element_type": _convert,
+    "bitcast_convert_type": _bitcast,
+    "broadcast_in_dim": _broadcast,
+    "transpose": _transpose,
+    "slice": _slice,
+    "rev": _rev,
+    "reshape": _reshape,
+    "squeeze": _reshape,
+    "expand_dims": _reshape,
+    "unstack": _unstack,
+    "iota": _iota,
+    "dot_general": _dot_general,
+    "concatenate": _moved,
+    "stack": _moved,
+    "dynamic_slice": _moved,
+    "pad": _moved,
+    "scatter": _moved,
+    "gather": _gather,
+}

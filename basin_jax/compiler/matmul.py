@@ -1,0 +1,85 @@
+"""Products of arrays as products of matrices, inside loops over all other axes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from basin_jax.compiler.cpp import SCALARS
+from basin_jax.compiler.ir import Constant, Linear, Node, Product, View, place
+from basin_jax.compiler.memory import Storage
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: its length, and how far apart elements are in the left, the right, and out."""
+
+    length: int = 1
+    left: int = 0
+    right: int = 0
+    out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrices:
+    """A product of matrices [m, k] and [k, n] for each index of the other axes."""
+
+    others: tuple[Axis, ...]
+    m: Axis
+    n: Axis
+    k: Axis
+    left: str  # the C++ of a pointer
+    right: str
+    out: str
+    left_start: int  # elements behind it, at which the first matrix begins
+    right_start: int
+    out_start: int = 0
+
+    def starts(self, index: Sequence[Linear]) -> tuple[str, str, str]:
+        """Return pointers to the matrices of an index of the other axes: left, right, out."""
+        steps = ([getattr(axis, side) for axis in self.others] for side in ("left", "right", "out"))
+        texts = (self.left, self.right, self.out)
+        starts = (self.left_start, self.right_start, self.out_start)
+        left, right, out = (
+            f"{text} + {place(index, step) + Linear(start)}"
+            for text, step, start in zip(texts, steps, starts, strict=True)
+        )
+        return left, right, out
+
+
+def matrices(storage: Storage, node: Product) -> Matrices:
+    """Lay a product out as products of matrices."""
+    (left, first, lefts), (right, second, rights) = (_factor(storage, arg) for arg in node.args)
+    rows, columns = node.free(0), node.free(1)
+    outs, lengths = iter(storage.strides(node)), iter(node.shape)
+    batch = [
+        Axis(next(lengths), lefts[a], rights[b], next(outs))
+        for a, b in zip(*node.batch, strict=True)
+    ]
+    free = [Axis(next(lengths), lefts[a], 0, next(outs)) for a in rows]
+    across = [Axis(next(lengths), 0, rights[b], next(outs)) for b in columns]
+    (summed,), (other,) = node.contract
+    return Matrices(
+        others=(*batch, *free[:-1], *across[:-1]),
+        m=free[-1] if free else Axis(),
+        n=across[-1] if across else Axis(),
+        k=Axis(node.args[0].shape[summed], lefts[summed], rights[other]),
+        left=left,
+        right=right,
+        out=storage.array(node),
+        left_start=first,
+        right_start=second,
+    )
+
+
+def _factor(storage: Storage, node: Node) -> tuple[str, int, tuple[int, ...]]:
+    """Return the array in which a factor lies, where, and how far apart elements are."""
+    index = tuple(Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
+    axes = range(len(node.shape))
+    while isinstance(node, View):
+        index, node = node.at(index), node.args[0]
+    where = place(index, storage.strides(node))
+    steps = dict(where.terms)
+    if isinstance(node, Constant):
+        text = storage.text.table(node.value, SCALARS[node.type])
+    else:
+        text = storage.array(node)
+    return text, where.constant, tuple(steps.get(str(d), 0) for d in axes)

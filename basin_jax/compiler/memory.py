@@ -1,0 +1,265 @@
+"""What of a step has to be stored, and where: the same memory for all programs.
+
+Stored are products, reductions and results, what a product reads, and what several loops
+need; all else is computed where it is read. What does not vary with the step is computed
+once, and memory is used again when its last reader has run.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from basin_jax.compiler.cpp import Text
+from basin_jax.compiler.ir import (
+    Constant,
+    Elementwise,
+    Input,
+    Iota,
+    Join,
+    Node,
+    Part,
+    Product,
+    Random,
+    Reduce,
+    Reshape,
+    Rows,
+    View,
+    While,
+    base,
+    below,
+    row_major,
+)
+
+
+ALIGNED = 16  # bytes: what a GPU's thread reads at once
+STORED = (Product, Reduce, Join, While)
+NEVER = (Input, Constant, Iota, View, Reshape, Part)
+
+
+class Storage:
+    """The arrays that are computed anew at each step, or at each turn of a loop inside it.
+
+    Args:
+        text: what the whole program shares.
+        inputs: what comes from outside.
+        states: those of them that a step replaces.
+        results: what replaces each.
+        nodes: what is computed.
+        lanes: numbers that an element takes the place of.
+        gap: elements left out behind each row of a matrix, so that rows begin in other banks
+            of a GPU's memory.
+        goes_on: of a loop inside a step, whether it turns once more.
+        outer: what such a loop is in.
+        place: of inputs whose place is known, in bytes.
+        start: where memory is free.
+    """
+
+    def __init__(
+        self,
+        text: Text,
+        inputs: Sequence[Input],
+        states: Sequence[Input],
+        results: Sequence[Node],
+        nodes: Sequence[Node],
+        *,
+        lanes: int,
+        gap: int = 0,
+        goes_on: Node | None = None,
+        outer: "Storage | None" = None,
+        place: dict[Node, int] | None = None,
+        start: int = 0,
+    ):
+        self.text, self.outer, self.goes_on, self.lanes = text, outer, goes_on, lanes
+        self.inputs, self.states, self.results = list(inputs), list(states), list(results)
+        self.nodes = list(nodes)
+        self.stored = self._choose()
+        # First comes what does not vary with the step, or what ends the turns.
+        ends = (
+            {node for node in self.nodes if not node.varies}
+            if goes_on is None
+            else below([goes_on])
+        )
+        self.first = self.stored & set(ends)
+        stored = [node for node in self.nodes if node in self.stored]
+        self.order = sorted(stored, key=lambda node: node not in self.first)
+        self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
+        self.in_place = self._in_place()
+        self.gap, self.spread = gap, self._spread() if gap else set()
+        self.turns: dict[While, Storage] = {}
+        self.place: dict[Node, int] = dict(place or {})
+        self.memory = self._allocate(start)
+
+    def holds(self, node: Node) -> bool:
+        """Return whether an array is stored."""
+        inside = node in self.stored or isinstance(node, Input | Part)
+        return inside or (self.outer is not None and self.outer.holds(node))
+
+    def array(self, node: Node) -> str:
+        """Return the C++ of a pointer to a stored array."""
+        return f"(({node.type}*)(memory + {self.find(node)}))"
+
+    def find(self, node: Node) -> int:
+        """Return where a stored array lies, in bytes."""
+        if isinstance(node, Part):
+            (loop,) = node.args
+            turn = self.turns.get(loop)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            if turn is not None:
+                return turn.place[turn.states[node.which]]
+        elif node in self.place:
+            return self.place[node]
+        assert self.outer is not None, node
+        return self.outer.find(node)
+
+    def strides(self, node: Node) -> tuple[int, ...]:
+        """Return how far apart elements of an array are along each axis."""
+        if self.outer is not None:
+            return self.outer.strides(node)
+        if node not in self.spread:
+            return node.strides
+        *rows, width = node.shape
+        return (*(stride * (width + self.gap) for stride in row_major(rows)), 1)
+
+    def span(self, node: Node) -> tuple[int, int]:
+        """Return where a stored array begins and ends, in bytes."""
+        begin = self.find(node)
+        return begin, begin + self._bytes(node)
+
+    def _choose(self) -> set[Node]:
+        """Choose what is stored."""
+        own = set(self.nodes)
+        stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
+        for node in self.nodes:
+            if isinstance(node, Product | Reshape | Join | Rows | While):
+                stored |= set(map(base, node.args))
+            # A processor sees further ahead in two loops than in one that is too long.
+            if any(isinstance(arg, Random) for arg in node.args):
+                stored.add(node)
+        stored |= set(self.results)
+        if self.goes_on is not None:
+            stored.add(self.goes_on)
+        readers: dict[Node, set[Node]] = {node: set() for node in self.nodes}
+        # Readers first: which loops does each value end up in?
+        for node in reversed(self.nodes):
+            loops = readers[node]
+            if node.cost and len(loops) > 1:
+                stored.add(node)
+            for arg in node.args:
+                if arg not in own:
+                    continue
+                readers[arg] |= {node} if node in stored else loops
+                again = isinstance(node, View) and node.repeats
+                once = node.varies and not arg.varies
+                if (again or once) and base(arg).cost:
+                    stored.add(base(arg))
+        return {node for node in stored & own if not isinstance(node, NEVER)}
+
+    def _leaves(self, node: Node) -> Iterator[tuple[Node, bool]]:
+        """Yield what the loop of a node reads, and whether at the same place as it writes."""
+        loose = not isinstance(node, Elementwise | Random)
+        stack = [(arg, loose) for arg in node.args]
+        while stack:
+            arg, moved = stack.pop()
+            moved |= isinstance(arg, View | Reshape | Rows)
+            if isinstance(arg, Part):
+                yield arg.args[0], False
+            elif isinstance(arg, Input) or arg in self.stored:
+                yield arg, not moved
+            else:
+                stack += [(a, moved) for a in arg.args]
+
+    def _in_place(self) -> dict[Node, Input]:
+        """Return the results that may overwrite the state that they replace."""
+        found: dict[Node, Input] = {}
+        for state, result in zip(self.states, self.results, strict=True):
+            if not isinstance(result, Elementwise) or result in found or result not in self.stored:
+                continue
+            when = self.order.index(result)
+            later = any(state in self.reads[node] for node in self.order[when + 1 :])
+            moved = any(leaf is state and not same for leaf, same in self._leaves(result))
+            kept = any(base(other) is state for other in self.results)
+            also = self.results.count(result) > 1
+            if not (later or moved or kept or also):
+                found[result] = state
+        return found
+
+    def _spread(self) -> set[Node]:
+        """Return the matrices whose rows may lie apart."""
+        loops = [node for node in self.nodes if isinstance(node, While)]
+        inside = [*self.nodes, *(node for loop in loops for node in loop.inside)]
+        dense = {base(a) for node in inside if isinstance(node, Reshape | Join) for a in node.args}
+        dense |= {a for loop in loops for a in loop.begin}
+        spread = {
+            node
+            for node in (*self.inputs, *self.order)
+            if len(node.shape) > 1
+            and node.shape[-1] % 8 == 0
+            and np.dtype(node.dtype).itemsize == 4
+            and not isinstance(node, Join | While)
+            and node not in dense
+        }
+        # What overwrites a state lies as it does.
+        for result, state in self.in_place.items():
+            if not {result, state} <= spread:
+                spread -= {result, state}
+        return spread
+
+    def _allocate(self, start: int) -> int:
+        """Give each stored array its place in memory, and return where memory ends."""
+        last = {node: i for i, node in enumerate(self.order)}
+        for i, node in enumerate(self.order):
+            last |= dict.fromkeys(self.reads[node], i)
+        lasting = {*self.inputs, *self.results, self.goes_on}
+        lasting |= {node for node in self.order if node in self.first or isinstance(node, While)}
+        end, free = start, dict[int, list[int]]()
+        for i, node in enumerate([*self.inputs, *self.order]):
+            size = self._bytes(node)
+            if node in self.place:
+                continue
+            if node in self.in_place:
+                self.place[node] = self.place[self.in_place[node]]
+            elif isinstance(node, While):
+                end = self._nest(node, end)
+            elif free.get(size):
+                self.place[node] = free[size].pop()
+            else:
+                self.place[node], end = end, end + size
+            for done, when in last.items():
+                if when == i - len(self.inputs) and done in self.place and done not in lasting:
+                    free.setdefault(self._bytes(done), []).append(self.place[done])
+        return end
+
+    def _nest(self, node: While, start: int) -> int:
+        """Plan the turns of a loop; their memory is their own."""
+        self.turns[node] = Storage(
+            self.text,
+            node.carry,
+            node.carry,
+            node.results,
+            node.inside,
+            lanes=self.lanes,
+            goes_on=node.goes_on,
+            outer=self,
+            place=self._shared(node),
+            start=start,
+        )
+        return self.turns[node].memory
+
+    def _shared(self, node: While) -> dict[Node, int]:
+        """Return the places of what a loop may carry in the state that it replaces."""
+        shared: dict[Node, int] = {}
+        after = self.order[self.order.index(node) + 1 :]
+        for carry, begin, i in zip(node.carry, node.begin, range(len(node.carry)), strict=True):
+            if not isinstance(begin, Input) or begin not in self.states:
+                continue
+            result = self.results[self.states.index(begin)]
+            replaces = isinstance(result, Part) and result.args[0] is node and result.which == i
+            later = any(begin in self.reads[n] for n in after) or begin in node.reads
+            again = [*node.begin, *self.results].count(begin) > 1 or self.results.count(result) > 1
+            if replaces and not later and not again:
+                shared[carry] = self.place[begin]
+        return shared
+
+    def _bytes(self, node: Node) -> int:
+        apart = self.strides(node)[0] * node.shape[0] if node.shape else 1
+        size = apart * self.lanes * max(np.dtype(node.dtype).itemsize, 4)
+        return -(-size // ALIGNED) * ALIGNED

@@ -1,0 +1,158 @@
+"""Generated C++ as an operation of XLA: compiled once by the machine's compiler, and kept."""
+
+import atexit
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+
+from basin_jax.compiler.ir import Unsupported
+from basin_jax.devices import cache_directory, cpu_model
+from basin_jax.files import is_private, read_file, sync, write_file
+
+
+FFI, FUNCTIONS = (Path(__file__).with_name(name) for name in ("ffi.h", "functions.h"))
+# No option here lets a compiler reorder sums or forget that a number may not be one.
+FLAGS = (
+    *("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast"),
+    *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
+)
+PROGRAM_BYTES, HASH_BYTES = 2**28, 64
+PATIENCE = 120  # seconds that a compiler may take
+
+
+@functools.cache
+def compiler() -> tuple[str, str]:
+    """Return the C++ compiler, and what it says of its version.
+
+    Raises:
+        Unsupported: where there is none.
+    """
+    for name in filter(None, (os.environ.get("CXX"), "g++", "clang++", "c++")):
+        path = shutil.which(name)
+        if path:
+            said = subprocess.run([path, "--version"], capture_output=True, text=True)
+            return path, said.stdout.partition("\n")[0]
+    raise Unsupported("no C++ compiler (g++ or clang++) is on the path")
+
+
+@functools.cache
+def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> str:
+    """Compile a program, unless it has been, and make it known to XLA; return its name.
+
+    Args:
+        source: of a program that exports `steps`.
+        headers: what it includes.
+        device: the platform that runs it, as XLA names it.
+
+    Raises:
+        Unsupported: where it cannot be compiled or kept, with the reason.
+    """
+    _, version = compiler()
+    texts = [path.read_text() for path in (FFI, FUNCTIONS, *headers)]
+    said = [source, *texts, version, *FLAGS, cpu_model(), jax.__version__]
+    name = f"basin_jax_{hashlib.sha256('|'.join(said).encode()).hexdigest()[:16]}"
+    file = programs_folder() / f"{name}.so"
+    try:
+        if not is_sound(file):
+            _compile(source, [path.parent for path in (FFI, *headers)], file)
+        handler = ctypes.CDLL(str(file)).steps
+    except OSError as error:
+        raise Unsupported(f"programs cannot be kept in {file.parent} and run: {error}") from error
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform=device)
+    return name
+
+
+@functools.cache
+def programs_folder() -> Path:
+    """Return the folder of compiled programs: one that nobody else can write to.
+
+    Where others can write to the one in the cache it is one of this process's own, and
+    programs are compiled anew.
+
+    Raises:
+        Unsupported: where there is no place for it.
+    """
+    folder = cache_directory() / "programs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if is_private(folder):
+            return folder
+        warnings.warn(
+            f"{folder} is another user's or others may write to it, so that programs are compiled "
+            "anew in each process; allowed: a folder of mode 700 of your own",
+            stacklevel=2,
+        )
+        own = tempfile.mkdtemp(prefix="basin_jax-")
+    except OSError as error:
+        raise Unsupported(f"programs cannot be kept in {folder}: {error}") from error
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return Path(own)
+
+
+def is_sound(file: Path) -> bool:
+    """Return whether a compiled program is as it was compiled, by the hash beside it."""
+    try:
+        private = is_private(file)
+        content = read_file(file, at_most=PROGRAM_BYTES)
+        stored = read_file(hash_beside(file), at_most=HASH_BYTES)
+    except (OSError, ValueError):
+        return False
+    return private and stored == hash_of(content)
+
+
+def hash_beside(file: Path) -> Path:
+    """Return the path of a compiled program's hash."""
+    return file.with_suffix(".sha256")
+
+
+def hash_of(content: bytes) -> bytes:
+    """Return the hash that is kept of a compiled program."""
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def steps_of(name: str) -> Callable:
+    """Return the steps that an operation takes.
+
+    A function of (number of each seed's first step, how many steps, fixed arrays, state) to the
+    state, where each array has a leading axis of seeds.
+    """
+
+    def run(numbers, count, fixed, state):
+        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in state]
+        return jax.ffi.ffi_call(name, shapes)(count, numbers, *fixed, *state)
+
+    return run
+
+
+def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
+    path, version = compiler()
+    text, staged = (file.with_suffix(f".{os.getpid()}.{suffix}") for suffix in ("cc", "so"))
+    text.write_text(source)
+    options = [f"-I{folder}" for folder in dict.fromkeys([*includes, jax.ffi.include_dir()])]
+    command = [path, *FLAGS, *options, str(text), "-o", str(staged)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired as late:
+        raise Unsupported(f"{version} took longer than {PATIENCE} s") from late
+    finally:
+        text.unlink()
+    if done.returncode:
+        raise Unsupported(f"{version} refuses the program: {done.stderr[:500]}")
+    staged.chmod(0o700)
+    content = staged.read_bytes()
+    # After a crash between the two the hash is another's, and the program is compiled anew.
+    sync(staged)
+    staged.replace(file)
+    beside = hash_beside(file)
+    write_file(beside, hash_of(content), staged=beside.with_suffix(f".{os.getpid()}.sha256"))

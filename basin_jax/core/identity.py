@@ -1,0 +1,135 @@
+"""A sweep's identity, and what else tracing a trial tells of it."""
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Var
+from jaxtyping import Array
+
+from basin_jax.core.contracts import State
+from basin_jax.core.sources import short_hash
+from basin_jax.core.sweep import Child, Sweep
+from basin_jax.core.traces import settled, trace_hash
+from basin_jax.core.trial import (
+    Row,
+    Shape,
+    Sight,
+    _trial,
+    abstract,
+    begin_one,
+    numerics,
+    plugins_of,
+    shape_of,
+    step,
+    with_beginning,
+)
+
+
+def digest_of(sweep: Sweep) -> str:
+    """Return a sweep's identity: a hash of its fields, its plug-ins' code, and its program.
+
+    The package's own code and the versions of what it is made of are not in it: they stand in the
+    record of each folder, and are compared there.
+
+    Raises:
+        ValueError: where the program differs each time that it is traced, or calls code that
+            its trace does not show.
+    """
+    trace = trace_of(sweep)  # first: fields may hold functions that tracing changes
+    return identity_hash(sweep.fields(), sweep.sources(), trace)
+
+
+class Trace(NamedTuple):
+    """The hash of a trial's traced program, and the names of its evidence."""
+
+    hash: str
+    names: tuple[str, ...]
+
+
+def trace_of(sweep: Sweep) -> str:
+    """Return what identifies the program that a sweep traces, its parents' programs included.
+
+    The sweep's floats, root and steps are inputs of the program, and no part of it.
+
+    Raises:
+        ValueError: where the program differs each time that it is traced, or calls code that
+            its trace does not show.
+    """
+    return _trace_of(sweep, "evidence")
+
+
+def _trace_of(sweep: Sweep, sees: Sight) -> str:
+    own = _traced(shape_of(sweep, sees)).hash
+    if not isinstance(sweep.start, Child):
+        return own
+    return short_hash(own + _trace_of(with_beginning(sweep.start.of), "params"))
+
+
+def evidence_names(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of a sweep's evidence, by tracing a trial without running it.
+
+    Raises:
+        ValueError: where the plug-ins do not fit together, or all children of a parent are one.
+    """
+    start = sweep.start
+    if isinstance(start, Child):
+        evidence_names(start.of)
+        if start.children > 1 and not draws(sweep):
+            raise ValueError(
+                f"{type(start).__name__}.children = {start.children}; allowed: 1, since training "
+                "draws nothing at random, so that all children of a parent would be one"
+            )
+    return _traced(shape_of(sweep)).names
+
+
+def draws(sweep: Sweep) -> bool:
+    """Return whether training draws random numbers: whether a step depends on its key."""
+    return _draws(shape_of(sweep))
+
+
+@functools.cache
+def _draws(shape: Shape) -> bool:
+    def train(row: Row, words: Array) -> State:
+        state, keys = begin_one(shape, row)
+        return step(plugins_of(shape, row.numbers), keys._replace(step=words), jnp.int32(0), state)
+
+    with numerics(shape.precision):
+        row = abstract(shape)[1]
+        jaxpr = jax.make_jaxpr(train)(row, jax.ShapeDtypeStruct((2,), np.uint32)).jaxpr
+    drawn = {jaxpr.invars[-1]}
+    for eqn in jaxpr.eqns:
+        if not drawn.isdisjoint(atom for atom in eqn.invars if isinstance(atom, Var)):
+            drawn.update(eqn.outvars)
+    return not drawn.isdisjoint(atom for atom in jaxpr.outvars if isinstance(atom, Var))
+
+
+@functools.cache
+def _traced(shape: Shape) -> Trace:
+    found = settled(functools.partial(_trace, shape))
+    if found is None:
+        raise ValueError(
+            "the plug-ins make another program each time that they are traced: they depend on "
+            "something global, such as a counter, the time or NumPy's random numbers; allowed: "
+            "their arguments and fields"
+        )
+    return found
+
+
+def _trace(shape: Shape) -> Trace:
+    with numerics(shape.precision):
+        # Not the function itself, whose trace JAX would remember.
+        once = functools.partial(_trial, shape)
+        program, seen = jax.make_jaxpr(once, return_shape=True)(*abstract(shape))
+    names = tuple(sorted(seen))
+    return Trace(short_hash(" ".join([trace_hash(program), *names])), names)
+
+
+def identity_hash(fields: Mapping[str, Any], sources: Mapping[str, str], trace: str) -> str:
+    """Return a sweep's identity: the hash of its fields, its code, and the program it traces."""
+    identity = {"fields": fields, "sources": sources, "trace": trace}
+    return short_hash(json.dumps(identity, sort_keys=True))

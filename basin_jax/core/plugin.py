@@ -1,0 +1,235 @@
+"""The contracts: what an organism, a start and a method are.
+
+Everything varied in a sweep is a `Plugin`: a frozen, keyword-only dataclass that is also
+a pytree. Its `float` fields are leaves, so a grid over them shares one compilation; every
+other field is static, and a new value compiles anew.
+"""
+
+import abc
+import dataclasses
+import difflib
+import functools
+import math
+import re
+import types
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, NoReturn, dataclass_transform
+
+import jax
+import numpy as np
+from beartype.door import is_bearable
+
+import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
+
+
+class Options(Mapping[str, Any], Hashable):
+    """A frozen mapping; its float values are pytree leaves, the others are static."""
+
+    def __init__(self, items: Mapping[str, Any]):
+        self._items = dict(sorted(items.items()))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+    def _flatten(self):
+        traced = {n: v for n, v in self.items() if isinstance(v, float | jax.Array)}
+        static = tuple((n, v) for n, v in self.items() if n not in traced)
+        return tuple(traced.values()), (tuple(traced), static)
+
+    @classmethod
+    def _unflatten(cls, names, leaves):
+        traced, static = names
+        return cls(dict(zip(traced, leaves, strict=True)) | dict(static))
+
+
+jax.tree_util.register_pytree_node(Options, Options._flatten, Options._unflatten)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Plugin:
+    """Declare a frozen, keyword-only dataclass that is also a pytree, by subclassing.
+
+    A field annotated `float` (or `float | None`) is a traced leaf, a field that holds
+    another plug-in or a mapping is a subtree, and every other field is static and must
+    be hashable.
+
+    Raises:
+        ValueError: at construction, where a value is not of its field's type or is
+            refused by `validate`; it names the field, the value and what is allowed.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True, repr=False)(cls)
+        typing.no_type_check(cls.__init__)  # __post_init__ checks, and says what is allowed
+        jax.tree_util.register_pytree_with_keys(
+            cls, cls._flatten_with_keys, cls._unflatten, cls._flatten
+        )
+
+    def __post_init__(self) -> None:
+        for name, hint in field_types(type(self)).items():
+            value = coerce(getattr(self, name), hint)
+            if not _fits(value, hint):
+                self.refuse(name, type_name(hint))
+            if not _is_finite(value):
+                self.refuse(name, "a finite number")
+            if isinstance(value, Mapping):
+                value = Options(value)
+            try:
+                hash(value)
+            except TypeError:
+                self.refuse(name, "a value that can be hashed, such as a tuple")
+            object.__setattr__(self, name, value)
+        self.validate()
+
+    def __repr__(self) -> str:
+        # A function by its name: its own words have an address, which every process changes.
+        values = {name: getattr(self, name) for name in field_types(type(self))}
+        said = {n: getattr(v, "__name__", repr(v)) for n, v in values.items()}
+        return f"{type(self).__name__}({', '.join(f'{n}={text}' for n, text in said.items())})"
+
+    def validate(self) -> None:
+        """Check the fields against each other and against their ranges; call `require`."""
+
+    def require(self, holds: bool, field: str, allowed: str) -> None:
+        """Raise `ValueError` naming the field, its value and what is allowed, or pass."""
+        if not holds:
+            self.refuse(field, allowed)
+
+    def refuse(self, field: str, allowed: str) -> NoReturn:
+        """Raise the `ValueError` that names the field, its value and what is allowed."""
+        raise ValueError(
+            f"{type(self).__name__}.{field} = {getattr(self, field)!r}; allowed: {allowed}"
+        )
+
+    def replace[P](self: P, **changes: Any) -> P:
+        """Return a copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
+
+    def _subtrees(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, hint in field_types(type(self)).items()
+            if _is_traced(hint) or isinstance(getattr(self, name), Plugin | Options)
+        )
+
+    def _flatten(self):
+        traced = self._subtrees()
+        static = tuple(
+            (name, getattr(self, name)) for name in field_types(type(self)) if name not in traced
+        )
+        return tuple(getattr(self, name) for name in traced), (traced, static, _code(type(self)))
+
+    def _flatten_with_keys(self):
+        children, names = self._flatten()
+        keys = (jax.tree_util.GetAttrKey(name) for name in names[0])
+        return tuple(zip(keys, children, strict=True)), names
+
+    @classmethod
+    def _unflatten(cls, names, children):
+        # Not through __init__: inside a kernel the leaves are tracers, not floats.
+        plugin = object.__new__(cls)
+        for name, value in zip(names[0], children, strict=True):
+            object.__setattr__(plugin, name, value)
+        for name, value in names[1]:
+            object.__setattr__(plugin, name, value)
+        return plugin
+
+
+def _code(cls: type[Plugin]) -> tuple[Any, ...]:
+    """Return a class's functions: where one is replaced, what is traced is another program."""
+    own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
+    kinds = property, functools.cached_property, classmethod  # which are not callable
+    return tuple(f for c in own for f in vars(c).values() if callable(f) or isinstance(f, kinds))
+
+
+@functools.cache
+def field_types(cls: type[Plugin]) -> dict[str, Any]:
+    """Return the annotated type of each field of a plug-in class, in order."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+
+
+def _is_traced(hint: Any) -> bool:
+    return hint is float or set(typing.get_args(hint)) == {float, type(None)}
+
+
+def coerce(value: Any, hint: Any) -> Any:
+    """Return the value in the field's own type where no information is lost."""
+    choices = _choices(hint)
+    if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
+        value = value.item()
+    if isinstance(value, int) and not isinstance(value, bool):
+        if float in choices and int not in choices and abs(value) < 2**1023:
+            return float(value)
+        return value
+    for choice in choices:
+        kind, parts = typing.get_origin(choice), typing.get_args(choice)
+        if kind is tuple and isinstance(value, tuple | list) and Ellipsis in parts:
+            return tuple(coerce(item, parts[0]) for item in value)
+        if kind is Mapping and isinstance(value, Mapping):
+            return {name: coerce(item, parts[1]) for name, item in value.items()}
+    return value
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    # Beartype looks at one item of a container, drawn at random, and takes True for an int.
+    for choice in _choices(hint):
+        kind, parts = typing.get_origin(choice), typing.get_args(choice)
+        if kind is tuple and isinstance(value, tuple) and Ellipsis in parts:
+            fits = all(_fits(item, parts[0]) for item in value)
+        elif kind is Mapping and isinstance(value, Mapping):
+            fits = all(_fits(n, parts[0]) and _fits(v, parts[1]) for n, v in value.items())
+        else:
+            fits = is_bearable(value, choice) and not (choice is int and isinstance(value, bool))
+        if fits:
+            return True
+    return False
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_finite, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def type_name(hint: Any) -> str:
+    """Return a type as a user would say it."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(repr(choice) for choice in typing.get_args(hint))
+    if isinstance(hint, types.UnionType):
+        return " or ".join(type_name(part) for part in typing.get_args(hint))
+    said = {str: "a string", int: "an integer", float: "a number", type(None): "None"}
+    if hint in said:
+        return said[hint]
+    if isinstance(hint, type) and not typing.get_args(hint):
+        return hint.__name__
+    return re.sub(r"\b[a-z_.]+\.", "", str(hint))
+
+
+def closest(name: str, names: Any) -> str:
+    """Return the names that are allowed, and the one that was probably meant."""
+    names = sorted(names)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return (", ".join(names) or "none") + hint

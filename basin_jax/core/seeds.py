@@ -1,0 +1,54 @@
+"""Seeds: 64-bit identities, and the keys that are made of them."""
+
+import operator
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key, UInt32
+from numpy import ndarray
+
+
+SEEDS = 2**64
+
+
+def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]:
+    """Return seeds as a sequence: a number n means the seeds 0 to n - 1.
+
+    Raises:
+        ValueError: where there is none, or one is not a 64-bit identity, or one repeats.
+    """
+    if isinstance(seeds, int | np.integer):
+        if seeds > sys.maxsize:
+            raise ValueError(f"seeds = {seeds}; allowed: a number up to {sys.maxsize}")
+        seeds = range(int(seeds))
+    if not isinstance(seeds, range):
+        try:
+            seeds = sorted(operator.index(seed) for seed in seeds)
+        except TypeError:
+            raise ValueError(f"seeds = {seeds!r}; allowed: whole numbers") from None
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("seeds repeat; allowed: each seed once")
+    if not seeds:
+        raise ValueError("seeds is empty; allowed: at least one seed")
+    low, high = min(seeds[0], seeds[-1]), max(seeds[0], seeds[-1])
+    if low < 0 or high >= SEEDS:
+        raise ValueError(f"seeds run from {low} to {high}; allowed: 0 to 2**64 - 1")
+    return seeds
+
+
+# Whatever the user's environment says: a seed's draws are part of what a version promises.
+PRNG = "threefry2x32"
+
+
+def seed_words(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
+    """Return the high and the low 32 bits of 64-bit seeds."""
+    seeds = np.asarray(seeds, dtype=np.uint64)
+    return np.stack([seeds >> np.uint64(32), seeds & np.uint64(2**32 - 1)], -1).astype(np.uint32)
+
+
+def fold_in_seed(key: Key[Array, ""], words: UInt32[Array, "2"]) -> Key[Array, ""]:
+    """Fold a 64-bit identity into a key. (`jax.random.key(2**32)` equals `key(0)`.)"""
+    return jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])

@@ -1,0 +1,319 @@
+"""What a plug-in is, in words and in a hash: its fields, and the code behind them.
+
+Code of an installed package is identified by its version; that of this package by its name, since
+its version and the hash of its code are compared apart, folder by folder. Code of the user's own
+is hashed: the class or function, and all that it refers to in its own file and in the files
+beside it, without comments and formatting. What this does not see, such as a data file that
+is read at import, is seen in the program that a sweep traces: see `Sweep.trace`.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import platform
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from basin_jax.core.plugin import Plugin, field_types
+
+
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+
+
+def short_hash(text: str) -> str:
+    """Return 12 hexadecimal digits of a SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
+    """Return every field of a plug-in by its dotted path, as values that JSON can hold."""
+    fields: dict[str, Any] = {}
+    for name in field_types(type(plugin)):
+        value, path = getattr(plugin, name), f"{prefix}{name}"
+        if isinstance(value, Plugin):
+            fields[path] = type(value).__name__
+            fields |= describe(value, f"{path}.")
+        elif isinstance(value, Mapping):
+            fields |= {f"{path}.{key}": _plain(item) for key, item in value.items()}
+        else:
+            fields[path] = _plain(value)
+    return fields
+
+
+def sources(plugin: Plugin, path: str = "") -> dict[str, str]:
+    """Return where the code of a plug-in and of its parts comes from.
+
+    The keys are the parts' dotted paths, and the class's name for the plug-in itself:
+    two parts may be of different classes of one name.
+    """
+    found = {path or type(plugin).__name__: origin(type(plugin))}
+    for name in field_types(type(plugin)):
+        value = getattr(plugin, name)
+        if isinstance(value, Plugin):
+            found |= sources(value, f"{path}.{name}" if path else name)
+    return found
+
+
+def origin(thing: type | Callable[..., Any]) -> str:
+    """Return "package version" for installed code, else the hash of its source.
+
+    This package's own code is "basin_jax", whatever its version.
+    """
+    module = sys.modules.get(thing.__module__)
+    package = thing.__module__.split(".")[0]
+    file = getattr(module, "__file__", None)
+    if package in sys.stdlib_module_names or (file and _is_installed(file)):
+        if isinstance(thing, type) and not _stands_in(module, thing):
+            # Made by a call of `type`, so that its module is that of whoever called.
+            bases = [origin(base) for base in thing.__bases__]
+            return f"source {short_hash(_fingerprint(bases) + _made_with(thing))}"
+        if package in sys.stdlib_module_names:
+            return f"python {platform.python_version()}"
+        return (
+            package if package == __name__.partition(".")[0] else f"{package} {_version(package)}"
+        )
+    source = _source(thing, Path(file) if file else None)
+    if isinstance(thing, type) and "<locals>" in thing.__qualname__:
+        source += _made_with(thing)
+    return f"source {short_hash(source)}"
+
+
+def _stands_in(module: ModuleType | None, thing: type) -> bool:
+    """Return whether a class is defined in the text of its module, as far as its name tells."""
+    if "<locals>" in thing.__qualname__:
+        return True
+    found: Any = module
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+def _made_with(thing: type) -> str:
+    """Return what a class that a function makes has of that function's variables."""
+    held: list[Any] = []
+    for name, value in vars(thing).items():
+        if name.startswith("__") and issubclass(thing, Plugin):
+            continue  # made by the dataclass of the fields, which are in the identity
+        if isinstance(value, FunctionType):
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            held += [name, value.__defaults__, *(c for c in cells if c is not thing)]
+            held += [] if "<locals>" in thing.__qualname__ else [origin(value)]
+        elif not name.startswith("__") and isinstance(value, bool | int | float | str):
+            held += [name, value]
+    return _fingerprint(held)
+
+
+def _is_installed(file: str) -> bool:
+    path, here = Path(file), Path(__file__).parents[1]
+    kept = path.is_relative_to(here) or path.is_relative_to(_STANDARD_LIBRARY)
+    return kept or "site-packages" in path.parts
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # distributed under another name
+        names = importlib.metadata.packages_distributions().get(package, [])
+        return " ".join(importlib.metadata.version(name) for name in names)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return [_plain(item) for item in value]
+    return _code(value)
+
+
+def _code(value: Any) -> str:
+    """Name a value that holds code (a function, a class, a tuple of closures)."""
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    return f"{name} [{short_hash(_fingerprint(value))}]"
+
+
+def _fingerprint(value: Any) -> str:
+    # Recurses through closures, so that optax.adam(1e-3) and optax.adam(1e-2) differ.
+    if value is None or isinstance(value, bool | str | bytes):
+        return repr(value)
+    if isinstance(value, int | float):
+        # By value: tracing an Optax schedule makes floats of the whole numbers that it holds.
+        return repr(int(value) if value % 1 == 0 else value)
+    if isinstance(value, tuple | list):
+        return f"({','.join(map(_fingerprint, value))})"
+    if isinstance(value, Mapping):
+        return _fingerprint(sorted(value.items()))
+    if isinstance(value, Plugin):
+        return f"{json.dumps(describe(value))}{json.dumps(sources(value))}"
+    if isinstance(value, functools.partial):
+        return _fingerprint(("partial", value.func, value.args, value.keywords))
+    if isinstance(value, FunctionType):
+        return f"{origin(value)}:{value.__qualname__}{_fingerprint(_held(value))}"
+    if isinstance(value, type):
+        return f"{origin(value)}:{value.__qualname__}"
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        return f"{array.dtype}{array.shape}{array.tobytes().hex()}"
+    wrapped = getattr(value, "__wrapped__", None)  # a jitted or otherwise wrapped function
+    if wrapped is not None:
+        # Of what else it carries, such as derivatives, the code is in the traced program.
+        carried = [
+            _held(v)[0] for _, v in sorted(vars(value).items()) if isinstance(v, FunctionType)
+        ]
+        plain = [c for cells in carried for c in cells if isinstance(c, bool | int | float | str)]
+        return _fingerprint((wrapped, plain))
+    raise ValueError(
+        f"cannot tell what {value!r} is from one run to the next; allowed: numbers, "
+        "strings, tuples, functions, classes, and plug-ins"
+    )
+
+
+def _held(function: FunctionType) -> tuple[Any, ...]:
+    """Return what a function holds besides its code: its closure, and its defaults."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return cells, (function.__defaults__, function.__kwdefaults__)
+
+
+@functools.cache  # by the thing: what is loaded anew after an edit is a new thing
+def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
+    if file is None:
+        raise ValueError(
+            f"{thing.__qualname__} has no file to be identified by; define it in one and import it"
+        )
+    file, name = file.resolve(), thing.__qualname__
+    module = ast.parse(file.read_bytes())
+    if isinstance(thing, FunctionType) and thing.__name__ == "<lambda>":
+        return "\n".join(_lambda(thing, module, file))
+    wanted = name.split(".")[0]
+    if not any(wanted in _bound_names(statement) for statement in module.body):
+        raise ValueError(f"{name} is not in the source of {file.name}; define it there by name")
+    return "\n".join(_definitions(module, file, {wanted}))
+
+
+def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
+    """Dump a lambda, which has no name, and what it depends on."""
+    line = thing.__code__.co_firstlineno
+    there = [n for n in ast.walk(module) if isinstance(n, ast.Lambda) and n.lineno == line]
+    if len(there) != 1:
+        raise ValueError(
+            f"{thing.__qualname__} of line {line} of {file.name} cannot be told from others; "
+            "define it by name, or on a line of its own"
+        )
+    return [ast.dump(there[0]), *_definitions(module, file, _names(there[0]))]
+
+
+def _definitions(module: ast.Module, file: Path, wanted: set[str]) -> list[str]:
+    """Dump the top-level statements of a file that the wanted names depend on."""
+    imported = {n for s in module.body if _is_import(s) for n in _bound_names(s)}
+    binds = {
+        i: _bound_names(statement) | (_changed_names(statement) - imported)
+        for i, statement in enumerate(module.body)
+    }
+    chosen: set[int] = set()
+    names = {"*", *wanted}
+    while fresh := {i for i, bound in binds.items() if bound & names} - chosen:
+        chosen |= fresh
+        names |= {name for i in fresh for name in _names(module.body[i])}
+    dumps, seen = [], {file}
+    for i in sorted(chosen):
+        dumps.append(ast.dump(module.body[i]))
+        dumps += _imported(module.body[i], file, seen)
+    return dumps
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _bound_names(statement: ast.stmt) -> set[str]:
+    """Return the names that a top-level statement binds, or whose items it sets."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    bound: set[str] = set()
+    for node in ast.walk(statement):  # a definition may stand under an `if` or a `try`
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+            bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
+    return bound
+
+
+def _is_import(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+def _changed_names(statement: ast.stmt) -> set[str]:
+    """Return what a top-level statement may change without naming it as its target."""
+    return _names(statement) if isinstance(statement, ast.Expr) else set()
+
+
+def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:
+    """Dump the files beside this one that some code imports, and those that they import."""
+    dumps = []
+    for path in _imported_files(tree, file):
+        if path not in seen:
+            seen.add(path)
+            module = ast.parse(path.read_bytes())
+            dumps += [ast.dump(module), *_imported(module, path, seen)]
+    return dumps
+
+
+def _imported_files(tree: ast.AST, file: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        above = 0
+        if isinstance(node, ast.ImportFrom):
+            above, package = node.level, f"{node.module}." if node.module else ""
+            modules = [package + a.name for a in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [a.name for a in node.names]
+        else:
+            continue
+        folders = [file.parents[above - 1]] if above else [file.parent, _root(file)]
+        for name in sorted(modules):
+            stems = [Path(*name.split(".")[: i + 1]) for i in range(name.count(".") + 1)]
+            files = [
+                path
+                for folder, stem in itertools.product(folders, stems)
+                for path in (folder / stem.with_suffix(".py"), folder / stem / "__init__.py")
+                if path.is_file() and not _is_installed(str(path))
+            ]
+            yield from files or (() if above else map(Path.resolve, _elsewhere(name)))
+
+
+def _elsewhere(module: str) -> Iterator[Path]:
+    """Yield the files, that are the user's own, of a module and of the packages that hold it."""
+    places: Sequence[str] | None = None  # the import path
+    parts = module.split(".")
+    for i in range(len(parts)):
+        name = ".".join(parts[: i + 1])
+        loaded = sys.modules.get(name)
+        spec = getattr(loaded, "__spec__", None) or PathFinder.find_spec(name, places)
+        if spec is None or (spec.origin and _is_installed(spec.origin)):
+            return
+        if spec.origin and spec.origin.endswith(".py"):
+            yield Path(spec.origin)
+        if spec.submodule_search_locations is None:
+            return
+        places = list(spec.submodule_search_locations)
+
+
+def _root(file: Path) -> Path:
+    """Return the folder that holds the package that a file is of; its own, if of none."""
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder

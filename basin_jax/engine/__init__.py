@@ -1,0 +1,1 @@
+"""Train many seeds at once: lanes, kernels, backends and their tuning."""

@@ -1,0 +1,111 @@
+"""For each seed by itself, the value of a number at which its fate changes: by bisection."""
+
+from collections.abc import Collection
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float, UInt64
+from numpy import ndarray
+
+from basin_jax.core.seeds import as_seeds
+from basin_jax.core.sweep import Sweep, override
+from basin_jax.core.trial import rows_of, shape_of
+from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.engine.autotune import choose
+from basin_jax.engine.kernel import Kernel, build_kernel
+from basin_jax.statistics.estimates import as_verdict
+
+
+def critical(
+    sweep: Sweep,
+    path: str,
+    seeds: int | ndarray,
+    *,
+    between: tuple[float, float],
+    rule: Rule,
+    of: Collection[Verdict] = (Verdict.DECEPTIVE,),
+    halvings: int = 30,
+    lanes: int | None = None,
+) -> pl.DataFrame:
+    """Bisect, for each seed, the value of a number from which on its verdict is another one.
+
+    All seeds are trained side by side, each at a value of its own, so that a halving takes as
+    long as training them once. Between values at which the verdict comes and goes, one of the
+    changes is found; whether there are several, a grid of values tells.
+
+    Args:
+        sweep: what is trained, with any value of the number.
+        path: the number's dotted path, such as "start.dose".
+        seeds: how many (0 to n - 1), or which.
+        between: the values at which the search begins.
+        rule: what judges.
+        of: the verdicts beyond the change.
+        halvings: at most; floats lie no closer together after 24 or so.
+        lanes: seeds trained side by side; measured if None.
+
+    Returns:
+        One row a seed: its verdict is none of `of` at `low`, and is at `high`, with nothing but
+        the last halving between. A seed that has such a verdict at the first value already has
+        -inf as its `low`; one that has none at the second has inf as its `high`.
+
+    Raises:
+        ValueError: where the path names no number of the sweep's own, or values are not rising.
+    """
+    asked = np.asarray(as_seeds(seeds), np.uint64)
+    program, lanes, _ = choose(sweep, lanes=lanes)
+    search = _Search(
+        build_kernel(sweep, lanes=lanes, program=program),
+        _place(sweep, path, between),
+        rule,
+        frozenset(as_verdict(verdict) for verdict in of),
+    )
+    low, high = (np.full(len(asked), value, float) for value in between)
+    early, late = (search.beyond(asked, values) for values in (low, high))
+    open_ = ~early & late
+    for _ in range(halvings):
+        middle = ((low + high) / 2).astype(search.kind).astype(float)
+        which = np.flatnonzero(open_ & (low < middle) & (middle < high))
+        if not len(which):
+            break
+        beyond = search.beyond(asked[which], middle[which])
+        high[which[beyond]], low[which[~beyond]] = middle[which[beyond]], middle[which[~beyond]]
+    high[early], low[early] = between[0], -np.inf
+    never = ~early & ~late
+    low[never], high[never] = between[1], np.inf
+    return pl.DataFrame({"seed": asked, "low": low, "high": high})
+
+
+class _Search:
+    """Trains seeds, each at its own value of one number, and judges them."""
+
+    def __init__(
+        self, kernel: Kernel, place: Bool[ndarray, " number"], rule: Rule, of: frozenset[Verdict]
+    ):
+        self.kernel, self.place, self.rule, self.of = kernel, place, rule, sorted(of)
+        self.numbers = rows_of(kernel.cells[0], np.uint64(0)).numbers
+
+    @property
+    def kind(self) -> np.dtype:
+        """The type of float that training sees."""
+        return self.numbers.dtype
+
+    def beyond(
+        self, seeds: UInt64[ndarray, " seed"], values: Float[ndarray, " seed"]
+    ) -> Bool[ndarray, " seed"]:
+        numbers = np.where(self.place, values[:, None], self.numbers).astype(self.kind)
+        evidence = self.kernel(seeds, numbers=numbers)
+        last = {name: column[:, -1] for name, column in evidence.items()}
+        return np.isin(judge(self.rule, last), self.of)
+
+
+def _place(sweep: Sweep, path: str, between: tuple[float, float]) -> Bool[ndarray, " number"]:
+    """Return which of the sweep's numbers a path names."""
+    if not between[0] < between[1]:
+        raise ValueError(f"between = {between}; allowed: two values, the second above the first")
+    ends = [override(sweep, path, value) for value in between]
+    shapes = {shape_of(end) for end in ends}
+    numbers = [rows_of(end, np.uint64(0)).numbers for end in ends]
+    place = numbers[0] != numbers[1] if len(shapes) == 1 else np.zeros(1, bool)
+    if place.sum() != 1 or path.startswith("start.of."):
+        raise ValueError(f"path = {path!r}; allowed: a float of the sweep, and not of a parent")
+    return place

@@ -1,0 +1,117 @@
+"""What is tried of a user's own plug-ins before anything is trained."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from basin_jax.core.contracts import Organism
+from basin_jax.core.seeds import PRNG
+from basin_jax.core.sweep import Child, Sweep
+from basin_jax.core.traces import settled, trace_hash
+from basin_jax.core.trial import (
+    Row,
+    Shape,
+    all_finite,
+    begin_one,
+    look_at_one,
+    numerics,
+    plugins_of,
+    rows_of,
+    shape_of,
+    step,
+)
+
+
+# A seed may be unlucky; what fails for the first of them fails for all.
+TRIED = 4
+
+
+def examine(sweep: Sweep) -> None:
+    """Try the first step of a few seeds, where some plug-in is the user's own.
+
+    Raises:
+        ValueError: where the loss is no scalar, a function of the organism hangs on more than
+            its arguments, or nothing finite comes of any of the seeds.
+    """
+    if not any(text.startswith("source ") for text in sweep.sources().values()):
+        return
+    if isinstance(sweep.start, Child):
+        # Its own first step is from a parent's end, which would have to be trained.
+        return examine(sweep.start.of)
+    with numerics(sweep.precision):
+        expect_pure(sweep.organism)
+        _expect_finite(sweep)
+
+
+def expect_pure(organism: Organism) -> None:
+    """Raise `ValueError` where the loss is no scalar, or a function hangs on something global."""
+    name, key = type(organism).__name__, jax.random.key(0, impl=PRNG)
+    params, batch = (jax.eval_shape(f, key) for f in (organism.init, organism.sample))
+    loss = jax.eval_shape(organism.loss, params, batch)
+    shape = getattr(loss, "shape", None)
+    if shape != ():
+        given = f"an array of shape {shape}" if shape else "no array"
+        raise ValueError(f"{name}.loss gives {given}; allowed: a scalar")
+    functions = {
+        "init": (organism.init, key),
+        "sample": (organism.sample, key),
+        "loss": (organism.loss, params, batch),
+        "probe": (organism.probe, key, params),
+    }
+    for called, (function, *args) in functions.items():
+        if settled(functools.partial(_trace, function, *args)) is None:
+            raise ValueError(
+                f"{name}.{called} is another function each time that it is traced: it hangs on "
+                "something global, such as a counter, the time or NumPy's random numbers; "
+                "allowed: its arguments, and the organism's fields"
+            )
+
+
+def _trace(function: Callable[..., Any], *args: Any) -> str:
+    # Not the function itself, whose trace JAX would remember.
+    return trace_hash(jax.make_jaxpr(lambda *args: function(*args))(*args))
+
+
+def _expect_finite(sweep: Sweep) -> None:
+    rows = rows_of(sweep, np.arange(TRIED, dtype=np.uint64))
+    begun, seen, after = _of_each(_first_step, sweep, rows)
+    organism, which = type(sweep.organism).__name__, f"for each of the seeds 0 to {TRIED - 1}"
+    if not begun.any():
+        start = type(sweep.start).__name__
+        raise ValueError(f"{start} gives {organism} parameters that are not finite, {which}")
+    if bad := [name for name, finite in seen.items() if not finite[begun].any()]:
+        raise ValueError(
+            f"{organism}.probe gives {', '.join(bad)} that is not finite at the start, {which}; "
+            "allowed: finite numbers, since others count as DIVERGED"
+        )
+    if sweep.num_steps and not after.any():
+        why = f"{organism}.loss has a gradient that is not finite at the start"
+        if _of_each(_slope, sweep, rows).any():
+            why = f"{organism}.loss has a finite gradient, so {type(sweep.method).__name__} fails"
+        raise ValueError(f"the first step ends at parameters that are not finite, {which}: {why}")
+
+
+def _of_each(function: Callable[..., Any], sweep: Sweep, rows: Row) -> Any:
+    found = jax.jit(jax.vmap(functools.partial(function, shape_of(sweep))))(rows)
+    return jax.tree.map(np.asarray, found)
+
+
+def _first_step(shape: Shape, row: Row) -> tuple[Array, dict[str, Array], Array]:
+    """Return what is finite: the start, its evidence, and the parameters after a step."""
+    state, keys = begin_one(shape, row)
+    plugins = plugins_of(shape, row.numbers)
+    seen = {n: jnp.isfinite(v) for n, v in look_at_one(shape, row, keys, state).items()}
+    after = step(plugins, keys, jnp.int32(0), state)
+    return all_finite(state.params), seen, all_finite(after.params)
+
+
+def _slope(shape: Shape, row: Row) -> Bool[Array, ""]:
+    """Return whether the gradient is finite at the start."""
+    (state, keys), organism = begin_one(shape, row), plugins_of(shape, row.numbers)[0]
+    batch = organism.sample(jax.random.wrap_key_data(keys.step, impl=PRNG))
+    return all_finite(jax.grad(organism.loss)(state.params, batch))

@@ -1,0 +1,104 @@
+"""The compiled program of a queue of seeds on each device.
+
+Each device runs whole blocks under `shard_map`, never XLA's own partitioning, whose local shapes
+change with the number of devices.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import eval_jaxpr
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from basin_jax.core.trial import Shape, abstract
+from basin_jax.engine.lanes import Program, advance_queue, idle
+
+
+Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
+
+# What XLA is told, by platform. A device a core needs no threads inside an op, and their number
+# would change low bits.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "xla_cpu_multi_thread_eigen": False,
+        "xla_disable_hlo_passes": "cpu-parallel-task-assigner",
+    }
+}
+
+
+def _mesh(devices: Devices) -> Mesh:
+    return Mesh(np.array(devices), ("device",))
+
+
+def put[T](tree: T, devices: Devices) -> T:
+    """Put each device's part of some arrays [device, ...] on it."""
+    # Not left to each call: one that is given NumPy's arrays is another program.
+    return jax.device_put(tree, NamedSharding(_mesh(devices), P("device")))
+
+
+@functools.cache
+def advance(shape: Shape, program: Program, devices: Devices) -> Callable:
+    """Return the compiled `advance_queue` of each device.
+
+    A function of (stops, stride, budget, early; count, queue and lanes, with a leading axis of
+    devices) to the lanes and what is left of the budgets.
+    """
+
+    def shard(stops, stride, budget, early, counts, queue, lanes):
+        (size,), (length,) = lanes.slot.shape[1:], lanes.done.shape[1:]
+        queue = _whole(abstract(shape, length)[1], queue)
+        lanes = _whole(idle(shape, size, length, len(stops)), lanes)
+        limits = {"stride": stride, "budget": budget, "early": early}
+        go_on = functools.partial(advance_queue, shape, program)
+        after = _with_constants_inside(go_on, stops, queue, counts[0], lanes=lanes, **limits)
+        return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
+
+    sharded = jax.shard_map(
+        shard,
+        mesh=_mesh(devices),
+        in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
+        out_specs=P("device"),
+        check_vma=False,
+    )
+    compiled = jax.jit(sharded, compiler_options=OPTIONS.get(devices[0].platform))
+
+    def run(stops, stride, budget, early, counts, queue, lanes):
+        given = counts, _filled(queue), _filled(lanes)
+        after, left = compiled(stops, stride, budget, early, *given)
+        return jax.tree.map(lambda old, new: old if new is None else new, lanes, after), left
+
+    return run
+
+
+# XLA of JAX 0.11.2 crashes where an array without elements, such as what no seed inherits, enters
+# or leaves `shard_map` on several devices. Inside, it is safe.
+
+
+def _filled(tree: Any) -> Any:
+    """Return a tree without its arrays that have no elements."""
+    return jax.tree.map(lambda x: x if x.size else None, tree)
+
+
+def _whole(shapes: Any, filled: Any) -> Any:
+    """Return this device's part of a tree, with the arrays without elements put back."""
+
+    def part(like: Any, x: Any) -> Any:
+        return jnp.zeros(like.shape, like.dtype) if x is None else x[0]
+
+    return jax.tree.map(part, shapes, filled)
+
+
+def _with_constants_inside(function: Callable, *args: Any, **named: Any) -> Any:
+    """Call a function, and make the constants without elements that plug-ins hold where it is.
+
+    JAX would pass them in from outside.
+    """
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args, **named)
+    consts = [x if np.size(x) else jnp.zeros(x.shape, x.dtype) for x in traced.consts]
+    found = eval_jaxpr(traced.jaxpr, consts, *jax.tree.leaves((args, named)))
+    return jax.tree.unflatten(jax.tree.structure(shapes), found)

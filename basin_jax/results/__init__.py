@@ -1,0 +1,1 @@
+"""A sweep's folder, and the estimates that are read from it."""

@@ -1,0 +1,103 @@
+"""A chunk: some seeds' evidence as a Parquet file that carries a hash of itself.
+
+Parquet readers do not notice flipped bits, or abort the process on them, so the hash is
+checked first, then the sizes, then the columns, and only then are the values read.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from basin_jax.core.verdict import Verdict
+from basin_jax.results.parquet import COLUMNS, SLACK_BYTES, VALUE_BYTES, check_size
+from basin_jax.schema import name as check_name
+
+
+HASH = "file_sha256"  # of the file with UNSEALED in the hash's place
+UNSEALED = hashlib.sha256(HASH.encode()).hexdigest()
+TYPES = {"cell": pl.String, "seed": pl.UInt64, "step": pl.Int32, "verdict": pl.Int8}
+KEYS = tuple(TYPES)
+EVIDENCE = COLUMNS - len(KEYS)  # names of it, at most
+LARGEST = 2**30  # bytes of a file
+
+
+def write_chunk(frame: pl.DataFrame) -> bytes:
+    """Return a chunk as a file: a row for each seed and stop, in their order."""
+    written = io.BytesIO()
+    frame.write_parquet(written, metadata={HASH: UNSEALED})
+    return seal_chunk(written.getvalue())
+
+
+def bytes_of(rows: int) -> int:
+    """Return how many bytes a file of so many rows may have."""
+    return min(LARGEST, SLACK_BYTES + VALUE_BYTES * COLUMNS * rows)
+
+
+def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
+    """Return the rows of a chunk, of which there may be so many.
+
+    Raises:
+        ValueError: where it is damaged, or holds something else.
+    """
+    check_seal(raw)
+    check_size(raw, rows=rows)
+    try:
+        _check_columns(pl.read_parquet_schema(io.BytesIO(raw)))
+        frame = pl.read_parquet(raw)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(f"cannot be read: {' '.join(str(error).split())[:80]}") from None
+    if frame.null_count().sum_horizontal()[0]:
+        raise ValueError("lacks some values")
+    return frame
+
+
+def check_seal(raw: bytes) -> None:
+    """Raise `ValueError` where a file differs from the hash in it."""
+    stored = _hash_in(raw)
+    if stored is None:
+        raise ValueError("has no hash")
+    if seal_chunk(raw.replace(stored, UNSEALED.encode())) != raw:
+        raise ValueError("differs from the hash in it")
+
+
+def check_rows(frame: pl.DataFrame, cell: Mapping[str, Any], stops: Sequence[int]) -> None:
+    """Raise `ValueError` where a chunk's rows are not those of a cell with these stops."""
+    if taken := {*frame.columns} & cell["fields"].keys():
+        raise ValueError(f"has a column {taken.pop()!r}, which is a field of the sweep")
+    if unknown := {*frame["verdict"].unique()} - {*map(int, Verdict)}:
+        raise ValueError(f"has the verdict {unknown.pop()}; allowed: {[*map(int, Verdict)]}")
+    seeds, steps = frame["seed"].to_numpy(), frame["step"].to_numpy()
+    if len(frame) % len(stops) or (steps.reshape(-1, len(stops)) != np.array(stops)).any():
+        raise ValueError(f"has seeds that were not probed after the steps {stops}")
+    rows = seeds.reshape(-1, len(stops))
+    if (rows != rows[:, :1]).any() or (rows[1:, 0] <= rows[:-1, 0]).any():
+        raise ValueError("has seeds that do not rise, or that repeat")
+
+
+def _check_columns(schema: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where columns are of other names or types than those written here."""
+    for column, kind in TYPES.items():
+        if schema.get(column) != kind:
+            raise ValueError(f"has the column {column} of type {schema.get(column)}, not {kind}")
+    for column in [*schema][len(TYPES) :]:
+        check_name("a column", column)
+        if schema[column] not in (pl.Float32, pl.Float64):
+            raise ValueError(f"has the column {column!r} of type {schema[column]}, not a float")
+    if [*schema][: len(TYPES)] != [*TYPES] or len(schema) == len(TYPES):
+        raise ValueError(f"has the columns {[*schema][:8]}; allowed: {[*TYPES]}, then evidence")
+
+
+def seal_chunk(written: bytes) -> bytes:
+    """Put a file's hash into the place that is kept for it in its Parquet metadata."""
+    return written.replace(UNSEALED.encode(), hashlib.sha256(written).hexdigest().encode())
+
+
+def _hash_in(written: bytes) -> bytes | None:
+    _, name, rest = written.rpartition(HASH.encode())
+    # Thrift's compact protocol puts a field's type and a string's length in between.
+    stored = rest[2 : 2 + len(UNSEALED)]
+    return stored if name and len(stored) == len(UNSEALED) else None

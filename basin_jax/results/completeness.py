@@ -1,0 +1,77 @@
+"""Find seeds that finished runs stored and that are missing now, and runs that did not finish."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt64
+from numpy import ndarray
+
+from basin_jax.results.layout import OLD, range_of, request_in
+
+
+def missing(
+    manifest: Mapping[str, Any],
+    runs: Mapping[str, Mapping[str, Any]],
+    seeds: Mapping[str, UInt64[ndarray, " seed"]],
+) -> list[str]:
+    """Return which seeds are missing that a finished run counted, a line each.
+
+    Args:
+        manifest: of the folder.
+        runs: the records by their names, of those that can be read.
+        seeds: those stored for each cell, in rising order.
+    """
+    if manifest["format"] == OLD:
+        return []
+    lines = {}
+    for name, run in manifest["runs"].items():
+        for cell, count in run["seeds"].items():
+            if count is None:
+                continue
+            asked = range_of(runs[name]) if name in runs else None
+            lacking, first = _lacking(seeds[cell], count, asked)
+            if lacking:
+                where = "" if first is None else f", from seed {first} on"
+                lines[cell, lacking, first] = (
+                    f"cell {cell} lacks {lacking:,} of the {count:,} seeds that a finished run "
+                    f"left there{where}: a chunk is missing"
+                    + ("" if first is None else f" ({cell}-{first:020d}.parquet, or one after it)")
+                )
+    return [*lines.values()]
+
+
+def _lacking(
+    seeds: UInt64[ndarray, " seed"], count: int, asked: tuple[int, int] | None
+) -> tuple[int, int | None]:
+    """Return how many seeds are missing, and the first of them where that is known."""
+    if asked is None or asked[1] + 1 - asked[0] != count:
+        return max(count - len(seeds), 0), None
+    ends = np.array(asked, np.uint64)
+    low, high = int(np.searchsorted(seeds, ends[0])), int(np.searchsorted(seeds, ends[1], "right"))
+    if high - low == count:
+        return 0, None
+    own = seeds[low:high] - ends[0]
+    gaps = np.flatnonzero(own != np.arange(len(own), dtype=np.uint64))
+    return count - len(own), asked[0] + int(gaps[0] if len(gaps) else len(own))
+
+
+def unfinished(manifest: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return which runs did not finish, unless a later one did what they were to do."""
+    lines, done = [], []
+    for name in sorted(runs, reverse=True):
+        asked, run = range_of(runs[name]), runs[name]
+        if None not in manifest["runs"][name]["seeds"].values():
+            done.append((asked, request_in(run)))
+        elif not any(_covers(later, asked) or same == request_in(run) for later, same in done):
+            lines.append(
+                f"incomplete: the run of {run['began']} has not finished (it was stopped, or "
+                "still runs); give its command again to go on"
+            )
+    return lines[::-1]
+
+
+def _covers(later: tuple[int, int] | None, asked: tuple[int, int] | None) -> bool:
+    if later is None or asked is None:
+        return False
+    return later[0] <= asked[0] and asked[1] <= later[1]

@@ -1,0 +1,109 @@
+"""Conditions on seeds, at an earlier stop or in their parents: what a fraction is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from basin_jax.core.verdict import Verdict
+from basin_jax.results.reading import Stored
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """State what seeds satisfied at an earlier stop, or in their parents.
+
+    A fraction of the seeds that satisfy it is conditional: of those that were deceptive after
+    100 steps, `Given(Verdict.DECEPTIVE, step=100)`, or as parents, `Given(Verdict.DECEPTIVE,
+    parent=load("runs/parents"))`. Their number is random; given it, the hits are binomial, so
+    that the intervals for a fixed number hold.
+
+    Attributes:
+        of: the verdict; or a Polars expression, true for those that satisfy it, on the columns of
+            `Records.history`. A seed that diverged satisfies `Verdict.DIVERGED` alone.
+        step: the stop at which they do (see `Sweep.save_at`); with a parent its last one if None.
+        parent: the records of the sweep from whose ends the seeds start (see `Child`), with all
+            the parents in it.
+    """
+
+    of: Verdict | pl.Expr
+    step: int | None = None
+    parent: Stored | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.of, Verdict | pl.Expr):
+            raise ValueError(f"Given.of = {self.of!r}; allowed: a Verdict, or a Polars expression")
+        if self.step is None and self.parent is None:
+            raise ValueError(
+                "Given.step = None; allowed: a stop before the last, or the records of a parent"
+            )
+
+    def seeds(self, records: Stored, cell: str) -> pl.Series:
+        """Return the seeds of a cell that satisfy it.
+
+        Raises:
+            ValueError: where there is no such stop or parent, or it lacks a seed's parent.
+        """
+        if self.parent is None:
+            return self._of(records, cell)
+        fields, code = (records.manifest["cells"][cell][part] for part in ("fields", "sources"))
+        own = [_of_parent(fields), _of_parent(code), records.manifest["machine"]]
+        found = [
+            digest
+            for digest, other in self.parent.manifest["cells"].items()
+            if [other["fields"], other["sources"], self.parent.manifest["machine"]] == own
+        ]
+        if not found:
+            raise ValueError(
+                f"Given.parent is of {self.parent.store.folder.name}, which has no parent of "
+                f"{records.label(cell)}; allowed: the records of the sweep it starts from, trained "
+                "by the same code, versions and device"
+            )
+        parents = pl.col("seed") // fields.get("start.children", 1)
+        seeds = records.frame.filter(cell=cell).select("seed", parent=parents)
+        there = self.parent.counted.filter(cell=found[0])["seed"]
+        lacking = seeds.filter(~pl.col("parent").is_in(there.implode()))
+        if len(lacking):
+            raise ValueError(
+                f"Given.parent lacks the parents of {len(lacking):,} seeds of "
+                f"{records.label(cell)}; allowed: records that have them all"
+            )
+        satisfying = self._of(self.parent, found[0])
+        return seeds.filter(pl.col("parent").is_in(satisfying.implode()))["seed"]
+
+    def _of(self, records: Stored, cell: str) -> pl.Series:
+        history = records.history.filter(cell=cell)
+        stops = history["step"].unique().sort()
+        step = stops[-1] if self.step is None else self.step
+        if step not in stops:
+            known = ", ".join(map(str, stops))
+            raise ValueError(f"Given.step = {step}; allowed: one of {known}")
+        return satisfying(history, self.of, "Given.of").filter(step=step)["seed"]
+
+
+def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a child that are its parent's, by the parent's own paths."""
+    start = "start.of."
+    return {path.removeprefix(start): v for path, v in said.items() if path.startswith(start)}
+
+
+def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.DataFrame:
+    """Return the rows of a cell's history that are of a verdict, or for which an expression holds.
+
+    Raises:
+        ValueError: saying why the expression, which is called `what`, cannot be counted.
+    """
+    verdict = pl.col("verdict")
+    if isinstance(of, Verdict):
+        return history.filter(verdict == of.name)
+    allowed = "allowed: a Polars expression that is true or false for every row of Records.history"
+    try:
+        rows = history.with_columns(satisfies=of)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{what}: {' '.join(str(error).split())}; {allowed}") from None
+    found = rows["satisfies"]
+    if found.dtype != pl.Boolean or found.null_count():
+        raise ValueError(f"{what}: it gives {found.dtype}, {found.null_count()} null; {allowed}")
+    # Not a number is larger than every number, to Polars.
+    return history.filter(found & (history["verdict"] != Verdict.DIVERGED.name))

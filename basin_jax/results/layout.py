@@ -1,0 +1,221 @@
+"""The schema of `sweep.json` and of the records of runs."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from basin_jax.core.identity import identity_hash
+from basin_jax.core.sources import short_hash
+from basin_jax.core.sweep import CHILDREN, siblings_of
+from basin_jax.engine.backends import FASTEST, LANES, PROGRAMS
+from basin_jax.schema import (
+    SEEDS,
+    Check,
+    cases,
+    listed,
+    mapping,
+    name,
+    number,
+    one_of,
+    optional,
+    parse,
+    plain,
+    record,
+    refuse,
+    seal_of,
+    text,
+    text_of,
+    whole,
+)
+
+
+FORMAT, OLD = 2, 1
+# The most seeds that are stored together, and of one parent.
+CHUNK, SIBLINGS = 2**24, 2**62
+MANIFEST_BYTES, RUN_BYTES = 2**26, 2**20
+RUN_NAME = re.compile(r"[\w+-]{1,100}\.json", re.ASCII)
+HASH = re.compile("[0-9a-f]{64}")
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """Return a manifest as a text with its format and its seal.
+
+    Raises:
+        ValueError: where it holds what could not be read again.
+    """
+    content = {"format": FORMAT, **manifest}
+    check_manifest(content)
+    return text_of({**content, "seal": seal_of(content)}).encode()
+
+
+def read_manifest(raw: bytes) -> dict[str, Any]:
+    """Return a manifest from its text, without its seal.
+
+    Raises:
+        ValueError: where it is of no known format, differs from its seal, holds what it may
+            not, or names a cell by another hash than that of its fields, sources and trace.
+    """
+    content = parse(raw)
+    form = content.get("format") if isinstance(content, dict) else None
+    if type(form) is not int or form not in (OLD, FORMAT):
+        raise ValueError(f"it is not of format {OLD} or {FORMAT}")
+    if form == FORMAT and content.pop("seal", None) != seal_of(content):
+        raise ValueError("it differs from the seal in it")
+    check_manifest(content)
+    return content
+
+
+def check_manifest(content: Mapping[str, Any]) -> None:
+    """Raise `ValueError` naming the key, its value and what is allowed."""
+    current = content["format"] == FORMAT
+    (_manifest if current else _old_manifest)("", content)
+    if not content["cells"]:
+        refuse("cells", {}, "at least one cell")
+    for digest, cell in content["cells"].items():
+        made = (identity_hash if current else _old_digest)(**{k: cell[k] for k in _MADE[current]})
+        if digest != made:
+            refuse("cells", digest, f"{made}, the hash of its fields and code")
+        stops = stops_of(cell)
+        if stops != sorted(set(stops)):
+            refuse(f"{digest}.fields.save_at", stops[:-1], f"rising steps below {stops[-1]}")
+    for run in content["runs"].values() if current else ():
+        if unknown := run["seeds"].keys() - content["cells"].keys():
+            refuse("runs.seeds", unknown.pop(), "a cell of the sweep")
+    rule = content["rule"]
+    if rule["fields"]["class"] not in rule["sources"]:
+        refuse("rule.sources", [*rule["sources"]], f"also {rule['fields']['class']}")
+
+
+def run_text(run: Mapping[str, Any]) -> bytes:
+    """Return a run's record as a text.
+
+    Raises:
+        ValueError: where it holds what could not be read again.
+    """
+    _run("", run)
+    return text_of(run).encode()
+
+
+def read_run(raw: bytes) -> dict[str, Any]:
+    """Return a run's record from its text.
+
+    Raises:
+        ValueError: where it holds what it may not.
+    """
+    run = parse(raw)
+    _run("", run)
+    return run
+
+
+def hash_of(raw: bytes) -> str:
+    """Return the hash by which `sweep.json` knows a run's record."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def request_in(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run asked for; in format 1 it is the `stop`."""
+    return run["request"] if "request" in run else run["stop"]
+
+
+def range_of(run: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the first and the last seed that a run asked for, if all between were, too."""
+    request = request_in(run)
+    if "width" in request:
+        return None
+    first, last = sorted((request["first"], request["last"]))
+    return (first, last) if request["count"] == last + 1 - first else None
+
+
+def stops_of(cell: Mapping[str, Any]) -> list[int]:
+    """Return the steps at which a cell's seeds were probed, as `Sweep.stops`."""
+    return [*cell["fields"]["save_at"], cell["fields"]["num_steps"]]
+
+
+def _old_digest(fields: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    return short_hash(json.dumps({"fields": fields, "sources": sources}, sort_keys=True))
+
+
+def _fields(path: str, value: Any) -> None:
+    mapping(name, plain)(path, value)
+    record(_NEEDED)(path, value)
+    for own in filter(CHILDREN.fullmatch, value):
+        whole(1, 2**31)(f"{path}.{own}", value[own])
+    whole(1, SIBLINGS)(f"{path}: seeds of one parent", siblings_of(value))
+
+
+def _program(path: str, value: Any) -> None:
+    _texts(path, value)
+    record({"name": one_of(PROGRAMS)})(path, value)
+
+
+def _hash(path: str, value: Any) -> None:
+    if not isinstance(value, str) or not HASH.fullmatch(value):
+        refuse(path, value, "64 hexadecimal digits")
+
+
+def _run_name(path: str, value: Any) -> None:
+    if not RUN_NAME.fullmatch(value):
+        refuse(path, value, "the name of a run's record")
+
+
+def _run(path: str, value: Any) -> None:
+    _made(path, value)
+    record({"request": _request} if "request" in value else {"stop": _stop})(path, value)
+
+
+_texts = mapping(text, text)
+_step = whole(0, 2**31 - 1)
+_NEEDED = {"organism": text, "num_steps": _step, "save_at": listed(_step)}
+# What a cell's name is the hash of, in the formats after the first, and in it.
+_MADE = {True: ("fields", "sources", "trace"), False: ("fields", "sources")}
+_OLD_CELL: dict[str, Check] = {
+    "fields": _fields,
+    "sources": _texts,
+    "program": _program,
+    "lanes": whole(1, LANES),
+    "speed": number(0.0, FASTEST),
+}
+_OLD_MANIFEST: dict[str, Check] = {
+    "rule": record({"fields": record({"class": text}), "sources": _texts}),
+    "chunk": whole(1, CHUNK),
+    "machine": _texts,
+}
+_seeds = mapping(name, optional(whole(0, SEEDS)))
+_old_manifest = record({"cells": mapping(name, record(_OLD_CELL)), **_OLD_MANIFEST})
+_manifest = record(
+    {
+        "cells": mapping(name, record({**_OLD_CELL, "trace": text})),
+        "runs": mapping(_run_name, record({"record": _hash, "seeds": _seeds})),
+        **_OLD_MANIFEST,
+    }
+)
+_asked: dict[str, Check] = {
+    "count": whole(1, SEEDS),
+    "first": whole(0, SEEDS),
+    "last": whole(0, SEEDS),
+}
+_width: dict[str, Check] = {
+    "width": number(0.0, 1.0),
+    "interval": text,
+    "level": number(0.0, 1.0),
+}
+_request = cases(
+    "kind",
+    {
+        "range": _asked,
+        "chosen": {**_asked, "set": text, "from": optional(text)},
+        "width": _width,
+    },
+)
+_stop = cases("rule", {"seeds": _asked, "width": _width})
+_made = record(
+    {
+        "began": text,
+        "host": text,
+        "python": text,
+        "devices": whole(1, 2**20),
+        "origin": optional(record({"file": text, "set": listed(text)})),
+    }
+)

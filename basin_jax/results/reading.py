@@ -1,0 +1,181 @@
+"""Read a sweep's folder: a tidy frame with a row a seed, and the seeds that were asked for."""
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import UInt64
+from numpy import ndarray
+
+from basin_jax.core.plugin import closest
+from basin_jax.core.sweep import label, varied
+from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.results.chunk import KEYS
+from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
+from basin_jax.results.rule import own_rule
+from basin_jax.results.store import Store
+from basin_jax.statistics.estimates import as_verdict
+from basin_jax.statistics.rows import Basis
+
+
+VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
+
+
+class Stored:
+    """The content of a sweep's folder, read without running any of its code.
+
+    Args:
+        folder: what `run` wrote.
+        rule: a rule to judge the stored evidence by, in place of the sweep's own. It
+            costs no training.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, rule: Rule | None = None):
+        self.store = Store(folder)
+        self.manifest: dict[str, Any] = self.store.manifest()
+        self.rule = rule
+        self.cells: dict[str, dict[str, Any]] = {
+            digest: cell["fields"] for digest, cell in self.manifest["cells"].items()
+        }
+        self.varied = varied(list(self.cells.values()))
+
+    @functools.cached_property
+    def judged_by(self) -> Rule | None:
+        """The rule of the verdicts; None where it is the sweep's own, and not the package's."""
+        return self.rule or own_rule(self.manifest["rule"])
+
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """The names of the evidence: columns that are neither keys nor fields that vary."""
+        return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
+
+    def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
+        """Return the evidence in a frame of these records, a column each: what a rule judges."""
+        columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
+        return {name: column.to_numpy() for name, column in columns.items()}
+
+    @functools.cached_property
+    def history(self) -> pl.DataFrame:
+        """A row for each cell, seed and step at which it was probed."""
+        stored = self.store.frame()
+        if self.rule is not None:
+            stored = stored.with_columns(verdict=judge(self.rule, self.evidence(stored)))
+        names = {int(verdict): verdict.name for verdict in Verdict}
+        verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
+        return (
+            stored.with_columns(verdict)
+            .join(self._fields(self.varied), on="cell", maintain_order="left")
+            .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
+        )
+
+    @functools.cached_property
+    def frame(self) -> pl.DataFrame:
+        """A row for each cell and seed: fields varied, verdict and evidence at the end."""
+        last = pl.col("step") == pl.col("step").max().over("cell")
+        return self.history.filter(last).drop("step")
+
+    @functools.cached_property
+    def counted(self) -> pl.DataFrame:
+        """The rows of `frame` that estimates count: all but those of a pilot's seeds."""
+        seeds = self.frame["seed"].to_numpy().astype(np.uint64)
+        return self.frame.filter(~self.requests.are_pilots(seeds))
+
+    @functools.cached_property
+    def requests(self) -> Requests:
+        """Which seeds the runs of the folder asked for."""
+        return Requests(tuple(Request.read(run) for run in self.store.runs()))
+
+    @functools.cached_property
+    def sample(self) -> Sample:
+        """Which seeds the estimates speak of: "range" for all seeds, "chosen" for such as these.
+
+        Seeds are a sample of all seeds where every run asked for a number or a range of them.
+        Where some run asked for seeds one by one, they are one only if all that the other runs
+        asked for is there, and nothing else. A folder without a record of its runs is of chosen
+        seeds, since nothing says that they were not.
+        """
+        return self.requests.sample(self._stored)
+
+    @functools.cached_property
+    def interval(self) -> Basis:
+        """The interval that holds: "fixed" only where the number of seeds was.
+
+        That is, where all runs asked for the same seeds, or for parts of the same `whole`, and
+        all of these are there. Otherwise somebody may have stopped, or gone on, because of what
+        was seen, and it is "anytime". "conditional" are the intervals for a fixed number of
+        chosen seeds: they speak of seeds that are chosen in the same way.
+        """
+        if not self.requests.is_whole(self._stored):
+            return "anytime"
+        return "fixed" if self.sample == "range" else "conditional"
+
+    @property
+    def _stored(self) -> list[UInt64[ndarray, " _"]]:
+        """The seeds of each cell."""
+        frame = self.frame
+        seeds = (frame.filter(cell=cell)["seed"].to_numpy() for cell in self.cells)
+        return [own.astype(np.uint64) for own in seeds]
+
+    @property
+    def criterion(self) -> str:
+        """How chosen seeds were chosen, as far as it is known."""
+        chosen = (one for one in self.requests.counted if one.kind == "chosen")
+        return "; ".join(dict.fromkeys(one.criterion or UNKNOWN for one in chosen)) or UNKNOWN
+
+    def label(self, cell: str) -> str:
+        """Return a cell's short name, by what distinguishes it."""
+        return label(self.cells[cell], self.varied)
+
+    def seeds(self, of: Verdict | str | int, *, cell: str | None = None) -> ChosenSeeds:
+        """Return the seeds of a verdict, to train them further (see `basin_jax.starts.Trained`).
+
+        They carry how they were chosen into the folder of the run that they are given to.
+
+        Args:
+            of: the verdict.
+            cell: the cell that they are of, by its digest or its label; the only one if None.
+
+        Raises:
+            ValueError: where there is no such verdict or cell, or several cells and none named.
+        """
+        if cell is None and len(self.cells) > 1:
+            known = ", ".join(map(self.label, self.cells))
+            raise ValueError(f"cell = None; allowed: one of {known}")
+        digest, verdict = self._cell(cell, "cell"), as_verdict(of).name
+        chosen = self.frame.filter(cell=digest, verdict=verdict)["seed"]
+        folder = self.store.folder.resolve().name
+        judged = f" by {type(self.rule).__name__}" if self.rule else ""
+        criterion = f"{verdict}{judged} of {self.label(digest)} in {folder} [{digest}]"
+        return ChosenSeeds(chosen.to_numpy(), criterion)
+
+    def _cell(self, name: str | None, argument: str) -> str:
+        """Return the digest of a cell given by its digest or its label; the first's if None."""
+        labels = {self.label(cell): cell for cell in self.cells}
+        names = {cell: cell for cell in self.cells} | labels
+        if name is None:
+            return next(iter(self.cells))
+        if name not in names:
+            raise ValueError(f"{argument} = {name!r} is no cell; allowed: {closest(name, labels)}")
+        return names[name]
+
+    def _path(self, name: str) -> str:
+        paths = {path for cell in self.cells.values() for path in cell}
+        meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
+        meant = meant & set(self.varied) or meant
+        if len(meant) > 1:
+            raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
+        if not meant:
+            raise ValueError(
+                f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
+            )
+        return meant.pop()
+
+    def _fields(self, paths: Sequence[str]) -> pl.DataFrame:
+        def plain(value: Any) -> Any:
+            return str(value) if isinstance(value, list) else value
+
+        columns = {path: [plain(c.get(path)) for c in self.cells.values()] for path in paths}
+        return pl.DataFrame({"cell": list(self.cells), **columns}, strict=False)

@@ -1,0 +1,302 @@
+"""Fractions that are known beforehand, and whether a sweep's results agree with them."""
+
+import abc
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from scipy.special import ndtr, ndtri
+from scipy.stats import binomtest
+
+from basin_jax.core.sweep import label, siblings_of, varied
+from basin_jax.core.verdict import Verdict
+from basin_jax.results.given import Given, satisfying
+from basin_jax.results.records import Records
+from basin_jax.statistics.estimates import Estimate, estimate
+from basin_jax.statistics.rows import interval_of, narrowed
+
+
+LEVEL = 0.999  # of our intervals, one of which must hold an exact fraction
+SMALLEST_P = 0.01  # at which somebody's count may come from our fraction
+MOST_ERRORS = 4.0  # between two simulations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known(abc.ABC):
+    """A fraction of one cell's seeds that is known beforehand.
+
+    A sweep file lists those of its cells as `known`; `basin-jax known` compares them.
+
+    Attributes:
+        name: what is counted, for a table.
+        of: the verdict that is counted; or a Polars expression, true for the seeds that
+            are, on the columns of `Records.history` (a row for each seed and step). A seed
+            that diverged is counted by `Verdict.DIVERGED` alone.
+        given: what seeds must have satisfied earlier, or their parents, to be counted at all.
+        cell: the fields that tell the cell apart, by their paths or the last parts of them.
+        source: where it comes from, for a table.
+    """
+
+    name: str
+    of: Verdict | pl.Expr = Verdict.DECEPTIVE
+    given: Given | None = None
+    cell: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        fits = isinstance(self.of, Verdict | pl.Expr)
+        self._require(fits, "of", "a Verdict, or a Polars expression")
+        self._require(isinstance(self.given, Given | None), "given", "a Given, or None")
+        self._require(isinstance(self.cell, Mapping), "cell", "a mapping from fields to values")
+
+    def _require_fraction(self, name: str) -> None:
+        value = getattr(self, name)
+        fits = isinstance(value, int | float) and 0 <= value <= 1
+        self._require(bool(fits), name, "0 to 1")
+
+    def _require_count(self, name: str, least: int, most: int | None = None) -> None:
+        value = getattr(self, name)
+        fits = isinstance(value, int | np.integer) and value >= least
+        end = "" if most is None else f", at most trials = {most}"
+        fits = fits and (most is None or value <= most)
+        self._require(bool(fits), name, f"a whole number, at least {least}{end}")
+
+    def _require(self, holds: bool, name: str, allowed: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            raise ValueError(f"{type(self).__name__}.{name} = {value!r}; allowed: {allowed}")
+
+    @abc.abstractmethod
+    def theirs(self) -> tuple[float, float, float]:
+        """Return their fraction and its 95 % interval, a point where it is exact."""
+
+    @abc.abstractmethod
+    def p_value(self, ours: Estimate) -> float:
+        """Return the two-sided p-value of the hypothesis that ours and theirs are one."""
+
+    @abc.abstractmethod
+    def agrees(self, ours: Estimate) -> bool:
+        """Return whether ours and theirs may be one."""
+
+    def deviation(self, ours: Estimate) -> float:
+        """Return ours minus theirs in standard errors: the normal quantile of the p-value."""
+        size = float(ndtri(self.p_value(ours) / 2))
+        return math.copysign(size, ours.fraction - self.theirs()[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact(Known):
+    """A fraction that is derived; ours agrees if its 99.9 % interval holds it."""
+
+    fraction: float
+    kind = "exact"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_fraction("fraction")
+
+    def theirs(self) -> tuple[float, float, float]:
+        return self.fraction, self.fraction, self.fraction
+
+    def p_value(self, ours: Estimate) -> float:
+        return float(binomtest(ours.hits, ours.trials, self.fraction).pvalue)
+
+    def agrees(self, ours: Estimate) -> bool:
+        return bool(ours.low <= self.fraction <= ours.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit(Exact):
+    """A fraction that is derived in a limit which the sweep is close to; it agrees like `Exact`."""
+
+    kind = "limit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Known):
+    """A published count; it agrees if its binomial p-value under our fraction exceeds .01.
+
+    Ours is taken as exact, so that it should have many more seeds than theirs.
+    """
+
+    hits: int
+    trials: int
+    kind = "published"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_count("trials", 1)
+        self._require_count("hits", 0, self.trials)
+
+    def theirs(self) -> tuple[float, float, float]:
+        count = estimate(self.hits, self.trials)
+        return count.fraction, count.low, count.high
+
+    def p_value(self, ours: Estimate) -> float:
+        return float(binomtest(self.hits, self.trials, ours.fraction).pvalue)
+
+    def agrees(self, ours: Estimate) -> bool:
+        return self.p_value(ours) > SMALLEST_P
+
+    def accepts(self) -> tuple[float, float]:
+        """Return the range of our fraction in which the count agrees, to four digits.
+
+        The wider it is, the less an agreement says.
+        """
+
+        def bound(inside: float, outside: float) -> float:
+            for _ in range(16):
+                middle = (inside + outside) / 2
+                kept = binomtest(self.hits, self.trials, middle).pvalue > SMALLEST_P
+                inside, outside = (middle, outside) if kept else (inside, middle)
+            return inside
+
+        share = self.hits / self.trials
+        return (
+            bound(share, 0.0) if self.hits else 0.0,
+            bound(share, 1.0) if self.hits < self.trials else 1.0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Independent(Known):
+    """A fraction by other code; ours agrees within 4 standard errors of both."""
+
+    fraction: float
+    trials: int
+    kind = "independent"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_count("trials", 1)
+        self._require_fraction("fraction")
+
+    def theirs(self) -> tuple[float, float, float]:
+        count = estimate(round(self.fraction * self.trials), self.trials)
+        return self.fraction, count.low, count.high
+
+    def p_value(self, ours: Estimate) -> float:
+        return 2 * float(ndtr(-self._errors_apart(ours)))
+
+    def agrees(self, ours: Estimate) -> bool:
+        return self._errors_apart(ours) <= MOST_ERRORS
+
+    def _errors_apart(self, ours: Estimate) -> float:
+        apart = abs(ours.fraction - self.fraction)
+        pooled = (ours.hits + self.fraction * self.trials) / (ours.trials + self.trials)
+        error = math.sqrt(pooled * (1 - pooled) * (1 / ours.trials + 1 / self.trials))
+        return apart / error if apart else 0.0
+
+
+def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
+    """Compare a sweep's results with what is known of them, a row for each known fraction.
+
+    Returns:
+        `kind`, `name`, `source`; their fraction with its 95 % interval as `theirs`,
+        `theirs_low`, `theirs_high`, and its `theirs_trials` unless derived; of a published count
+        the fractions that it would agree with, from `accepts_low` to `accepts_high`; ours with its
+        99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
+        theirs in standard errors, `p_value`, whether the two are in agreement, and which
+        `interval` ours is; and what rows have in common that are of the same seeds: the
+        `organism` and the `root` of which they are (of a child, its oldest ancestor's), and the
+        `first` and the `last` of them.
+
+    Raises:
+        ValueError: where a known fraction's cell is none of the sweep's, or several.
+    """
+    rows = []
+    for one in known:
+        cell = cell_of(one, records.cells)
+        seeds = records.counted.filter(cell=cell)["seed"]
+        ours = _count(records, one, cell)
+        theirs, low, high = one.theirs()
+        accepts = one.accepts() if isinstance(one, Published) else (None, None)
+        rows.append(
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "source": one.source,
+                "theirs": theirs,
+                "theirs_low": low,
+                "theirs_high": high,
+                "theirs_trials": getattr(one, "trials", None),
+                "accepts_low": accepts[0],
+                "accepts_high": accepts[1],
+                "hits": ours.hits,
+                "trials": ours.trials,
+                "fraction": ours.fraction,
+                "low": ours.low,
+                "high": ours.high,
+                "z": one.deviation(ours),
+                "p_value": one.p_value(ours),
+                "agrees": one.agrees(ours),
+                "interval": narrowed(records.interval) if one.given else records.interval,
+                **_origin(records.cells[cell]),
+                "first": seeds.min(),
+                "last": seeds.max(),
+            }
+        )
+    return pl.DataFrame(
+        rows, schema_overrides={"root": pl.UInt64, "first": pl.UInt64, "last": pl.UInt64}
+    )
+
+
+def _origin(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return from what a cell's first parameters are drawn: an organism, at a root."""
+    own = ""
+    while f"{own}start.of" in fields:
+        own += "start.of."
+    return {name: fields[f"{own}{name}"] for name in ("organism", "root")}
+
+
+def _count(records: Records, known: Known, cell: str) -> Estimate:
+    if siblings_of(records.cells[cell]) > 1:
+        raise ValueError(
+            f"{known.name}: its seeds have parents in common; allowed: a cell of unrelated seeds, "
+            "since they are counted as trials"
+        )
+    if records.sample == "chosen" and known.given is None:
+        raise ValueError(
+            f"{known.name}: its seeds were chosen ({records.criterion}); allowed: a range of "
+            "seeds, or a fraction that is `given` what they were chosen by"
+        )
+    history = records.history.filter(cell=cell)
+    what = f"{type(known).__name__}.of of {known.name!r}"
+    last = satisfying(history, known.of, what).filter(step=history["step"].max())
+    seeds = records.counted.filter(cell=cell)["seed"]
+    if known.given is not None:
+        seeds = seeds.filter(seeds.is_in(known.given.seeds(records, cell).implode()))
+    if seeds.is_empty():
+        raise ValueError(f"{known.name}: no seed is counted; allowed: more seeds")
+    hits = int(seeds.is_in(last["seed"].implode()).sum())
+    return estimate(hits, len(seeds), level=LEVEL, interval=interval_of(records.interval))
+
+
+def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the digest of a known fraction's cell, given the fields of each.
+
+    Raises:
+        ValueError: where it is none of them, or several.
+    """
+
+    def has(fields: Mapping[str, Any], name: str, value: Any) -> bool:
+        value = list(value) if isinstance(value, tuple) else value
+        return any(f".{path}".endswith(f".{name}") and v == value for path, v in fields.items())
+
+    found = [
+        digest
+        for digest, fields in cells.items()
+        if all(has(fields, name, value) for name, value in known.cell.items())
+    ]
+    if len(found) != 1:
+        paths = varied(list(cells.values()))
+        labels = "; ".join(label(fields, paths) for fields in cells.values())
+        raise ValueError(
+            f"{known.name!r}: {type(known).__name__}.cell = {dict(known.cell)} fits "
+            f"{len(found)} cells; allowed: fields that fit one of {labels}"
+        )
+    return found[0]

@@ -1,0 +1,32 @@
+"""The rule of a folder's verdicts: what identifies it, and the rule made anew."""
+
+from typing import Any
+
+from basin_jax import rules
+from basin_jax.core.plugin import field_types
+from basin_jax.core.sources import describe, sources
+from basin_jax.core.verdict import Rule
+
+
+def rule_identity(rule: Rule) -> dict[str, Any]:
+    """Return what identifies a rule: its class, its fields, its code's origin."""
+    fields = {"class": type(rule).__name__, **describe(rule)}
+    return {"fields": fields, "sources": sources(rule)}
+
+
+def own_rule(identity: dict[str, Any]) -> Rule | None:
+    """Return the rule of an identity, made anew; None unless it is one that the package brings."""
+    fields, mappings = dict(identity["fields"]), {}
+    name = fields.pop("class", None)
+    for path in [path for path in fields if "." in path]:
+        field, _, item = path.partition(".")
+        mappings.setdefault(field, {})[item] = fields.pop(path)
+    fields |= mappings
+    kind = getattr(rules, name) if name in rules.__all__ else None
+    if kind is None or {*fields} != {*field_types(kind)}:
+        return None
+    try:
+        rule = kind(**fields)
+    except ValueError:
+        return None  # of a field that has no such value
+    return rule if rule_identity(rule) == identity else None

@@ -1,0 +1,356 @@
+"""A sweep's folder: evidence in Parquet chunks that commit as one, and its provenance.
+
+    FOLDER/
+      sweep.json       every field, sources, versions, device, lanes; the runs; a seal
+      runs/*.json      one a run: when, where, which seeds were asked for
+      data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
+      staging/         chunks being written
+      lock             held while sweep.json is made
+
+A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
+is taken, so a chunk appears whole, once, or not at all. Listing the folder is the resume
+logic. `sweep.json` knows each run's record by its hash, and how many of the seeds asked for
+a finished run left in each cell, so that what is missing is found. There is no pickle;
+opening a folder runs none of its code, follows no link in it, and reads regular files alone,
+after their sizes are known to be in bounds.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int8, UInt64
+from numpy import ndarray
+
+from basin_jax.files import read_file, sync, write_file
+from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chunk
+from basin_jax.results.completeness import missing, unfinished
+from basin_jax.results.layout import (
+    MANIFEST_BYTES,
+    OLD,
+    RUN_BYTES,
+    hash_of,
+    manifest_text,
+    read_manifest,
+    read_run,
+    run_text,
+    stops_of,
+)
+
+
+SUBFOLDERS = ("data", "staging", "runs")
+
+
+class StoreError(ValueError):
+    """A folder that cannot be used as asked: it says what is wrong, and what to do."""
+
+    def __init__(self, message: str):
+        # The names of somebody else's files may hold what a terminal obeys, or cannot print.
+        super().__init__("".join(c if c.isprintable() else "?" for c in message))
+
+
+class Store:
+    """One sweep's folder."""
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        self.data, self.staging, self._runs = (self.folder / name for name in SUBFOLDERS)
+        self._manifest = self.folder / "sweep.json"
+        # A manifest that was checked, by what tells its file from another, and a chunk's rows.
+        self._seen: dict[tuple[int, ...], tuple[dict[str, Any], int]] = {}
+
+    def exists(self) -> bool:
+        """Return whether the folder holds a sweep."""
+        return os.path.lexists(self._manifest)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what `sweep.json` says, checked against its seal and against itself.
+
+        Raises:
+            StoreError: where there is none, or it is damaged, edited or of another version.
+        """
+        return dict(self._checked()[0])
+
+    def _checked(self) -> tuple[dict[str, Any], int]:
+        """Return the manifest, and how many rows a chunk may have."""
+        try:
+            self._refuse_links()
+            status = self._manifest.lstat()
+            key = status.st_ino, status.st_mtime_ns, status.st_size
+            if key not in self._seen:
+                manifest = read_manifest(read_file(self._manifest, at_most=MANIFEST_BYTES))
+                stops = max(len(stops_of(cell)) for cell in manifest["cells"].values())
+                self._seen = {key: (manifest, manifest["chunk"] * stops)}
+        except FileNotFoundError:
+            raise StoreError(
+                f"{self.folder} holds no sweep (no sweep.json); "
+                "allowed: a folder that `basin-jax run` made"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{self._manifest} cannot be trusted: {_reason(error)} (it is damaged, edited or "
+                "of another version of basin_jax); take it from a copy, or give another folder"
+            ) from None
+        return self._seen[key]
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write `sweep.json` whole; a reader sees the old one or the new one.
+
+        Raises:
+            StoreError: where it holds what could not be read again.
+        """
+        try:
+            text = manifest_text(manifest)
+            if len(text) > MANIFEST_BYTES:
+                raise ValueError(f"it has {len(text):,} bytes; allowed: {MANIFEST_BYTES:,}")
+        except ValueError as error:
+            raise StoreError(f"{self._manifest} cannot be written: {_reason(error)}") from None
+        for folder in (self.data, self.staging, self._runs):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_file(self._manifest, text, staged=self._stage("sweep.json"))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing `sweep.json` meanwhile.
+
+        Raises:
+            StoreError: where the folder cannot be written to, or leads elsewhere.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self.folder / "lock"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self._refuse_links()
+            opened = os.open(lock, flags, 0o666)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{lock} cannot be opened: {_reason(error)}") from None
+        with open(opened, "wb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def record_run(self, run: Mapping[str, Any]) -> str:
+        """Record that a run began, and return its name; its request decides the interval.
+
+        Raises:
+            StoreError: where the record holds what could not be read again.
+        """
+        try:
+            text = run_text(run)
+        except ValueError as error:
+            raise StoreError(f"the run cannot be recorded: {_reason(error)}") from None
+        name = f"{re.sub('[^0-9T+-]', '', run['began'])}-{uuid.uuid4().hex[:6]}.json"
+        with self.locked():
+            manifest = self.manifest()
+            write_file(self._runs / name, text, staged=self._stage("run.json"))
+            entry = {"record": hash_of(text), "seeds": dict.fromkeys(manifest["cells"])}
+            self.write_manifest(manifest | {"runs": {**manifest["runs"], name: entry}})
+        return name
+
+    def finish_run(self, name: str, seeds: Mapping[str, int]) -> None:
+        """Record that a run finished, and how many of its seeds each cell then had."""
+        with self.locked():
+            manifest = self.manifest()
+            entry = manifest["runs"][name] | {"seeds": dict(seeds)}
+            self.write_manifest(manifest | {"runs": {**manifest["runs"], name: entry}})
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return what was recorded of each run, the oldest first.
+
+        Raises:
+            StoreError: where a record is missing, damaged or edited.
+        """
+        return [self._run(path, known) for path, known in self._records().items()]
+
+    def _records(self) -> dict[Path, str | None]:
+        """Return the paths of the runs' records with their hashes, which format 1 lacks."""
+        manifest = self.manifest()
+        if manifest["format"] == OLD:
+            return dict.fromkeys(sorted(self._runs.glob("*.json")))
+        return {self._runs / n: run["record"] for n, run in sorted(manifest["runs"].items())}
+
+    def _run(self, path: Path, known: str | None) -> dict[str, Any]:
+        try:
+            raw = read_file(path, at_most=RUN_BYTES)
+            if known not in (None, hash_of(raw)):
+                raise ValueError("it differs from its hash in sweep.json")
+            return read_run(raw)
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path}, a run's record, cannot be trusted: {_reason(error)} (it is missing, "
+                "damaged or edited); take it from a copy, or train again in another folder"
+            ) from None
+
+    def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
+        """Store one chunk of a cell; return False if its first seed is stored already."""
+        name = f"{cell}-{int(columns['seed'].min()):020d}.parquet"
+        staged = self._stage(name)
+        cells = pl.repeat(cell, len(columns["seed"]), eager=True)
+        staged.write_bytes(write_chunk(pl.DataFrame({"cell": cells, **columns})))
+        sync(staged)
+        try:
+            os.link(staged, self.data / name)
+        except FileExistsError:
+            return False
+        finally:
+            staged.unlink()
+        sync(self.data)
+        return True
+
+    def sweep_staging(self) -> None:
+        """Remove what processes of this host that are gone have left half-written."""
+        for staged in self.staging.glob(f"{os.uname().nodename}.*"):
+            process = staged.name.removeprefix(os.uname().nodename).split(".")[1]
+            if process.isdecimal() and not _is_alive(int(process)):
+                staged.unlink(missing_ok=True)
+
+    def chunks(self, cell: str = "") -> list[Path]:
+        """Return the committed chunks, of one cell or of all."""
+        return sorted(self.data.glob(f"{cell}*.parquet"))
+
+    def verdicts(self, cell: str) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
+        """Return the seeds that are stored for a cell, and the verdicts at their end."""
+        columns = ["seed", "step", "verdict"]
+        found = [self._read(path, columns) for path in self.chunks(cell)]
+        if not found:
+            return np.zeros(0, np.uint64), np.zeros(0, np.int8)
+        stored = pl.concat(found)
+        last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
+        return last["seed"].to_numpy(), last["verdict"].to_numpy()
+
+    def first(self, cell: str) -> pl.DataFrame | None:
+        """Return the rows of a cell's first chunk; None where it has none."""
+        return next((self._read(path) for path in self.chunks(cell)), None)
+
+    def frame(self) -> pl.DataFrame:
+        """Return all that is stored, in the order of cell, seed and step."""
+        chunks = self.chunks()
+        if not chunks:
+            raise StoreError(f"{self.folder} holds no seeds yet; run the sweep first")
+        parts = [self._read(path) for path in chunks]
+        for path, part in zip(chunks, parts, strict=True):
+            if part.columns != parts[0].columns:
+                raise StoreError(f"{path} is of another sweep; move it away")
+        frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
+        same = (pl.col(name) == pl.col(name).shift() for name in ("cell", "seed", "step"))
+        if frame.select(pl.all_horizontal(same).any()).item():
+            raise StoreError(
+                f"{self.folder} has seeds that are stored more than once; "
+                f"`basin-jax verify {self.folder}` lists them"
+            )
+        return frame
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the folder, a line each; nothing if it is sound.
+
+        Raises:
+            StoreError: where it holds no sweep.
+        """
+        self._seen = {}  # whatever its file says of itself
+        if not self.exists():
+            self.manifest()
+        try:
+            manifest = self.manifest()
+        except StoreError as error:
+            return [str(error)]
+        faults, stored, runs = [], [], {}
+        for path, known in self._records().items():
+            try:
+                runs[path.name] = self._run(path, known)
+            except StoreError as error:
+                faults.append(str(error))
+        columns: list[str] = []
+        for path in sorted(self.data.glob("*")):
+            try:
+                frame = self._read(path)
+            except StoreError as error:
+                faults.append(_first(error))
+                continue
+            columns = columns or frame.columns
+            if frame.columns != columns:
+                faults.append(str(StoreError(f"{path} is of another sweep")))
+            stored.append(frame.select("cell", "seed", "step"))
+        if stored:
+            together = pl.concat(stored)
+            repeated = together.filter(together.is_duplicated()).select("cell", "seed").unique()
+            faults += [
+                f"seed {seed} of cell {cell} is stored more than once"
+                for cell, seed in repeated.sort("cell", "seed").iter_rows()
+            ]
+        seeds = {cell: np.zeros(0, np.uint64) for cell in manifest["cells"]} | {
+            str(cell): rows["seed"].unique().sort().to_numpy()
+            for (cell,), rows in (pl.concat(stored).group_by("cell") if stored else ())
+        }
+        return faults + missing(manifest, runs, seeds)
+
+    def notices(self) -> list[str]:
+        """Return what is no fault of the folder, but good to know of it, a line each.
+
+        Raises:
+            StoreError: where the folder is damaged.
+        """
+        manifest = self.manifest()
+        if manifest["format"] == OLD:
+            return [
+                "format 1, of basin_jax 0.2, has no seal and no counts: what was edited in "
+                "sweep.json or in runs, and chunks that are missing, are not found"
+            ]
+        runs = {path.name: self._run(path, known) for path, known in self._records().items()}
+        return unfinished(manifest, runs)
+
+    def _read(self, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+        """Return a chunk that is known to be whole, and to be one of the sweep's."""
+        manifest, most = self._checked()
+        try:
+            frame = read_chunk(read_file(path, at_most=bytes_of(most)), rows=most)
+            cells = frame["cell"].unique().to_list()
+            if len(cells) > 1 or cells[0] not in manifest["cells"]:
+                raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
+            entry = manifest["cells"][cells[0]]
+            check_rows(frame, entry, stops_of(entry))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path} is damaged or foreign (it {_reason(error)}); `basin-jax verify "
+                f"{self.folder}` lists all such chunks; delete them and run again to replace them"
+            ) from None
+        named = f"{cells[0]}-{frame['seed'].min():020d}.parquet"
+        if path.name != named:
+            raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
+        return frame if columns is None else frame.select(columns)
+
+    def _refuse_links(self) -> None:
+        """Raise `ValueError` where a part of the folder lies elsewhere."""
+        for folder in (self.data, self.staging, self._runs):
+            if folder.is_symlink():
+                raise ValueError(f"{folder} is a link; allowed: a folder")
+
+    def _stage(self, name: str) -> Path:
+        host = os.uname().nodename
+        return self.staging / f"{host}.{os.getpid()}.{uuid.uuid4().hex}.{name}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Return what an error says, in one line."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.replace("; ", ", ").split())[:300]
+
+
+def _first(error: StoreError) -> str:
+    """Return what is wrong, without what to do."""
+    return str(error).partition("; ")[0]

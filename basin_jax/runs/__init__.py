@@ -1,0 +1,1 @@
+"""Train what is missing, judge it, commit it; sweep files, provenance and replay."""

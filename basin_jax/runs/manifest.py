@@ -1,0 +1,155 @@
+"""What a sweep's folder says of itself, and whether it may be gone on with.
+
+Evidence is the same bits only on the same kind of device, with the same versions, lanes
+and code. All of that stands in `sweep.json`; a run that differs in any of it is refused.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from basin_jax.compiler.cuda import nvrtc
+from basin_jax.compiler.xla_ffi import compiler
+from basin_jax.core.identity import trace_of
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Rule
+from basin_jax.engine.autotune import choose
+from basin_jax.engine.kernel import refusal
+from basin_jax.engine.lanes import Program
+from basin_jax.results.layout import OLD
+from basin_jax.results.rule import rule_identity
+from basin_jax.results.store import Store, StoreError
+from basin_jax.runs.provenance import machine_identity
+
+
+# Seconds of work a chunk aims at: what a killed run may lose, and the time between looks.
+CHUNK_SECONDS = 8.0
+TRACE = "the program that the plug-ins trace, with what they read from files and packages"
+ROWS = 2**22  # of a chunk, at most, unless a block is larger
+
+
+def manifest_of(
+    cells: dict[str, Sweep],
+    rule: Rule,
+    folder: Store,
+    *,
+    lanes: int | None,
+    most: int,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the folder's manifest with these cells in it; tune those that are new.
+
+    Raises:
+        StoreError: with the differences, where the folder holds another sweep. The same
+            cells, or a grid that has grown, are no difference.
+    """
+    old = folder.manifest() if folder.exists() else None
+    if old is None and folder.chunks():
+        raise StoreError(
+            f"{folder.data} has chunks, but their sweep.json is gone; without it they cannot "
+            "be told from another sweep's: give another folder, or delete them"
+        )
+    if old is not None and old["format"] == OLD:
+        raise StoreError(
+            f"{folder.folder} was made by basin_jax 0.2 (format {OLD}), whose seeds may differ "
+            "from those of this version; `report` and `load` read it; to go on, give another folder"
+        )
+    machine, judged = machine_identity(), rule_identity(rule)
+    if old is not None:
+        _refuse_others(old, cells, judged, machine, folder)
+    entries = dict(old["cells"]) if old else {}
+    for digest, cell in cells.items():
+        if digest in entries:
+            _refuse_other_program(entries[digest], cell, lanes, folder)
+            continue
+        tuning = choose(cell, lanes=lanes, tell=tell)
+        entries[digest] = {
+            "fields": cell.fields(),
+            "sources": cell.sources(),
+            "trace": trace_of(cell),
+            "program": _program(tuning.program, cell),
+            "lanes": tuning.lanes,
+            "speed": round(tuning.speed),
+        }
+    size = old["chunk"] if old else _chunk_size(cells, entries, most)
+    runs = old["runs"] if old else {}
+    return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
+
+
+def _program(program: Program, cell: Sweep) -> dict[str, str]:
+    """Return what identifies a program, or says why it is not the other one."""
+    if program == "simd":
+        return {"name": "simd", "compiler": compiler()[1]}
+    if program == "fused":
+        return {"name": "fused", "compiler": "NVRTC {}.{}".format(*nvrtc.version())}
+    return {"name": "xla", "why": refusal(cell) or "measured to be faster"}
+
+
+def _refuse_other_program(
+    entry: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
+) -> None:
+    """Raise `StoreError` unless a cell can be gone on with as it was begun."""
+    if lanes not in (None, entry["lanes"]):
+        raise StoreError(
+            f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "
+            "low bits depend; leave it out, or give another folder"
+        )
+    name = entry["program"]["name"]
+    if name != "xla":
+        why = refusal(cell)
+        lines = _differences("", entry["program"], {} if why else _program(name, cell))
+        if lines:
+            raise StoreError(
+                f"{folder.folder} was made with the program {name}, on which low bits depend "
+                f"({why or '; '.join(lines)}); give another folder"
+            )
+
+
+def _chunk_size(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
+    """Return a power of two of seeds, which the slowest cell trains in some seconds."""
+    most = min(most, ROWS // max(len(cell.stops) for cell in cells.values()))
+    rates = [entries[d]["speed"] / max(cell.all_steps, 1) for d, cell in cells.items()]
+    share = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
+    least = max(6, np.ceil(np.log2(share)))  # a block of every device is full
+    return 2 ** int(max(least, min(np.log2(max(most, 1)), np.log2(CHUNK_SECONDS * min(rates) + 1))))
+
+
+def _refuse_others(
+    old: dict[str, Any],
+    cells: dict[str, Sweep],
+    rule: dict[str, Any],
+    machine: dict[str, str],
+    folder: Store,
+) -> None:
+    """Raise `StoreError` with the differences, unless the grid is the same or has grown."""
+    lines = _differences("", old["machine"], machine)
+    lines += _differences("rule.", old["rule"]["fields"], rule["fields"])
+    lines += _differences("rule ", old["rule"]["sources"], rule["sources"])
+    gone = [cell for digest, cell in old["cells"].items() if digest not in cells]
+    if gone:
+        # The cell asked for that is most like the first one that is missing.
+        near = [
+            _differences("", gone[0]["fields"], cell.fields())
+            + _differences("code of ", gone[0]["sources"], cell.sources())
+            + _differences("", {TRACE: gone[0]["trace"]}, {TRACE: trace_of(cell)})
+            for cell in cells.values()
+        ]
+        lines += min(near, key=len)
+    if lines:
+        only_rule = all(line.startswith("rule") for line in lines)
+        advice = (
+            f"another rule needs no training: basin-jax report {folder.folder} --rule FILE"
+            if only_rule
+            else "give another folder with --out, or go back to what made this one"
+        )
+        raise StoreError(f"{folder.folder} holds another sweep ({'; '.join(lines)}); {advice}")
+
+
+def _differences(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [
+        f"{prefix}{name}: {old.get(name)!r} there, {new.get(name)!r} here"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,145 @@
+"""What a running sweep tells: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from basin_jax.statistics.estimates import estimate
+
+
+# Seconds between plain lines: often enough to follow, seldom enough for a job's log.
+LINE_SECONDS = 15.0
+
+
+@dataclass
+class CellProgress:
+    """How far one cell is; every seed counted in it is trained, if not yet committed."""
+
+    label: str
+    steps: int  # training steps a seed
+    done: int = 0
+    asked: int | None = None  # None: as many as the interval needs
+    hits: int = 0  # deceptive ones
+    siblings: int = 1  # seeds that share an ancestor
+    finished: bool = False
+
+    @property
+    def estimate(self) -> str:
+        """The fraction so far, in the interval that may be watched."""
+        if not self.done:
+            return "-"
+        if self.siblings > 1:
+            return f"{self.hits / self.done:.3f}"  # no interval: they are alike
+        now = estimate(self.hits, self.done, interval="anytime")
+        return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]"
+
+
+@runtime_checkable
+class Progress(Protocol):
+    """Is told what happens in a run."""
+
+    def tell(self, line: str) -> None:
+        """Take a remark."""
+
+    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
+        """Take the state of all cells after some seeds of one of them."""
+
+
+class Silent:
+    """Say nothing."""
+
+    def tell(self, line: str) -> None:
+        pass
+
+    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
+        pass
+
+
+@dataclass
+class Pace:
+    """Seed-steps per second, and the time left at that pace."""
+
+    began: float = field(default_factory=time.monotonic)
+    before: int | None = None
+
+    def measure(self, cells: Sequence[CellProgress]) -> str:
+        """Return the speed since the first look, and the time left if that is known."""
+        steps = sum(cell.done * cell.steps for cell in cells)
+        if self.before is None:
+            # What was there at the first look is another run's, or not timed by us.
+            self.began, self.before = time.monotonic(), steps
+            return "starting"
+        speed = (steps - self.before) / max(time.monotonic() - self.began, 1e-9)
+        if any(cell.asked is None for cell in cells) or speed == 0:
+            return f"{speed:,.0f} seed-steps/s"
+        left = sum((cell.asked or 0) * cell.steps for cell in cells) - steps
+        minutes, seconds = divmod(round(left / speed), 60)
+        return f"{speed:,.0f} seed-steps/s, {minutes}:{seconds:02d} left"
+
+
+class Lines(AbstractContextManager["Lines"]):
+    """Print a line now and then: for logs."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._pace = Pace()
+        self._last = -LINE_SECONDS
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def tell(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
+        pace = self._pace.measure(cells)
+        now = time.monotonic()
+        if now - self._last < LINE_SECONDS and not current.finished:
+            return
+        self._last = now
+        asked = f"{current.asked:,}" if current.asked is not None else "as needed"
+        self.tell(
+            f"{time.strftime('%H:%M:%S')}  {current.label}: {current.done:,} of {asked} "
+            f"seeds, deceptive {current.estimate}; {pace}"
+        )
+
+
+class LiveTable(AbstractContextManager["LiveTable"]):
+    """Keep a table up to date: for a terminal."""
+
+    def __init__(self, console: Console):
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._pace = Pace()
+
+    def __enter__(self) -> "LiveTable":
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def tell(self, line: str) -> None:
+        self._live.console.print(line, markup=False, highlight=False)
+
+    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
+        table = Table(caption=self._pace.measure(cells), caption_justify="left")
+        table.add_column("cell")
+        table.add_column("seeds", justify="right")
+        table.add_column("of", justify="right")
+        table.add_column("deceptive so far [95 %, watched]")
+        for cell in cells:
+            asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
+            table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)
+        self._live.update(table)
+
+
+def progress_for(console: Console) -> Lines | LiveTable:
+    """Return the display that suits a console."""
+    return LiveTable(console) if console.is_terminal else Lines(console)

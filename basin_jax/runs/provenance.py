@@ -1,0 +1,116 @@
+"""Hash the code of this package that decides a seed's bits and its verdict.
+
+That is the kernel and the rules, all that they are made of, and every plug-in. What only says
+which sweeps are trained, or reads what came of them, may change without refusing a folder.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import flax
+import jax
+import numpy as np
+import optax
+
+from basin_jax.devices import cpu_model
+
+
+# What else they are made of is found by what they import.
+ROOTS = ("engine/kernel", "runs/plan", "core/verdict")
+PLUGINS = ("networks", "organisms", "starts", "methods", "rules")
+HEADERS = (".h", ".cuh")
+_PACKAGE, _NAME = Path(__file__).parents[1], __name__.partition(".")[0]
+# A string of C++, which is kept, or a comment.
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
+
+@functools.cache
+def package_identity(*roots: str) -> str:
+    """Return this package's version, and the hash of the code that decides bits.
+
+    Args:
+        roots: more modules whose code matters, with what they are made of.
+    """
+    version = sys.modules[_NAME].__version__
+    return f"{version} source {code_hash(_PACKAGE, *roots)}"
+
+
+def code_hash(package: Path, *roots: str) -> str:
+    """Return a hash of the code that decides bits, the same wherever the package lies.
+
+    Comments, docstrings and blanks are no part of it; headers of C++ are.
+    """
+    texts = {file: _python(tree) for file, tree in modules(package, *roots).items()}
+    folders = {file.parent for file in texts} - {package}
+    headers = (file for folder in folders for file in folder.iterdir() if file.suffix in HEADERS)
+    texts |= {file: _header(file.read_text()) for file in headers}
+    named = sorted((file.relative_to(package).as_posix(), text) for file, text in texts.items())
+    return hashlib.sha256(repr(named).encode()).hexdigest()[:12]
+
+
+def modules(package: Path, *roots: str) -> dict[Path, ast.Module]:
+    """Return the kernel, the rules, the plug-ins, and all that they import, by their files."""
+    plugins = (file for kind in PLUGINS for file in (package / kind).glob("*.py"))
+    waiting = [*plugins, *(package / f"{root}.py" for root in (*ROOTS, *roots))]
+    found: dict[Path, ast.Module] = {}
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found[file] = ast.parse(file.read_bytes())
+            waiting += _imported(package, found[file])
+    return found
+
+
+def _imported(package: Path, tree: ast.Module) -> Iterator[Path]:
+    """Yield the modules of this package that one imports, wherever in it, and their packages."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            first, *parts = name.split(".")
+            stems = [package.joinpath(*parts[: i + 1]) for i in range(len(parts))]
+            for stem in stems if first == _NAME else []:
+                yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
+
+
+def _python(tree: ast.Module) -> str:
+    """Return code without its docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.unparse(tree)
+
+
+def _header(text: str) -> str:
+    """Return C++ without its comments, and without blanks that mean nothing."""
+    text = _COMMENT.sub(lambda found: found[1] or " ", text)
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
+
+
+def machine_identity() -> dict[str, str]:
+    """Return the versions and the kind of device that fix a seed's bits."""
+    device = jax.local_devices()[0]
+    return {
+        "basin_jax": package_identity(),
+        "jax": jax.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
+        "flax": flax.__version__,
+        "optax": optax.__version__,
+        "numpy": np.__version__,
+        "platform": device.platform,
+        "device": cpu_model() if device.platform == "cpu" else device.device_kind,
+        "architecture": platform.machine(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }

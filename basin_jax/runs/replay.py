@@ -1,0 +1,121 @@
+"""Train one stored seed again: its evidence over training, and its bits at the end."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from basin_jax.core.identity import digest_of, evidence_names
+from basin_jax.core.plugin import closest
+from basin_jax.core.sweep import Sweep
+from basin_jax.engine.kernel import build_kernel
+from basin_jax.results.records import Records
+from basin_jax.runs.provenance import machine_identity
+from basin_jax.runs.sweepfile import is_remembered, load_sweep
+
+
+# Probes along the way, dense at the beginning, where most is decided.
+POINTS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What became of a seed that was trained again."""
+
+    records: Records
+    cell: str  # its digest
+    seed: int
+    verdict: str  # stored
+    evidence: dict[str, float]  # stored
+    curve: pl.DataFrame  # a row for each step at which it was probed again
+    differing: tuple[str, ...]  # the evidence whose bits are others than those that are stored
+
+    @property
+    def changes(self) -> list[str]:
+        """What has changed on this machine since it was trained, a line each."""
+        then, now = self.records.manifest["machine"], machine_identity()
+        return [f"{n}: {then[n]} then, {now[n]} now" for n in now if then.get(n) != now[n]]
+
+
+def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> Replay:
+    """Train one stored seed again with the program that it was trained with.
+
+    Its evidence over training comes from a second program that probes more often, and
+    whose low bits may therefore differ; the comparison is made with the first.
+
+    Raises:
+        ValueError: where the seed is not stored, the cell is not clear, the sweep's file no
+            longer makes this sweep, or the user neither names it nor ran it as it is now.
+    """
+    records = Records(folder)
+    digest = _cell(records, cell)
+    stored = records.history.filter(cell=digest).filter(pl.col("seed") == seed).sort("step")
+    if stored.is_empty():
+        known = records.frame.filter(cell=digest)["seed"]
+        raise ValueError(
+            f"seed {seed} is not stored in {folder} for {records.label(digest)}; "
+            f"allowed: one of its {len(known)} seeds, from {known.min()} to {known.max()}"
+        )
+    sweep = _sweep(records, digest, file)
+    names = records.evidence_names
+    plan = records.manifest["cells"][digest]
+    lanes, program = plan["lanes"], plan["program"]["name"]
+
+    if strange := {*names} - {*evidence_names(sweep)}:
+        raise ValueError(
+            f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
+            "allowed: a folder that it made"
+        )
+    again = build_kernel(sweep, lanes=lanes, program=program)(np.array([seed], np.uint64))
+    differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
+
+    steps = np.unique(np.round(sweep.num_steps * np.linspace(0, 1, POINTS) ** 2).astype(int))
+    along = sweep.replace(save_at=tuple(int(step) for step in steps[:-1]))
+    evidence = build_kernel(along, lanes=lanes, program=program)(np.array([seed], np.uint64))
+    curve = pl.DataFrame({"step": along.stops} | {n: evidence[n][0] for n in names})
+
+    return Replay(
+        records=records,
+        cell=digest,
+        seed=seed,
+        verdict=stored["verdict"][-1],
+        evidence={n: stored[n][-1] for n in names},
+        curve=curve,
+        differing=tuple(differing),
+    )
+
+
+def _cell(records: Records, wanted: str | None) -> str:
+    labels = {records.label(digest): digest for digest in records.cells}
+    if wanted is None and len(labels) == 1:
+        return next(iter(labels.values()))
+    if wanted in records.cells:
+        return wanted
+    if wanted not in labels:
+        given = "is needed, since there are several cells" if wanted is None else f"= {wanted!r}"
+        raise ValueError(f"--cell {given}; allowed: {closest(wanted or '', labels)}")
+    return labels[wanted]
+
+
+def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
+    origins = [run["origin"] for run in records.store.runs() if run.get("origin")]
+    if not origins and file is None:
+        raise ValueError("the sweep was not run from a file; give the file that makes it: --file")
+    origin = origins[-1] if origins else {"file": "", "set": []}
+    path = file or Path(os.path.relpath(records.store.folder / origin["file"]))
+    # The folder may be somebody else's, and what it names would be run.
+    if file is None and not is_remembered(path):
+        raise ValueError(
+            f"{path} is no file that you ran as it is now, though {records.store.folder} names it; "
+            "if you trust it, give it: --file"
+        )
+    made = load_sweep(path, origin["set"])
+    for sweep in made.cells:
+        if digest_of(sweep) == digest:
+            return sweep
+    raise ValueError(
+        f"{path} no longer makes {records.label(digest)} as it was when it was trained; "
+        "allowed: the file, the package version and the files it imports as they were"
+    )

@@ -1,0 +1,154 @@
+"""Read a user's sweep file: Python that defines `sweep`, and perhaps `rule`, `seeds`, `known`."""
+
+import ast
+import contextlib
+import hashlib
+import os
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from basin_jax.core.sweep import Sweep, override
+from basin_jax.core.verdict import Rule
+from basin_jax.devices import cache_directory
+from basin_jax.files import is_private, read_file
+from basin_jax.results.references import Known
+from basin_jax.rules.behavior import Behavior
+from basin_jax.runs.imports import execute_alone
+
+
+SEEDS = 1024  # of each cell, where a file does not say
+FILE_BYTES = 2**24  # of a file that is remembered
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """The cells, the rule and the rest that a file defines, with what was overridden."""
+
+    file: Path
+    overrides: tuple[str, ...]
+    cells: tuple[Sweep, ...]
+    rule: Rule
+    seeds: int
+    known: tuple[Known, ...]
+
+    def origin(self, folder: Path) -> dict[str, Any]:
+        """Return where a folder's sweep comes from, so that `replay` finds it again."""
+        relative = os.path.relpath(self.file.resolve(), folder.resolve())
+        return {"file": relative, "set": list(self.overrides)}
+
+
+def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
+    """Run a sweep file, and return what it defines, with some fields overridden.
+
+    An override is `path=value`, such as `method.learning_rate=1e-2`; a path that begins
+    with `rule.` is one of the rule's.
+
+    Raises:
+        ValueError: naming the file and what is wrong with it, or the field and the value.
+    """
+    module = execute(file)
+    cells = getattr(module, "sweep", None)
+    cells = (cells,) if isinstance(cells, Sweep) else cells
+    if not isinstance(cells, Sequence) or not all(isinstance(cell, Sweep) for cell in cells):
+        raise ValueError(
+            f"{file} defines {'no' if cells is None else 'a wrong'} `sweep`; "
+            "allowed: a Sweep, or a sequence of them such as grid(...) gives"
+        )
+    rule = _rule(module, file, default=Behavior())
+    for text in overrides:
+        path, equals, literal = text.partition("=")
+        if not equals or not path:
+            raise ValueError(f"--set {text!r}; allowed: PATH=VALUE, such as num_steps=500")
+        value = _value(literal)
+        if path.startswith("rule."):
+            rule = override(rule, path.removeprefix("rule."), value)
+        else:
+            # Cells that an override makes alike are one.
+            cells = tuple(dict.fromkeys(override(cell, path, value) for cell in cells))
+    return SweepFile(
+        file, tuple(overrides), tuple(cells), rule, _seeds(module, file), _known(module, file)
+    )
+
+
+def remember(file: Path) -> None:
+    """Note in the user's own cache that the user ran a file as it is now."""
+    with contextlib.suppress(OSError, ValueError):  # no place for it: `replay` asks for the file
+        note = _note(file)
+        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note.write_bytes(b"")
+
+
+def is_remembered(file: Path) -> bool:
+    """Return whether the user ran a file as it is now, by its path and its content."""
+    try:
+        note = _note(file)
+        return is_private(note.parent) and note.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _note(file: Path) -> Path:
+    path, content = str(file.resolve()), read_file(file.resolve(), at_most=FILE_BYTES)
+    name = hashlib.sha256(path.encode() + b"\0" + content).hexdigest()
+    return cache_directory() / "sweepfiles" / name
+
+
+def load_rule(file: Path) -> Rule:
+    """Run a file, and return the rule that it defines."""
+    return _rule(execute(file), file, default=None)
+
+
+def _rule(module: ModuleType, file: Path, *, default: Rule | None) -> Rule:
+    rule = getattr(module, "rule", default)
+    if not isinstance(rule, Rule):
+        raise ValueError(f"{file} defines no `rule`; allowed: a Rule, such as Behavior()")
+    return rule
+
+
+def _seeds(module: ModuleType, file: Path) -> int:
+    seeds = getattr(module, "seeds", SEEDS)
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise ValueError(f"{file} defines `seeds` = {seeds!r}; allowed: a number, at least 1")
+    return seeds
+
+
+def _known(module: ModuleType, file: Path) -> tuple[Known, ...]:
+    known = getattr(module, "known", ())
+    if not isinstance(known, Sequence) or not all(isinstance(one, Known) for one in known):
+        raise ValueError(
+            f"{file} defines a wrong `known`; allowed: a sequence of Exact, Published and "
+            "Independent fractions"
+        )
+    return tuple(known)
+
+
+def _value(literal: str) -> Any:
+    try:
+        return ast.literal_eval(literal)
+    except (ValueError, SyntaxError):
+        return literal
+
+
+def execute(file: Path) -> ModuleType:
+    """Run a user's file, with imports of its own, and return it as a module.
+
+    Raises:
+        ValueError: naming the file, and the line and the error where it has one.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file} is no file; allowed: a Python file")
+    if file.suffix != ".py":
+        raise ValueError(f"{file} is no Python file; allowed: a name that ends in .py")
+    path = file.resolve()
+    try:
+        return execute_alone(path)
+    except (Exception, SystemExit) as error:
+        where = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        line = where[-1].lineno if where else "?"
+        if isinstance(error, SyntaxError) and error.filename == str(path):
+            line = error.lineno
+        raise ValueError(f"{file}, line {line}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,1 @@
+"""Fractions, differences and areas with intervals that hold."""

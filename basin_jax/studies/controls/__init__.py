@@ -1,0 +1,1 @@
+"""Known answers that several studies share."""

@@ -1,0 +1,1 @@
+"""What studies have in common: how they train, count, draw and write."""

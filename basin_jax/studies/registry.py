@@ -1,0 +1,165 @@
+"""All studies, by the names that the command line knows them by, and how they are made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+from matplotlib import rc_context
+
+import basin_jax
+from basin_jax.core.plugin import closest
+from basin_jax.report.figures import STYLE
+from basin_jax.runs.progress import Progress, Silent
+from basin_jax.runs.provenance import machine_identity
+from basin_jax.runs.sweepfile import execute
+from basin_jax.studies.buffer import Buffer
+from basin_jax.studies.commitment import Commitment
+from basin_jax.studies.competence import Competence
+from basin_jax.studies.definitions import Definitions
+from basin_jax.studies.ensemble import Ensemble
+from basin_jax.studies.framework.page import html, markdown, write_finding
+from basin_jax.studies.framework.rows import Answer, Finding
+from basin_jax.studies.framework.study import Lab, Study, root_of
+from basin_jax.studies.framework.testbed import SUBJECTS, Subject
+from basin_jax.studies.gradient_hacking import GradientHacking
+from basin_jax.studies.hijack import Hijack
+from basin_jax.studies.initialization import Initialization
+from basin_jax.studies.preservation import Preservation
+from basin_jax.studies.simulators import Simulators
+from basin_jax.studies.synthesis import synthesis
+from basin_jax.studies.tickets import Tickets
+from basin_jax.studies.way_back import WayBack
+
+
+# In the order of the argument.
+STUDIES: dict[str, type[Study]] = {
+    "initialization": Initialization,
+    "preservation": Preservation,
+    "hijack": Hijack,
+    "way_back": WayBack,
+    "buffer": Buffer,
+    "commitment": Commitment,
+    "tickets": Tickets,
+    "ensemble": Ensemble,
+    "definitions": Definitions,
+    "competence": Competence,
+    "simulators": Simulators,
+    "gradient_hacking": GradientHacking,
+}
+
+
+def named(name: str, organism: str | None = None) -> tuple[str, Study]:
+    """Return a study and its name: one of the package's, or that of a file that defines `study`.
+
+    With an `organism` it is put to that subject, and named after it, too.
+
+    Raises:
+        ValueError: where there is none of that name, or none in that file, or it does not fit.
+    """
+    if name in STUDIES:
+        study = STUDIES[name]()
+    else:
+        file = Path(name)
+        if file.suffix != ".py":
+            raise ValueError(f"NAME = {name!r}; allowed: a file, or {closest(name, STUDIES)}")
+        study = getattr(execute(file), "study", None)
+        if not isinstance(study, Study):
+            wrong = "no" if study is None else "a wrong"
+            raise ValueError(f"{file} defines {wrong} `study`; allowed: a Study, such as WayBack()")
+        name = file.stem
+    if organism is None:
+        return name, study
+    of, subject = subject_named(organism)
+    try:
+        return f"{name}-{of}", study.replace(subject=subject)
+    except ValueError as refusal:
+        raise ValueError(f"{name} cannot be put to --organism {organism}: {refusal}") from refusal
+
+
+def all_named(names: Sequence[str], organism: str | None = None) -> dict[str, Study]:
+    """Return studies by their names.
+
+    Raises:
+        ValueError: where two have one name, or one is refused.
+    """
+    found = [named(name, organism) for name in names]
+    studies = dict(found)
+    if len(studies) < len(found):
+        raise ValueError(f"NAME = {', '.join(names)}; allowed: studies of different names")
+    return studies
+
+
+def subject_named(name: str) -> tuple[str, Subject]:
+    """Return a subject and its name: one of the package's, or that of a file's `subject`.
+
+    Raises:
+        ValueError: where there is none of that name, or none in that file.
+    """
+    if name in SUBJECTS:
+        return name, SUBJECTS[name]
+    file = Path(name)
+    if file.suffix != ".py":
+        raise ValueError(f"--organism {name!r}; allowed: a file, or {closest(name, SUBJECTS)}")
+    subject = getattr(execute(file), "subject", None)
+    if not isinstance(subject, Subject):
+        wrong = "no" if subject is None else "a wrong"
+        raise ValueError(f"{file} defines {wrong} `subject`; allowed: a Subject, such as AUDIT")
+    return file.stem, subject
+
+
+def page_of(studies: Mapping[str, Study]) -> str:
+    """Return the name of the page: of all studies, or of some."""
+    return "results.html" if set(studies) >= set(STUDIES) else f"{'-'.join(studies)}.html"
+
+
+def made_by(*, quick: bool) -> str:
+    """Return what makes studies here."""
+    machine = machine_identity()
+    return (
+        f"Made at the size --{_size(quick=quick)} of `basin-jax studies` with basin_jax "
+        f"{basin_jax.__version__} on {machine['device']}, JAX {machine['jax']}."
+    )
+
+
+def _size(*, quick: bool) -> str:
+    return "quick" if quick else "full"
+
+
+def answers_of(findings: Sequence[Finding]) -> list[Answer]:
+    """Return what all studies say together, where all are there."""
+    there = {finding.name for finding in findings}
+    return synthesis(findings) if there >= set(STUDIES) else []
+
+
+def make(
+    studies: Mapping[str, Study],
+    folder: Path,
+    *,
+    quick: bool,
+    progress: Progress = Silent(),  # noqa: B008 (has no state)
+) -> list[Finding]:
+    """Make studies in a folder, as far as they are not there yet, and write their page.
+
+    Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
+    Markdown, and the figure and the table of each.
+    """
+    if folder.is_file():
+        raise ValueError(f"--out {folder} is a file; allowed: a folder")
+    size, made, findings = _size(quick=quick), made_by(quick=quick), []
+    for name, study in studies.items():
+        root = root_of(name)
+        lab = Lab(folder=folder / name / size, root=root, quick=quick, progress=progress)
+        with rc_context(STYLE):
+            found = study.measure(lab)
+        # A process may map so much memory, and no more: each program that it keeps takes some.
+        jax.clear_caches()
+        findings.append(replace(found, name=name, put_to=f"{study.subject.told} Root {root}."))
+        write_finding(findings[-1], folder)
+        # Anew after each, so that none is lost where a later one fails.
+        page = folder / page_of(studies)
+        answers = answers_of(findings)
+        text = markdown(findings, made=made, answers=answers)
+        page.with_suffix(".md").write_text(text, encoding="utf-8")
+        page.write_text(html(findings, folder, made=made, answers=answers), encoding="utf-8")
+    return findings

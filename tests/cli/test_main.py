@@ -1,0 +1,341 @@
+"""The command line, as a newcomer and as a careless user would type it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from scipy.special import ndtr
+
+import basin_jax
+from basin_jax.cli.main import main
+from basin_jax.results.store import Store
+from basin_jax.statistics.estimates import estimate
+
+
+def basin(*arguments: str, cwd: Path, code: int = 0) -> str:
+    """Call `basin-jax`, expect an exit code, and return all that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "basin_jax", *arguments],
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder in which `new` wrote a sweep file, and `run` ran it."""
+    folder = tmp_path_factory.mktemp("cli")
+    basin("new", "mine", cwd=folder)
+    text = basin("run", "mine.py", "--seeds", "300", "--lanes", "16", cwd=folder)
+    assert "scale=0.25" in text
+    assert "300 of 300 seeds" in text
+    return folder
+
+
+def test_new_writes_a_file_of_sixty_lines_that_runs_as_it_is(made):
+    assert len((made / "mine.py").read_text().splitlines()) <= 60
+    assert "mine.py" in (made / "mine.py").read_text()
+    fractions = basin_jax.load(made / "runs/mine").fractions(by=["scale"])
+    for scale, verdict, hits, trials in fractions.select(
+        "organism.scale", "verdict", "hits", "trials"
+    ).iter_rows():
+        if verdict == "DECEPTIVE":
+            exact = estimate(hits, trials, level=0.999)
+            assert exact.low <= 2 * ndtr(-0.5 / scale) <= exact.high
+
+
+def test_report_writes_what_a_paper_needs(made):
+    shutil.rmtree(made / "runs/mine/report")
+    basin("report", "runs/mine", cwd=made)
+    written = {path.name for path in (made / "runs/mine/report").iterdir()}
+    wanted = {"fractions.csv", "fractions.tex", "fractions.png", "fractions.pdf", "report.html"}
+    assert wanted <= written
+
+
+def test_another_rule_needs_no_training(made):
+    (made / "strict.py").write_text(
+        "from basin_jax.rules import Behavior\nrule = Behavior(deceptive_gap=0.9)\n"
+    )
+    basin("report", "runs/mine", "--rule", "strict.py", cwd=made)
+    fractions = pl.read_csv(made / "runs/mine/report-strict/fractions.csv")
+    stricter = fractions.filter(verdict="DECEPTIVE")["hits"].to_list()
+    lax = basin_jax.load(made / "runs/mine").fractions().filter(verdict="DECEPTIVE")["hits"]
+    assert all(a < b for a, b in zip(stricter, lax, strict=True))
+
+
+def test_replay_finds_the_stored_bits_and_draws_the_way_there(made):
+    text = basin("replay", "runs/mine", "--seed", "7", "--cell", "scale=0.5", cwd=made)
+    assert "Equal to the stored bits" in text
+    assert list((made / "runs/mine/replay").glob("*-7.png"))
+
+
+def test_replay_notices_other_bits(made):
+    folder = made / "runs/altered"
+    shutil.copytree(made / "runs/mine", folder)
+    store = basin_jax.load(folder).store
+    chunk = store.chunks()[0]
+    cell, frame = chunk.name.split("-")[0], store.frame().filter(cell=chunk.name.split("-")[0])
+    chunk.unlink()
+    columns = frame.drop("cell").with_columns(pl.col("margin") + 1e-7).to_dict(as_series=False)
+    types = frame.drop("cell").schema
+    store.commit(cell, {n: pl.Series(v, dtype=types[n]).to_numpy() for n, v in columns.items()})
+    text = basin("replay", "runs/altered", "--seed", "7", "--cell", cell, cwd=made, code=1)
+    assert "DIFFERS from the stored bits in: margin" in text
+
+
+EVIL = "open('executed', 'w')\n"
+
+
+@pytest.mark.parametrize("origin", ["evil.py", "../mine/../hostile/evil.py", "/dev/stdin"])
+def test_replay_runs_no_file_that_only_the_folder_names(made, origin, monkeypatch, capsys):
+    store = Store(shutil.copytree(made / "runs/mine", made / "runs/hostile", dirs_exist_ok=True))
+    (store.folder / "evil.py").write_text(EVIL + (made / "mine.py").read_text())
+    run = store.runs()[0]
+    store.record_run(run | {"origin": {"file": origin, "set": []}, "began": "2999-01-01"})
+    line = ["replay", "runs/hostile", "--seed", "7", "--cell", "scale=0.5"]
+    assert "give it: --file" in failing(line, made, monkeypatch, capsys)
+    assert not (made / "executed").exists()
+
+
+def test_replay_runs_the_users_own_file_only_as_it_was_run(made, monkeypatch, capsys):
+    shutil.copytree(made / "runs/mine", made / "runs/moved")
+    file, text = made / "mine.py", (made / "mine.py").read_text()
+    file.write_text(EVIL + text)
+    line = ["replay", "runs/moved", "--seed", "7", "--cell", "scale=0.5"]
+    assert "mine.py is no file that you ran as it is now" in failing(
+        line, made, monkeypatch, capsys
+    )
+    assert not (made / "executed").exists()
+    file.write_text(text)
+
+
+def failing(line: list[str], cwd: Path, monkeypatch, capsys) -> str:
+    """Call `basin-jax` in this process, expect one line that says why not, and return it."""
+    monkeypatch.chdir(cwd)
+    monkeypatch.setattr("sys.argv", ["basin-jax", *line])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    (message,) = capsys.readouterr().err.splitlines()
+    return message
+
+
+def test_a_second_run_trains_nothing_and_a_longer_one_only_the_rest(made):
+    before = {p: p.stat().st_mtime_ns for p in (made / "runs/mine/data").iterdir()}
+    basin("run", "mine.py", "--seeds", "300", cwd=made)
+    assert {p: p.stat().st_mtime_ns for p in (made / "runs/mine/data").iterdir()} == before
+    shutil.copytree(made / "runs/mine", made / "runs/longer")
+    basin("run", "mine.py", "--seeds", "400", "--out", "runs/longer", cwd=made)
+    assert before.keys() & {p for p in (made / "runs/mine/data").iterdir()} == before.keys()
+    assert basin_jax.load(made / "runs/longer").frame.height == 3 * 400
+
+
+def test_until_width_stops_there_and_says_so(made):
+    basin("run", "mine.py", "--until-width", "0.2", "--lanes", "16", "--out", "u", cwd=made)
+    records = basin_jax.load(made / "u")
+    found = records.fractions().filter(verdict="DECEPTIVE")
+    assert set(found["interval"]) == {"anytime"}
+    assert all(high - low <= 0.2 for low, high in found.select("low", "high").iter_rows())
+    assert records.store.runs()[0]["request"]["width"] == 0.2
+    assert "confidence sequence" in (made / "u/report/report.html").read_text()
+
+
+def test_a_pilot_is_recorded_and_left_out(made):
+    line = ("run", "mine.py", "--lanes", "16", "--out", "p")
+    basin(*line, "--seeds", "40", "--pilot", "chose the rate", cwd=made)
+    text = basin(*line, "--seeds", "100", cwd=made)
+    assert "40 seeds are left out, since they served as a pilot (chose the rate)" in " ".join(
+        text.split()
+    )
+    assert set(basin_jax.load(made / "p").fractions()["trials"]) == {60}
+
+
+def test_verify_names_the_damaged_chunk(made):
+    assert "all sound" in basin("verify", "runs/mine", cwd=made)
+    folder = made / "runs/damaged"
+    shutil.copytree(made / "runs/mine", folder)
+    chunk = sorted((folder / "data").iterdir())[1]
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    before = {p: p.read_bytes() for p in (folder / "data").iterdir()}
+    assert chunk.name in basin("verify", "runs/damaged", cwd=made, code=1)
+    for command in (("report", "runs/damaged"), ("run", "mine.py", "--out", "runs/damaged")):
+        text = basin(*command, cwd=made, code=2)
+        assert chunk.name in text
+        assert "delete" in text
+    assert {p: p.read_bytes() for p in (folder / "data").iterdir()} == before
+    chunk.unlink()
+    assert chunk.name in basin("verify", "runs/damaged", cwd=made, code=1)
+    basin("run", "mine.py", "--seeds", "300", "--out", "runs/damaged", cwd=made)
+    assert "incomplete" not in basin("verify", "runs/damaged", cwd=made)
+    assert basin_jax.load(folder).frame.equals(basin_jax.load(made / "runs/mine").frame)
+
+
+def test_known_writes_ours_against_theirs_and_fails_where_they_differ(made):
+    text = (made / "mine.py").read_text() + "\nseeds = 200\nknown = [bj.Exact(name='half',"
+    text += " cell={'scale': 0.5}, fraction=%s)]\n"
+    (made / "knows").mkdir()
+    (made / "knows/right.py").write_text(text % 0.3173)
+    assert "1 of 1 fractions agree (1 exact)" in basin("known", "knows", cwd=made)
+    assert "| half | 0.3173 | " in (made / "runs/known/known_answers.md").read_text()
+    (made / "knows/wrong.py").write_text(text % 0.9)
+    both = basin("known", "knows", "--seeds", "100", "--out", "runs/both", cwd=made, code=1)
+    assert "1 of 2 fractions agree" in both
+    assert basin_jax.load(made / "runs/both/knows/wrong").frame.height == 3 * 100
+
+
+def test_a_file_may_say_how_many_seeds(made):
+    (made / "seven.py").write_text((made / "mine.py").read_text() + "\nseeds = 7\n")
+    basin("run", "seven.py", cwd=made)
+    assert basin_jax.load(made / "runs/seven").frame.height == 3 * 7
+
+
+def test_studies_are_listed_with_their_questions(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["basin-jax", "studies"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert "hijack: How much deceptiveness is needed" in capsys.readouterr().out
+
+
+def test_list_names_every_kind_of_plugin(made):
+    text = basin("list", cwd=made)
+    for name in ("Audit", "difficulty: an integer = 2", "Fresh", "Gradient", "Behavior"):
+        assert name in text
+
+
+SWEEP = (
+    "from basin_jax import *\nfrom basin_jax.organisms import Gate\n"
+    "from basin_jax.methods import Gradient\n"
+    "sweep = Sweep(organism=Gate(), method=Gradient({}), num_steps=9)\n"
+)
+FILES = {
+    "good.py": SWEEP.format("learning_rate=.1"),
+    "empty.py": "x = 1\n",
+    "typo.py": SWEEP.format("learning_rat=.1"),
+    "syntax.py": "sweep = \n",
+    "crash.py": "\n\n1 / 0\n",
+    "notasweep.py": "sweep = 3\n",
+    "rule.py": SWEEP.format("learning_rate=.1") + "rule = Nearest\n",
+    "seeds.py": SWEEP.format("learning_rate=.1") + "seeds = 1e3\n",
+    "known.py": SWEEP.format("learning_rate=.1") + "known = [0.5]\n",
+    "cell.py": SWEEP.format("learning_rate=.1")
+    + "seeds = 5\nknown = [Exact(name='', cell={'scale': 2.0}, fraction=.5)]\n",
+    "half.py": SWEEP.format("learning_rate=.1") + "known = [Exact(name='', fraction=.5)]\n",
+    "over.py": SWEEP.format("learning_rate=.1") + "known = [Exact(name='', fraction=5.0)]\n",
+}
+BAD = {
+    "run": ["Missing argument", "FILE"],
+    "frobnicate": ["frobnicate"],
+    "run missing.py": ["missing.py is no file", "allowed"],
+    "run empty.py": ["empty.py defines no `sweep`", "allowed: a Sweep"],
+    "run notasweep.py": ["notasweep.py defines a wrong `sweep`"],
+    "run rule.py": ["rule.py defines no `rule`"],
+    "run seeds.py": ["seeds.py defines `seeds` = 1000.0", "allowed: a number, at least 1"],
+    "run known.py": ["known.py defines a wrong `known`", "Exact, Published"],
+    "known over.py": ["over.py, line 3", "Exact.fraction = 5.0; allowed: 0 to 1"],
+    "known cell.py --out runs/cell": ["cell = {'scale': 2.0} fits 0 cells; allowed"],
+    "known good.py": ["good.py knows no fractions beforehand"],
+    "known nowhere": ["nowhere is not there"],
+    "known half.py --seeds 0": ["seeds", "allowed: at least one"],
+    "run typo.py": ["typo.py, line 2", "learning_rat"],
+    "run syntax.py": ["syntax.py, line 1", "SyntaxError"],
+    "run crash.py": ["crash.py, line 3", "ZeroDivisionError"],
+    "run good.py --seeds many": ["--seeds", "valid integer"],
+    "run good.py --seeds 0": ["seeds", "allowed: at least one"],
+    "run good.py --seeds -5": ["seeds", "allowed"],
+    "run good.py --seeds 9 --until-width .1": ["--seeds and --until-width", "allowed: one"],
+    "run good.py --until-width 2": ["until = 2.0", "allowed: a width above 0 and below 1"],
+    "run good.py --until-width .2 --pilot x": ["pilot = 'x' with until", "allowed: with seeds"],
+    "run good.py --lanes 0": ["lanes = 0", "allowed: at least 1"],
+    "run good.py --set nonsense": ["'nonsense'", "allowed: PATH=VALUE"],
+    "run good.py --set organism.scal=1": ["scal", "did you mean 'scale'?"],
+    "run good.py --set organism.scale=wide": ["Gate.scale = 'wide'", "allowed: a number"],
+    "run good.py --set organism.scale=-1": ["Gate.scale = -1.0", "allowed: a number above 0"],
+    "run good.py --set num_steps=1.5": ["Sweep.num_steps = 1.5", "allowed: an integer"],
+    "run good.py --set method.optimizer=adm": ["'adm'", "did you mean 'adam'?"],
+    "run good.py --set method.options.momentun=.9": ["momentun", "did you mean 'momentum'?"],
+    "run good.py --set precision=half": ["'half'", "allowed: 'float32' or"],
+    "run good.py --set rule.min_fi=1": ["min_fi", "did you mean 'min_fit'?"],
+    "run good.py --set method.minibatch=4": ["minibatch = 4", "allowed: None"],
+    "run good.py --out runs/mine": ["runs/mine holds another sweep", "--out"],
+    "run mine.py --lanes 8": ["lanes = 8", "runs/mine was made with 16"],
+    "run mine.py --set rule.x=1": ["Halves has no field 'x'"],
+    "run mine.py --set num_steps=7": ["num_steps: 200 there, 7 here"],
+    "report nowhere": ["nowhere holds no sweep"],
+    "report runs": ["runs holds no sweep"],
+    "report runs/mine --rule empty.py": ["empty.py defines no `rule`"],
+    "verify .": ["holds no sweep"],
+    "replay runs/mine --seed 5": ["--cell", "allowed: scale=0.25, scale=0.5, scale=1.0"],
+    "replay runs/mine --seed 9999 --cell scale=0.5": ["seed 9999 is not stored", "from 0 to 299"],
+    "bench --cases audit,mlp-9": ["cases = 'mlp-9'; allowed: audit", "mean 'mlp-8'?"],
+    "study": ["Missing argument", "NAME"],
+    "study hijack --organism audt": ["--organism 'audt'", "did you mean 'audit'?"],
+    "study hijack --organism empty.py": ["empty.py defines no `subject`", "allowed: a Subject"],
+    "study hijak": ["NAME = 'hijak'", "did you mean 'hijack'?"],
+    "bench --rounds 0": ["rounds = 0; allowed: at least 1"],
+    "bench --out runs": ["--out runs is there already; allowed: a new folder"],
+    "new mine": ["mine.py is there already"],
+    "new 9lives": ["NAME = '9lives'", "allowed"],
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_bad_input_gets_one_clear_line_and_changes_nothing(made, line, monkeypatch, capsys):
+    for name, text in FILES.items():
+        (made / name).write_text(text)
+    before = {p: p.read_bytes() for p in (made / "runs/mine").rglob("*") if p.is_file()}
+    monkeypatch.chdir(made)
+    monkeypatch.setattr("sys.argv", ["basin-jax", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    text = "".join(capsys.readouterr())
+    assert {p: p.read_bytes() for p in (made / "runs/mine").rglob("*") if p.is_file()} == before
+    message = [part for part in text.splitlines() if part.startswith("basin-jax: ")]
+    assert len(message) == 1
+    assert "Traceback" not in text
+    for part in BAD[line]:
+        assert part in message[0]
+
+
+def test_the_manifest_says_what_was_run(made):
+    manifest = json.loads((made / "runs/mine/sweep.json").read_text())
+    cell = next(iter(manifest["cells"].values()))
+    assert cell["fields"]["method.rate"] == 0.01
+    assert cell["sources"]["organism"].startswith("source ")
+    assert cell["sources"]["start"].startswith("basin_jax ")
+    assert cell["lanes"] == 16
+    assert {"jax", "device", "basin_jax"} <= manifest["machine"].keys()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(made, signum):
+    folder = made / f"runs/stopped-{signum.name}"
+    line = ["run", "mine.py", "--seeds", "100000000", "--lanes", "16", "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "basin_jax", *line], cwd=made, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not list(folder.glob("data/*")):
+        time.sleep(0.02)
+    process.send_signal(signum)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert f"basin-jax {' '.join(line)}" in text
+    said = basin("verify", str(folder), cwd=made)
+    assert "all sound" in said
+    assert "incomplete: the run of 20" in said
+    assert basin_jax.load(folder).interval == "anytime"

@@ -1,0 +1,212 @@
+"""Steps in a GPU's thread blocks: emulated against XLA, compiled for a GPU, and refused."""
+
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from operations import ARRAYS, BINARY, MATRICES, NUMBERS, POINTWISE, WORDS
+
+from basin_jax import Sweep, build_kernel, run
+from basin_jax.bench.cases import Quadrant
+from basin_jax.compiler.cuda import build
+from basin_jax.compiler.cuda.build import compile_steps
+from basin_jax.compiler.cuda.emitter import MEMORY, RESERVED, emit
+from basin_jax.compiler.lowering import graph_of
+from basin_jax.compiler.xla_ffi import operation, steps_of
+from basin_jax.core.trial import shape_of
+from basin_jax.engine.kernel import OWN
+from basin_jax.engine.lanes import lowered
+from basin_jax.methods import EarlyStopping, Gradient
+from basin_jax.networks import MLP
+from basin_jax.organisms import Audit, Gate
+
+
+SEEDS = 3
+
+
+def all_at_once(functions, *arrays):
+    """Return what one step gives that computes many functions, and what vmap does."""
+    arrays = [jnp.asarray(array[:SEEDS]) for array in arrays]
+    shapes = [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
+
+    def step(number, fixed, state):
+        return [jnp.asarray(function(*fixed), jnp.float32) for function in functions]
+
+    outs = jax.eval_shape(step, 0, shapes, [])
+    steps = compile_steps(step, shapes, outs)
+    zeros = [jnp.zeros((SEEDS, *out.shape)) for out in outs]
+    number = jnp.zeros(SEEDS, jnp.int32)
+    found = steps(number, jnp.ones((), jnp.int32), arrays, zeros)
+    return found, jax.vmap(lambda *given: step(0, given, []))(*arrays)
+
+
+def test_functions_of_numbers():
+    found, expected = all_at_once(POINTWISE, NUMBERS)
+    for function, ours, theirs in zip(POINTWISE, found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7, err_msg=function.__name__)
+
+
+def test_functions_of_two_numbers():
+    found, expected = all_at_once(BINARY, NUMBERS, NUMBERS[::-1])
+    for function, ours, theirs in zip(BINARY, found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, err_msg=function.__name__)
+
+
+def test_functions_of_arrays():
+    found, expected = all_at_once(list(ARRAYS.values()), MATRICES)
+    for name, ours, theirs in zip(ARRAYS, found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_random_numbers_have_the_same_bits():
+    def draws(words):
+        key = jax.random.wrap_key_data(words, impl="threefry2x32")
+        bits = jax.random.bits(jax.random.fold_in(key, 7), (33,))
+        return jnp.concatenate([bits >> 16, bits & 0xFFFF])
+
+    with jax.threefry_partitionable(True):
+        (found,), (expected,) = all_at_once([draws], WORDS)
+    assert np.array_equal(found, expected)
+
+
+SHAPES = [
+    (64, 64, 64),
+    (128, 7, 32),
+    (16, 24, 48),
+    (1, 40, 3),
+    (33, 17, 5),
+    (64, 1, 64),
+    (3, 4, 90),
+]
+TURNED = [
+    lambda a, b: a @ b,
+    lambda a, b: jnp.einsum("km,kn->mn", a.T, b),
+    lambda a, b: jnp.einsum("mk,nk->nm", a, b.T),
+    lambda a, b: (a * 2)[:, ::-1] @ b,
+]
+
+
+@pytest.mark.parametrize(
+    ("precision", "error"),
+    [("float32", 1e-6), ("tensorfloat32", 5e-4), ("bfloat16", 5e-3)],
+)
+def test_products(precision, error):
+    random = np.random.default_rng(0)
+    factors = [
+        random.normal(size=(SEEDS, *size)).astype(np.float32)
+        for m, k, n in SHAPES
+        for size in ((m, k), (k, n))
+    ]
+    worst = []
+    for product in TURNED:
+        functions = [
+            lambda *all, i=i, product=product: product(all[2 * i], all[2 * i + 1])
+            for i in range(len(SHAPES))
+        ]
+        with jax.default_matmul_precision(precision):
+            found, _ = all_at_once(functions, *factors)
+        exact = jax.vmap(lambda *given: [f(*given) for f in functions])(*factors)  # noqa: B023
+        worst += [
+            np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+            for ours, theirs in zip(found, exact, strict=True)
+        ]
+    assert max(worst) < error
+    # Rounded factors show: tensor cores were in use.
+    assert (max(worst) > 1e-5) == (precision != "float32")
+
+
+def mlp(width: int, batch: int, method: Gradient) -> Sweep:
+    organism = Quadrant(batch=batch, network=MLP(widths=(width, width)))
+    return Sweep(organism=organism, method=method, num_steps=6)
+
+
+TRIALS = {
+    "sgd": mlp(8, 31, Gradient(learning_rate=0.1)),
+    "momentum": mlp(
+        20, 17, Gradient(optimizer="sgd", learning_rate=0.1, options={"momentum": 0.9})
+    ),
+    "adam": mlp(32, 33, Gradient(optimizer="adam", learning_rate=1e-2)),
+    "audit": Sweep(organism=Audit(difficulty=2), method=Gradient(learning_rate=0.1), num_steps=20),
+    "noise": Sweep(
+        organism=Gate(), method=Gradient(learning_rate=0.05, noise=0.1, l2=0.1), num_steps=20
+    ),
+    "stopping": Sweep(
+        organism=Gate(),
+        method=EarlyStopping(method=Gradient(learning_rate=0.3), check_every=5, still=1e-2),
+        num_steps=40,
+    ),
+}
+
+
+def evidence(sweep: Sweep, program) -> dict[str, np.ndarray]:
+    return build_kernel(sweep, lanes=4, program=program)(np.arange(6, dtype=np.uint64))
+
+
+# What `sgd` does `adam` does, too.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "sgd")) for name in TRIALS]
+)
+def test_trials_are_those_of_xla_and_no_barrier_is_missing(name, monkeypatch):
+    sweep = TRIALS[name]
+    found, expected = evidence(sweep, "fused"), evidence(sweep, "xla")
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-5, atol=1e-6, err_msg=key)
+    # Threads that run in the reverse order between barriers change nothing.
+    monkeypatch.setenv("BASIN_JAX_BACKWARDS", "1")
+    turned = evidence(sweep, "fused")
+    assert all(np.array_equal(turned[key], values) for key, values in found.items())
+
+
+def test_a_seed_alone_has_the_same_bits():
+    kernel = build_kernel(TRIALS["adam"], lanes=4, program="fused")
+    together = kernel(np.arange(6, dtype=np.uint64))
+    alone = kernel(np.array([4], np.uint64))
+    assert all(np.array_equal(alone[key][0], values[4]) for key, values in together.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NVRTC is installed on Linux only")
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+@pytest.mark.parametrize("name", TRIALS)
+def test_kernels_compile_for_a_gpu_that_is_not_here(name, precision):
+    sweep = TRIALS[name].replace(precision=precision)
+    image, log = lowered(shape_of(sweep), "sm_90a")
+    assert image.startswith(b"\x7fELF")
+    # What does not fit into a thread's registers goes to memory and back: here up to 76 bytes.
+    (spilled,) = re.findall(r"(\d+) bytes spill stores", log)
+    assert int(spilled) <= 128
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NVRTC is installed on Linux only")
+def test_the_launcher_compiles_and_fails_with_the_reason_where_there_is_no_gpu():
+    def step(number, fixed, state):
+        return [state[0] + 1]
+
+    shapes = [jax.ShapeDtypeStruct((4,), jnp.float32)]
+    inputs, states, code = graph_of(step, [], shapes, emit)
+    binary = build.lowered(step, [], shapes, architecture="sm_90")
+    name = operation(build.launcher(code, inputs, states, binary), (build.LAUNCH,))
+    numbers, zeros = jnp.zeros(2, jnp.int32), [jnp.zeros((2, 4), jnp.float32)]
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match=r"GPU context is not available|driver of CUDA"
+    ):
+        jax.block_until_ready(steps_of(name)(numbers, jnp.int32(1), [], zeros))
+
+
+WIDE = Sweep(
+    organism=Audit(network=MLP(widths=(300, 300))),
+    method=Gradient(learning_rate=0.1),
+    num_steps=2,
+)
+
+
+def test_what_does_not_fit_is_refused_and_xla_trains_it(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"fused has none for a seed that needs \d+ KiB at once"):
+        build_kernel(WIDE, lanes=4, program="fused")
+    monkeypatch.setitem(OWN, "cpu", "fused")  # as on a GPU
+    records = run(WIDE, 8, tmp_path / "wide", lanes=4)
+    (cell,) = records.manifest["cells"].values()
+    assert cell["program"]["name"] == "xla"
+    assert f"a thread block has at most {(MEMORY - RESERVED) // 1024}" in cell["program"]["why"]

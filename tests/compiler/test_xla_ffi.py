@@ -1,0 +1,141 @@
+"""Compiled programs and measured lanes in the cache are checked before they are used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from basin_jax import load
+from basin_jax.compiler import xla_ffi as library
+from basin_jax.compiler.xla_ffi import is_sound, programs_folder
+from basin_jax.engine import autotune as tune
+from basin_jax.engine.autotune import Tuning
+from basin_jax.engine.backends import LANES, PROGRAMS
+from basin_jax.engine.lanes import Program
+from basin_jax.files import is_private
+
+
+RUN = """
+import sys, basin_jax
+sweep = basin_jax.Sweep(
+    organism=basin_jax.organisms.DoubleWell(),
+    method=basin_jax.methods.Gradient(learning_rate=0.1),
+    num_steps=9,
+)
+records = basin_jax.run(sweep, 16, sys.argv[1], lanes=8)
+print([cell["program"]["name"] for cell in records.manifest["cells"].values()])
+"""
+
+
+def train(folder: Path, cache: Path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-c", RUN, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['simd']"
+    return load(folder).frame
+
+
+def flip_a_bit(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+def cut_in_half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def test_a_damaged_program_is_compiled_anew_and_gives_the_same_evidence(tmp_path):
+    good = train(tmp_path / "good", tmp_path)
+    programs = [*(tmp_path / "basin_jax/programs").glob("*.so")]
+    assert programs
+    assert all(map(is_sound, programs))
+    for spoil in (flip_a_bit, cut_in_half):
+        for program in programs:
+            program.write_bytes(spoil(program.read_bytes()))
+        assert not any(map(is_sound, programs))
+        assert train(tmp_path / spoil.__name__, tmp_path).equals(good)
+        assert all(map(is_sound, programs))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    programs_folder.cache_clear()
+    yield tmp_path / "basin_jax"
+    programs_folder.cache_clear()
+
+
+def test_programs_are_kept_in_a_folder_of_the_users_own(cache):
+    assert programs_folder() == cache / "programs"
+    assert (cache / "programs").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o720])
+def test_no_program_is_loaded_from_a_folder_that_others_may_write_to(cache, mode):
+    shared = cache / "programs"
+    shared.mkdir(parents=True)
+    shared.chmod(mode)
+    with pytest.warns(UserWarning, match="others may write to it.*allowed: a folder of mode 700"):
+        folder = programs_folder()
+    assert folder != shared
+    assert is_private(folder)
+
+
+def test_no_program_is_loaded_from_a_folder_that_is_a_link_or_of_another_user(cache, monkeypatch):
+    elsewhere = cache.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    cache.mkdir()
+    (cache / "programs").symlink_to(elsewhere)
+    with pytest.warns(UserWarning, match="others may write to it"):
+        assert programs_folder() != cache / "programs"
+    assert is_private(elsewhere)
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    assert not is_private(elsewhere)
+
+
+def test_a_program_that_cannot_be_kept_is_unsupported_with_the_reason(cache):
+    cache.write_text("a file in its way")
+    with pytest.raises(library.Unsupported, match=r"programs cannot be kept in .*Not a directory"):
+        programs_folder()
+
+
+GOOD = ["simd", 16, 1e6]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ["simd", 2**30, 1e6],
+        ["simd", LANES + 1, 1e6],
+        ["simd", 0, 1e6],
+        ["simd", 16.0, 1e6],
+        ["simd", True, 1e6],
+        ["simd", 16, -1.0],
+        ["simd", 16, "fast"],
+        ["simd", 16],
+        ["rm", 16, 1e6],
+        [None, 16, 1e6],
+    ],
+)
+def test_measured_lanes_that_may_not_be_are_measured_anew(cache, bad):
+    tune._remember("good", Tuning("simd", 16, 1e6))
+    file = cache / "tuning.json"
+    file.write_text(tune.text_of({"good": GOOD, "bad": bad}))
+    assert tune._remembered() == {"good": Tuning("simd", 16, 1e6)}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": [NaN, 1, 1]}', "{" * 10**6, "\0"])
+def test_a_memory_that_is_none_is_forgotten(cache, text):
+    cache.mkdir()
+    (cache / "tuning.json").write_text(text)
+    assert tune._remembered() == {}
+    tune._remember("good", Tuning("xla", 8, 1.0))
+    assert tune._remembered() == {"good": Tuning("xla", 8, 1.0)}
+
+
+def test_the_programs_that_a_folder_may_name_are_those_there_are():
+    assert {*PROGRAMS} == {*get_args(Program)}

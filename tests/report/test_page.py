@@ -1,0 +1,145 @@
+"""The report: complete, the same bytes twice, safe to open, and honest about zero hits."""
+
+import io
+import re
+import shutil
+
+import polars as pl
+import pytest
+from matplotlib.collections import LineCollection
+from rich.console import Console
+
+from basin_jax import Sweep, grid, load, run
+from basin_jax.methods import Gradient
+from basin_jax.organisms import DoubleWell
+from basin_jax.report.figures import fractions, history
+from basin_jax.report.page import text_table, write_report
+from basin_jax.report.tables import amount, difference
+
+
+HOSTILE = "<script>alert(1)</script> & 100 % $x_1$\n\\input{evil}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A cell in which no seed is deceptive, and one in which about half of them are."""
+    sweep = Sweep(organism=DoubleWell(tilt=-0.1), method=Gradient(learning_rate=0.3), num_steps=40)
+    folder = tmp_path_factory.mktemp("report") / "sweep"
+    run(grid(sweep, {"organism.scale": (0.01, 1.0)}), 100, folder, lanes=8)
+    return folder
+
+
+def test_the_report_is_complete_and_the_same_bytes_twice(folder, tmp_path):
+    pages = [write_report(load(folder), tmp_path / name) for name in "ab"]
+    assert [page.name for page in pages] == ["report.html"] * 2
+    names = ("fractions.csv", "differences.csv", "fractions.tex", "fractions.png", "fractions.pdf")
+    for name in (*names, "report.html"):
+        first, second = (page.with_name(name).read_bytes() for page in pages)
+        assert first, name
+        assert first == second, name
+
+
+def test_the_classes_of_a_cell_sum_to_its_seeds(folder, tmp_path):
+    page = write_report(load(folder), tmp_path)
+    table = pl.read_csv(tmp_path / "fractions.csv")
+    sums = table.group_by("cell").agg(pl.col("hits").sum(), pl.col("trials").first())
+    assert sums["hits"].to_list() == sums["trials"].to_list() == [100, 100]
+    for body in re.findall(r"<tbody><tr><th.*?</tbody>", page.read_text()):
+        assert sum(int(count) for count in re.findall(r"<td>(\d+)</td>", body)) == 100
+
+
+def test_cells_are_compared_seed_by_seed(folder, tmp_path):
+    records = load(folder)
+    page = write_report(records, tmp_path).read_text()
+    (row,) = records.differences().to_dicts()
+    assert "DECEPTIVE, compared with scale=0.01" in page
+    assert f"<td>{row['gained']} / 0</td>" in page
+    assert difference(row) in page
+
+
+def test_verdicts_at_earlier_steps_have_a_table_where_there_are_any(folder, tmp_path):
+    sweep = Sweep(
+        organism=DoubleWell(scale=2.0),  # far out, the first step leads into the other well
+        method=Gradient(learning_rate=0.3),
+        num_steps=40,
+        save_at=(0,),
+    )
+    records = run(sweep, 100, tmp_path, lanes=8)
+    page = write_report(records)
+    (row,) = records.agreement().to_dicts()
+    assert 0 < row["hits"] < 100
+    assert f"<td>0</td><td>{row['hits']} of 100</td><td>{amount(row)}</td>" in page.read_text()
+    assert pl.read_csv(page.with_name("agreement.csv"))["hits"].to_list() == [row["hits"]]
+    without = write_report(load(folder), tmp_path / "without")
+    assert "earlier steps" not in without.read_text()
+    assert not without.with_name("agreement.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("hits", "low", "high", "text"),
+    [
+        (12, -0.003, 0.0271, "+0.012 [-0.003, +0.027]"),
+        (-480, -0.49, -0.47, "-0.480 [-0.490, -0.470]"),
+        (0, -1, 1, "+0.000 [-1.000, +1.000]"),
+    ],
+)
+def test_a_difference_has_its_sign_and_its_decimals(hits, low, high, text):
+    row = {"trials": 1000, "difference": hits / 1000, "low": low, "high": high}
+    assert difference(row) == text
+
+
+def test_zero_hits_show_their_upper_limit(folder, tmp_path):
+    records = load(folder)
+    page = write_report(records, tmp_path).read_text()
+    shown = io.StringIO()
+    Console(width=200, file=shown).print(text_table(records))
+    drawn = [bars for axes in fractions(records).axes for bars in axes.collections]
+    bars = [
+        bar for bars in drawn if isinstance(bars, LineCollection) for bar in bars.get_segments()
+    ]
+    # 1 - 0.025 ** (1 / 100), by hand
+    assert "0 of 100 seeds (95 % interval: at most 3.6 %) ended deceptive" in page
+    assert "0 [0, 0.036]" in shown.getvalue()
+    assert r"0 {\scriptsize[0, 0.036]}" in (tmp_path / "fractions.tex").read_text()
+    assert 0.036 in {round(end[1], 3) for _, end in bars}
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high", "text"),
+    [
+        (48, 300, 0.1204, 0.2064, "0.160 [0.120, 0.206]"),
+        (100_000, 100_000, 0.999963, 1.0, "1 [0.999963, 1]"),
+        (0, 1_000_000, 0.0, 3.6889e-6, "0 [0, 3.7e-6]"),
+        (543_210, 1_000_000, 0.54223, 0.54419, "0.5432 [0.5422, 0.5442]"),
+        (0, 0, 0.0, 1.0, "no seeds yet"),
+    ],
+)
+def test_an_estimate_has_the_decimals_it_deserves(hits, trials, low, high, text):
+    fraction = hits / trials if trials else float("nan")
+    row = {"hits": hits, "trials": trials, "fraction": fraction, "low": low, "high": high}
+    assert amount(row) == text
+
+
+def test_what_a_sweep_says_of_itself_is_escaped(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "sweep")
+    records = load(tmp_path / "sweep")
+    for fields in records.cells.values():
+        fields["organism.scale"] = f"{fields['organism.scale']}{HOSTILE}"
+    page = write_report(records).read_text()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 2
+    latex = (tmp_path / "sweep/report/fractions.tex").read_text()
+    assert r"\textless{}script\textgreater{}" in latex
+    assert r"\& 100 \% \$x\_1\$ \textbackslash{}input\{evil\}" in latex
+
+
+def test_the_page_needs_nothing_from_elsewhere(folder, tmp_path):
+    page = write_report(load(folder), tmp_path).read_text()
+    assert re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import|https?:""", page) == []
+
+
+def test_a_history_has_a_panel_for_the_rates_and_one_for_each_other(folder):
+    curve = load(folder).history.head(2).select("step", "watched", "unwatched", "margin", "x")
+    figure = history(curve, title="seed $0")
+    assert [axes.get_title("left") for axes in figure.axes] == ["", "margin", "x"]
+    assert len(figure.axes[0].get_lines()) == 2

@@ -1,0 +1,57 @@
+"""A run on a folder whose verdicts or pilots would make its numbers others than they seem."""
+
+import numpy as np
+import pytest
+
+import basin_jax as bj
+from basin_jax.report.page import write_report
+from basin_jax.results.store import StoreError
+
+
+LEAST = {"fit": 0.25}  # what a rule may read besides its own code
+
+
+class Reading(bj.Rule):
+    def judge(self, evidence):
+        return np.where(evidence["x"] > LEAST["fit"], bj.Verdict.DECEPTIVE, bj.Verdict.INTENDED)
+
+
+def test_a_rule_that_reads_something_else_now_is_not_gone_on_with(wells, tmp_path, monkeypatch):
+    records = bj.run(wells, 32, tmp_path, rule=Reading(), lanes=8)
+    assert bj.run(wells, 32, tmp_path, rule=Reading()).frame.equals(records.frame)
+    monkeypatch.setitem(LEAST, "fit", -3.0)
+    with pytest.raises(StoreError, match="other verdicts than Reading gives now"):
+        bj.run(wells, 64, tmp_path, rule=Reading())
+    assert bj.load(tmp_path).frame.equals(records.frame)
+
+
+def test_a_width_is_not_asked_for_where_a_pilots_seeds_would_count(wells, tmp_path):
+    bj.run(wells[:1], 8, tmp_path, pilot="chose the gap", lanes=8)
+    with pytest.raises(StoreError, match=r"until = 0\.5.* the seeds of a pilot"):
+        bj.run(wells[:1], None, tmp_path, until=0.5)
+
+
+def test_the_commands_of_a_report_repeat_every_run(wells, tmp_path):
+    bj.run(wells[:1], 8, tmp_path, pilot="chose the gap", lanes=8)
+    bj.run(wells[:1], 40, tmp_path)
+    bj.run(wells[:1], range(40, 48), tmp_path)
+    page = write_report(bj.load(tmp_path)).read_text()
+    commands = [
+        "basin-jax run FILE --seeds 8 --pilot &#x27;chose the gap&#x27; --out DIR",
+        "basin-jax run FILE --seeds 40 --out DIR",
+        "# 8 seeds, from 40 to 47\nbasin-jax run FILE --out DIR",
+    ]
+    assert all(command in page for command in commands)
+
+
+def test_a_parent_that_other_code_has_trained_is_no_condition(wells, tmp_path):
+    parent, other = (bj.run(wells[:1], 8, tmp_path / name, lanes=8) for name in ("a", "b"))
+    child = bj.run(
+        wells[0].replace(start=bj.starts.Trained(of=wells[0])), 8, tmp_path / "c", lanes=8
+    )
+    given = bj.Given(bj.Verdict.DECEPTIVE, parent=parent)
+    assert sum(child.fractions(given=given)["hits"]) > 0
+    (cell,) = other.manifest["cells"].values()
+    cell["sources"] = cell["sources"] | {"method": "basin_jax 0"}
+    with pytest.raises(ValueError, match="trained by the same code"):
+        child.fractions(given=bj.Given(bj.Verdict.DECEPTIVE, parent=other))
