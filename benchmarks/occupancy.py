@@ -10,14 +10,14 @@ import re
 from basin_jax.bench.cases import CASES
 from basin_jax.compiler.cuda.emitter import emit
 from basin_jax.compiler.lowering import graph_of
-from basin_jax.core.trial import numerics, shape_of
+from basin_jax.core.trial import numerics, signature_of
 from basin_jax.engine.lanes import _one_step, _shapes, lowered
 
 
 ARCHITECTURE = "sm_90a"
 print("| case | KiB a seed | threads | seeds a multiprocessor | barriers | registers | spilled |")
 for case in (case for cases in CASES.values() for case in cases):
-    shape = shape_of(case.sweep)
+    shape = signature_of(case.sweep)
     with numerics(shape.precision):
         rows, state, keys = _shapes(shape, 1)
         code = graph_of(*_one_step(shape, rows, keys, state), emit)[-1]

@@ -16,15 +16,15 @@ from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.traces import settled, trace_hash
 from basin_jax.core.trial import (
-    Row,
-    Shape,
-    Sight,
+    Output,
+    Signature,
+    TrialInputs,
     _trial,
-    abstract,
-    begin_one,
+    abstract_inputs,
+    init_trial,
     numerics,
     plugins_of,
-    shape_of,
+    signature_of,
     step,
     with_beginning,
 )
@@ -63,8 +63,8 @@ def trace_of(sweep: Sweep) -> str:
     return _trace_of(sweep, "evidence")
 
 
-def _trace_of(sweep: Sweep, sees: Sight) -> str:
-    own = _traced(shape_of(sweep, sees)).hash
+def _trace_of(sweep: Sweep, output: Output) -> str:
+    own = _traced(signature_of(sweep, output)).hash
     if not isinstance(sweep.start, Child):
         return own
     return short_hash(own + _trace_of(with_beginning(sweep.start.of), "params"))
@@ -84,23 +84,28 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
                 f"{type(start).__name__}.children = {start.children}; allowed: 1, since training "
                 "draws nothing at random, so that all children of a parent would be one"
             )
-    return _traced(shape_of(sweep)).names
+    return _traced(signature_of(sweep)).names
 
 
 def draws(sweep: Sweep) -> bool:
     """Return whether training draws random numbers: whether a step depends on its key."""
-    return _draws(shape_of(sweep))
+    return _draws(signature_of(sweep))
 
 
 @functools.cache
-def _draws(shape: Shape) -> bool:
-    def train(row: Row, words: Array) -> State:
-        state, keys = begin_one(shape, row)
-        return step(plugins_of(shape, row.numbers), keys._replace(step=words), jnp.int32(0), state)
+def _draws(signature: Signature) -> bool:
+    def train(inputs: TrialInputs, words: Array) -> State:
+        state, keys = init_trial(signature, inputs)
+        return step(
+            plugins_of(signature, inputs.hyperparameters),
+            keys._replace(step=words),
+            jnp.int32(0),
+            state,
+        )
 
-    with numerics(shape.precision):
-        row = abstract(shape)[1]
-        jaxpr = jax.make_jaxpr(train)(row, jax.ShapeDtypeStruct((2,), np.uint32)).jaxpr
+    with numerics(signature.precision):
+        inputs = abstract_inputs(signature)[1]
+        jaxpr = jax.make_jaxpr(train)(inputs, jax.ShapeDtypeStruct((2,), np.uint32)).jaxpr
     drawn = {jaxpr.invars[-1]}
     for eqn in jaxpr.eqns:
         if not drawn.isdisjoint(atom for atom in eqn.invars if isinstance(atom, Var)):
@@ -109,8 +114,8 @@ def _draws(shape: Shape) -> bool:
 
 
 @functools.cache
-def _traced(shape: Shape) -> Trace:
-    found = settled(functools.partial(_trace, shape))
+def _traced(signature: Signature) -> Trace:
+    found = settled(functools.partial(_trace, signature))
     if found is None:
         raise ValueError(
             "the plug-ins make another program each time that they are traced: they depend on "
@@ -120,11 +125,11 @@ def _traced(shape: Shape) -> Trace:
     return found
 
 
-def _trace(shape: Shape) -> Trace:
-    with numerics(shape.precision):
+def _trace(signature: Signature) -> Trace:
+    with numerics(signature.precision):
         # Not the function itself, whose trace JAX would remember.
-        once = functools.partial(_trial, shape)
-        program, seen = jax.make_jaxpr(once, return_shape=True)(*abstract(shape))
+        once = functools.partial(_trial, signature)
+        program, seen = jax.make_jaxpr(once, return_shape=True)(*abstract_inputs(signature))
     names = tuple(sorted(seen))
     return Trace(short_hash(" ".join([trace_hash(program), *names])), names)
 

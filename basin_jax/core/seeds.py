@@ -43,7 +43,7 @@ def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]
 PRNG = "threefry2x32"
 
 
-def seed_words(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
+def seed_bits(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
     """Return the high and the low 32 bits of 64-bit seeds."""
     seeds = np.asarray(seeds, dtype=np.uint64)
     return np.stack([seeds >> np.uint64(32), seeds & np.uint64(2**32 - 1)], -1).astype(np.uint32)

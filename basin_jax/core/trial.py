@@ -1,6 +1,7 @@
-"""What one lane does: begin a seed, take a step, look at the network.
+"""One trial: initialize a seed, train it step by step, probe the network.
 
-Pure functions of a seed, of one lane each; `single` has `trial`, and `kernel` runs many at once.
+Pure functions of one seed, which say what every backend of the engine has to compute. They know
+nothing of how many seeds are trained at once.
 """
 
 import contextlib
@@ -15,12 +16,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, UInt32
 
 from basin_jax.core.contracts import Evidence, Method, Organism, Params, Start, State
-from basin_jax.core.seeds import PRNG, as_seeds, fold_in_seed, seed_words
+from basin_jax.core.seeds import PRNG, as_seeds, fold_in_seed, seed_bits
 from basin_jax.core.sweep import Child, Parent, Precision, Sweep
 
 
 Plugins: TypeAlias = tuple[Organism, Start | Child, Method]
-Sight: TypeAlias = Literal["evidence", "params"]
+# What a program returns at each probe: the evidence, or the parameters themselves.
+Output: TypeAlias = Literal["evidence", "params"]
 
 # Kinds of parameters, and the type of which a sweep's precision says how wide it is.
 _CAST = {jnp.floating: float, jnp.complexfloating: complex}
@@ -28,61 +30,69 @@ _MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16", "f
 
 
 class Keys(NamedTuple):
-    """The words of the keys of a seed's steps and of its probe."""
+    """The bits of the random keys of a seed's steps and of its probe."""
 
     step: UInt32[Array, "*lane 2"]
     probe: UInt32[Array, "*lane 2"]
 
 
-class Row(NamedTuple):
-    """What tells a seed of one cell from all others: numbers of NumPy's or JAX's."""
+class TrialInputs(NamedTuple):
+    """The inputs of one trial, by which the seeds of all cells differ: arrays of NumPy or JAX."""
 
-    seed: UInt32[Any, "*lane 2"]
-    root: UInt32[Any, "*lane 2"]
-    numbers: Float[Any, "*lane number"]  # the leaves of the plug-ins
-    inherited: Float[Any, "*lane 2 param"]  # a parent's parameters, before and after its training
+    seed_bits: UInt32[Any, "*lane 2"]
+    root_bits: UInt32[Any, "*lane 2"]
+    hyperparameters: Float[Any, "*lane hyperparameter"]  # the float fields of the plug-ins
+    parent_params: Float[Any, "*lane 2 param"]  # a parent's, before and after its training
 
 
-class Shape(NamedTuple):
-    """What sweeps have in common that one program can train: all but their numbers."""
+class Signature(NamedTuple):
+    """What a compiled program depends on: all of a sweep but its hyperparameters and its root."""
 
     plugins: Any  # a PyTreeDef
-    numbers: int
+    num_hyperparameters: int
     vary: str
     precision: Precision
-    stops: int
-    inherited: int  # parameters of a parent
-    sees: Sight  # what is looked at: the evidence, or the parameters themselves
+    num_probes: int
+    num_parent_params: int
+    output: Output
 
 
-def shape_of(sweep: Sweep, sees: Sight = "evidence") -> Shape:
-    """Return what a program has to be compiled for."""
+def signature_of(sweep: Sweep, output: Output = "evidence") -> Signature:
+    """Return a sweep's signature: sweeps of one signature share a compiled program."""
     leaves, structure = jax.tree.flatten(_plugins(sweep))
-    count, inherited = len(leaves), _inherited(sweep)
-    return Shape(structure, count, sweep.vary, sweep.precision, len(sweep.stops), inherited, sees)
+    return Signature(
+        plugins=structure,
+        num_hyperparameters=len(leaves),
+        vary=sweep.vary,
+        precision=sweep.precision,
+        num_probes=len(sweep.stops),
+        num_parent_params=_count_parent_params(sweep),
+        output=output,
+    )
 
 
 def _plugins(sweep: Sweep) -> Plugins:
-    return sweep.organism, _apart(sweep.start), sweep.method
+    return sweep.organism, _without_schedule(sweep.start), sweep.method
 
 
-def _apart[S: Start | Child](start: S) -> S:
-    """Return a start without its parent's steps and root, which its own program does not need."""
+def _without_schedule[S: Start | Child](start: S) -> S:
+    """Return a start without its parent's steps and root: its own program does not need them."""
     if not isinstance(start, Child):
         return start
     of = start.of
     bare = {"num_steps": 0, "save_at": (), "root": 0}
     if all(getattr(of, name) == value for name, value in bare.items()):
-        return start  # its numbers may be traced: it cannot be checked anew
-    return start.replace(of=of.replace(start=_apart(of.start), **bare))
+        return start  # its hyperparameters may be traced: it cannot be checked anew
+    return start.replace(of=of.replace(start=_without_schedule(of.start), **bare))
 
 
-def plugins_of(shape: Shape, numbers: Float[Array, " number"]) -> Plugins:
-    """Return the plug-ins of a lane."""
-    # Like the Python floats they were, the numbers take the type of what they meet.
+def plugins_of(signature: Signature, hyperparameters: Float[Array, " hyperparameter"]) -> Plugins:
+    """Return the plug-ins with their hyperparameters filled in."""
+    # Like the Python floats they were, hyperparameters take the type of what they meet.
     like = jnp.asarray(0.0)
-    leaves = [jax.lax.full_like(like, numbers[i]) for i in range(shape.numbers)]
-    return jax.tree.unflatten(shape.plugins, leaves)
+    count = signature.num_hyperparameters
+    leaves = [jax.lax.full_like(like, hyperparameters[i]) for i in range(count)]
+    return jax.tree.unflatten(signature.plugins, leaves)
 
 
 @functools.cache
@@ -92,70 +102,72 @@ def count_params(sweep: Sweep) -> int:
         return _size(_params(sweep))
 
 
-def _inherited(sweep: Sweep) -> int:
+def _count_parent_params(sweep: Sweep) -> int:
     return count_params(sweep.start.of) if isinstance(sweep.start, Child) else 0
 
 
 def _params(sweep: Sweep) -> Any:
-    """Return what a sweep's parameters look like, by tracing; its numbers may be traced, too."""
+    """Return the shapes of a sweep's parameters, by tracing; its hyperparameters may be traced."""
     start = sweep.start
-    row = _abstract(0, _size(_params(start.of)) if isinstance(start, Child) else 0)
-    return jax.eval_shape(lambda row: begin(_plugins(sweep), row, sweep.vary)[0].params, row)
+    inputs = _abstract_inputs(0, _size(_params(start.of)) if isinstance(start, Child) else 0)
+    plugins = _plugins(sweep)
+    return jax.eval_shape(lambda inputs: init(plugins, inputs, sweep.vary)[0].params, inputs)
 
 
 def _size(params: Any) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
-def rows_of(sweep: Sweep, seeds: Any) -> Row:
-    """Return the rows of some seeds of a sweep, with nothing inherited yet."""
+def inputs_of(sweep: Sweep, seeds: Any) -> TrialInputs:
+    """Return the inputs of some seeds of a sweep, with zeros for their parents' parameters."""
     kind = np.float64 if sweep.precision == "float64" else np.float32
-    numbers = np.array(jax.tree.leaves(_plugins(sweep)), kind)
+    hyperparameters = np.array(jax.tree.leaves(_plugins(sweep)), kind)
     shape = np.shape(seeds)
-    return Row(
-        seed_words(seeds),
-        np.broadcast_to(seed_words(sweep.root), (*shape, 2)),
-        np.broadcast_to(numbers, (*shape, len(numbers))),
-        np.broadcast_to(np.zeros((), kind), (*shape, 2, _inherited(sweep))),
+    return TrialInputs(
+        seed_bits=seed_bits(seeds),
+        root_bits=np.broadcast_to(seed_bits(sweep.root), (*shape, 2)),
+        hyperparameters=np.broadcast_to(hyperparameters, (*shape, len(hyperparameters))),
+        parent_params=np.broadcast_to(np.zeros((), kind), (*shape, 2, _count_parent_params(sweep))),
     )
 
 
-def abstract(shape: Shape, *lanes: int) -> tuple[Any, Row]:
-    """Return what stops and rows look like, for tracing."""
-    stops = jax.ShapeDtypeStruct((shape.stops,), np.int32)
-    return stops, _abstract(shape.numbers, shape.inherited, *lanes)
+def abstract_inputs(signature: Signature, *lanes: int) -> tuple[Any, TrialInputs]:
+    """Return the shapes of the stops and of the inputs of some lanes, for tracing."""
+    stops = jax.ShapeDtypeStruct((signature.num_probes,), np.int32)
+    count, parent = signature.num_hyperparameters, signature.num_parent_params
+    return stops, _abstract_inputs(count, parent, *lanes)
 
 
-def _abstract(numbers: int, inherited: int, *lanes: int) -> Row:
-    words = jax.ShapeDtypeStruct((*lanes, 2), np.uint32)
+def _abstract_inputs(hyperparameters: int, parent_params: int, *lanes: int) -> TrialInputs:
+    bits = jax.ShapeDtypeStruct((*lanes, 2), np.uint32)
     kind = jnp.result_type(float)
-    return Row(
-        words,
-        words,
-        jax.ShapeDtypeStruct((*lanes, numbers), kind),
-        jax.ShapeDtypeStruct((*lanes, 2, inherited), kind),
+    return TrialInputs(
+        bits,
+        bits,
+        jax.ShapeDtypeStruct((*lanes, hyperparameters), kind),
+        jax.ShapeDtypeStruct((*lanes, 2, parent_params), kind),
     )
 
 
-def begin(plugins: Plugins, row: Row, vary: str) -> tuple[State, Keys]:
+def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]:
     """Return the state before the first step, and the keys of the steps and of the probe."""
     organism, start, method = plugins
     # Streams are split before seeds are folded in, so that no seed's key is a stream's.
-    root_key = fold_in_seed(jax.random.key(0, impl=PRNG), row.root)
+    root_key = fold_in_seed(jax.random.key(0, impl=PRNG), inputs.root_bits)
     # A child has streams of its own, since its root and its seed are often its parent's, too.
     first = 3 * _generation(start)
     init_key, data_key, probe_key = jax.random.split(root_key, first + 3)[first:]
-    init_key = init_key if vary == "data" else fold_in_seed(init_key, row.seed)
-    data_key = data_key if vary == "init" else fold_in_seed(data_key, row.seed)
-    probe_key = fold_in_seed(probe_key, row.seed)
+    init_key = init_key if vary == "data" else fold_in_seed(init_key, inputs.seed_bits)
+    data_key = data_key if vary == "init" else fold_in_seed(data_key, inputs.seed_bits)
+    probe_key = fold_in_seed(probe_key, inputs.seed_bits)
     method_key, step_key = jax.random.split(data_key)
     expected = jax.eval_shape(organism.init, init_key)
     if isinstance(start, Child):
-        parent = _parent(start.of, row.inherited)
+        parent = _parent(start.of, inputs.parent_params)
         _expect_alike("start.of", parent.ended, expected)
         params = start.params(init_key, organism, parent)
         # Whatever a start makes of it, a parent that has diverged has no sound child.
-        sound = jnp.isfinite(row.inherited).all()
+        sound = jnp.isfinite(inputs.parent_params).all()
         params = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.nan), params)
     else:
         params = start.params(init_key, organism)
@@ -169,7 +181,7 @@ def _generation(start: Start | Child) -> int:
     return 1 + _generation(start.of.start) if isinstance(start, Child) else 0
 
 
-def _parent(sweep: Sweep, inherited: Float[Array, "2 param"]) -> Parent:
+def _parent(sweep: Sweep, parent_params: Float[Array, "2 param"]) -> Parent:
     leaves, structure = jax.tree.flatten(_params(sweep))
     if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
         raise ValueError("start.of has parameters that are no floats; allowed: floats alone")
@@ -180,7 +192,7 @@ def _parent(sweep: Sweep, inherited: Float[Array, "2 param"]) -> Parent:
         shaped = [p.reshape(x.shape).astype(x.dtype) for p, x in zip(parts, leaves, strict=True)]
         return jax.tree.unflatten(structure, shaped)
 
-    return Parent(unravel(inherited[0]), unravel(inherited[1]))
+    return Parent(unravel(parent_params[0]), unravel(parent_params[1]))
 
 
 def _expect_alike(path: str, given: Params, expected: Any) -> None:
@@ -203,14 +215,14 @@ def _expect_alike(path: str, given: Params, expected: Any) -> None:
 
 
 def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -> State:
-    """Return the state after the step of that number."""
+    """Return the state after one step, given the number of the step."""
     organism, _, method = plugins
     key = jax.random.wrap_key_data(keys.step, impl=PRNG)
     return method.step(jax.random.fold_in(key, number), state, organism)
 
 
-def look(plugins: Plugins, keys: Keys, state: State) -> Evidence:
-    """Return the evidence; it is not a number where some parameter is none."""
+def probe(plugins: Plugins, keys: Keys, state: State) -> Evidence:
+    """Return the evidence, which is NaN where some parameter is not finite."""
     organism = plugins[0]
     probe_key = jax.random.wrap_key_data(keys.probe, impl=PRNG)
     evidence = _scalars(organism, organism.probe(probe_key, state.params))
@@ -285,16 +297,18 @@ def numerics(precision: Precision) -> Iterator[None]:
         yield
 
 
-def begin_one(shape: Shape, row: Row) -> tuple[State, Keys]:
-    """Return the state of one lane before the first step, and its keys."""
-    return begin(plugins_of(shape, row.numbers), row, shape.vary)
+def init_trial(signature: Signature, inputs: TrialInputs) -> tuple[State, Keys]:
+    """Return the state of a trial before the first step, and its keys."""
+    return init(plugins_of(signature, inputs.hyperparameters), inputs, signature.vary)
 
 
-def look_at_one(shape: Shape, row: Row, keys: Keys, state: State) -> dict[str, Array]:
-    """Return what is seen of one lane, the evidence or the parameters themselves."""
-    if shape.sees == "params":
+def probe_trial(
+    signature: Signature, inputs: TrialInputs, keys: Keys, state: State
+) -> dict[str, Array]:
+    """Return the output of a trial: the evidence, or the parameters themselves."""
+    if signature.output == "params":
         return params_of(state)
-    return look(plugins_of(shape, row.numbers), keys, state)
+    return probe(plugins_of(signature, inputs.hyperparameters), keys, state)
 
 
 def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
@@ -303,17 +317,18 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
     A pure function of a seed: the unit of meaning of the package. `run` computes it for
     many seeds at once, to within the rounding that programs and lanes bring.
     """
-    return _seen(sweep, as_seeds([seed])[0], "evidence")
+    return _probed(sweep, as_seeds([seed])[0], "evidence")
 
 
-def _seen(sweep: Sweep, seed: int, sees: Sight) -> dict[str, Array]:
-    row = rows_of(sweep, seed)
+def _probed(sweep: Sweep, seed: int, output: Output) -> dict[str, Array]:
+    inputs = inputs_of(sweep, seed)
     if isinstance(sweep.start, Child):
         own = seed // sweep.start.children
-        ends = _seen(with_beginning(sweep.start.of), own, "params")["params"]
-        row = row._replace(inherited=np.asarray(ends, row.inherited.dtype)[[0, -1]])
+        ends = _probed(with_beginning(sweep.start.of), own, "params")["params"]
+        parent_params = np.asarray(ends, inputs.parent_params.dtype)[[0, -1]]
+        inputs = inputs._replace(parent_params=parent_params)
     with numerics(sweep.precision):
-        return _jitted_trial(shape_of(sweep, sees), jnp.asarray(sweep.stops), row)
+        return _jitted_trial(signature_of(sweep, output), jnp.asarray(sweep.stops), inputs)
 
 
 def with_beginning(sweep: Sweep) -> Sweep:
@@ -321,13 +336,13 @@ def with_beginning(sweep: Sweep) -> Sweep:
     return sweep.replace(save_at=(0,) if sweep.num_steps else ())
 
 
-def _trial(shape: Shape, stops, row: Row) -> dict[str, Array]:
-    state, keys = begin_one(shape, row)
+def _trial(signature: Signature, stops, inputs: TrialInputs) -> dict[str, Array]:
+    state, keys = init_trial(signature, inputs)
 
     def until(state, span):
-        turn = functools.partial(step, plugins_of(shape, row.numbers), keys)
+        turn = functools.partial(step, plugins_of(signature, inputs.hyperparameters), keys)
         state = jax.lax.fori_loop(span[0], span[1], turn, state)
-        return state, look_at_one(shape, row, keys, state)
+        return state, probe_trial(signature, inputs, keys, state)
 
     return jax.lax.scan(until, state, spans(stops))[1]
 

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from basin_jax.core.seeds import as_seeds
 from basin_jax.core.sweep import Sweep, override
-from basin_jax.core.trial import rows_of, shape_of
+from basin_jax.core.trial import inputs_of, signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.engine.autotune import choose
 from basin_jax.engine.kernel import Kernel, build_kernel
@@ -82,18 +82,18 @@ class _Search:
         self, kernel: Kernel, place: Bool[ndarray, " number"], rule: Rule, of: frozenset[Verdict]
     ):
         self.kernel, self.place, self.rule, self.of = kernel, place, rule, sorted(of)
-        self.numbers = rows_of(kernel.cells[0], np.uint64(0)).numbers
+        self.hyperparameters = inputs_of(kernel.cells[0], np.uint64(0)).hyperparameters
 
     @property
     def kind(self) -> np.dtype:
-        """The type of float that training sees."""
-        return self.numbers.dtype
+        """The type of float that training output."""
+        return self.hyperparameters.dtype
 
     def beyond(
         self, seeds: UInt64[ndarray, " seed"], values: Float[ndarray, " seed"]
     ) -> Bool[ndarray, " seed"]:
-        numbers = np.where(self.place, values[:, None], self.numbers).astype(self.kind)
-        evidence = self.kernel(seeds, numbers=numbers)
+        numbers = np.where(self.place, values[:, None], self.hyperparameters).astype(self.kind)
+        evidence = self.kernel(seeds, hyperparameters=numbers)
         last = {name: column[:, -1] for name, column in evidence.items()}
         return np.isin(judge(self.rule, last), self.of)
 
@@ -103,8 +103,8 @@ def _place(sweep: Sweep, path: str, between: tuple[float, float]) -> Bool[ndarra
     if not between[0] < between[1]:
         raise ValueError(f"between = {between}; allowed: two values, the second above the first")
     ends = [override(sweep, path, value) for value in between]
-    shapes = {shape_of(end) for end in ends}
-    numbers = [rows_of(end, np.uint64(0)).numbers for end in ends]
+    shapes = {signature_of(end) for end in ends}
+    numbers = [inputs_of(end, np.uint64(0)).hyperparameters for end in ends]
     place = numbers[0] != numbers[1] if len(shapes) == 1 else np.zeros(1, bool)
     if place.sum() != 1 or path.startswith("start.of."):
         raise ValueError(f"path = {path!r}; allowed: a float of the sweep, and not of a parent")

@@ -21,13 +21,13 @@ from numpy import ndarray
 from basin_jax.core.identity import evidence_names
 from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.trial import (
-    Row,
-    Shape,
-    Sight,
+    Output,
+    Signature,
+    TrialInputs,
     count_params,
+    inputs_of,
     numerics,
-    rows_of,
-    shape_of,
+    signature_of,
     with_beginning,
 )
 from basin_jax.engine.lanes import Lanes, Program, idle, may_stop, why_not
@@ -65,13 +65,13 @@ class Kernel:
     program: Program
     may_stop: bool  # a seed, before the last step
     hands_on: bool  # its lane to the next one, as soon as it has stopped
-    sees: Sight = "evidence"
+    output: Output = "evidence"
     parent: "Kernel | None" = None  # whose ends the seeds start from
     descent: tuple[int, ...] = ()  # the number of each cell's parent among the parent's cells
 
     @property
-    def _shape(self) -> Shape:
-        return shape_of(self.cells[0], self.sees)
+    def _signature(self) -> Signature:
+        return signature_of(self.cells[0], self.output)
 
     @property
     def _block(self) -> int:
@@ -80,8 +80,8 @@ class Kernel:
     @property
     def _held(self) -> int:
         """How many blocks a call can hold a device: parameters of parents take their place."""
-        seen = count_params(self.cells[0]) if self.sees == "params" else 0
-        size = 2 * 8 * self.lanes * max(seen, self._shape.inherited, 1)
+        seen = count_params(self.cells[0]) if self.output == "params" else 0
+        size = 2 * 8 * self.lanes * max(seen, self._signature.num_parent_params, 1)
         return min(capacity(self.lanes), max(BYTES // size, 1))
 
     def compile(self) -> float:
@@ -93,10 +93,10 @@ class Kernel:
         return time.perf_counter() - began
 
     def __call__(
-        self, seeds: ndarray, cells: ndarray | int = 0, *, numbers: ndarray | None = None
+        self, seeds: ndarray, cells: ndarray | int = 0, *, hyperparameters: ndarray | None = None
     ) -> dict[str, ndarray]:
         """Return evidence [seed, stop] of any number of seeds, each of the cell of its number."""
-        parts = list(self.stream(seeds, cells, numbers=numbers))
+        parts = list(self.stream(seeds, cells, hyperparameters=hyperparameters))
         which = np.concatenate([which for which, _ in parts])
         order = np.empty_like(which)
         order[which] = np.arange(len(which))
@@ -108,7 +108,7 @@ class Kernel:
         seeds: ndarray,
         cells: ndarray | int = 0,
         *,
-        numbers: ndarray | None = None,
+        hyperparameters: ndarray | None = None,
         seconds: float = CALL_SECONDS,
     ) -> Iterator[Part]:
         """Yield which seeds are trained, by their places, and their evidence, a call at a time.
@@ -116,32 +116,34 @@ class Kernel:
         Args:
             seeds: any number of them.
             cells: the number of each one's cell.
-            numbers: what each one's plug-ins have as floats, in the order of their leaves; those
-                of its cell if None.
+            hyperparameters: the float fields of each one's plug-ins, in the order of their leaves;
+                those of its cell if None.
             seconds: of work that a call aims at.
         """
         which = np.broadcast_to(cells, len(seeds))
         rows = self._rows(seeds, which)
-        if numbers is not None:
-            rows = rows._replace(numbers=numbers)
+        if hyperparameters is not None:
+            rows = rows._replace(hyperparameters=hyperparameters)
         return self._queues(rows, self.cells[0].stops, _Pace(seconds), seeds, which)
 
-    def _rows(self, seeds: ndarray, cells: ndarray) -> Row:
-        kinds = [rows_of(cell, np.uint64(0)) for cell in self.cells]
-        roots, numbers = (np.stack([kind[i] for kind in kinds])[cells] for i in (1, 2))
-        return rows_of(self.cells[0], seeds)._replace(root=roots, numbers=numbers)
+    def _rows(self, seeds: ndarray, cells: ndarray) -> TrialInputs:
+        kinds = [inputs_of(cell, np.uint64(0)) for cell in self.cells]
+        roots, hyperparameters = (np.stack([kind[i] for kind in kinds])[cells] for i in (1, 2))
+        return inputs_of(self.cells[0], seeds)._replace(
+            root_bits=roots, hyperparameters=hyperparameters
+        )
 
     def _queues(
-        self, rows: Row, stops: Sequence[int], pace: "_Pace", seeds: ndarray, cells: ndarray
+        self, rows: TrialInputs, stops: Sequence[int], pace: "_Pace", seeds: ndarray, cells: ndarray
     ) -> Iterator[Part]:
         """Train one queue after the other, each as long as memory is for."""
         share = self._held * self._block
         for first in range(0, max(len(seeds), 1), share):
             which = np.arange(first, min(first + share, len(seeds)))
-            part = Row(*(x[which] for x in rows))
+            part = TrialInputs(*(x[which] for x in rows))
             if self.parent is not None and len(which):
                 ends = yield from self._train_parents(self.parent, seeds[which], cells[which])
-                part = part._replace(inherited=ends.astype(rows.inherited.dtype))
+                part = part._replace(parent_params=ends.astype(rows.parent_params.dtype))
                 pace.restart()
             yield from self._queue(part, which, stops, pace)
 
@@ -154,16 +156,16 @@ class Kernel:
         seeds = seeds // np.array(broods, np.uint64)[cells]
         (kinds, own), children = np.unique(np.stack([kinds, seeds]), axis=1, return_inverse=True)
         stops = len(self.cells[0].stops)
-        shapes = idle(self._shape, self.lanes, 0, stops).evidence
+        shapes = idle(self._signature, self.lanes, 0, stops).evidence
         nothing = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
-        ends = np.empty((len(own), 2, self._shape.inherited))
+        ends = np.empty((len(own), 2, self._signature.num_parent_params))
         for which, seen in parent.stream(own, kinds.astype(np.int64)):
             ends[which] = seen["params"][:, [0, -1]]
             yield np.zeros(0, np.int64), nothing
         return ends[children]
 
     def _queue(
-        self, rows: Row, which: ndarray, stops: Sequence[int], pace: "_Pace"
+        self, rows: TrialInputs, which: ndarray, stops: Sequence[int], pace: "_Pace"
     ) -> Iterator[Part]:
         width, held = len(self.devices), self._held
 
@@ -174,17 +176,17 @@ class Kernel:
             blocks = padded.reshape(held, width, self.lanes, *x.shape[1:]).swapaxes(0, 1)
             return blocks.reshape(width, held * self.lanes, *x.shape[1:])
 
-        places, queue = dealt(which, -1), Row(*map(dealt, rows))
+        places, queue = dealt(which, -1), TrialInputs(*map(dealt, rows))
         counts = (places >= 0).sum(1, dtype=np.int32)
         lanes = self._idle(len(stops))
-        with numerics(self._shape.precision):
+        with numerics(self._signature.precision):
             given, queue, lanes = put((counts, queue, lanes), self.devices)
         stride, unit = self._stride(stops)
 
         def call(lanes: Lanes, budget: int) -> tuple[Lanes, Array]:
             limits = (np.int32(stride), np.int32(budget), np.bool_(self.hands_on))
-            with numerics(self._shape.precision):
-                run = advance(self._shape, self.program, self.devices)
+            with numerics(self._signature.precision):
+                run = advance(self._signature, self.program, self.devices)
                 return run(np.asarray(stops, np.int32), *limits, given, queue, lanes)
 
         budget, seen, done = pace.budget(unit), np.zeros_like(places, bool), False
@@ -220,7 +222,7 @@ class Kernel:
     def _idle(self, stops: int) -> Lanes:
         """Return lanes that wait for their first seed, on every device."""
         width, length = len(self.devices), self._held * self.lanes
-        shapes = idle(self._shape, self.lanes, length, stops)
+        shapes = idle(self._signature, self.lanes, length, stops)
         lanes = jax.tree.map(lambda x: np.zeros((width, *x.shape), x.dtype), shapes)
         return lanes._replace(slot=np.full_like(lanes.slot, length))
 
@@ -242,11 +244,11 @@ class Kernel:
 
     def _time(self, steps: int, blocks: int) -> float:
         which = np.arange(blocks * self._block)
-        rows = rows_of(self.cells[0], which)
+        rows = inputs_of(self.cells[0], which)
         # Not from where parents end, which would take their time; nor from zeros, where nothing
         # moves and a seed may stop at once.
-        start = 0.1 * np.random.default_rng(0).normal(size=rows.inherited.shape[1:])
-        rows = rows._replace(inherited=np.broadcast_to(start, rows.inherited.shape))
+        start = 0.1 * np.random.default_rng(0).normal(size=rows.parent_params.shape[1:])
+        rows = rows._replace(parent_params=np.broadcast_to(start, rows.parent_params.shape))
         stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
         pace = _Pace(math.inf, blocks * steps + 1)
         began = time.perf_counter()
@@ -319,10 +321,10 @@ def _build(
     devices: Devices,
     program: Program | None,
     hand_on: bool,
-    sees: Sight = "evidence",
+    output: Output = "evidence",
 ) -> Kernel:
-    shape = shape_of(cells[0])
-    if any(shape_of(cell) != shape or cell.schedule != cells[0].schedule for cell in cells):
+    signature = signature_of(cells[0])
+    if any(signature_of(cell) != signature or cell.schedule != cells[0].schedule for cell in cells):
         raise ValueError("cells differ in more than numbers and roots; allowed: a kernel for each")
     evidence_names(cells[0])
     parents = [with_beginning(c.start.of) for c in cells if isinstance(c.start, Child)]
@@ -330,11 +332,11 @@ def _build(
     parent = None
     if unique:
         # Its own program, where the one asked for has no operation for its steps.
-        forced = None if program and _why_not(shape_of(unique[0]), program) else program
+        forced = None if program and _why_not(signature_of(unique[0]), program) else program
         parent = _build(unique, lanes, devices, forced, hand_on, "params")
     if program is None:
         program = programs(cells[0])[0]
-    elif program != "xla" and (why := _why_not(shape, program)):
+    elif program != "xla" and (why := _why_not(signature, program)):
         raise ValueError(
             f'program = "{program}"; allowed: "xla", since {program} has none for {why}'
         )
@@ -343,9 +345,9 @@ def _build(
         lanes=lanes,
         devices=devices,
         program=program,
-        may_stop=may_stop(shape),
+        may_stop=may_stop(signature),
         hands_on=hand_on,
-        sees=sees,
+        output=output,
         parent=parent,
         descent=tuple(map(unique.index, parents)),
     )
@@ -364,10 +366,10 @@ def programs(sweep: Sweep) -> tuple[Program, ...]:
 def refusal(sweep: Sweep) -> str | None:
     """Return why a sweep has no program of the devices' own, or None where it has one."""
     own = own_program()
-    return "these devices" if own == "xla" else why_not(shape_of(sweep), own)
+    return "these devices" if own == "xla" else why_not(signature_of(sweep), own)
 
 
-def _why_not(shape: Shape, program: Program) -> str | None:
+def _why_not(signature: Signature, program: Program) -> str | None:
     # CPUs emulate GPUs, for tests.
     runs = program == own_program() or jax.local_devices()[0].platform == "cpu"
-    return why_not(shape, program) if runs else "these devices"
+    return why_not(signature, program) if runs else "these devices"

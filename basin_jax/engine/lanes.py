@@ -21,13 +21,13 @@ from basin_jax.compiler.ir import Unsupported
 from basin_jax.core.contracts import State
 from basin_jax.core.trial import (
     Keys,
-    Row,
-    Shape,
-    abstract,
-    begin_one,
-    look_at_one,
+    Signature,
+    TrialInputs,
+    abstract_inputs,
+    init_trial,
     numerics,
     plugins_of,
+    probe_trial,
     step,
 )
 
@@ -39,10 +39,10 @@ WAITING = 1 / 8
 Stops: TypeAlias = Int32[Array, " stop"]
 
 
-def _shapes(shape: Shape, lanes: int) -> tuple[Row, Any, Any]:
+def _shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:
     """Return what the rows, states and keys of lanes look like, by tracing."""
-    rows = abstract(shape, lanes)[1]
-    return rows, *jax.eval_shape(jax.vmap(functools.partial(begin_one, shape)), rows)
+    rows = abstract_inputs(signature, lanes)[1]
+    return rows, *jax.eval_shape(jax.vmap(functools.partial(init_trial, signature)), rows)
 
 
 def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
@@ -61,9 +61,9 @@ def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lane
 
 
 def _advance(
-    shape: Shape,
+    signature: Signature,
     program: Program,
-    rows: Row,
+    rows: TrialInputs,
     keys: Keys,
     state: State,
     numbers: Int32[Array, " lane"],
@@ -73,65 +73,69 @@ def _advance(
     if program == "xla":
 
         def turn(i, state):
-            def one(row, keys, number, state):
-                return step(plugins_of(shape, row.numbers), keys, number + i, state)
+            def one(inputs, keys, number, state):
+                return step(plugins_of(signature, inputs.hyperparameters), keys, number + i, state)
 
             return jax.vmap(one)(rows, keys, numbers, state)
 
         return jax.lax.fori_loop(0, count, turn, state)
 
     compile_steps = {"simd": simd.compile_steps, "fused": fused.compile_steps}[program]
-    steps = compile_steps(*_one_step(shape, rows, keys, state))
+    steps = compile_steps(*_one_step(signature, rows, keys, state))
     leaves, structure = jax.tree.flatten(state)
-    return jax.tree.unflatten(structure, steps(numbers, count, [rows.numbers, keys.step], leaves))
+    return jax.tree.unflatten(
+        structure, steps(numbers, count, [rows.hyperparameters, keys.step], leaves)
+    )
 
 
-def _one_step(shape: Shape, rows: Row, keys: Keys, state: State) -> tuple[Any, list, list]:
+def _one_step(
+    signature: Signature, rows: TrialInputs, keys: Keys, state: State
+) -> tuple[Any, list, list]:
     """Return a step as a function of one lane's arrays, and their shapes: fixed, and state."""
     leaves, structure = jax.tree.flatten(state)
 
     def one(number, fixed, leaves):
         numbers, words = fixed
-        plugins = plugins_of(shape, numbers)
+        plugins = plugins_of(signature, numbers)
         after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
         return jax.tree.leaves(after)
 
     def shapes(arrays):
         return [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
 
-    return one, shapes([rows.numbers, keys.step]), shapes(leaves)
+    return one, shapes([rows.hyperparameters, keys.step]), shapes(leaves)
 
 
-def lowered(shape: Shape, architecture: str) -> Binary:
+def lowered(signature: Signature, architecture: str) -> Binary:
     """Return a sweep's fused kernel, compiled for a kind of GPU, which need not be there.
 
     Raises:
         Unsupported: where there is none, with the reason.
     """
-    with numerics(shape.precision):
-        rows, state, keys = _shapes(shape, 1)
-        return fused.lowered(*_one_step(shape, rows, keys, state), architecture=architecture)
+    with numerics(signature.precision):
+        rows, state, keys = _shapes(signature, 1)
+        return fused.lowered(*_one_step(signature, rows, keys, state), architecture=architecture)
 
 
 @functools.cache
-def why_not(shape: Shape, program: Program) -> str | None:
+def why_not(signature: Signature, program: Program) -> str | None:
     """Return why a program cannot take a sweep's steps, or None where it can."""
 
     def one_step(rows):
-        state, keys = jax.vmap(functools.partial(begin_one, shape))(rows)
-        number = jnp.zeros(len(rows.seed), jnp.int32)
-        return _advance(shape, program, rows, keys, state, number, jnp.int32(1))
+        state, keys = jax.vmap(functools.partial(init_trial, signature))(rows)
+        number = jnp.zeros(len(rows.seed_bits), jnp.int32)
+        return _advance(signature, program, rows, keys, state, number, jnp.int32(1))
 
-    with numerics(shape.precision):
+    with numerics(signature.precision):
         try:
-            jax.eval_shape(one_step, abstract(shape, 1)[1])
+            jax.eval_shape(one_step, abstract_inputs(signature, 1)[1])
         except Unsupported as why:
             return str(why)
     return None
 
 
 @functools.cache
-def may_stop(shape: Shape) -> bool:
+def may_stop(signature: Signature) -> bool:
     """Return whether a method says of a state whether it has stopped.
 
     Raises:
@@ -139,11 +143,11 @@ def may_stop(shape: Shape) -> bool:
     """
     found = []
 
-    def ask(row):
-        found.append(getattr(begin_one(shape, row)[0], "stopped", None))
+    def ask(inputs):
+        found.append(getattr(init_trial(signature, inputs)[0], "stopped", None))
 
-    with numerics(shape.precision):
-        jax.eval_shape(ask, abstract(shape)[1])
+    with numerics(signature.precision):
+        jax.eval_shape(ask, abstract_inputs(signature)[1])
     (stopped,) = found
     if stopped is None:
         return False
@@ -159,7 +163,7 @@ class Lanes(NamedTuple):
 
     state: State
     keys: Keys
-    rows: Row
+    rows: TrialInputs
     number: Int32[Array, " lane"]  # steps taken
     slot: Int32[Array, " lane"]  # the place in the queue; behind its end, if idle
     taken: Int32[Array, ""]  # seeds of the queue that have been begun
@@ -168,11 +172,11 @@ class Lanes(NamedTuple):
 
 
 @functools.cache
-def idle(shape: Shape, lanes: int, length: int, stops: int) -> Any:
+def idle(signature: Signature, lanes: int, length: int, stops: int) -> Any:
     """Return the shapes of `Lanes` at work on a queue of some length."""
-    with numerics(shape.precision):
-        rows, state, keys = _shapes(shape, lanes)
-        look_at = jax.vmap(functools.partial(look_at_one, shape))
+    with numerics(signature.precision):
+        rows, state, keys = _shapes(signature, lanes)
+        look_at = jax.vmap(functools.partial(probe_trial, signature))
         seen = jax.eval_shape(look_at, rows, keys, state)
     each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
     one: Any = jax.ShapeDtypeStruct((), jnp.int32)
@@ -185,10 +189,10 @@ def idle(shape: Shape, lanes: int, length: int, stops: int) -> Any:
 
 
 def advance_queue(
-    shape: Shape,
+    signature: Signature,
     program: Program,
     stops: Stops,
-    queue: Row,
+    queue: TrialInputs,
     count: Int32[Array, ""],
     *,
     stride: Int32[Array, ""],
@@ -212,7 +216,7 @@ def advance_queue(
     Returns:
         The lanes, and what is left of the budget: nothing, unless the queue is at its end.
     """
-    size = len(queue.seed)
+    size = len(queue.seed_bits)
 
     def goes_on(carry: tuple[Lanes, Array]) -> Array:
         at_work, left = carry
@@ -226,7 +230,7 @@ def advance_queue(
         seen = (busy & (at_work.number[:, None] == stops[None]).any(1)).any()
         enough = free.sum() >= WAITING * len(free)
         due = seen | free.all() | (enough & (at_work.taken < count))
-        exchange = functools.partial(_exchange, shape, stops, queue, count, early)
+        exchange = functools.partial(_exchange, signature, stops, queue, count, early)
         taken = at_work.taken
         at_work = jax.lax.cond(due, exchange, lambda same: same, at_work)
         # No further than the next stop of any lane, so that none has to wait in its place.
@@ -239,7 +243,7 @@ def advance_queue(
         steps = jnp.where((at_work.taken > taken) & (stops == 0).any(), 0, steps)
         steps = jnp.minimum(steps, jnp.minimum(stride, left))
         state = _advance(
-            shape, program, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
+            signature, program, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
         )
         at_work = at_work._replace(state=state, number=at_work.number + steps)
         return at_work, left - jnp.maximum(steps, 1)
@@ -252,23 +256,23 @@ def _stopped(lanes: Lanes) -> Bool[Array, " lane"]:
 
 
 def _exchange(
-    shape: Shape, stops: Stops, queue: Row, count: Array, early: Array, lanes: Lanes
+    signature: Signature, stops: Stops, queue: TrialInputs, count: Array, early: Array, lanes: Lanes
 ) -> Lanes:
     """Note what is seen of lanes that are due, and hand on those that have ended."""
-    size = len(queue.seed)
+    size = len(queue.seed_bits)
     busy = lanes.slot < size
     ended = (_stopped(lanes) & early) | (lanes.number >= stops[-1])
     # What has stopped looks the same at all later stops.
     ahead = stops[None] - lanes.number[:, None]
     due = (ahead == 0) | (ended[:, None] & (ahead >= 0))
-    evidence = _note(shape, lanes, busy[:, None] & due)
+    evidence = _note(signature, lanes, busy[:, None] & due)
     done = lanes.done.at[jnp.where(busy & ended, lanes.slot, size)].set(True, mode="drop")
     free = ~busy | ended
     following = lanes.taken + jnp.cumsum(free, dtype=jnp.int32) - 1
     takes = free & (following < count)
     rows = jax.tree.map(lambda x: x[jnp.minimum(following, size - 1)], queue)
     rows = jax.tree.map(functools.partial(_chosen, takes), rows, lanes.rows)
-    begin_it = functools.partial(begin_one, shape)
+    begin_it = functools.partial(init_trial, signature)
     state, keys = _in_some(takes, begin_it, (lanes.state, lanes.keys), rows)
     return Lanes(
         state=state,
@@ -283,12 +287,12 @@ def _exchange(
 
 
 def _note(
-    shape: Shape, lanes: Lanes, where: Bool[Array, "lane stop"]
+    signature: Signature, lanes: Lanes, where: Bool[Array, "lane stop"]
 ) -> dict[str, Float[Array, "queue stop *shape"]]:
     """Write down what is seen now of some lanes at some stops."""
     size = len(lanes.slot)
     unseen = {n: jnp.zeros((size, *c.shape[2:]), c.dtype) for n, c in lanes.evidence.items()}
-    look_at = functools.partial(look_at_one, shape)
+    look_at = functools.partial(probe_trial, signature)
     seen = _in_some(where.any(1), look_at, unseen, lanes.rows, lanes.keys, lanes.state)
 
     def note(column, values):

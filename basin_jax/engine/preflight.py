@@ -14,15 +14,15 @@ from basin_jax.core.seeds import PRNG
 from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.traces import settled, trace_hash
 from basin_jax.core.trial import (
-    Row,
-    Shape,
+    Signature,
+    TrialInputs,
     all_finite,
-    begin_one,
-    look_at_one,
+    init_trial,
+    inputs_of,
     numerics,
     plugins_of,
-    rows_of,
-    shape_of,
+    probe_trial,
+    signature_of,
     step,
 )
 
@@ -78,7 +78,7 @@ def _trace(function: Callable[..., Any], *args: Any) -> str:
 
 
 def _expect_finite(sweep: Sweep) -> None:
-    rows = rows_of(sweep, np.arange(TRIED, dtype=np.uint64))
+    rows = inputs_of(sweep, np.arange(TRIED, dtype=np.uint64))
     begun, seen, after = _of_each(_first_step, sweep, rows)
     organism, which = type(sweep.organism).__name__, f"for each of the seeds 0 to {TRIED - 1}"
     if not begun.any():
@@ -96,22 +96,25 @@ def _expect_finite(sweep: Sweep) -> None:
         raise ValueError(f"the first step ends at parameters that are not finite, {which}: {why}")
 
 
-def _of_each(function: Callable[..., Any], sweep: Sweep, rows: Row) -> Any:
-    found = jax.jit(jax.vmap(functools.partial(function, shape_of(sweep))))(rows)
+def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> Any:
+    found = jax.jit(jax.vmap(functools.partial(function, signature_of(sweep))))(rows)
     return jax.tree.map(np.asarray, found)
 
 
-def _first_step(shape: Shape, row: Row) -> tuple[Array, dict[str, Array], Array]:
+def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[str, Array], Array]:
     """Return what is finite: the start, its evidence, and the parameters after a step."""
-    state, keys = begin_one(shape, row)
-    plugins = plugins_of(shape, row.numbers)
-    seen = {n: jnp.isfinite(v) for n, v in look_at_one(shape, row, keys, state).items()}
+    state, keys = init_trial(signature, inputs)
+    plugins = plugins_of(signature, inputs.hyperparameters)
+    seen = {n: jnp.isfinite(v) for n, v in probe_trial(signature, inputs, keys, state).items()}
     after = step(plugins, keys, jnp.int32(0), state)
     return all_finite(state.params), seen, all_finite(after.params)
 
 
-def _slope(shape: Shape, row: Row) -> Bool[Array, ""]:
+def _slope(signature: Signature, inputs: TrialInputs) -> Bool[Array, ""]:
     """Return whether the gradient is finite at the start."""
-    (state, keys), organism = begin_one(shape, row), plugins_of(shape, row.numbers)[0]
+    (state, keys), organism = (
+        init_trial(signature, inputs),
+        plugins_of(signature, inputs.hyperparameters)[0],
+    )
     batch = organism.sample(jax.random.wrap_key_data(keys.step, impl=PRNG))
     return all_finite(jax.grad(organism.loss)(state.params, batch))

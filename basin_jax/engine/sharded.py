@@ -15,7 +15,7 @@ from jax.core import eval_jaxpr
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from basin_jax.core.trial import Shape, abstract
+from basin_jax.core.trial import Signature, abstract_inputs
 from basin_jax.engine.lanes import Program, advance_queue, idle
 
 
@@ -42,7 +42,7 @@ def put[T](tree: T, devices: Devices) -> T:
 
 
 @functools.cache
-def advance(shape: Shape, program: Program, devices: Devices) -> Callable:
+def advance(signature: Signature, program: Program, devices: Devices) -> Callable:
     """Return the compiled `advance_queue` of each device.
 
     A function of (stops, stride, budget, early; count, queue and lanes, with a leading axis of
@@ -51,10 +51,10 @@ def advance(shape: Shape, program: Program, devices: Devices) -> Callable:
 
     def shard(stops, stride, budget, early, counts, queue, lanes):
         (size,), (length,) = lanes.slot.shape[1:], lanes.done.shape[1:]
-        queue = _whole(abstract(shape, length)[1], queue)
-        lanes = _whole(idle(shape, size, length, len(stops)), lanes)
+        queue = _whole(abstract_inputs(signature, length)[1], queue)
+        lanes = _whole(idle(signature, size, length, len(stops)), lanes)
         limits = {"stride": stride, "budget": budget, "early": early}
-        go_on = functools.partial(advance_queue, shape, program)
+        go_on = functools.partial(advance_queue, signature, program)
         after = _with_constants_inside(go_on, stops, queue, counts[0], lanes=lanes, **limits)
         return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
 

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from basin_jax.core.identity import digest_of, evidence_names
 from basin_jax.core.sweep import Sweep, label, varied
-from basin_jax.core.trial import shape_of
+from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.engine.backends import LANES
 from basin_jax.engine.kernel import Kernel, build_kernel
@@ -249,7 +249,7 @@ def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
         plan = manifest["cells"][digest]
-        key = shape_of(cell), cell.schedule, plan["lanes"], plan["program"]["name"]
+        key = signature_of(cell), cell.schedule, plan["lanes"], plan["program"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
 
@@ -258,7 +258,7 @@ def check(cells: Sequence[Sweep], rule: Rule) -> None:
     """Raise `ValueError` where the cells or the rule do not fit together."""
     if not cells:
         raise ValueError("sweep has no cells; allowed: at least one")
-    for cell in {shape_of(cell): cell for cell in cells}.values():
+    for cell in {signature_of(cell): cell for cell in cells}.values():
         _told(examine, cell)
     first = _told(evidence_names, cells[0])
     for own in first:

@@ -16,7 +16,7 @@ from basin_jax.compiler.cuda.build import compile_steps
 from basin_jax.compiler.cuda.emitter import MEMORY, RESERVED, emit
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import operation, steps_of
-from basin_jax.core.trial import shape_of
+from basin_jax.core.trial import signature_of
 from basin_jax.engine.kernel import OWN
 from basin_jax.engine.lanes import lowered
 from basin_jax.methods import EarlyStopping, Gradient
@@ -172,7 +172,7 @@ def test_a_seed_alone_has_the_same_bits():
 @pytest.mark.parametrize("name", TRIALS)
 def test_kernels_compile_for_a_gpu_that_is_not_here(name, precision):
     sweep = TRIALS[name].replace(precision=precision)
-    image, log = lowered(shape_of(sweep), "sm_90a")
+    image, log = lowered(signature_of(sweep), "sm_90a")
     assert image.startswith(b"\x7fELF")
     # What does not fit into a thread's registers goes to memory and back: here up to 76 bytes.
     (spilled,) = re.findall(r"(\d+) bytes spill stores", log)

@@ -9,7 +9,7 @@ import pytest
 from basin_jax import Organism, Sweep, run
 from basin_jax.core.identity import digest_of, evidence_names
 from basin_jax.core.sweep import Precision
-from basin_jax.core.trial import begin, numerics, rows_of
+from basin_jax.core.trial import init, inputs_of, numerics
 from basin_jax.core.verdict import Verdict, judge
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
@@ -72,8 +72,8 @@ def test_complex_parameters_stay_complex_at_every_precision_and_scale_like_other
         )
         with numerics(precision):
             plugins = sweep.organism, sweep.start, sweep.method
-            row = jax.tree.map(jnp.asarray, rows_of(sweep, np.uint64(5)))
-            made.append(np.asarray(begin(plugins, row, "both")[0].params["z"]))
+            row = jax.tree.map(jnp.asarray, inputs_of(sweep, np.uint64(5)))
+            made.append(np.asarray(init(plugins, row, "both")[0].params["z"]))
     assert made[0].dtype == kind
     np.testing.assert_allclose(made[1], 3 * made[0], rtol=1e-6)
 

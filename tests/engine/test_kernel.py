@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from basin_jax import Organism, Sweep, build_kernel, run, trial
-from basin_jax.core.seeds import fold_in_seed, seed_words
-from basin_jax.core.trial import abstract, numerics, shape_of
+from basin_jax.core.seeds import fold_in_seed, seed_bits
+from basin_jax.core.trial import abstract_inputs, numerics, signature_of
 from basin_jax.engine.lanes import advance_queue, idle
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
@@ -110,7 +110,7 @@ def test_seeds_around_the_borders_of_words_differ():
 
 def test_a_million_keys_are_distinct():
     seeds = np.arange(10**6, dtype=np.uint64) * np.uint64(2**32 - 5)
-    words = jnp.asarray(seed_words(seeds))
+    words = jnp.asarray(seed_bits(seeds))
     keys = jax.vmap(fold_in_seed, in_axes=(None, 0))(jax.random.key(0), words)
     bits = np.asarray(jax.random.key_data(keys), np.uint64)
     assert len(np.unique(bits[:, 0] << np.uint64(32) | bits[:, 1])) == 10**6
@@ -308,14 +308,14 @@ def test_blocks_lower_for_accelerators_that_are_not_here(platform):
     sweep = Sweep(
         organism=Audit(), method=Gradient(optimizer="adam", learning_rate=0.01), num_steps=5
     )
-    shape, one = shape_of(sweep), jax.ShapeDtypeStruct((), jnp.int32)
+    shape, one = signature_of(sweep), jax.ShapeDtypeStruct((), jnp.int32)
 
     def call(stops, queue, count, stride, budget, early, lanes):
         limits = {"stride": stride, "budget": budget, "early": early}
         return advance_queue(shape, "xla", stops, queue, count, lanes=lanes, **limits)
 
     with numerics(sweep.precision):
-        stops, queue = abstract(shape, 64)
+        stops, queue = abstract_inputs(shape, 64)
         given = (one, one, one, jax.ShapeDtypeStruct((), bool), idle(shape, 16, 64, 1))
         exported = jax.export.export(jax.jit(call), platforms=[platform])(stops, queue, *given)
     # All that it asks for is of XLA's own language.

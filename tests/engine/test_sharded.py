@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from basin_jax import Organism, Sweep, build_kernel, trial
-from basin_jax.core.trial import abstract, numerics, shape_of
+from basin_jax.core.trial import abstract_inputs, numerics, signature_of
 from basin_jax.engine.lanes import idle
 from basin_jax.engine.sharded import advance
 from basin_jax.methods import Gradient
@@ -59,11 +59,15 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
     monkeypatch.setattr(
         "basin_jax.engine.sharded.OPTIONS", {}
     )  # which JAX takes only outside a trace
-    shape, devices = shape_of(sweep_of(organism)), tuple(jax.local_devices())
-    with numerics(shape.precision):
-        run = advance.__wrapped__(shape, "xla", devices)
-        stops, queue = abstract(shape, 16)
-        whole = jax.ShapeDtypeStruct((), np.int32), queue, idle(shape, 8, 16, shape.stops)
+    signature, devices = signature_of(sweep_of(organism)), tuple(jax.local_devices())
+    with numerics(signature.precision):
+        run = advance.__wrapped__(signature, "xla", devices)
+        stops, queue = abstract_inputs(signature, 16)
+        whole = (
+            jax.ShapeDtypeStruct((), np.int32),
+            queue,
+            idle(signature, 8, 16, signature.num_probes),
+        )
         given = jax.tree.map(lambda x: jnp.zeros((len(devices), *x.shape), x.dtype), whole)
         limits = np.int32(1), np.int32(1), np.bool_(True)
         traced = jax.make_jaxpr(run)(jnp.zeros(stops.shape, stops.dtype), *limits, *given)

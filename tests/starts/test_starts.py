@@ -9,7 +9,7 @@ from jax.core import Tracer
 from basin_jax import Child, Parent, Sweep, Verdict, build_kernel, load, run, trial
 from basin_jax.core.identity import digest_of
 from basin_jax.core.seeds import fold_in_seed
-from basin_jax.core.trial import begin_one, numerics, rows_of, shape_of
+from basin_jax.core.trial import init_trial, inputs_of, numerics, signature_of
 from basin_jax.engine.kernel import Kernel
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
@@ -88,8 +88,8 @@ def test_no_stream_of_a_generation_is_anothers(monkeypatch):
         for sweep in (GATE, middle, child(Trained(of=middle))):
             for seed in range(4):
                 made.clear()
-                row = jax.tree.map(jnp.asarray, rows_of(sweep, np.uint64(seed)))
-                _, keys = begin_one(shape_of(sweep), row)
+                row = jax.tree.map(jnp.asarray, inputs_of(sweep, np.uint64(seed)))
+                _, keys = init_trial(signature_of(sweep), row)
                 # The root, which all have, and those of the start, of the data and of the probe.
                 assert len(made) == 4
                 words += [*made[1:], keys.step]
@@ -366,7 +366,7 @@ def test_forks_at_several_steps_share_a_program():
     forks = [
         NOISY.replace(start=Fork(of=NOISY.replace(num_steps=n, root=n), children=2)) for n in (1, 2)
     ]
-    assert len({shape_of(fork) for fork in forks}) == 1
+    assert len({signature_of(fork) for fork in forks}) == 1
     with pytest.raises(ValueError, match="cells differ"):
         build_kernel(forks, lanes=8)
 

@@ -142,7 +142,7 @@ def test_a_sentence_of_a_page_names_its_rows_and_is_found_out_when_one_moves():
     assert unsupported(said, rows[:1])
 
 
-def rows_of(*names: str, around: float = 0.2) -> list[Row]:
+def inputs_of(*names: str, around: float = 0.2) -> list[Row]:
     """Rows of these names: their numbers differ, and are clear of 0 and of 1 but not of .2."""
     places = [around + 0.011 * (place + 1) for place in range(len(names))]
     return [
@@ -152,11 +152,11 @@ def rows_of(*names: str, around: float = 0.2) -> list[Row]:
 
 
 def row_of(what: str, around: float = 0.2) -> Row:
-    return rows_of(what, around=around)[0]
+    return inputs_of(what, around=around)[0]
 
 
 def unclear(*names: str) -> list[Row]:
-    return [replace(one, low=-0.1) for one in rows_of(*names)]
+    return [replace(one, low=-0.1) for one in inputs_of(*names)]
 
 
 WAY, TICKETS, GH = WayBack(), Tickets(keeps=(0.5,), early=(0.0, 0.1)), GradientHacking()
@@ -186,19 +186,19 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "initialization": (
         initialization._says,
         [
-            (rows_of("scale 1, before: deceptive", "scale 2, before: deceptive"), []),
-            (rows_of("scale 1, after"), rows_of("MLP 8-8, after", around=0.4)),
-            rows_of("scale 2, less scale 1", "MLP 32, less MLP 8-8", around=0.5),
-            rows_of("scale 1, after: partial", "scale 2, after: partial"),
+            (inputs_of("scale 1, before: deceptive", "scale 2, before: deceptive"), []),
+            (inputs_of("scale 1, after"), inputs_of("MLP 8-8, after", around=0.4)),
+            inputs_of("scale 2, less scale 1", "MLP 32, less MLP 8-8", around=0.5),
+            inputs_of("scale 1, after: partial", "scale 2, after: partial"),
             row_of("perceptron guessed: errs", 0.7),
-            rows_of("trained from scale 1: errs", "trained from scale 2: errs", around=0.6),
+            inputs_of("trained from scale 1: errs", "trained from scale 2: errs", around=0.6),
         ],
     ),
     "preservation": (
         Preservation()._says,
         [
-            rows_of("SGD: deceptive", *(f"{name}: deceptive" for name in "abc")),
-            rows_of("SGD: partial", "a: partial"),
+            inputs_of("SGD: deceptive", *(f"{name}: deceptive" for name in "abc")),
+            inputs_of("SGD: partial", "a: partial"),
             {(0, 1): row_of("a: less under SGD", 0.5), (0, 2): unclear("b: less under SGD")[0]},
         ],
     ),
@@ -206,28 +206,28 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         _says,
         [
             "difficulty 2",
-            rows_of("difficulty 2, dose 0: deceptive"),
+            inputs_of("difficulty 2, dose 0: deceptive"),
             row_of("difficulty 2, dose", 0.6),
             [row_of("in the least quarter", 0.0), row_of("in the most quarter", 0.8)],
-            rows_of("gap", "below", "90th percentile", around=0.4),
+            inputs_of("gap", "below", "90th percentile", around=0.4),
             [row_of("dose 0: rate", 0.8), row_of("dose 0.25: rate", 0.3)],
         ],
     ),
     "way_back": (
         WAY._says,
         [
-            [rows_of("strength 1, 100 steps"), rows_of("strength 1, 1600 steps", around=0.5)],
+            [inputs_of("strength 1, 100 steps"), inputs_of("strength 1, 1600 steps", around=0.5)],
             row_of("never", 0.6),
-            tuple([rows_of(*[f"oversight {s:g}, {w}" for s in WAY.strengths]) for w in "abc"]),
-            dict(zip("ab", rows_of("spell a", "spell b", around=0.7), strict=True)),
+            tuple([inputs_of(*[f"oversight {s:g}, {w}" for s in WAY.strengths]) for w in "abc"]),
+            dict(zip("ab", inputs_of("spell a", "spell b", around=0.7), strict=True)),
             {"b": unclear("spell b, less a")[0]},
-            rows_of("top", "none again", around=0.75),
+            inputs_of("top", "none again", around=0.75),
         ],
     ),
     "buffer": (
         buffer.Buffer()._says,
         [
-            {"fresh": {"random": rows_of("fresh, push of 1, random: deceptive")}},
+            {"fresh": {"random": inputs_of("fresh, push of 1, random: deceptive")}},
             {"fresh": {"random": unclear("fresh, push of 1, random, less not pushed")}},
             {what: row_of(what, 0.2 + n / 20) for n, what in enumerate(SHIFTS)},
         ],
@@ -237,11 +237,11 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         [
             [0, 100],
             row_of("strangers"),
-            rows_of("apart from step 0", "apart from step 100", around=0.75),
-            rows_of("apart from step 0, less others", "apart from step 100, less others"),
+            inputs_of("apart from step 0", "apart from step 100", around=0.75),
+            inputs_of("apart from step 0, less others", "apart from step 100, less others"),
             row_of("probability above 0.9", 0.6),
-            rows_of("between", "orders", "another", around=0.3),
-            rows_of(*[f"push of 1 at step {n}" for n in (0, 100, 400)], around=0.1),
+            inputs_of("between", "orders", "another", around=0.3),
+            inputs_of(*[f"push of 1 at step {n}" for n in (0, 100, 400)], around=0.1),
         ],
     ),
     "tickets": (
@@ -250,14 +250,14 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
             dict(
                 zip(
                     [(start, 0.5) for start in STARTS],
-                    rows_of(*[f"{start}, 0.5 kept" for start in STARTS]),
+                    inputs_of(*[f"{start}, 0.5 kept" for start in STARTS]),
                     strict=True,
                 )
             ),
             {("ticket", 0.5): row_of("intended parents, 0.5 kept", 0.5)},
             unclear(*[f"{a} less {b}, 0.5 kept" for a, b in PAIRS]),
-            rows_of("before training, 0.5 kept", "AUC of the gap, 0.5 kept", around=0.6),
-            {"gap": rows_of("gap at step 0", "gap at step 200", around=0.4)},
+            inputs_of("before training, 0.5 kept", "AUC of the gap, 0.5 kept", around=0.6),
+            {"gap": inputs_of("gap at step 0", "gap at step 200", around=0.4)},
         ],
     ),
     "ensemble": (
@@ -267,26 +267,26 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
             ensemble._says_of_walks(full[0], walks, beyond, same),
         ],
         [
-            rows_of("race, 1 against 1: wins", "race, 1 against 3: wins"),
-            rows_of("Audit 8: deceptive", around=0.4),
-            rows_of("Audit 8, linearized: deceptive", around=0.6),
+            inputs_of("race, 1 against 1: wins", "race, 1 against 3: wins"),
+            inputs_of("Audit 8: deceptive", around=0.4),
+            inputs_of("Audit 8, linearized: deceptive", around=0.6),
             unclear("wider")[0],
             {"Audit 8": row_of("Audit 8: kappa", 0.7), "other": unclear("other: kappa")[0]},
-            rows_of("temperature of 1: deceptive", around=0.75),
+            inputs_of("temperature of 1: deceptive", around=0.75),
             unclear("temperature of 1, less descent"),
-            rows_of("as at half", around=0.5),
+            inputs_of("as at half", around=0.5),
         ],
     ),
     "definitions": (
         definitions._says,
         [
-            {f"Audit, {r}": tuple(rows_of(f"{r} before", f"{r} after")) for r in "ab"},
+            {f"Audit, {r}": tuple(inputs_of(f"{r} before", f"{r} after")) for r in "ab"},
             {
-                f"Audit, {r}": tuple(rows_of(f"{r} same", f"{r} kappa", around=x))
+                f"Audit, {r}": tuple(inputs_of(f"{r} same", f"{r} kappa", around=x))
                 for r, x in (("a", 0.3), ("b", 0.6))
             },
             {"Audit, b": row_of("b of a", 0.6)},
-            rows_of("x: search, of all", around=0.7),
+            inputs_of("x: search, of all", around=0.7),
         ],
     ),
     "competence": (
@@ -296,20 +296,20 @@ SAYING: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         ],
         [
             number(kind="measured", what="turn", value=30.0, low=10.0, high=30.0),
-            rows_of("10 steps", "30 steps"),
+            inputs_of("10 steps", "30 steps"),
             row_of("30 steps, less at 10 steps", 0.4),
-            rows_of("competence", "fit", "intended", "median", around=0.5),
+            inputs_of("competence", "fit", "intended", "median", around=0.5),
         ],
     ),
     "simulators": (
         Simulators(biases=(0.0, -2.0))._says,
         [
             RATES,
-            rows_of("share before", "share after", around=0.6),
+            inputs_of("share before", "share after", around=0.6),
             row_of("change", 0.7),
             number(0.45, kind="known", what="Bayes"),
             {"polish 0": tuple(unclear("polish 0, before", "polish 0, after"))},
-            {"bias 0": tuple(rows_of("bias 0: deceptive", "partial", "0.5 apart", around=0.8))},
+            {"bias 0": tuple(inputs_of("bias 0: deceptive", "partial", "0.5 apart", around=0.8))},
         ],
     ),
     "gradient_hacking": (
