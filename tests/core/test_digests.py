@@ -1,0 +1,23 @@
+"""The digests of the sweep files are what they were when they were written down."""
+
+import json
+from pathlib import Path
+
+import jax
+import pytest
+
+from basin_jax import digest_of
+from basin_jax.runs.sweepfile import load_sweep
+
+
+ROOT = Path(__file__).parents[2]
+# Written by 0.4.0 before its files moved. What changes here is listed in the changelog.
+GOLDEN = json.loads((ROOT / "tests/golden/digests.json").read_text())
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(jax.__version__ != GOLDEN["jax"], reason="JAX traces other programs")
+@pytest.mark.parametrize("file", GOLDEN["digests"])
+def test_a_sweep_has_the_digest_that_it_had(file):
+    cells = load_sweep(ROOT / "sweeps" / file).cells
+    assert [digest_of(cell) for cell in cells] == GOLDEN["digests"][file]
