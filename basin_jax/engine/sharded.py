@@ -94,11 +94,16 @@ def _whole(shapes: Any, filled: Any) -> Any:
 
 
 def _with_constants_inside(function: Callable, *args: Any, **named: Any) -> Any:
-    """Call a function, and make the constants without elements that plug-ins hold where it is.
+    """Call a function, with the constants that plug-ins hold made where it is.
 
-    JAX would pass them in from outside.
+    JAX would pass those without elements in from outside. The others it folds into what they meet
+    on one device, and not on several, where products then add up in another order: behind a barrier
+    they are alike.
     """
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args, **named)
-    consts = [x if np.size(x) else jnp.zeros(x.shape, x.dtype) for x in traced.consts]
+    consts = [
+        jax.lax.optimization_barrier(x) if np.size(x) else jnp.zeros(x.shape, x.dtype)
+        for x in traced.consts
+    ]
     found = eval_jaxpr(traced.jaxpr, consts, *jax.tree.leaves((args, named)))
     return jax.tree.unflatten(jax.tree.structure(shapes), found)
