@@ -30,12 +30,12 @@ DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
 SEEDS = 2500  # per cell: intervals of ±2 %
 SHOWN = 4  # the cells that a figure has room for
-TOLD = ORDER[:-1]  # without DIVERGED, which hardly any seed is
+VERDICTS = ORDER[:-1]  # without DIVERGED, which hardly any seed is
 HEAD = (
     "cell",
     "step",
     "seeds",
-    *(verdict.name.lower() for verdict in TOLD),
+    *(verdict.name.lower() for verdict in VERDICTS),
     "agreement with the end",
 )
 
@@ -74,14 +74,14 @@ def table(records: Records, untrained: Records) -> list[str]:
 
     The rule for networks before training does not ask whether they are fit.
     """
-    lines = [f"| {' | '.join(HEAD)} |", f"|---|--:|--:|{'---|' * (len(TOLD) + 1)}"]
+    lines = [f"| {' | '.join(HEAD)} |", f"|---|--:|--:|{'---|' * (len(VERDICTS) + 1)}"]
     stops, same = _stops(records)
-    begun = _stops(untrained)
+    before = _stops(untrained)
     for cell in records.cells:
         for step in sorted(step for own, step in stops if own == cell):
-            verdicts, agree = (stops, same) if step else begun
-            said = [_share(verdicts[cell, step], verdict) for verdict in TOLD]
-            row = (_name(records, cell), f"{step:,}", f"{len(verdicts[cell, step]):,}", *said)
+            verdicts, agree = (stops, same) if step else before
+            fractions = [_fraction(verdicts[cell, step], verdict) for verdict in VERDICTS]
+            row = (_name(records, cell), f"{step:,}", f"{len(verdicts[cell, step]):,}", *fractions)
             lines.append(f"| {' | '.join(row)} | {agree.get((cell, step), '')} |")
     return lines
 
@@ -102,12 +102,14 @@ def _name(records: Records, cell: str) -> str:
     # A method's objective changes with its organism, and the stops with the phases of training.
     organism = [path for path in differs if path.startswith("organism.")]
     follow = {"save_at", *(f"method.objective.{path.partition('.')[2]}" for path in organism)}
-    told = {path: value for path, value in differs.items() if path not in follow} or differs
-    said = {re.sub(r"^(organism|method|method\.method)\.", "", path): told[path] for path in told}
-    return ", ".join(f"{name}={value}" for name, value in said.items()) or "default"
+    shown = {path: value for path, value in differs.items() if path not in follow} or differs
+    named = {
+        re.sub(r"^(organism|method|method\.method)\.", "", path): shown[path] for path in shown
+    }
+    return ", ".join(f"{name}={value}" for name, value in named.items()) or "default"
 
 
-def _share(verdicts: pl.Series, of: Verdict) -> str:
+def _fraction(verdicts: pl.Series, of: Verdict) -> str:
     found = bj.basin_fraction(verdicts, of)
     return amount({**vars(found), "fraction": found.fraction})
 
