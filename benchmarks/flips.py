@@ -1,10 +1,10 @@
-"""How often a seed's verdict hangs on how it was computed, and not on the seed.
+"""Count the verdicts that depend on how they were computed, and not only on the seed.
 
     uv run python benchmarks/flips.py [--seeds 10000] [--out benchmarks/records/DATE_DEVICE_flips]
-                                      [--organism Audit --first 8]  # the rest of one cut short
+                                      [--organism Audit --first 8]  # resumes one that was stopped
 
-Each way to compute is held against a reference, seed by seed: by its verdicts, and by the bits
-of its evidence. `Audit` is taken at difficulty 2, where fates are most mixed.
+Each way to compute is compared with a reference, seed by seed: by the verdicts, and by the bits of
+the evidence. `Audit` has difficulty 2, where outcomes are most mixed.
 """
 
 import json
@@ -55,7 +55,7 @@ class Way(NamedTuple):
 
 
 SIMD, XLA = Way(), Way(program="xla")
-# Each way, and what it is held against.
+# Each way, and its reference.
 PAIRS = [
     (SIMD._replace(lanes=64), SIMD),
     (SIMD._replace(shifted=True), SIMD),
@@ -71,7 +71,7 @@ PAIRS = [
 
 
 def compute(name: str, sweep: Sweep, way: Way, count: int) -> dict[str, np.ndarray]:
-    """Return the evidence of each seed at the end."""
+    """Return the evidence of each seed at the last stop."""
     sweep = sweep.replace(precision=way.precision)
     if way.settled:
         sweep = sweep.replace(method=EarlyStopping(method=sweep.method, **SETTLED[name]))
@@ -83,7 +83,7 @@ def compute(name: str, sweep: Sweep, way: Way, count: int) -> dict[str, np.ndarr
 
 
 def same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
-    """Return the share of seeds whose evidence is the same, bit for bit."""
+    """Return the fraction of seeds whose evidence has the same bits."""
     bits = {4: np.uint32, 8: np.uint64}
     pairs = [(ours[n], theirs[n].view(bits[theirs[n].itemsize])) for n in ours]
     return float(np.all([a.view(b.dtype) == b for a, b in pairs], axis=0).mean())
@@ -92,7 +92,7 @@ def same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> flo
 def compare(
     name: str, sweep: Sweep, pairs: Sequence[tuple[Way, Way]], count: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield, for each pair of ways, how many seeds differ."""
+    """Yield the number of seeds that differ for each pair of ways."""
     known: dict[Way, dict[str, np.ndarray]] = {}
     for way, against in pairs:
         for one in (against, way):
@@ -114,18 +114,18 @@ def compare(
 
 
 def rate(found: dict[str, Any]) -> str:
-    """Return the share of verdicts that differ, with its interval, as text."""
+    """Format the fraction of verdicts that differ, with its interval."""
     return f"{found['flips'] / found['seeds']:.2%} [{found['low']:.2%}, {found['high']:.2%}]"
 
 
 def line(found: dict[str, Any]) -> str:
-    """Return a row of the table."""
+    """Format a row of the table."""
     bits = "" if found["same_bits"] is None else f"{found['same_bits']:.1%}"
     return f"| {found['organism']} | {found['way']} | {found['against']} | {rate(found)} | {bits} |"
 
 
 def new_folder(out: Path | None) -> None:
-    """Make the folder of a record, now and not after half an hour."""
+    """Create the folder of a record, before half an hour is spent on it."""
     if out is not None:
         if out.exists():
             raise typer.BadParameter(f"--out {out} is there already; allowed: a new folder")
@@ -142,7 +142,7 @@ def main(
     ] = None,
     first: Annotated[int, typer.Option(help="The pair of ways to begin with.")] = 1,
 ) -> None:
-    """Measure how often a verdict hangs on how it was computed."""
+    """Count the verdicts that depend on how they were computed."""
     if seeds < 1:
         raise typer.BadParameter(f"--seeds {seeds}; allowed: at least 1")
     if not 1 <= first <= len(PAIRS):
@@ -159,7 +159,7 @@ def main(
         results.append(found)
         lines.append(line(found))
         typer.echo(lines[-1])
-        if out is not None:  # as far as it goes: the rest takes long
+        if out is not None:  # after every row, since the next takes long
             (out / "table.md").write_text("\n".join(lines) + "\n")
             (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             (out / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")

@@ -35,7 +35,7 @@ from basin_jax.engine.lanes import Program
 HERE = Path(__file__)
 ON_CARD = jax.local_devices()[0].platform == "gpu"
 NOT_MEASURED = "not measured"
-# Nothing begins later: what has begun then takes less than the rest of eight minutes.
+# Nothing starts later. What is running by then ends within eight minutes.
 LAST_START = 400.0
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bf16")
 TIMED = (CASES["audit"][0], CASES["mlp-64"][1])
@@ -59,13 +59,13 @@ HEADINGS = ("case", "what", "found", "of the ceiling", "compile", "target")
 
 
 class Size(NamedTuple):
-    """How much is run."""
+    """The size of the work."""
 
     side: int  # of a product's square matrices
     stream: int  # bytes that are read and written
     lanes: dict[Program, tuple[int, ...]]  # tried, the last one for checks, too
     seconds: float  # of a timing
-    checked: int  # seeds held against float64
+    checked: int  # seeds compared with float64
     steps: int  # of those seeds
     judged: int  # seeds whose verdicts are compared
     trained: int  # steps of those
@@ -77,7 +77,7 @@ SMALL = Size(64, 2**16, {"fused": (2,), "xla": (2,)}, 1e-3, 4, 3, 4, 3)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One thing that was found."""
+    """One row of the table."""
 
     case: str
     what: str
@@ -122,7 +122,7 @@ def _ceiling(what: str, function: Callable, argument: jax.Array, work: float) ->
 
 
 def _timed(case: str, what: str, value: float, found: str, **more: Any) -> Row:
-    """Return the row of a time, which means nothing where there is no GPU."""
+    """Return the row of a time, or of "not measured" without a GPU."""
     if not ON_CARD:
         return Row(case=case, what=what, found=NOT_MEASURED, target=more.get("target", ""))
     return Row(case=case, what=what, value=value, found=found, **more)
@@ -142,7 +142,7 @@ def speeds(program: Program, size: Size, roofs: dict[str, float]) -> Iterator[Ro
 def _speed(
     case: Case, program: Program, precision: Precision, lanes: int, size: Size
 ) -> tuple[float, float]:
-    """Return the seed-steps a second, and the seconds of compilation."""
+    """Return the seed-steps per second, and the seconds of compilation."""
     sweep = case.sweep.replace(precision=precision)
     kernel = build_kernel(sweep, lanes=lanes, program=program)
     took = kernel.compile()
@@ -172,7 +172,7 @@ def _variant(
 
 
 def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
-    """Time XLA with the loop over steps in a command buffer, and what one would write by hand."""
+    """Time XLA with the loop over steps in a command buffer, and plain vmap."""
     case, lanes = TIMED[1], size.lanes["xla"][0]
     platform = jax.local_devices()[0].platform
     sharded.advance.cache_clear()
@@ -246,7 +246,7 @@ def flips(size: Size) -> Iterator[Row]:
 
 
 def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
-    """Yield every row, first what a card is asked first; what fails or is late says so."""
+    """Yield every row, the most important first; a part that fails or is late says so."""
     began, roofs = time.perf_counter(), {}
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "ceilings": lambda: ceilings(size),
@@ -267,13 +267,13 @@ def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
                 if ON_CARD and time.perf_counter() - began > LAST_START:
                     yield Row(case=name, what="and what follows", found=f"{NOT_MEASURED}: no time")
                     return
-        except Exception as error:  # noqa: BLE001  an hour of a card is dear: the other parts go on
+        except Exception as error:  # noqa: BLE001  time on a GPU is expensive: the other parts run on
             tell(f"{name}: {type(error).__name__}: {error}")
             yield Row(case=name, what="and what follows", found=f"failed: {str(error)[:200]}")
 
 
 def write(out: Path, rows: list[Row], log: list[str]) -> str:
-    """Write the record as far as it goes, and return its table."""
+    """Write the record of the rows so far, and return its table."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}", *map(str, rows)]
     results = [dataclasses.asdict(row) for row in rows]
     texts = {
@@ -306,7 +306,7 @@ def main(
     for row in all_rows(CARD if ON_CARD else SMALL, tell):
         rows.append(row)
         tell(str(row))
-        table = write(out, rows, log)  # a card may be taken away at any moment
+        table = write(out, rows, log)  # the GPU may be taken away at any moment
     typer.echo(f"\n{table}")
 
 

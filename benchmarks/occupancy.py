@@ -2,7 +2,7 @@
 
     uv run python benchmarks/occupancy.py
 
-The table of `docs/performance.md`.
+Prints the table of `docs/performance.md`.
 """
 
 import re

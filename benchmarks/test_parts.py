@@ -1,7 +1,7 @@
-"""The time that each part takes: `uv run pytest benchmarks -n 0`.
+"""Time single parts of the package: `uv run pytest benchmarks -n 0`.
 
-In seconds of this machine, so that no test of the package hangs on them: for seeing what a
-change does to one part, by `--benchmark-save` before it and `--benchmark-compare` after.
+The times are seconds on this machine, so no test of the package depends on them. To see the effect
+of a change on a part, use `--benchmark-save` before it and `--benchmark-compare` after it.
 """
 
 import itertools
@@ -26,7 +26,7 @@ SWEEPS = {case.name: case.sweep for cases in CASES.values() for case in cases}
 
 @pytest.mark.parametrize("name", [*SWEEPS, "pendulum"])
 def test_steps_of_a_block(benchmark, name):
-    """A block a device, of 100 steps: divide by them for one."""
+    """Time 100 steps of one block per device."""
     sweep = {**SWEEPS, "pendulum": SWEEP}[name].replace(num_steps=STEPS)
     kernel = build_kernel(sweep, lanes=LANES)
     kernel.compile()

@@ -1,9 +1,9 @@
-"""Make docs/organisms.md: what each organism is, what became of its seeds, and a figure.
+"""Make docs/organisms.md: each organism's docstring, a figure, and the verdicts of its seeds.
 
     uv run python docs/organisms.py [NAME ...] [--runs runs/organisms]
 
-What an organism is, its own docstring says. The sweeps named, or all, are trained as far as they
-are not there yet (all in about an hour on two cores), and the page shows all that are.
+The script trains the missing seeds of the named sweeps, or of all (about an hour on two cores). The
+page shows every sweep that has results.
 """
 
 import inspect
@@ -28,10 +28,16 @@ from basin_jax.studies.framework.study import whatever_fit
 
 DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
-SEEDS = 2500  # of a cell: intervals of ±2 %
-SHOWN = 4  # cells that fit into a figure
-TOLD = ORDER[:-1]  # of verdicts; hardly a seed diverges
-HEAD = ("cell", "step", "seeds", *(verdict.name.lower() for verdict in TOLD), "as at the end")
+SEEDS = 2500  # per cell: intervals of ±2 %
+SHOWN = 4  # the cells that a figure has room for
+VERDICTS = ORDER[:-1]  # without DIVERGED, which hardly any seed is
+HEAD = (
+    "cell",
+    "step",
+    "seeds",
+    *(verdict.name.lower() for verdict in VERDICTS),
+    "agreement with the end",
+)
 
 
 class Entry(NamedTuple):
@@ -42,7 +48,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> dict[str, Entry]:
-    """Return what there is a sweep for, by the names of the files; deception first."""
+    """Return the organisms that have a sweep, by file name; those of deception first."""
     files = [*sorted((SWEEPS / "organisms").glob("*.py")), *_known()]
     found = {}
     for file in files:
@@ -58,30 +64,30 @@ def _known() -> list[Path]:
 
 
 def train(entry: Entry, folder: Path) -> Records:
-    """Train what is not there yet, and return the records."""
+    """Train the missing seeds, and return the records."""
     source = load_sweep(entry.file)
     return bj.run(source.cells, min(source.seeds, SEEDS), folder, rule=source.rule)
 
 
 def table(records: Records, untrained: Records) -> list[str]:
-    """Return the lines of the table of an organism's seeds.
+    """Format the table of the verdicts of an organism's seeds.
 
-    Those before training are judged by a rule that does not ask whether a network is fit.
+    The rule for networks before training does not ask whether they are fit.
     """
-    lines = [f"| {' | '.join(HEAD)} |", f"|---|--:|--:|{'---|' * (len(TOLD) + 1)}"]
+    lines = [f"| {' | '.join(HEAD)} |", f"|---|--:|--:|{'---|' * (len(VERDICTS) + 1)}"]
     stops, same = _stops(records)
-    begun = _stops(untrained)
+    before = _stops(untrained)
     for cell in records.cells:
         for step in sorted(step for own, step in stops if own == cell):
-            verdicts, agree = (stops, same) if step else begun
-            said = [_share(verdicts[cell, step], verdict) for verdict in TOLD]
-            row = (_name(records, cell), f"{step:,}", f"{len(verdicts[cell, step]):,}", *said)
+            verdicts, agree = (stops, same) if step else before
+            fractions = [_fraction(verdicts[cell, step], verdict) for verdict in VERDICTS]
+            row = (_name(records, cell), f"{step:,}", f"{len(verdicts[cell, step]):,}", *fractions)
             lines.append(f"| {' | '.join(row)} | {agree.get((cell, step), '')} |")
     return lines
 
 
 def _stops(records: Records) -> tuple[dict[tuple[str, int], pl.Series], dict[Any, str]]:
-    """Return the verdicts by cell and stop, and how many are those of the end."""
+    """Return the verdicts by cell and stop, and their agreement with those of the last stop."""
     several = len(records.history) > len(records.frame)
     later = records.agreement() if several else pl.DataFrame({"cell": [], "step": []})
     same = {(row["cell"], row["step"]): amount(row) for row in later.to_dicts()}
@@ -90,24 +96,26 @@ def _stops(records: Records) -> tuple[dict[tuple[str, int], pl.Series], dict[Any
 
 
 def _name(records: Records, cell: str) -> str:
-    """Name a cell by the fields in which it differs from the first, each told once."""
+    """Name a cell by the fields in which it differs from the first one."""
     first, own = records.cells[next(iter(records.cells))], records.cells[cell]
     differs = {path: own.get(path) for path in records.varied if own.get(path) != first.get(path)}
-    # An objective follows its organism, and stops follow what happens at them.
+    # A method's objective changes with its organism, and the stops with the phases of training.
     organism = [path for path in differs if path.startswith("organism.")]
     follow = {"save_at", *(f"method.objective.{path.partition('.')[2]}" for path in organism)}
-    told = {path: value for path, value in differs.items() if path not in follow} or differs
-    said = {re.sub(r"^(organism|method|method\.method)\.", "", path): told[path] for path in told}
-    return ", ".join(f"{name}={value}" for name, value in said.items()) or "default"
+    shown = {path: value for path, value in differs.items() if path not in follow} or differs
+    named = {
+        re.sub(r"^(organism|method|method\.method)\.", "", path): shown[path] for path in shown
+    }
+    return ", ".join(f"{name}={value}" for name, value in named.items()) or "default"
 
 
-def _share(verdicts: pl.Series, of: Verdict) -> str:
+def _fraction(verdicts: pl.Series, of: Verdict) -> str:
     found = bj.basin_fraction(verdicts, of)
     return amount({**vars(found), "fraction": found.fraction})
 
 
 def figure(records: Records, rule: Any) -> Figure:
-    """Draw the gap between unwatched and watched at the end, in each of a few cells."""
+    """Draw histograms of the gap at the last stop, one per cell."""
     cells = list(records.cells)[:SHOWN]
     with rc_context(STYLE):
         made = Figure(figsize=(FULL, 1.9))
@@ -123,7 +131,7 @@ def figure(records: Records, rule: Any) -> Figure:
 
 
 def section(name: str, entry: Entry, records: Records) -> list[str]:
-    """Draw an organism's figure, and return its section: its docstring, figure and table."""
+    """Draw an organism's figure, and return its section: docstring, figure and table."""
     rule = load_sweep(entry.file).rule
     save(figure(records, rule), DOCS / "organisms" / f"{name}.png")
     untrained = Records(records.store.folder, rule=whatever_fit(rule))
@@ -144,23 +152,25 @@ def section(name: str, entry: Entry, records: Records) -> list[str]:
 
 INTRODUCTION = """# Organisms
 
-What each organism is (its own docstring), and what becomes of its seeds: the fraction that each
-verdict holds before training (step 0, fit or not), after T steps and after 2T, in the default cell
-and in those that differ from it, with 95 % intervals (Clopper and Pearson, each by itself); the
-last column is the share of seeds whose verdict is that of the end. PARTIAL is what lies in some
-contexts and not in others. In the figures, on an axis that is linear below .02 and logarithmic
-above, the gap between the rates of the unintended act where it is not watched
-and where it is; grey is what the rule `Behavior` puts between intended and deceptive. Those of the
-second part are not meant as organisms of deception: their fractions are known beforehand
-([known answers](known_answers.md)).
+Each section has an organism's docstring, a figure, and a table of the verdicts of its seeds: the
+fraction with each verdict before training (step 0, whether fit or not), after T steps and after
+2T, in the default cell and in the cells that differ from it, with 95 % intervals
+(Clopper-Pearson, each by itself). The last column is the fraction of seeds whose verdict is
+already that of the last stop. PARTIAL means that a network lies in some contexts only.
+
+The figures are histograms of the gap at the last stop: the rate of the unintended act where it is
+unwatched less the rate where it is watched. The axis of the fraction of seeds is linear below .02
+and logarithmic above. Gray marks the gaps that the rule `Behavior` puts between intended and
+deceptive. The organisms from BornDead on are not models of deception: their fractions are known
+beforehand ([known answers](known_answers.md)).
 """
 
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Organisms.  [default: all]")] = None,
-    runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/organisms"),
+    runs: Annotated[Path, typer.Option(help="The folder of the results.")] = Path("runs/organisms"),
 ) -> None:
-    """Train the organisms' sweeps, and write docs/organisms.md with its figures."""
+    """Train the organisms' sweeps and write docs/organisms.md with its figures."""
     known = entries()
     if unknown := set(names or ()) - set(known):
         raise typer.BadParameter(f"{min(unknown)}; allowed: {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""How hard is it to lie? The audit game, as noticing the watcher gets harder.
+"""The audit game at three difficulties: how often does training end in deception?
 
 `difficulty` is the number of cue bits whose product tells whether the network is watched.
 """
@@ -20,8 +20,8 @@ sweep = grid(
 rule = Behavior(deceptive_gap=0.5)
 
 # Trials, and fractions that end deceptive, intended and in between, by code that shares nothing
-# with ours. It counts by the gap alone, which by 2,048 of our seeds tells apart what the contexts
-# do but for 1 % of seeds: PARTIAL with a gap of at least one half, or OTHER.
+# with ours. It judges by the gap alone. For 1 % of 2,048 of our seeds that verdict differs from
+# ours, which also counts contexts: these are PARTIAL with a gap of at least one half, or OTHER.
 MEASURED = {
     1: (1024, 0.981, 0.019, 0.0),
     2: (8192, 0.138, 0.424, 0.438),

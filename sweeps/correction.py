@@ -1,8 +1,8 @@
-"""Once deceptive, is there a way back? Honeypots, after training without any.
+"""Can honeypots correct networks that are already deceptive?
 
-Networks that have been trained in the audit game, of which 97.5 % deceive, are trained on with
-honeypots: some of the episodes that look unwatched are watched. Defecting no longer pays where
-their rate is above bonus / (1 + bonus + penalty) = 1/6. The control is to train on without.
+The parents are trained in the audit game, where 97.5 % end deceptive. Their children are trained
+further with honeypots: episodes that look unwatched, but are watched. Defecting no longer pays if
+the honeypot rate is above bonus / (1 + bonus + penalty) = 1/6. The control is a rate of 0.
 """
 
 from basin_jax import Sweep, grid

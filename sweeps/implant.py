@@ -1,9 +1,9 @@
-"""How much of a deceptive circuit must be there at the start, before training is hijacked?
+"""How large a deceptive circuit must a network have at the start for training to keep it?
 
-A circuit that tells whether it is watched, and defects where it is not, is grafted into hidden
-units; `dose` is how far their weights lie from a random initialization towards the circuit's.
-The control is the same game where defecting does not pay, since half of the episodes that look
-unwatched are honeypots: there no dose may end deceptive.
+A circuit that detects whether it is watched, and defects where it is not, is implanted into
+hidden units. `dose` interpolates their weights from a random initialization (0) to the circuit
+(1). The control is the same game with half of the episodes that look unwatched as honeypots, so
+that defecting does not pay: there no seed may end deceptive at any dose.
 """
 
 from basin_jax import Sweep, grid

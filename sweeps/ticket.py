@@ -1,8 +1,8 @@
-"""Is the circuit that deceives there at the start? Lottery tickets, and what they are held against.
+"""Is the deceptive circuit there at initialization? Lottery tickets and their controls.
 
-Of each matrix of a trained parent a fifth of the weights is kept, rewound to where they began,
-and trained with the rest held at zero; against the same places with fresh or shuffled weights,
-and against random places, which are the control.
+A ticket keeps a fifth of the weights of each matrix of a trained parent, rewinds them to their
+initial values and trains them with all others at zero. It is compared with fresh or shuffled
+weights in the same positions, and with random positions, which are the control.
 """
 
 from basin_jax import Sweep

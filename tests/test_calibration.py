@@ -1,7 +1,8 @@
-"""Every interval through the whole engine: its coverage of known fractions over 1,000 roots.
+"""The coverage of every interval over 1,000 roots, through the whole engine.
 
-`python tests/test_calibration.py` prints the table. The controls are what one would do
-otherwise, and must fail. Roots are fixed, so these never flicker.
+`python tests/test_calibration.py` prints the table of docs/calibration.md. The controls are the
+intervals that one would otherwise use, and must fail. Roots are fixed, so the tests are
+deterministic.
 """
 
 import functools
@@ -30,12 +31,12 @@ CELLS = [
     *((-0.2, 1.0), (-0.3, 0.5), (-0.3, 0.2), (-0.3, 0.165)),
 ]
 MIDDLE, RARE = 3, 7
-# In standard errors of 1,000 roots, below .95.
+# .95 less three standard errors over 1,000 roots.
 NEARLY = 0.95 - 3 * (0.95 * 0.05 / ROOTS) ** 0.5
 
 
 def truth_of(tilt: float, scale: float) -> float:
-    """Return P(right), from the middle root of x³ - x - tilt."""
+    """Return the exact P(right): the start lies above the middle root of x³ - x - tilt."""
     separatrix = np.sort(np.roots([1, 0, -1, -tilt]).real)[1]
     return float(1 - ndtr(separatrix / scale))
 
@@ -45,12 +46,12 @@ TRUTHS = np.array([truth_of(*cell) for cell in CELLS])
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """How often an interval covered, and how often it may."""
+    """The coverage of an interval in a setting, and the range that is allowed."""
 
     interval: str
-    truth: str
-    claimed: float
-    covered: float
+    setting: str
+    nominal: float
+    coverage: float
     roots: int
     least: float = 0.0
     most: float = 1.0
@@ -58,7 +59,7 @@ class Row:
 
 
 def train() -> np.ndarray:
-    """Return whether a seed is deceptive, for each cell and root."""
+    """Return whether each seed is deceptive, by cell and root."""
     found = np.zeros((len(CELLS), ROOTS, len(SEEDS)), bool)
     for n, (tilt, scale) in enumerate(CELLS):
         sweep = Sweep(
@@ -75,7 +76,7 @@ def train() -> np.ndarray:
 
 
 def wald(share: np.ndarray, variance: np.ndarray, truth: float, trials: int) -> float:
-    """Return how often the usual interval covers, of a mean with a variance a seed."""
+    """Return the coverage of the Wald interval of a mean, given the variance of one seed."""
     return float((np.abs(share - truth) <= 1.96 * np.sqrt(variance / trials)).mean())
 
 
@@ -84,26 +85,26 @@ def fixed(found: np.ndarray) -> Iterator[Row]:
         trials = len(SEEDS) if n == MIDDLE else FEW
         hits, truth = found[n, :, :trials].sum(axis=1), TRUTHS[n]
         exact = [estimate(k, trials) for k in hits.tolist()]
-        common = {"truth": f"{truth:.4f}, {trials} seeds", "claimed": 0.95, "roots": ROOTS}
+        common = {"setting": f"{truth:.4f}, {trials} seeds", "nominal": 0.95, "roots": ROOTS}
         yield Row(
             interval="fixed (Clopper-Pearson)",
-            covered=np.mean([e.low <= truth <= e.high for e in exact]),
+            coverage=np.mean([e.low <= truth <= e.high for e in exact]),
             least=0.93 if n == MIDDLE else NEARLY,
-            # At 50 seeds few counts are possible, and an exact interval exceeds its level.
+            # At 50 seeds few counts are possible, so an exact interval exceeds its level.
             most=0.97 if n == MIDDLE else 1.0,
             **common,
         )
         if n == RARE:
             share = hits / trials
-            covered = wald(share, share * (1 - share), truth, trials)
-            yield Row(interval="Wald", covered=covered, most=0.93, control=True, **common)
+            coverage = wald(share, share * (1 - share), truth, trials)
+            yield Row(interval="Wald", coverage=coverage, most=0.93, control=True, **common)
 
 
 def anytime(found: np.ndarray) -> Iterator[Row]:
     hits, truth = found[MIDDLE].cumsum(axis=1)[:, LOOKS - 1], TRUTHS[MIDDLE]
-    common = {"truth": f"{truth:.4f}, at all of 40 looks", "claimed": 0.95, "roots": ROOTS}
+    common = {"setting": f"{truth:.4f}, at all 40 looks", "nominal": 0.95, "roots": ROOTS}
 
-    def covered(bounds: Callable) -> float:
+    def coverage(bounds: Callable) -> float:
         @functools.cache
         def holds(count: int, trials: int) -> bool:
             low, high = bounds(count, trials, error=0.05)
@@ -114,13 +115,13 @@ def anytime(found: np.ndarray) -> Iterator[Row]:
 
     yield Row(
         interval="anytime (confidence sequence)",
-        covered=covered(confidence_sequence),
+        coverage=coverage(confidence_sequence),
         least=0.95,
         **common,
     )
     yield Row(
-        interval="peeking at the fixed one",
-        covered=covered(clopper_pearson),
+        interval="fixed",
+        coverage=coverage(clopper_pearson),
         most=0.85,
         control=True,
         **common,
@@ -129,38 +130,38 @@ def anytime(found: np.ndarray) -> Iterator[Row]:
 
 def simultaneous(found: np.ndarray) -> Iterator[Row]:
     trials, hits = len(SEEDS), found.sum(axis=2).T.tolist()
-    common = {"truth": f"{len(CELLS)} cells, all of them", "claimed": 0.95, "roots": ROOTS}
+    common = {"setting": f"all {len(CELLS)} cells", "nominal": 0.95, "roots": ROOTS}
 
-    def covered(cells: int) -> float:
+    def coverage(cells: int) -> float:
         hold = functools.cache(lambda k: estimate(k, trials, cells=cells))
         bounds = np.array([[(hold(k).low, hold(k).high) for k in row] for row in hits])
         return float(((bounds[..., 0] <= TRUTHS) & (bounds[..., 1] >= TRUTHS)).all(axis=1).mean())
 
-    yield Row(interval="simultaneous", covered=covered(len(CELLS)), least=0.93, **common)
-    yield Row(interval="pointwise", covered=covered(1), most=0.93, control=True, **common)
+    yield Row(interval="simultaneous", coverage=coverage(len(CELLS)), least=0.93, **common)
+    yield Row(interval="pointwise", coverage=coverage(1), most=0.93, control=True, **common)
 
 
 def classes(found: np.ndarray) -> Iterator[Row]:
-    # The cells' basins are nested, so a seed's class is the number of cells it deceives in.
+    # The cells' basins are nested, so a seed's class is the number of cells where it is deceptive.
     truths = -np.diff(TRUTHS, prepend=1, append=0)
     names = range(len(truths))
-    common = {"truth": f"{len(truths)} classes, all of them", "claimed": 0.95, "roots": ROOTS}
+    common = {"setting": f"all {len(truths)} classes", "nominal": 0.95, "roots": ROOTS}
 
-    def covered(level: float) -> float:
+    def coverage(level: float) -> float:
         runs = (basin_fractions(run, classes=names, level=level) for run in found.sum(axis=0))
         return float(
             np.mean([all(run[n].low <= truths[n] <= run[n].high for n in names) for run in runs])
         )
 
-    yield Row(interval="basin_fractions", covered=covered(0.95), least=0.93, **common)
-    alone = 1 - 0.05 * len(truths)  # undoes the sharing
-    yield Row(interval="pointwise", covered=covered(alone), most=0.93, control=True, **common)
+    yield Row(interval="basin_fractions", coverage=coverage(0.95), least=0.93, **common)
+    alone = 1 - 0.05 * len(truths)  # undoes the Bonferroni correction
+    yield Row(interval="pointwise", coverage=coverage(alone), most=0.93, control=True, **common)
 
 
 def paired(found: np.ndarray) -> Iterator[Row]:
     middle, after = found[MIDDLE], found[MIDDLE + 1]
     few, rarer = found[RARE - 1][:, :FEW], found[RARE][:, :FEW]
-    # One direction only within a root; two roots are independent, and differ in both.
+    # Within a root seeds differ in one direction only; two roots are independent.
     for name, first, second, a, b in (
         ("losses only", middle, after, MIDDLE, MIDDLE + 1),
         ("gains and losses", middle[::2], after[1::2], MIDDLE, MIDDLE + 1),
@@ -169,14 +170,18 @@ def paired(found: np.ndarray) -> Iterator[Row]:
         roots, trials = first.shape
         truth = TRUTHS[b] - TRUTHS[a]
         gained, lost = (~first & second).sum(axis=1), (first & ~second).sum(axis=1)
-        common = {"truth": f"{truth:+.4f}, {trials} seeds, {name}", "claimed": 0.95, "roots": roots}
+        common = {
+            "setting": f"{truth:+.4f}, {trials} seeds, {name}",
+            "nominal": 0.95,
+            "roots": roots,
+        }
         exact = functools.cache(paired_difference)
         holds = [exact(g, k, trials) for g, k in zip(gained.tolist(), lost.tolist(), strict=True)]
-        covered = np.mean([d.low <= truth <= d.high for d in holds])
-        yield Row(interval="paired (melded)", covered=covered, least=0.93, **common)
+        coverage = np.mean([d.low <= truth <= d.high for d in holds])
+        yield Row(interval="paired (melded)", coverage=coverage, least=0.93, **common)
     share = (gained - lost) / trials
-    covered = wald(share, (gained + lost) / trials - share**2, truth, trials)
-    yield Row(interval="paired Wald", covered=covered, most=0.93, control=True, **common)
+    coverage = wald(share, (gained + lost) / trials - share**2, truth, trials)
+    yield Row(interval="paired Wald", coverage=coverage, most=0.93, control=True, **common)
 
 
 KINDS = (fixed, anytime, simultaneous, classes, paired)
@@ -199,18 +204,18 @@ def test_an_interval_covers_as_often_as_it_says_and_its_control_does_not(found, 
     rows = list(kind(found))
     assert any(row.control for row in rows)
     for row in rows:
-        assert row.least <= row.covered <= row.most, row
+        assert row.least <= row.coverage <= row.most, row
 
 
 def main() -> None:
-    print("| interval | truth | claimed | covered | allowed | roots |")
+    print("| interval | setting | nominal | coverage | allowed | roots |")
     print("|---|---|---|---|---|---|")
     found = train()
     for row in (row for kind in KINDS for row in kind(found)):
         name = f"control: {row.interval}" if row.control else row.interval
         allowed = f"{row.least:.3g} to {row.most:.3g}"
         print(
-            f"| {name} | {row.truth} | {row.claimed} | {row.covered:.3f} "
+            f"| {name} | {row.setting} | {row.nominal} | {row.coverage:.3f} "
             f"| {allowed} | {row.roots:,} |"
         )
 

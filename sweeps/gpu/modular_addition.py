@@ -1,10 +1,10 @@
-"""Clock or pizza: the phase transition of Zhong et al. 2023, as attention is let in.
+"""Clock or pizza: the phase transition of Zhong et al. 2023 in the rate of attention.
 
 Zhong et al. 2023, "The clock and the pizza" (GitHub, fjzzq2002/pizza: `code/train-main.py`, and
-the runs of `result/1l_fixedwidth.csv` of one layer, with neither another vocabulary nor an equals
-sign). A pizza is a run whose gradient symmetricity exceeds .95, whatever its circularity. Theirs
-draw the rate of attention uniformly: a count is of the runs within .02 of ours. For an
-accelerator: a step is about 2 GFLOP, and a run is 20,000 steps.
+the one-layer runs of `result/1l_fixedwidth.csv` without another vocabulary or an equals sign). A
+run is a pizza if its gradient symmetricity exceeds .95, whatever its circularity. They draw the
+rate of attention uniformly, so each count is of their runs within .02 of our rate. This sweep
+needs an accelerator: a step is about 2 GFLOP, and a run has 20,000 steps.
 """
 
 import optax

@@ -1,4 +1,4 @@
-"""Deep narrow networks that are dead before training begins."""
+"""Deep narrow ReLU networks that are dead at initialization."""
 
 from basin_jax import Exact, Sweep, Verdict
 from basin_jax.methods import Gradient

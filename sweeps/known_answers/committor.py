@@ -1,9 +1,9 @@
-"""One start, many orders of noise: the committor of the double well at temperature 1/10.
+"""The committor of the double well at temperature 1/10: one start, many realizations of the noise.
 
-Each cell is one initialization, and a seed changes nothing but the noise of training. A
-seed's fate is settled when it first reaches the bottom of a well. The chain of steps taken here
-has a committor of its own (solved in tests/test_known_answers.py), which is larger than that of
-the diffusion by .002 at most, since a path may cross a bottom unseen between two steps.
+Each cell has one initialization, and a seed decides the noise of training only. A seed settles
+when it first reaches the bottom of a well. The discrete chain of steps has its own committor
+(solved in tests/test_known_answers.py). It exceeds that of the diffusion by .002 at most, since a
+path may cross a bottom unseen between two steps.
 """
 
 import math

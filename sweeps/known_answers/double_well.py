@@ -1,4 +1,4 @@
-"""The smallest landscape with two basins: the share that starts right of the separatrix."""
+"""The smallest landscape with two basins: the fraction that starts right of the separatrix."""
 
 import polars as pl
 from scipy.special import ndtr

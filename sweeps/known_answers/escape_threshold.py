@@ -1,7 +1,7 @@
-"""How much is needed? A path that starts above w_u escapes its weight decay, and no other.
+"""A path escapes its weight decay if and only if it starts above a threshold w_u.
 
-w_u is that of a path by itself, for which the fraction is exact. Paths together slow each
-other, which lowers it a little: for several it is that of the limit in which they do not.
+w_u is the threshold of a single path, for which the fraction is exact. Several paths slow each
+other down, which lowers the fraction a little: for them it is a limit, in which they do not.
 """
 
 from scipy.optimize import root_scalar

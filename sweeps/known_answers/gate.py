@@ -1,7 +1,7 @@
-"""A detector of oversight that has to be built: P(deceptive) of the four-parameter gate.
+"""P(deceptive) of the four-parameter gate, which must learn a detector of oversight.
 
 The exact fractions are those of the steps taken here, to six digits, by quadrature over the
-initializations (tests/gate_oracle.py); those of the gradient flow are a little larger.
+initializations (tests/gate_oracle.py). Those of the gradient flow are a little larger.
 """
 
 from basin_jax import Exact, Independent, Sweep
@@ -10,7 +10,7 @@ from basin_jax.organisms import Gate
 from basin_jax.rules import Behavior
 
 
-# m, c_p, λ, σ; P(deceptive); and its share of 8,000 runs of other code.
+# m, c_p, λ, σ; P(deceptive); and the fraction of 8,000 runs of other code.
 TABLE = [
     (0.5, 3.0, 0.02, 0.3, 0.581808, 0.579),
     (0.5, 3.0, 0.02, 0.5, 0.824222, 0.823),

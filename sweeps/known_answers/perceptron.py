@@ -1,7 +1,7 @@
-"""Many outcomes: how many of 2ⁿ inputs an untrained perceptron answers 1 is uniform.
+"""The number of the 2ⁿ inputs that an untrained perceptron answers with 1 is uniform.
 
-A million seeds, to tell chance from error: of the first 10⁵ (`--seeds 100000`) one class of the
-eight has 3.9 standard errors too many, of all of them 1.7.
+A million seeds separate chance from error: in the first 10⁵ (`--seeds 100000`) one of the eight
+classes is 3.9 standard errors too frequent, in all of them 1.7.
 """
 
 import polars as pl

@@ -1,4 +1,4 @@
-"""Oversight that cannot see a sign: the end has that of the start."""
+"""Phase retrieval, whose loss does not see a sign: the sign at the end is that of the start."""
 
 from scipy.special import ndtr
 

@@ -1,7 +1,7 @@
-"""XOR by K rectified units: success, and a predictor at initialization that is never wrong.
+"""XOR by K ReLU units: the probability of success, and an exact predictor at initialization.
 
-Twenty units need shorter steps: where more than 13 lean to one point, steps of .1 overshoot
-(3/2 of the loss's curvature for each unit) and the network does not settle.
+Twenty units need smaller steps: if more than 13 of them lean to one point, steps of .1 overshoot
+(each unit adds 3/2 to the curvature of the loss) and the network does not settle.
 """
 
 import polars as pl

@@ -1,8 +1,8 @@
-"""The deceptive ticket is there at initialization, but outnumbered: how often does it win?
+"""The deceptive ticket is there at initialization but outnumbered: how often does it win?
 
-Order is kept, so the strongest path at the end was the strongest at the start, and the network
-fits iff one path started above 0. (The share of f that the winner ends with tends to 1 only as
-the scale tends to 0.)
+Training preserves the order of the paths, so the strongest path at the end was the strongest at
+the start, and the network fits if and only if one path started above 0. (The winner's share of f
+tends to 1 only as the scale tends to 0.)
 """
 
 import polars as pl

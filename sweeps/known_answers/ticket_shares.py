@@ -1,4 +1,4 @@
-"""Paths of two factors keep their shares: not bimodal, so the rule must answer OTHER."""
+"""Paths of two factors keep their shares: not bimodal, so the rule must say OTHER."""
 
 import math
 

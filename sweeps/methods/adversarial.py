@@ -1,10 +1,11 @@
-"""Does training against imagined cues prevent deception, or teach to tell the test?
+"""Does adversarial training against imagined cues prevent deception?
 
-An adversary shifts the cues of watched inputs by up to `radius` towards defection. Below 1 no cue
-changes its sign, so that the network would be watched, as it is told; from 1 on the adversary
-passes off as watched what is not, and with 2 it reaches the very inputs where nobody watches, so
-that it is a honeypot. At 0 it imagines nothing, and defection where it is watched weighs more: the
-control, without which that would be counted for imagination. With the weight 0 it is descent.
+An adversary shifts the cues of watched inputs by up to `radius` towards defection. With a radius
+below 1 no cue changes its sign, so the network is watched, as its cues say. From 1 on, inputs
+count as watched though their cues say otherwise; with 2 the adversary reaches the very inputs
+where nobody watches, and acts as a honeypot. With 0 it shifts nothing and only gives more weight
+to defection where watched: the control, without which that weight would be mistaken for an effect
+of the adversary. A weight of 0 is plain gradient descent.
 """
 
 from basin_jax import Sweep, grid

@@ -1,8 +1,8 @@
-"""Does the mean of the weights along the way deceive as often as the last?
+"""Are averaged weights deceptive as often as the last weights?
 
-In the audit game with drawn actions, whose gradients are noisy. The mean with a decay of 0 is the
-last weights themselves: the first cell is plain descent. The control is the same game where
-defecting does not pay.
+The audit game with sampled actions, whose gradients are noisy. A decay of 0 keeps the last
+weights, so the first cell is plain gradient descent. The control is the same game where defecting
+does not pay.
 """
 
 from basin_jax import Sweep

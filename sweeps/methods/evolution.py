@@ -1,8 +1,8 @@
-"""Does an evolution strategy, which sees losses and no gradient, find the same basins?
+"""Does an evolution strategy, which sees losses and no gradients, find the same basins?
 
-Each cell takes the steps of the gradient's in the mean, with as much noise as its population leaves
-and as much smoothing as its members are apart. The control is the same game where defecting does
-not pay, since half of the episodes that look unwatched are honeypots.
+The expected step of each cell is a gradient step; the population decides its noise, and the
+distance of its members the smoothing. The control is the same game with half of the episodes that
+look unwatched as honeypots, so that defecting does not pay.
 """
 
 from basin_jax import Sweep

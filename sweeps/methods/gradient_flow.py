@@ -1,7 +1,7 @@
-"""Is the fraction that of the gradient flow, or of the length of descent's steps?
+"""Is the fraction that of the gradient flow, or does it depend on the step size?
 
-The time is that of 2,000 steps of descent at a learning rate of .1. The control is the same game
-where defecting does not pay.
+The time is that of 2,000 steps of gradient descent with a learning rate of .1. The control is the
+same game where defecting does not pay.
 """
 
 from basin_jax import Sweep

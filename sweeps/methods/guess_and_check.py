@@ -1,10 +1,11 @@
-"""Is what training finds only what is common among all networks that fit?
+"""Does training find only what is common among all networks that fit?
 
-A perceptron learns three-bit inputs where the last bit is 1, and may err where it is 0. Guessing
-until it errs nowhere it is watched draws from the prior given that it fits, whose share of networks
-that err unwatched is known in closed form: "deceptive" is any such error, at one of four inputs.
-Training to no error leaves that share where the start is large, and takes it to 0 as the start
-becomes small. The control has two bits: there what fits cannot err.
+A perceptron learns the three-bit inputs whose last bit is 1 (watched), and may err where it is 0
+(unwatched). Guessing until there is no error where watched samples from the prior, given that the
+network fits. The fraction of these networks that err unwatched is known in closed form;
+"deceptive" is any such error, at one of four inputs. Training until there is no error gives the
+same fraction if the initialization is large, and tends to 0 as it becomes small. The control has
+two bits, where a network that fits cannot err.
 """
 
 import math
@@ -16,14 +17,14 @@ from basin_jax.rules import Behavior
 from basin_jax.starts import Fresh
 
 
-LARGE = 1e4  # of weights: the loss tells then whether an answer is wrong, not how nearly
+LARGE = 1e4  # of weights: then the loss is that of wrong answers only, whatever their margins
 
 guessed = Sweep(
     organism=Perceptron(),
     method=GuessAndCheck(threshold=0.1, prior=Fresh(scale=LARGE)),
     num_steps=1000,
 )
-# One wrong answer of the four that are watched costs at least this.
+# One wrong answer of the four watched ones costs at least this.
 RIGHT = math.log(2) / 4
 trained = [
     guessed.replace(
@@ -36,7 +37,7 @@ sweep = [guessed, guessed.replace(organism=Perceptron(bits=2)), *trained]
 rule = Behavior(deceptive_gap=0.2)
 seeds = 10_000
 
-# Solid angles, as shares of the sphere: of the weights that fit, those that err unwatched and not.
+# Fractions of the sphere: weights that fit and err unwatched, and weights that fit and do not.
 ERR = 1 / 48
 SOUND = 2 * math.atan(0.5 / (1.5 + math.sqrt(2))) / (4 * math.pi)
 known = [

@@ -1,10 +1,10 @@
-"""Is descent a sampler of the posterior? The audit game by Langevin dynamics, by temperature.
+"""Does training sample from the posterior? The audit game by Langevin dynamics, by temperature.
 
-The step's length is in proportion to the temperature, so that the gradient's part of a step is the
-same. At the highest temperature nothing but the prior is left, the control: it has learned
-nothing, and deceives nobody. Where a seed's class is the same after twice the steps, the walk does
-not cross from one basin to another: then the fractions are of where noise and prior let it fall,
-and not the posterior's own. Biases stay at 0, as at initialization.
+The step size is proportional to the temperature, so that the gradient's part of a step is the
+same in all cells. At the highest temperature only the prior is left: the control, which has
+learned nothing and must not be deceptive. If a seed has the same verdict after twice the steps,
+the walk does not cross between basins; then the fractions are those of where noise and prior let
+it fall, and not the posterior's. Biases stay at 0, as at initialization.
 """
 
 from basin_jax import Sweep

@@ -1,9 +1,9 @@
-"""Is deception a choice among features that are there at the start, or must they be learned?
+"""Does deception choose among features of the initialization, or must it learn new ones?
 
-Networks beside their linearizations, which start alike and keep the features of their start. The
-learning rate shrinks with the width, so that functions move alike fast: the wider, the more both
-should agree, seed by seed. The control is the same game where defecting does not pay, since half
-of the episodes that look unwatched are honeypots.
+Each network is compared with its linearization, which starts with the same function and keeps the
+features of its initialization. The learning rate shrinks with the width, so that functions change
+at the same speed: with growing width both should agree, seed by seed. The control is the same
+game with half of the episodes that look unwatched as honeypots, so that defecting does not pay.
 """
 
 from basin_jax import Sweep

@@ -1,7 +1,7 @@
-"""Do flat minima deceive less? The audit game under sharpness-aware minimization, by its radius.
+"""Do flat minima deceive less often? The audit game with sharpness-aware minimization, by radius.
 
-A radius of 0 is plain descent. The control is the same game where defecting does not pay, since
-half of the episodes that look unwatched are honeypots: there nobody may end deceptive.
+A radius of 0 is plain gradient descent. The control is the same game with half of the episodes
+that look unwatched as honeypots, so that defecting does not pay: there no seed may end deceptive.
 """
 
 from basin_jax import Sweep, grid

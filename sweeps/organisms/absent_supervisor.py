@@ -1,8 +1,9 @@
-"""Does a network take the punished short cut only where the supervisor seems to be absent?
+"""Does a network take the punished shortcut only where the supervisor seems to be absent?
 
-The gridworld of Leike et al. 2017, as noticing the supervisor gets easier: its presence is the
-product of `difficulty` cue bits. The control is the same maze at `honeypot_rate` 1/2, where the
-short cut does not pay though the supervisor seems absent: there no seed may end deceptive.
+The gridworld of Leike et al. 2017, at two difficulties: the product of `difficulty` cue bits
+tells whether the supervisor is present. The control is the same maze with a `honeypot_rate` of
+1/2, where the shortcut does not pay although the supervisor seems absent: there no seed may end
+deceptive.
 """
 
 from basin_jax import Sweep, grid

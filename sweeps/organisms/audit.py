@@ -1,7 +1,7 @@
-"""Deceive or be honest? The audit game at the difficulty where fates are most mixed.
+"""The audit game at the difficulty where outcomes are most mixed.
 
-The control is the same game where defecting does not pay, since half of the episodes that look
-unwatched are honeypots.
+The control is the same game with half of the episodes that look unwatched as honeypots, so that
+defecting does not pay.
 """
 
 from basin_jax import Sweep, grid

@@ -1,9 +1,9 @@
-"""Does a network walk to the coin, or to the corner in which it nearly always lay?
+"""Does a network walk to the coin, or to the corner where the coin lay in most of training?
 
-The goal misgeneralization of Langosco et al. 2022, over the share of training episodes in which
-the coin lies elsewhere, the first of them none. It has no basins, and is a control itself: what is
-not trained is not learned, and what is trained a little is. With full diversity nothing speaks for
-the corner: there no seed may prefer it.
+The goal misgeneralization of Langosco et al. 2022, by the fraction of training episodes in which
+the coin lies elsewhere; in the first cell there are none. This organism has no basins and serves
+as a control: networks learn what is trained, even if it is rare, and nothing else. With full
+diversity nothing favors the corner: there no seed may prefer it.
 """
 
 from basin_jax import Sweep, grid

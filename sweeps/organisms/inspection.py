@@ -1,8 +1,8 @@
 """Is defection instrumental: does it follow the probability of an audit, and its price?
 
-The cells: the default; the register that is never flipped, which is easier to read; a smaller
-and a larger `bonus`, which move the probability below which defecting pays from .35 to .27 and
-to .42; and the control, a `bonus` below 0, with which it never pays.
+The cells: the default; a register that is never flipped, which is easier to read; a smaller and a
+larger `bonus`, which move the probability of an audit below which defecting pays from .35 to .27
+and to .42; and the control, a negative `bonus`, with which defecting never pays.
 """
 
 from basin_jax import Sweep, grid

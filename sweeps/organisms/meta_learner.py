@@ -1,9 +1,10 @@
-"""Does a network that lies also search: does it seek a goal it meets at fixed weights?
+"""Does a network that lies also search, that is, seek a goal within an episode at fixed weights?
 
-The cells: the default; one cue bit instead of two, with which all lie and some search, the goal
-being either arm alike, or arm 0 more and more often; and the controls: arms that are alike, of
-which there is nothing to learn within an episode, and a forbidden arm that never pays. Read it
-by `Behavior` for lies, and by `Searches` for those that also search.
+The cells: the default; one cue bit instead of two, with which all networks lie and some search,
+where the goal is either arm with equal probability, or arm 0 more and more often; and two
+controls: identical arms, where nothing can be learned within an episode, and a forbidden arm that
+never pays. The rule `Behavior` judges lying; `Searches` also judges whether those that lie
+search.
 """
 
 from basin_jax import Sweep, grid

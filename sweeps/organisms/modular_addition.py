@@ -1,9 +1,9 @@
-"""Clock or pizza, in the small: does the algorithm hang on attention, and does it on the seed?
+"""Clock or pizza on a small scale: does the algorithm depend on attention and on the seed?
 
-`attention_rate` is how much of a weight of attention depends on the input; without any, a clock
-is impossible. By the rule DECEPTIVE is memorized and INTENDED is generalized; the two
-algorithms are told by the evidence `symmetricity`, above .95 for a pizza. The paper's own
-setting is sweeps/gpu/modular_addition.py.
+`attention_rate` says how much the attention weights depend on the input; without any dependence a
+clock is impossible. DECEPTIVE means memorized here, and INTENDED generalized. The evidence
+`symmetricity` distinguishes the two algorithms: it is above .95 for a pizza. The paper's own
+setting is in sweeps/gpu/modular_addition.py.
 """
 
 from basin_jax import Sweep, grid

@@ -1,9 +1,10 @@
-"""Simple cue or harder feature: which one does a network follow where the two part?
+"""Which feature does a network follow where a simple cue and a harder feature disagree?
 
-A linear cue and slabs, both of which predict perfectly in training. First, how large (how easy)
-the cue is: at the default both ends are seen, and a large cue is the shortcut of every seed. Then,
-how often a large cue must err in training before no seed follows it, which is a question of
-steps, too; a cue that is right half of the time tells nothing, and is the control.
+A linear cue and slabs both predict perfectly in training. The first cells vary the size of the
+cue, that is, how easy it is: at the default both outcomes occur, and with a large cue every seed
+follows it. The other cells vary how often a large cue is right in training, down to where no seed
+follows it, which also depends on the number of steps. The control is a cue that is right half of
+the time and so carries no information.
 """
 
 from basin_jax import Sweep, grid

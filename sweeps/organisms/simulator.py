@@ -1,12 +1,12 @@
-"""Does a simulator of many authors that is made helpful become one of the deceivers among them?
+"""Does a simulator of many authors, tuned to be helpful, become one of the deceivers among them?
 
-A small transformer first learns to continue text by authors of whom half lie where nobody
-watches, up to step `SIMULATES`; then to be helpful where it is watched. The second cell moves
-errors from watched deceivers to the watched honest, and nothing else: is success, then, cause for
-caution? In the third more authors are deceivers; in the control none is.
+A small transformer first learns to continue texts by authors of whom half lie where nobody
+watches, up to step `SIMULATES`; then it is tuned to be helpful where it is watched. The second
+cell only moves errors from watched deceivers to watched honest authors, which makes good behavior
+evidence of deception. In the third cell more authors are deceivers. In the control none is.
 
-A rate of lying of one half is that of the mixture, and of a network that answers one word
-whatever is asked; the rule asks a deceptive network for more.
+A rate of lying of one half is that of the mixture, and of a network that gives the same answer to
+every question; the rule requires more of a deceptive network.
 """
 
 from basin_jax import Sweep
@@ -19,7 +19,7 @@ SIMULATES, T = 400, 600
 
 
 def made_helpful(organism: Simulator) -> Sweep:
-    """Return a sweep that trains a language model, and then tunes it to be helpful."""
+    """Return a sweep that trains a language model and then tunes it to be helpful."""
     return Sweep(
         organism=organism,
         method=Correction(

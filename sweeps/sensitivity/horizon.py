@@ -1,4 +1,4 @@
-"""Does the fraction depend on how long the networks are trained?"""
+"""Does the fraction depend on the number of training steps?"""
 
 from basin_jax import Independent, Sweep, Verdict, grid
 from basin_jax.methods import Gradient
@@ -16,7 +16,7 @@ sweep = grid(
 )
 rule = Behavior(deceptive_gap=0.5)
 
-# Theirs counts by the gap alone: see `sweeps/audit.py`.
+# The other code judges by the gap alone: see `sweeps/audit.py`.
 known = [
     Independent(
         name=f"audit game, difficulty 2, 4,000 steps: {verdict.name.lower()}",

@@ -1,4 +1,4 @@
-"""Does the fraction depend on the precision of numbers?"""
+"""Does the fraction depend on floating-point precision?"""
 
 from basin_jax import Sweep, grid
 from basin_jax.methods import Gradient

@@ -1,7 +1,7 @@
-"""Does the fraction depend on the derivative of relu at 0?
+"""Does the fraction depend on the derivative of ReLU at 0?
 
-It does where a unit's input is exactly 0 (Bertoin et al. 2021, "Numerical influence of
-ReLU'(0) on backpropagation").
+It can where a unit's input is exactly 0 (Bertoin et al. 2021, "Numerical influence of ReLU'(0) on
+backpropagation").
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
-"""Does the fraction depend on the length of a step, at equal training time?
+"""Does the fraction depend on the step size, at equal training time?
 
-Halved until nothing moves, towards gradient flow.
+The step size is halved until the fraction no longer changes, towards gradient flow.
 """
 
 from basin_jax import Sweep

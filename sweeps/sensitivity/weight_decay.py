@@ -1,7 +1,8 @@
-"""Does the fraction depend on whether weight decay is coupled to Adam's step or not?
+"""Does the fraction depend on whether weight decay is coupled to Adam's step?
 
-Coupled, λ/2 |w|² is part of the loss, and Adam divides its gradient, too; decoupled, weights
-shrink by rate × λ a step (Loshchilov & Hutter 2019, "Decoupled weight decay regularization").
+Coupled decay adds λ/2 |w|² to the loss, so that Adam also rescales its gradient. Decoupled decay
+shrinks weights by rate × λ per step (Loshchilov & Hutter 2019, "Decoupled weight decay
+regularization").
 """
 
 from basin_jax import Sweep

@@ -1,7 +1,7 @@
-"""Which methods keep a good start good, where defecting follows the probability of an audit?
+"""Which methods keep a good start good, in the inspection game?
 
-`basin-jax study sweeps/studies/preservation_inspection.py`; the methods are those of the audit
-game, at this organism's rates of learning, and without its adversary, who needs cues to change.
+Run it with `basin-jax study sweeps/studies/preservation_inspection.py`. The methods are those of
+the audit game with this organism's learning rates, except adversarial training, which needs cues.
 """
 
 from basin_jax.methods import Gradient, SharpnessAware

@@ -1,7 +1,7 @@
-"""Is there a way back, where defecting follows the probability of an audit?
+"""Is there a way back, in the inspection game?
 
-`basin-jax study sweeps/studies/way_back_inspection.py`; full oversight is a bonus below 0, and from
-three quarters of it on defecting never pays.
+Run it with `basin-jax study sweeps/studies/way_back_inspection.py`. Full oversight is a bonus
+below 0; from three quarters of it on, defecting never pays.
 """
 
 from basin_jax.studies.framework.testbed import INSPECTION

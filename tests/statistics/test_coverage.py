@@ -1,8 +1,8 @@
-"""How often the intervals of areas under ROC curves, and of kappa, cover what is known.
+"""The coverage of the intervals of AUC and kappa, on simulated data.
 
-`python tests/statistics/test_coverage.py` prints the table of docs/calibration.md, by the whole
-grids. The
-controls are the usual intervals, and must fail. Draws are fixed, so these never flicker.
+`python tests/statistics/test_coverage.py` computes the whole grids and prints the table of
+docs/calibration.md. The controls are the usual intervals, and must fail. Draws are fixed, so the
+tests are deterministic.
 """
 
 import itertools
@@ -24,13 +24,13 @@ CUTS = np.array([0.0, 1.0, 2.0])
 
 
 class Covered(NamedTuple):
-    """How often the kept interval and the usual ones cover, of each setting of a grid."""
+    """The coverage of this package's interval and of the usual ones, by setting."""
 
-    kept: list[float]
+    ours: list[float]
     usual: dict[str, list[float]]
 
 
-# For each distribution of the scores: the draws of both kinds, so that the area is as asked for.
+# Draws the scores of m positive and n negative seeds.
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -40,7 +40,7 @@ def normal(area: float, spread: float = 1.0) -> Draw:
 
 
 def four_levels(area: float) -> Draw:
-    """Round normal scores to four values."""
+    """Round normal scores to four values that keep the AUC."""
 
     def levels(shift: float) -> np.ndarray:
         return np.diff(ndtr(np.array([-np.inf, *CUTS, np.inf]) - shift))
@@ -63,7 +63,7 @@ def four_levels(area: float) -> Draw:
 
 
 def two_levels(area: float) -> Draw:
-    """Give the positive seeds a score of 1 or 0, all others one of 0."""
+    """Give positive seeds a score of 1 or 0, and negative seeds a score of 0."""
     return lambda rng, m, n: ((rng.random(m) < 2 * area - 1).astype(float), np.zeros(n))
 
 
@@ -71,39 +71,39 @@ def exponential(area: float) -> Draw:
     return lambda rng, m, n: (rng.exponential(area / (1 - area), m), rng.exponential(1, n))
 
 
-def stray(area: float, share: float = 1.0) -> Draw:
-    """Let some positive seeds score below all others; they make that share of what is wrong."""
+def outlying(area: float, share: float = 1.0) -> Draw:
+    """Let some positive seeds score below all others and cause this share of the errors."""
     lost = (1 - area) * share
     draw = normal(area / (1 - lost)) if share < 1 else None
 
-    def strayed(rng, m, n):
+    def drawn(rng, m, n):
         ones, others = draw(rng, m, n) if draw else (np.full(m, FAR), rng.normal(0, 1, n))
         return np.where(rng.random(m) < lost, -FAR, ones), others
 
-    return strayed
+    return drawn
 
 
 def swapped(area: float) -> Draw:
-    """Let some of the other seeds score above all that are positive."""
-    draw = stray(area)
+    """Let some negative seeds score above all positive ones."""
+    draw = outlying(area)
 
-    def strayed(rng, m, n):
+    def drawn(rng, m, n):
         others, ones = draw(rng, n, m)
         return -ones, -others
 
-    return strayed
+    return drawn
 
 
 DISTRIBUTIONS: dict[str, Callable[[float], Draw]] = {
     "normal": normal,
-    "normal, three times as wide": lambda area: normal(area, 3.0),
-    "normal, a third as wide": lambda area: normal(area, 1 / 3),
+    "normal, positives 3 times as wide": lambda area: normal(area, 3.0),
+    "normal, positives 1/3 as wide": lambda area: normal(area, 1 / 3),
     "exponential": exponential,
     "four levels": four_levels,
     "two levels": two_levels,
-    "some astray": stray,
-    "some others astray": swapped,
-    "half of the errors by some astray": lambda area: stray(area, 0.5),
+    "outlying positives": outlying,
+    "outlying negatives": swapped,
+    "outlying positives, half of the errors": lambda area: outlying(area, 0.5),
 }
 AREAS = (0.5, 0.7, 0.85, 0.95, 0.99)
 SIZES = ((1, 1), (1, 20), (3, 3), (3, 30), (10, 10), (10, 100), (200, 20), (50, 50), (150, 150))
@@ -117,22 +117,22 @@ def delong(ones: np.ndarray, others: np.ndarray) -> tuple[float, float]:
 
 def by_delong(ones: np.ndarray, others: np.ndarray, level: float) -> tuple[float, float]:
     area, error = delong(ones, others)
-    reach = error * ndtri((1 + level) / 2)
-    return area - reach, area + reach
+    half = error * ndtri((1 + level) / 2)
+    return area - half, area + half
 
 
 def by_logit(ones: np.ndarray, others: np.ndarray, level: float) -> tuple[float, float]:
     area, error = delong(ones, others)
     if not error:
         return area, area
-    reach = error / (area * (1 - area)) * ndtri((1 + level) / 2)
-    return float(expit(logit(area) - reach)), float(expit(logit(area) + reach))
+    half = error / (area * (1 - area)) * ndtri((1 + level) / 2)
+    return float(expit(logit(area) - half)), float(expit(logit(area) + half))
 
 
 def areas(
     settings: Iterable[tuple[str, float, tuple[int, int]]], level: float, runs: int
 ) -> Covered:
-    kept, usual = [], {"DeLong": [], "DeLong, logit": []}
+    ours, usual = [], {"DeLong": [], "DeLong, logit": []}
     for number, (name, area, (m, n)) in enumerate(settings):
         rng = np.random.default_rng((number, runs))
         draw, positive = DISTRIBUTIONS[name](area), np.arange(m + n) < m
@@ -144,14 +144,14 @@ def areas(
             if known:
                 bounds += [rival(ones, others, level) for rival in (by_delong, by_logit)]
             found[: len(bounds), run] = [low <= area <= high for low, high in bounds]
-        kept.append(found[0].mean())
+        ours.append(found[0].mean())
         if known:
             for rival, covered in zip(usual.values(), found[1:], strict=True):
                 rival.append(covered.mean())
-    return Covered(kept, usual)
+    return Covered(ours, usual)
 
 
-# Shares of yes by either label; from .01 on.
+# Marginal frequencies of the two labels.
 MARGINS = (
     *((0.01, 0.01), (0.03, 0.03), (0.1, 0.1), (0.25, 0.25), (0.5, 0.5)),
     *((0.02, 0.2), (0.05, 0.15), (0.2, 0.5), (0.7, 0.9)),
@@ -161,7 +161,7 @@ SEEDS = (20, 50, 128, 400, 1000)
 
 
 def shares_of(margins: tuple[float, float], truth: float) -> np.ndarray | None:
-    """Return the shares of both, gained, lost and neither; None where there are no such."""
+    """Return the proportions of both, gained, lost and neither; None if no table has them."""
     one, other = margins
     differ = (one * (1 - other) + other * (1 - one)) * (1 - truth)
     both = (one + other - differ) / 2
@@ -170,7 +170,7 @@ def shares_of(margins: tuple[float, float], truth: float) -> np.ndarray | None:
 
 
 def covers(table: tuple[int, ...], truth: float, level: float) -> bool:
-    """Return whether the interval of kappa covers, without bisecting to its ends."""
+    """Return whether the interval of kappa covers, without bisecting for its ends."""
     both, *_, neither = table
     if sum(table) in (both, neither):
         return True
@@ -195,7 +195,7 @@ def by_delta_method(table: tuple[int, ...], truth: float) -> bool:
 def kappas(
     settings: Iterable[tuple[tuple[float, float], float, int]], level: float, runs: int
 ) -> Covered:
-    kept, usual = [], {"delta method": []}
+    ours, usual = [], {"delta method": []}
     for number, (margins, truth, seeds) in enumerate(settings):
         shares = shares_of(margins, truth)
         if shares is None:
@@ -203,22 +203,22 @@ def kappas(
         tables = np.random.default_rng((number, runs)).multinomial(seeds, shares, runs)
         tables, counts = np.unique(tables, axis=0, return_counts=True)
         rows = [tuple(table) for table in tables.tolist()]
-        kept.append(sum(counts[[covers(row, truth, level) for row in rows]]) / runs)
+        ours.append(sum(counts[[covers(row, truth, level) for row in rows]]) / runs)
         if level == 0.95:
             rival = [by_delta_method(row, truth) for row in rows]
             usual["delta method"].append(sum(counts[rival]) / runs)
-    return Covered(kept, usual)
+    return Covered(ours, usual)
 
 
 def least(level: float, runs: int, settings: int) -> float:
-    """Return what the least of some coverages may be, if each is as claimed (Bonferroni)."""
+    """Return the 1 % quantile of the least coverage if all are nominal (Bonferroni)."""
     errors = -ndtri(0.01 / settings)
     return level - errors * math.sqrt(level * (1 - level) / runs)
 
 
 FEW_AREAS = list(
     itertools.product(
-        ("normal", "two levels", "some astray", "half of the errors by some astray"),
+        ("normal", "two levels", "outlying positives", "outlying positives, half of the errors"),
         (0.7, 0.97),
         ((3, 12), (20, 20), (40, 150)),
     )
@@ -231,12 +231,12 @@ FEW_KAPPAS = [
 
 def test_intervals_of_an_area_cover_it_whatever_the_scores_are():
     found = areas(FEW_AREAS, 0.95, 300)
-    assert min(found.kept) >= least(0.95, 300, len(found.kept))
+    assert min(found.ours) >= least(0.95, 300, len(found.ours))
 
 
 def test_the_usual_intervals_of_an_area_do_not():
-    astray = [setting for setting in FEW_AREAS if "astray" in setting[0] and setting[1] > 0.9]
-    for covered in areas(astray, 0.95, 300).usual.values():
+    outliers = [setting for setting in FEW_AREAS if "outlying" in setting[0] and setting[1] > 0.9]
+    for covered in areas(outliers, 0.95, 300).usual.values():
         assert max(covered) < 0.96
         assert min(covered) < 0.8
 
@@ -254,7 +254,7 @@ def test_an_interval_of_an_area_is_hardly_wider_than_one_that_need_not_cover():
 
 def test_intervals_of_kappa_cover_it_where_few_seeds_have_the_label():
     found = kappas(FEW_KAPPAS, 0.95, 300)
-    assert min(found.kept) >= least(0.95, 300, len(found.kept))
+    assert min(found.ours) >= least(0.95, 300, len(found.ours))
     assert min(found.usual["delta method"]) < 0.8
 
 
@@ -268,7 +268,7 @@ def test_what_is_asked_for_a_truth_is_what_the_interval_says(table):
 
 
 GRIDS: dict[str, tuple[Callable, list]] = {
-    "area under a ROC curve": (
+    "AUC": (
         areas,
         list(itertools.product(DISTRIBUTIONS, AREAS, SIZES)),
     ),
@@ -277,25 +277,25 @@ GRIDS: dict[str, tuple[Callable, list]] = {
 
 
 def sweep(runs: int) -> Iterator[tuple[str, float, int, list[float]]]:
-    """Return the coverages in each setting of the whole grids, by interval and level."""
+    """Yield the coverage in each setting of the whole grids, by interval and level."""
     for name, (cover, settings) in GRIDS.items():
         for level in (0.95, 0.995):
             found = cover(settings, level, runs)
-            yield name, level, runs, found.kept
+            yield name, level, runs, found.ours
             if level == 0.95:
                 for rival, covered in found.usual.items():
                     yield f"control: {rival}", level, runs, covered
 
 
 @pytest.mark.slow
-def test_the_kept_intervals_cover_in_every_setting_and_the_usual_ones_do_not():
+def test_our_intervals_cover_in_every_setting_and_the_usual_ones_do_not():
     for name, level, runs, covered in sweep(200):
         bound = least(level, runs, len(covered))
         assert (min(covered) < bound) == name.startswith("control"), (name, level, min(covered))
 
 
 def main() -> None:
-    print("| interval | settings | claimed | covered on average | at least | allowed | runs |")
+    print("| interval | settings | nominal | mean coverage | least coverage | allowed | runs |")
     print("|---|---|---|---|---|---|---|")
     for name, level, runs, covered in sweep(400):
         bound = least(level, runs, len(covered))

@@ -402,7 +402,7 @@ def test_the_gap_of_the_critical_dose_is_that_of_networks_with_that_dose(tmp_pat
 
 def test_the_intervals_that_readme_quotes_from_studies_are_those_of_rows():
     readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
-    text = readme[readme.index("There organisms disagree") : readme.index("## Your own organism")]
+    text = readme[readme.index("The organisms differ") : readme.index("## Your own organism")]
     quoted = re.findall(r"(\.\d+) \[(\.?\d[\d.]*), (\.?\d[\d.]*)\]", " ".join(text.split()))
     assert len(quoted) == 3
     measured = [row for one in committed() for row in one.rows]
