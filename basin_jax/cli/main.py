@@ -167,7 +167,7 @@ def known(
     """Run the sweeps whose fractions are known beforehand; write ours against theirs."""
     from rich.console import Console
 
-    from basin_jax.report import reference_table as answers
+    from basin_jax.report import known_answers as answers
     from basin_jax.results.references import compare
 
     console = Console(stderr=True)
@@ -255,7 +255,7 @@ def bench(
     from basin_jax.bench.measure import run as measure
     from basin_jax.bench.record import as_json as to_json
     from basin_jax.bench.record import write
-    from basin_jax.bench.report import summarize, tables
+    from basin_jax.bench.report import summarize, text_tables
 
     if out is not None and out.exists():
         raise ValueError(f"--out {out} is there already; allowed: a new folder")
@@ -273,7 +273,7 @@ def bench(
         typer.echo(to_json(results, rows))
     else:
         # A log has no width of its own: wide enough that no row is broken.
-        for table in tables(results, rows):
+        for table in text_tables(results, rows):
             Console(width=None if sys.stdout.isatty() else 160).print(table)
     if out is not None:
         write(out, results, rows)
