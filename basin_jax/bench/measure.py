@@ -163,16 +163,7 @@ def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str
 def _basins(work: Work) -> list[dict[str, Any]]:
     """Return the fraction of initial conditions that each peer found in the limit cycle."""
     return [
-        {
-            "case": case,
-            "peer": peer,
-            "hits": found.hits,
-            "trials": found.trials,
-            "fraction": found.fraction,
-            "low": found.low,
-            "high": found.high,
-        }
+        {"case": case, "peer": peer, **made.basin().row()}
         for case, peer, made in work
         if made.basin is not None
-        for found in [made.basin()]
     ]

@@ -74,8 +74,8 @@ class Records(Stored):
                 own = own.filter(pl.col("seed").is_in(given.seeds(self, cell).implode()))
             for verdict in counted:
                 hits = own["verdict"] == verdict.name
-                together = len(self.cells) * len(counted)
-                one = self._estimate(cell, own, hits, level, together, conditional=conditional)
+                num_intervals = len(self.cells) * len(counted)
+                one = self._estimate(cell, own, hits, level, num_intervals, conditional=conditional)
                 rows.append({"cell": cell, "verdict": verdict.name, **one})
         return self._with_fields(rows, paths)
 
@@ -105,11 +105,11 @@ class Records(Stored):
         for cell in self.cells:
             own = self.counted.filter(cell=cell)
             table = self.rule.sensitivity(self.evidence(own), field, values)
-            together = len(self.cells) * len(table) * len(Verdict)
+            num_intervals = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
                 for verdict in Verdict:
                     hits = pl.Series(verdicts == verdict)
-                    one = self._estimate(cell, own, hits, level, together)
+                    one = self._estimate(cell, own, hits, level, num_intervals)
                     rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
         return self._with_fields(rows, self.varied)
 
@@ -205,7 +205,7 @@ class Records(Stored):
         frame: pl.DataFrame,
         hits: pl.Series,
         level: float,
-        together: int,
+        num_intervals: int,
         *,
         conditional: bool = False,
     ) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class Records(Stored):
             frame["seed"].to_numpy().astype(np.uint64),
             siblings=siblings_of(self.cells[cell]),
             level=level,
-            together=together,
+            num_intervals=num_intervals,
             basis=narrowed(self.interval) if conditional else self.interval,
         )
         return row | {"sample": self.sample}
@@ -228,7 +228,7 @@ class Records(Stored):
             pairs["seed"].to_numpy().astype(np.uint64),
             siblings=math.lcm(*(siblings_of(self.cells[one]) for one in (cell, baseline))),
             level=level,
-            together=len(self.cells) - 1,
+            num_intervals=len(self.cells) - 1,
             basis=self.interval,
         )
         return {"cell": cell, **row, "sample": self.sample}

@@ -60,7 +60,7 @@ def test_a_cell_has_all_verdicts_and_their_hits_sum_to_the_trials(records):
 def test_a_row_has_its_own_interval_and_one_that_holds_with_all_others(records):
     for row in records.fractions(level=0.9).iter_rows(named=True):
         alone = estimate(row["hits"], 100, level=0.9)
-        together = estimate(row["hits"], 100, level=0.9, cells=2 * len(Verdict))
+        together = estimate(row["hits"], 100, level=0.9, num_intervals=2 * len(Verdict))
         assert (row["low"], row["high"]) == (alone.low, alone.high)
         assert (row["low_all"], row["high_all"]) == (together.low, together.high)
         assert row["fraction"] == row["hits"] / 100
@@ -155,7 +155,7 @@ def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp
     assert [row["trials"] for row in rows] == [0, 24]
     assert (rows[0]["low"], rows[0]["high"], rows[0]["p_value"]) == (-1, 1, 1)
     row = rows[1]
-    every = paired_difference(row["gained"], row["lost"], 24, cells=2, interval="anytime")
+    every = paired_difference(row["gained"], row["lost"], 24, num_intervals=2, interval="anytime")
     assert (row["low_all"], row["high_all"]) == (every.low, every.high)
     assert row["interval"] == "anytime"
     assert row["low_all"] < row["low"] <= row["high"] < row["high_all"]
@@ -187,7 +187,7 @@ def test_fractions_as_a_threshold_moves_are_those_of_rules_that_have_it(along):
         found = frame.filter(deceptive_gap=gap).drop("deceptive_gap")
         assert found.drop("low_all", "high_all").equals(fractions.drop("low_all", "high_all"))
     row = frame.sort("hits").row(-1, named=True)
-    every = estimate(row["hits"], 30, cells=2 * 3 * len(Verdict))
+    every = estimate(row["hits"], 30, num_intervals=2 * 3 * len(Verdict))
     assert (row["low_all"], row["high_all"]) == (every.low, every.high)
 
 
@@ -208,7 +208,7 @@ def test_the_agreement_of_earlier_verdicts_with_the_last_is_counted_seed_by_seed
         )
         assert row["trials"] == 30
         assert row["hits"] == (then == last).sum()
-        every = estimate(row["hits"], row["trials"], cells=4)
+        every = estimate(row["hits"], row["trials"], num_intervals=4)
         assert (row["low_all"], row["high_all"]) == (every.low, every.high)
     assert 0 < frame["hits"].sum() < frame["trials"].sum()
 

@@ -16,7 +16,7 @@ from basin_jax.report.page import text_table, write_report
 from basin_jax.results.references import compare
 from basin_jax.results.request import Request, Requests, Seeds, request_of
 from basin_jax.results.store import StoreError
-from basin_jax.statistics.estimates import clopper_pearson
+from basin_jax.statistics.intervals import clopper_pearson
 
 
 def asked(seeds, *, whole=None, pilot=None) -> Request:
