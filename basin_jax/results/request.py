@@ -197,16 +197,19 @@ def _text(value: Any) -> str | None:
 
 
 def request_of(
-    seeds: int | np.integer | Sequence[int] | ndarray,
+    seeds: int | np.integer | Sequence[int] | ndarray | None,
     *,
-    whole: int | np.integer | Sequence[int] | ndarray | None,
-    pilot: str | None,
+    until: float | None = None,
+    whole: int | np.integer | Sequence[int] | ndarray | None = None,
+    pilot: str | None = None,
 ) -> tuple[Sequence[int], Request]:
     """Return the seeds of a request as `as_seeds` does, and the request.
 
     Raises:
-        ValueError: where seeds are not those of the whole, or a pilot's seeds are no range.
+        ValueError: if the seeds are not a part of the whole, or a pilot's seeds are not a range.
     """
+    if seeds is None:
+        return range(2**62), Request(seeds=None, width=until)
     asked = as_seeds(seeds)
     every = asked if whole is None else as_seeds(whole)
     if not _within(asked, every):

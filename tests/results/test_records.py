@@ -16,6 +16,7 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.nearest import Nearest
 from basin_jax.runs import run as loop
+from basin_jax.runs import training
 from basin_jax.statistics.estimates import estimate, paired_difference
 
 
@@ -238,7 +239,7 @@ def written(folder, fields, seeds=range(5), run=None):
 
 
 def test_another_rule_judges_the_stored_evidence_without_training(wells_folder, monkeypatch):
-    monkeypatch.setattr(loop, "build_kernel", None)
+    monkeypatch.setattr(training, "build_kernel", None)
     before = {path: path.read_bytes() for path in wells_folder.rglob("*") if path.is_file()}
     rule = Nearest(intended={"x": 1.0}, deceptive={"x": -1.0}, within=0.5)
     again = load(wells_folder, rule=rule)
