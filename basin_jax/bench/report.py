@@ -33,7 +33,7 @@ BASIN_HEADINGS = ("case", "counted by", "limit cycle", "of", "fraction [95 %]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is said of one peer on one case: medians over rounds, extremes in brackets."""
+    """The result of one peer on one case: medians over rounds, extremes in brackets."""
 
     case: str
     peer: str
@@ -115,7 +115,7 @@ def _missing(rows: list[Row], networks: Collection[str]) -> list[Row]:
 
 
 def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return who counted how many initial conditions in the limit cycle, as text."""
+    """Return the counts of initial conditions in the limit cycle, as text."""
     published = estimate(PUBLISHED, TRIALS)
     theirs = (PENDULUM, "pybasin's case study", str(published.hits), f"{published.trials:,}")
     lines = [
@@ -133,7 +133,7 @@ def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def runs(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return what a seed of ever larger runs costs, as text."""
+    """Return the cost of a seed in runs of different sizes, as text."""
     return [
         (
             f"{run['seeds']:,} seeds",

@@ -32,11 +32,10 @@ HEAD = ("", "theirs", "ours", "seeds", "shared", "z", "p", "agrees")
 
 
 def knowing(paths: Sequence[Path]) -> list[SweepFile]:
-    """Return the sweep files among some files and folders that know fractions beforehand.
+    """Return the sweep files with known answers among some files and folders.
 
     Raises:
-        ValueError: where a path is not there, nothing in it knows any, or a known
-            fraction is of no cell.
+        ValueError: if a path does not exist, there is no known answer, or one fits no cell.
     """
     for path in paths:
         if not path.exists():
@@ -60,9 +59,9 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
 
 
 def _candidates(path: Path) -> list[Path]:
-    """Return the file, or those of a folder that assign `known`: others are not run.
+    """Return the file, or the files of a folder that assign `known`.
 
-    Nor are those of its folder `gpu`, which would take days elsewhere.
+    Those in its folder `gpu` are left out, since they would take days elsewhere.
     """
     if not path.is_dir():
         return [path]
@@ -71,15 +70,15 @@ def _candidates(path: Path) -> list[Path]:
 
 
 def folder_of(source: SweepFile) -> Path:
-    """Return where a file's results go, in the folder of all of them."""
+    """Return the folder of a file's results, in the folder of all results."""
     return Path(source.file.resolve().parent.name, source.file.stem)
 
 
 def by_kind(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of several sweeps' `known.compare`, exact ones first.
+    """Return the rows of several sweeps' `compare`, in the order of kinds.
 
-    `shared` has one letter for rows whose seeds overlap, of one organism and root: a lucky draw
-    of these stands in each of them.
+    Rows whose seeds overlap, of one organism and root, have the same letter in `shared`: they are
+    not independent.
     """
     rows = pl.concat(frames, how="vertical_relaxed")
     rows = pl.concat(rows.filter(kind=kind) for kind in CRITERIA)
@@ -107,9 +106,9 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
     """Write known_answers.md, .tex, .png and .pdf, and return the path of the first.
 
     Args:
-        frame: what `by_kind` gives.
+        frame: what `by_kind` returns.
         folder: where to write.
-        made: says by what the results were made.
+        made: a sentence on how the results were made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = agreement(frame)
@@ -122,7 +121,7 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
 
 
 def summary(frame: pl.DataFrame) -> str:
-    """Say in one sentence how many fractions agree."""
+    """State how many fractions agree."""
     kinds = [f"{len(rows)} {kind}" for (kind,), rows in frame.group_by("kind", maintain_order=True)]
     said = f"{frame['agrees'].sum()} of {len(frame)} fractions agree ({', '.join(kinds)})."
     if "anytime" in frame["interval"]:

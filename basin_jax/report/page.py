@@ -166,7 +166,7 @@ def _drawn(figure: Figure, path: Path) -> Picture:
 
 
 def _content(records: Records, frame: pl.DataFrame, pictures: dict[str, Picture]) -> dict[str, Any]:
-    """Return what `page.html` shows."""
+    """Return the content of `page.html`."""
     whose = seeds_meant(records)
     differences = records.differences() if len(records.cells) > 1 else None
     stops = records.agreement() if _has_stops(records) else None

@@ -20,19 +20,18 @@ NAMES: dict[Kind, str] = {
     "sensitivity": "Sensitivity",
 }
 NOTE = (
-    "Intervals are at 95 %, those of controls, checks and what is known at 99.9 %. Fractions of "
-    "seeds have Clopper-Pearson intervals, medians those of order statistics, means and children "
-    "of one parent intervals by betting, differences on the same seeds and kappa melded ones, and"
-    " areas under ROC curves (AUC) Clopper-Pearson intervals at the effective number of seeds "
-    "that DeLong's variance gives. Those of what a study reads side by side (scales and networks,"
-    " methods and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths"
-    " and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, "
-    "prompts) hold for all of their kind at once, the others each by itself; those of a turn and "
-    "of shares of variance follow from such. Each study has a root of its own, so that no two "
-    "studies share seeds; the rows of one study share theirs, and what is lucky in one of its "
-    "rows may be in others. What is compared on the same seeds is compared seed by seed. Where "
-    "something is expected, a row holds if its interval has it. Sentences name the rows that they"
-    " rest on."
+    "Intervals are at 95 %, those of controls, checks and known answers at 99.9 %. Fractions of "
+    "seeds have Clopper-Pearson intervals; medians those of order statistics; means, and fractions "
+    "of families, betting confidence intervals; differences on the same seeds, and kappa, melded "
+    "intervals; and areas under ROC curves (AUC) Clopper-Pearson intervals at the effective number "
+    "of seeds of DeLong's variance. Intervals that a study compares (of scales and networks, "
+    "methods and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths "
+    "and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) "
+    "are simultaneous; the others hold each by itself; those of a turn and of shares of variance "
+    "follow from these. Each study has its own root, so no two studies share seeds. The rows of one "
+    "study share their seeds, so they are not independent. Differences are between the same seeds. "
+    "Where a value is expected, a row holds if its interval contains it. Sentences name the rows "
+    "that they rest on."
 )
 
 
