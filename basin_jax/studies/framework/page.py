@@ -29,9 +29,9 @@ NOTE = (
     "and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) "
     "are simultaneous; the others hold each by itself; those of a turn and of shares of variance "
     "follow from these. Each study has its own root, so no two studies share seeds. The rows of "
-    "one study share their seeds, so they are not independent. Differences are between the same seeds. "
-    "Where a value is expected, a row holds if its interval contains it. Sentences name the rows "
-    "that they rest on."
+    "one study share their seeds, so they are not independent. Differences are between the same "
+    "seeds. Where a value is expected, a row holds if its interval contains it. Sentences name "
+    "the rows that they rest on."
 )
 
 
