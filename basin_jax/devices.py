@@ -19,7 +19,7 @@ def cache_directory() -> Path:
 
 
 def cpu_model() -> str:
-    """Return what tells this CPU from others, since JAX calls every one "cpu"."""
+    """Return the name of this CPU's model, since JAX calls every CPU "cpu"."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Files that somebody else may have made or damaged: how they are read, and written whole."""
+"""Read and write files that somebody else may have made or damaged."""
 
 import errno
 import os
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def read_file(path: Path, *, at_most: int) -> bytes:
-    """Return the content of a regular file, without waiting and without following a link.
+    """Read a regular file, without waiting and without following a link.
 
     Args:
-        path: of the file.
-        at_most: how many bytes it may have; no more are ever read.
+        path: the file.
+        at_most: the largest number of bytes that is read.
 
     Raises:
-        OSError: where it is not there, or may not be read.
-        ValueError: where it is no regular file, or too large; the path is left for the caller.
+        OSError: if it is not there, or may not be read.
+        ValueError: if it is no regular file, or too large; the path is left for the caller.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -33,7 +33,7 @@ def read_file(path: Path, *, at_most: int) -> bytes:
 
 
 def write_file(path: Path, content: bytes, *, staged: Path) -> None:
-    """Replace a file as one: a reader sees the old content or the new, also after a crash."""
+    """Replace a file atomically: readers see the old or the new content, also after a crash."""
     staged.write_bytes(content)
     sync(staged)
     staged.replace(path)
@@ -41,7 +41,7 @@ def write_file(path: Path, content: bytes, *, staged: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file's or a folder's content on the disk."""
+    """Flush a file or a folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -50,10 +50,10 @@ def sync(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder to write into, and remove from it what would lead writing elsewhere.
+    """Make a folder to write into, and remove links from it, which lead elsewhere.
 
     Raises:
-        ValueError: where it is a link, which may lead anywhere.
+        ValueError: if it is a link, which may lead anywhere.
     """
     if folder.is_symlink():
         raise ValueError(f"{folder} is a link; allowed: a folder")
@@ -66,7 +66,7 @@ def make_folder(folder: Path) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Return whether a file or folder is this user's, and nobody else may write to it."""
+    """Return whether a file or folder is the user's own, and nobody else may write to it."""
     status = path.lstat()
     own = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
     return own and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

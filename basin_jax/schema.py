@@ -1,4 +1,4 @@
-"""JSON that somebody else may have made or damaged: how it is parsed, sealed and checked.
+"""Parse, seal and check JSON that somebody else may have made or damaged.
 
 A check is a function of the path to a value and the value, that raises `ValueError` naming
 both and what is allowed. Checks are put together from those below.
@@ -21,10 +21,10 @@ Check = Callable[[str, Any], None]
 
 
 def parse(raw: bytes) -> Any:
-    """Return what a JSON text says.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: where it is no JSON, or has a key twice, a number that is not finite, or
+        ValueError: if it is no JSON, or has a key twice, a number that is not finite, or
             text that cannot be written.
     """
     try:
@@ -39,7 +39,7 @@ def text_of(content: Any) -> str:
     """Return content as a JSON text; the same content gives the same text.
 
     Raises:
-        ValueError: where a number is not finite, or half a character stands alone.
+        ValueError: if a number is not finite, or half a character stands alone.
     """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     text.encode()

@@ -18,7 +18,8 @@ from basin_jax.core.verdict import judge
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.rules import Behavior
-from basin_jax.statistics.estimates import clopper_pearson, confidence_sequence, estimate
+from basin_jax.statistics.estimates import estimate
+from basin_jax.statistics.intervals import clopper_pearson, confidence_sequence
 
 
 ROOTS = 1000
@@ -133,7 +134,7 @@ def simultaneous(found: np.ndarray) -> Iterator[Row]:
     common = {"setting": f"all {len(CELLS)} cells", "nominal": 0.95, "roots": ROOTS}
 
     def coverage(cells: int) -> float:
-        hold = functools.cache(lambda k: estimate(k, trials, cells=cells))
+        hold = functools.cache(lambda k: estimate(k, trials, num_intervals=cells))
         bounds = np.array([[(hold(k).low, hold(k).high) for k in row] for row in hits])
         return float(((bounds[..., 0] <= TRUTHS) & (bounds[..., 1] >= TRUTHS)).all(axis=1).mean())
 
@@ -195,7 +196,7 @@ def found() -> np.ndarray:
 def test_the_cells_have_the_fractions_that_are_known(found):
     trials = ROOTS * len(SEEDS)
     for hits, truth in zip(found.sum(axis=(1, 2)).tolist(), TRUTHS, strict=True):
-        held = estimate(hits, trials, level=0.999, cells=len(CELLS))
+        held = estimate(hits, trials, level=0.999, num_intervals=len(CELLS))
         assert held.low <= truth <= held.high
 
 

@@ -18,7 +18,7 @@ from basin_jax import Sweep, Verdict, build_kernel, run
 from basin_jax.core.verdict import judge
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.organisms import DoubleWell, Gate, TicketRace
-from basin_jax.report.reference_table import knowing
+from basin_jax.report.known_answers import knowing
 from basin_jax.results.references import compare
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.sweepfile import SweepFile

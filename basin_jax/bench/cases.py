@@ -1,4 +1,4 @@
-"""What is measured: the organisms, and the work of one step of each."""
+"""The cases of the benchmark: organisms, and the work of one step of each."""
 
 import itertools
 import math
@@ -82,7 +82,7 @@ class Case:
 
     @property
     def sweep(self) -> Sweep:
-        """The same work as this package does it."""
+        """The sweep of this work."""
         network = MLP(widths=self.sizes[1:-1])
         organism = Audit(network=network)
         if self.task == "quadrant":
@@ -105,8 +105,8 @@ class Case:
     def flop(self) -> int:
         """The multiplications and additions of the matrix products of one step.
 
-        Forward, and the gradients of the weights and of the activations; the gradient of
-        the inputs is needed by nobody.
+        Forward, and the gradients of the weights and of the activations; nothing needs the gradient
+        of the inputs.
         """
         products = [math.prod(pair) for pair in self.layers]
         return 2 * self.batch * (3 * sum(products) - products[0])
@@ -147,10 +147,10 @@ CASES: dict[str, list[Case]] = {
 
 
 def chosen(names: Sequence[str]) -> list[Case]:
-    """Return the training cases of some names.
+    """Return training cases by their names.
 
     Raises:
-        ValueError: where a name is none, or there is none.
+        ValueError: if there is no such case, or no name.
     """
     for name in names:
         if name not in CASES:

@@ -1,8 +1,8 @@
-"""What the engine saves, and what it costs, beside the steps of its kernel.
+"""Measure what the engine saves and costs, besides the steps of its kernel.
 
-Seeds whose fate is settled hand their lanes on; the cells of a grid share one compilation
-and its lanes; a whole run stores, judges and counts what the kernel trains. Each is work of
-its own, timed against the same work without it.
+Lanes of seeds that have settled are refilled; the cells of a grid share one compilation and its
+lanes; a whole run stores, judges and counts what the kernel trains. Each is timed against the same
+work without it.
 """
 
 import tempfile
@@ -52,7 +52,7 @@ COMPILATIONS = 3  # of which the median is taken
 
 
 def settling() -> Work:
-    """Prepare seeds that settle, with lanes handed on and without, and all trained to the end."""
+    """Prepare seeds that settle: with refilling, without it, and all trained to the end."""
     return [timed for name in STOPPING for timed in _settling(name)]
 
 

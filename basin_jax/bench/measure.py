@@ -1,7 +1,7 @@
 """Time everything in one process, in rounds.
 
-Each round times everything once, in a shuffled order, so that what slows the machine down
-for a while slows all alike, and ratios are taken within a round.
+Each round times everything once, in a random order, so that a slow spell of the machine affects
+all alike. Ratios are taken within a round.
 """
 
 import functools
@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from basin_jax.bench.cases import CASES, PENDULUM, Case, chosen
@@ -30,6 +31,8 @@ from basin_jax.engine.autotune import Tuning, choose
 
 
 CEILING, BANDWIDTH = "ceiling", "bandwidth"
+# Peers that other packages make are in the repository, and not in the installed package.
+PEERS = Path(__file__).parents[2] / "benchmarks"
 Tell = Callable[[str], None]
 Makers = dict[str, Callable[[Case], list[Prepared]]]
 
@@ -43,21 +46,29 @@ def run(
     with_growth: bool,
     tell: Tell,
 ) -> dict[str, Any]:
-    """Measure cases against peers and ceilings; return all that was measured, as JSON has it.
+    """Measure cases against peers and ceilings.
 
     Args:
         names: of `CASES`.
-        rounds: how often everything is timed.
-        seconds: how long each is timed in a round, at least.
-        with_peers: also against other packages, where they are installed.
-        with_growth: also how speed grows with seeds, lanes, width and devices, and time and
-            memory with the seeds of a run.
-        tell: hears a line of progress now and then.
+        rounds: the number of times everything is timed.
+        seconds: the least time for which each is timed in a round.
+        with_peers: also time other packages, where they are installed.
+        with_growth: also measure how speed grows with seeds, lanes, width and devices, and time
+            and memory with the seeds of a run.
+        tell: called with lines of progress.
+
+    Returns:
+        All measurements, ready for JSON.
 
     Raises:
-        ValueError: where a case is none, or there is nothing to time.
+        ValueError: if there is no such case, nothing to time, or no code of the peers.
     """
     cases = chosen(names)
+    if with_peers and not (PEERS / "torch_peers.py").is_file():
+        raise ValueError(
+            "--peers outside of a clone of the repository; allowed: in a clone, whose folder "
+            "benchmarks has the code of the peers"
+        )
     if rounds < 1:
         raise ValueError(f"rounds = {rounds}; allowed: at least 1")
     if not seconds > 0:
@@ -86,7 +97,7 @@ def run(
 
 
 def _tunings(names: Sequence[str], tell: Tell) -> dict[str, Tuning]:
-    """Choose program and lanes anew, in a process that ends: what it compiled is gone."""
+    """Choose program and lanes in a process that ends, and with it what it compiled."""
     tunings = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name, tuning in zip(names, pool.map(_tune, names), strict=True):
@@ -120,10 +131,9 @@ def _prepare(
     if with_peers:
         makers["plain vmap, our organism"] = plain_vmap_of_organism
     if torch:
-        from basin_jax.bench.torch_peers import torch_ceiling, torch_loop, torch_vmap
-
-        work.append((CEILING, "PyTorch", torch_ceiling()))
-        makers |= {"torch.func vmap": torch_vmap, "PyTorch loop": torch_loop}
+        peers = _peers("torch_peers")
+        work.append((CEILING, "PyTorch", peers.torch_ceiling()))
+        makers |= {"torch.func vmap": peers.torch_vmap, "PyTorch loop": peers.torch_loop}
     for case in cases:
         work.append((case.name, OURS, ours(case, tunings[case.name], seconds)))
         for name, make in makers.items():
@@ -132,14 +142,22 @@ def _prepare(
     if PENDULUM in tunings:
         work.append((PENDULUM, OURS, our_pendulum(tunings[PENDULUM])))
         if torch and importlib.util.find_spec("pybasin"):
-            from basin_jax.bench.pybasin_peer import pybasin_pendulum
-
-            work.append((PENDULUM, "pybasin", pybasin_pendulum()))
+            work.append((PENDULUM, "pybasin", _peers("pybasin_peer").pybasin_pendulum()))
     return work
 
 
+def _peers(name: str) -> Any:
+    """Import a module of peers from the repository."""
+    spec = importlib.util.spec_from_file_location(name, PEERS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str, Any]]:
-    """Return each thing that was timed, with its speed in each round."""
+    """Return the speed of each piece of work in each round."""
     timed = [
         {
             "case": case,
@@ -161,18 +179,9 @@ def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str
 
 
 def _basins(work: Work) -> list[dict[str, Any]]:
-    """Return the fraction of initial conditions that each peer found in the limit cycle."""
+    """Return the fraction of initial conditions in the limit cycle, by each peer."""
     return [
-        {
-            "case": case,
-            "peer": peer,
-            "hits": found.hits,
-            "trials": found.trials,
-            "fraction": found.fraction,
-            "low": found.low,
-            "high": found.high,
-        }
+        {"case": case, "peer": peer, **made.basin().row()}
         for case, peer, made in work
         if made.basin is not None
-        for found in [made.basin()]
     ]

@@ -1,4 +1,4 @@
-"""The same work by this package and by textbook JAX, and what the machine can do at most."""
+"""The same work by this package and by textbook JAX, and the machine's ceilings."""
 
 import time
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
 
 
 def our_pendulum(tuning: Tuning) -> Prepared:
-    """Prepare this package's kernel on the pendulum, from as many points as others took."""
+    """Prepare this package's kernel on the pendulum, from the published number of points."""
     kernel, compile_seconds = _compiled(SWEEP, tuning)
     seeds = np.arange(TRIALS, dtype=np.uint64)
     hits: list[int] = []
@@ -71,7 +71,7 @@ def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, float]:
 
 
 def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepared]:
-    """Prepare `jit(vmap(scan))` as a textbook has it: weights as arrays, an Optax optimizer."""
+    """Prepare textbook `jit(vmap(scan))`: weights as arrays, an Optax optimizer."""
     optimizer = getattr(optax, case.optimizer)(case.learning_rate)
 
     def init(key):

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from basin_jax.bench.figures import growth, roofline
+from basin_jax.bench.measure import PEERS
 from basin_jax.bench.report import Row, markdown
 from basin_jax.report.figures import save
 
@@ -21,13 +22,13 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "pybasin")
 
 
 def as_json(results: dict[str, Any], rows: list[Row]) -> str:
-    """Return everything: versions, raw rounds, and the rows made of them."""
+    """Return the versions, the raw rounds, and the rows made of them."""
     made = [dataclasses.asdict(row) for row in rows]
     return json.dumps({"versions": versions(), **results, "rows": made}, indent=1)
 
 
 def write(folder: Path, results: dict[str, Any], rows: list[Row]) -> None:
-    """Write all raw rounds, the tables, the versions, the figures, and the code that measured."""
+    """Write the raw rounds, the tables, the versions, the figures, and the code that measured."""
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (folder / "table.md").write_text(markdown(results, rows))
@@ -35,13 +36,13 @@ def write(folder: Path, results: dict[str, Any], rows: list[Row]) -> None:
     if results["flop"]:
         save(roofline(results, rows), folder / "roofline.png")
     save(growth(results["scaling"]), folder / "scaling.png")
-    for file in sorted(HERE.glob("*.py")):
+    for file in sorted([*HERE.glob("*.py"), *PEERS.glob("*_peer*.py")]):
         # Not as .py, or the checks of the code would find it.
         (folder / f"{file.name}.txt").write_text(file.read_text())
 
 
 def versions() -> dict[str, Any]:
-    """Return what the numbers hang on besides the code."""
+    """Return what the numbers depend on besides the code."""
     return {
         "python": platform.python_version(),
         "basin_jax": _version("basin-jax"),
@@ -50,7 +51,7 @@ def versions() -> dict[str, Any]:
         "devices": len(jax.local_devices()),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        # A flag that names a file says nothing of the speed, and where the machine keeps it.
+        # Not flags that name files, which say nothing about speed.
         "XLA_FLAGS": [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "/" not in flag],
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -74,6 +75,6 @@ def _cpu() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git says of the code that runs; nothing where it is not a checkout."""
+    """Return the output of git on the code that runs; empty outside of a clone."""
     done = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
     return done.stdout.strip()

@@ -5,14 +5,14 @@ from collections.abc import Collection
 from statistics import median
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.table import Column, Table
+from rich.table import Table as RichTable
 
 from basin_jax.bench.cases import GRID, PENDULUM, RUN
 from basin_jax.bench.engine import STOPPING
 from basin_jax.bench.measure import BANDWIDTH, CEILING
 from basin_jax.bench.pendulum import PUBLISHED, TRIALS
 from basin_jax.bench.timing import OURS
+from basin_jax.report.render import Group, Line, Table
 from basin_jax.statistics.estimates import estimate
 
 
@@ -33,7 +33,7 @@ BASIN_HEADINGS = ("case", "counted by", "limit cycle", "of", "fraction [95 %]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is said of one peer on one case: medians over rounds, extremes in brackets."""
+    """The result of one peer on one case: medians over rounds, extremes in brackets."""
 
     case: str
     peer: str
@@ -115,7 +115,7 @@ def _missing(rows: list[Row], networks: Collection[str]) -> list[Row]:
 
 
 def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return who counted how many initial conditions in the limit cycle, as text."""
+    """Return the counts of initial conditions in the limit cycle, as text."""
     published = estimate(PUBLISHED, TRIALS)
     theirs = (PENDULUM, "pybasin's case study", str(published.hits), f"{published.trials:,}")
     lines = [
@@ -133,7 +133,7 @@ def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def runs(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return what a seed of ever larger runs costs, as text."""
+    """Return the cost of a seed in runs of different sizes, as text."""
     return [
         (
             f"{run['seeds']:,} seeds",
@@ -144,30 +144,24 @@ def runs(results: dict[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def _content(results: dict[str, Any], rows: list[Row]) -> dict[tuple[str, ...], list[Any]]:
+def _tables(results: dict[str, Any], rows: list[Row]) -> list[Table]:
     content = {
         HEADINGS: [row.cells() for row in rows],
         BASIN_HEADINGS: basins(results),
         RUN_HEADINGS: runs(results),
     }
-    return {headings: lines for headings, lines in content.items() if lines}
+    return [
+        Table(head=head, groups=[Group([Line(cells) for cells in lines])])
+        for head, lines in content.items()
+        if lines
+    ]
 
 
-def tables(results: dict[str, Any], rows: list[Row]) -> list[Table]:
+def text_tables(results: dict[str, Any], rows: list[Row]) -> list[RichTable]:
     """Return the tables for a terminal."""
-    shown = []
-    for headings, lines in _content(results, rows).items():
-        table = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE)
-        for line in lines:
-            table.add_row(*line)
-        shown.append(table)
-    return shown
+    return [table.text() for table in _tables(results, rows)]
 
 
 def markdown(results: dict[str, Any], rows: list[Row]) -> str:
     """Return the tables for a file."""
-    parts = []
-    for headings, lines in _content(results, rows).items():
-        whole = [headings, ("---",) * len(headings), *lines]
-        parts.append("".join(f"| {' | '.join(line)} |\n" for line in whole))
-    return "\n".join(parts)
+    return "\n\n".join(table.markdown() for table in _tables(results, rows)) + "\n"

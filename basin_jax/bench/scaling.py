@@ -1,4 +1,4 @@
-"""How speed grows with the seeds of a run, with lanes, with width and with devices."""
+"""Measure how speed grows with the seeds of a run, lanes, width and devices."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Work that is ready to be timed, and how it is timed."""
+"""Prepare work for timing, and time it."""
 
 import contextlib
 import ctypes
@@ -48,7 +48,7 @@ def measure(prepared: Prepared, seconds: float) -> float:
 
 
 def peak_bytes(prepared: Prepared) -> int | None:
-    """Return what a call adds to the process's memory at its peak, where Linux tells."""
+    """Return the peak of memory that a call adds to the process, on Linux."""
     this = Path("/proc/self")
     try:
         gc.collect()
@@ -62,7 +62,7 @@ def peak_bytes(prepared: Prepared) -> int | None:
 
 
 def process_peak() -> int:
-    """Return the most memory, in bytes, that this process has had."""
+    """Return the peak memory of this process in bytes."""
     try:
         return _resident(Path("/proc/self"), "VmHWM")
     except OSError:  # not on Linux, where `ru_maxrss` would be the parent's at the fork, or more
@@ -75,7 +75,7 @@ def _resident(process: Path, name: str) -> int:
 
 
 def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
-    """Return the candidate that does most work a second, at the better of two tries each."""
+    """Return the fastest candidate, by the better of two tries of each."""
     tries = [[measure(candidate, seconds) for candidate in candidates] for _ in range(2)]
     best = [max(speeds) for speeds in zip(*tries, strict=True)]
     return candidates[best.index(max(best))]
@@ -83,7 +83,7 @@ def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
 
 @contextlib.contextmanager
 def cold() -> Iterator[None]:
-    """Keep away from what earlier runs, or an earlier part of this one, compiled and tuned."""
+    """Ignore what was compiled and tuned before."""
     before, cached = os.environ.get("XDG_CACHE_HOME"), jax.config.jax_enable_compilation_cache
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch

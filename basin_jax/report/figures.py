@@ -1,4 +1,4 @@
-"""Figures for a paper: fractions with their intervals, and one seed's evidence over training."""
+"""Draw figures for a paper: fractions with intervals, gaps, and evidence over training."""
 
 import itertools
 import math
@@ -71,9 +71,9 @@ STYLE: Any = {
 def fractions(records: Records) -> Figure:
     """Draw the fraction of every verdict in every cell, with intervals.
 
-    Thick intervals hold each by itself, thin ones all at once. Cells that differ in one
-    number alone lie along an axis of it; other cells are rows, with a panel a verdict.
-    A verdict that no seed has is left out, except DECEPTIVE: its upper limit is a result.
+    Thick intervals hold each by itself; thin ones are simultaneous. Cells that differ in one
+    number lie along an axis of it; other cells are rows, with a panel for each verdict. A verdict
+    that no seed has is left out, except DECEPTIVE, whose upper limit is a result.
     """
     frame = records.fractions()
     with rc_context(STYLE):
@@ -141,7 +141,7 @@ def gap_panel(axes: Axes, frame: pl.DataFrame, rule: Rule | None) -> None:
 
 
 def verdict_legend(figure: Figure) -> None:
-    """Name the verdicts that occur in any panel of a figure, each once."""
+    """Add a legend of the verdicts that occur in a figure."""
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         artists, names = axes.get_legend_handles_labels()
@@ -154,7 +154,7 @@ def history(frame: pl.DataFrame, *, title: str) -> Figure:
 
     Args:
         frame: a column `step`, and one for each name of evidence.
-        title: of the figure.
+        title: the figure's title.
     """
     rates = [name for name in RATES if name in frame.columns]
     others = [[name] for name in frame.columns if name not in ("step", *RATES)]
@@ -183,10 +183,10 @@ def history(frame: pl.DataFrame, *, title: str) -> Figure:
 
 
 def agreement(frame: pl.DataFrame) -> Figure:
-    """Draw what is known beforehand as a forest: the fractions, and ours minus theirs.
+    """Draw known answers as a forest plot: the fractions, and ours minus theirs.
 
     Args:
-        frame: rows of `known.compare`.
+        frame: what `known_answers.by_kind` returns.
     """
     places = range(len(frame))
     colors = [LOOKS[Verdict.INTENDED if ok else Verdict.DECEPTIVE][0] for ok in frame["agrees"]]
@@ -225,12 +225,12 @@ def agreement(frame: pl.DataFrame) -> Figure:
 
 
 def _lines(text: str, width: int, *, most: int = 4) -> str:
-    """Break a text into lines, and shorten it where it would leave no place for the figure."""
+    """Break a text into lines, and shorten it if it would leave no space for the figure."""
     return textwrap.fill(text, width, max_lines=most, placeholder=" …")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, in the format of the path's suffix, as the same bytes every time."""
+    """Write a figure in the format of the path's suffix, reproducibly."""
     # Matplotlib draws no picture of more pixels than this on a side.
     dpi = min(200.0, PIXELS / max(figure.get_size_inches()))
     undated = {"CreationDate": None} if path.suffix == ".pdf" else None
@@ -239,7 +239,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def caption(records: Records, frame: pl.DataFrame) -> str:
-    """Say how many seeds there are, and which intervals are shown."""
+    """Return a caption: the number of seeds, and the kind of intervals."""
     counts = frame["trials"].unique().sort().to_list()
     seeds = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     each = " in each cell" if len(records.cells) > 1 else ""
@@ -250,7 +250,7 @@ def caption(records: Records, frame: pl.DataFrame) -> str:
 
 
 def _positions(records: Records) -> Sequence[float] | None:
-    """Return where the cells lie along the one number in which they differ, if they do."""
+    """Return the values of the only number in which the cells differ, if there is one."""
     if len(records.varied) != 1:
         return None
     values = [fields.get(records.varied[0]) for fields in records.cells.values()]
@@ -365,7 +365,7 @@ def _rare(rows: pl.DataFrame) -> bool:
 
 
 def _limit(axes: Axes, axis: Literal["x", "y"], rows: pl.DataFrame) -> None:
-    """Let the axis of fractions run from 0 to 1, or only as far as something is seen."""
+    """Let the axis of fractions run from 0 to 1, or to the largest upper limit if all are rare."""
     end = 1.1 * max(rows["high_all"]) if _rare(rows) else 1.0
     whose = "chosen seeds" if rows["sample"][0] == "chosen" else "seeds"
     name = "fraction (magnified)" if _rare(rows) else f"fraction of {whose}"
@@ -376,7 +376,7 @@ def _limit(axes: Axes, axis: Literal["x", "y"], rows: pl.DataFrame) -> None:
 
 
 def _number_axis(axes: Axes, places: Sequence[float]) -> None:
-    """Lay an axis out for rising values; mark these, where they are few and well apart."""
+    """Choose the scale of an axis for rising values; mark these if they are well apart."""
     log = places[0] > 0 and places[-1] / places[0] > 100
     along = [math.log(place) for place in places] if log else places
     length = along[-1] - along[0]

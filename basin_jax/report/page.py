@@ -1,30 +1,28 @@
-"""What a paper and its readers need of a sweep: table, figures, LaTeX, CSV, and a page."""
+"""Write the report of a sweep: table, figures, LaTeX, CSV, and a page of HTML."""
 
 import base64
 import inspect
 import re
 import shlex
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path, PurePosixPath
-from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
-from rich.table import Table
-from rich.text import Text
+from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import make_folder
+from basin_jax.report import tables
 from basin_jax.report.figures import LOOKS, caption, fractions, gaps, save
+from basin_jax.report.render import Group, Line, Table, fill
 from basin_jax.report.tables import (
     ORDER,
     amount,
     by_cell,
     cell_name,
-    difference,
-    latex,
     method,
     numbers,
     occurring,
@@ -48,17 +46,15 @@ MEANINGS = {
     Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
 }
 WHY = {
-    "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of them are "
-    "here, so the number of seeds did not depend on the results, and the exact intervals of "
+    "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
+    "stored. The number of seeds did not depend on the results, so the exact intervals of "
     "Clopper and Pearson hold.",
     "conditional": "The runs asked for the same chosen seeds, or for parts of them, and all of "
-    "them are here: given the choice, the exact intervals of Clopper and Pearson hold.",
-    "anytime": "The number of seeds was not fixed beforehand, or not all that were asked for "
-    "are here, so it may depend on the results. Confidence sequences (beta-binomial mixture) "
-    "hold all the same, at every number of seeds; intervals for a fixed number would not.",
+    "these are stored. Given the choice, the exact intervals of Clopper and Pearson hold.",
+    "anytime": "The number of seeds was not fixed beforehand, or not all of the seeds asked for "
+    "are stored, so it may depend on the results. Confidence sequences (beta-binomial mixture) "
+    "hold at every number of seeds; intervals for a fixed number would not.",
 }
-
-
 MELDED = (
     "The intervals are the melded ones of Fay and Lumbard (2021), and p is that of McNemar's "
     "exact test, with which they agree."
@@ -71,17 +67,20 @@ PAIRED = {
 
 
 def write_report(records: Records, folder: Path | None = None) -> Path:
-    """Write a sweep's report, and return the path of its HTML page.
+    """Write a sweep's report.
 
-    Beside `report.html`, which needs no other file, are `fractions.csv`, `.tex` (a
-    booktabs table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
-    thresholds, where the evidence has one; for a grid `differences.csv`, of each cell from the
-    first; and where seeds were probed along the way `agreement.csv`, of the verdicts then with
-    the last. The same results give the same bytes.
+    It consists of `report.html`, which needs no other file; `fractions.csv`, `.tex` (a booktabs
+    table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
+    thresholds, where the evidence has a gap; for a grid `differences.csv`, of each cell from the
+    first; and where seeds were probed during training `agreement.csv`, of the verdicts at earlier
+    stops with the last. The same results give the same bytes.
 
     Args:
         records: the results.
         folder: where to write; `report` in the sweep's folder if None.
+
+    Returns:
+        The path of the HTML page.
     """
     folder = folder or records.store.folder / "report"
     make_folder(folder)
@@ -97,31 +96,33 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
         figures["gap"] = gaps(records)
     drawn = {name: _drawn(figure, folder / name) for name, figure in figures.items()}
     page = folder / "report.html"
-    page.write_text(_page(records, frame, drawn), encoding="utf-8")
+    template = Path(__file__).with_name("page.html")
+    page.write_text(fill(template, **_content(records, frame, drawn)), encoding="utf-8")
     return page
 
 
-def text_table(records: Records) -> Table:
-    """Return a table for a terminal: a row a cell, a column a verdict that occurs."""
+def text_table(records: Records) -> RichTable:
+    """Return the table for a terminal."""
     frame = records.fractions()
-    verdicts = occurring(frame)
     level = f"{100 * frame['level'][0]:g} %"
-    # A text, since brackets in a string are markup.
     said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {method(records)}."]
     said += [f"Warning: {each}" for each in warnings(records)]
-    table = Table(caption=Text("\n".join(said)), caption_justify="left")
-    table.add_column("cell")
-    table.add_column("seeds", justify="right")
-    for verdict in verdicts:
-        table.add_column(verdict.name, style="bold" if verdict == Verdict.DECEPTIVE else "")
-    for cell, rows in by_cell(frame):
-        estimates = [amount(rows[verdict]) for verdict in verdicts]
-        table.add_row(Text(cell_name(records, cell)), f"{seeds(rows):,}", *map(Text, estimates))
-    return table
+    return tables.fractions(records, frame).text("\n".join(said))
+
+
+def latex(records: Records, frame: pl.DataFrame) -> str:
+    """Return the table for a paper, with remarks as comments."""
+    absent = ", ".join(v.name for v in ORDER if v not in occurring(frame)) or "none"
+    said = [
+        f"{100 * frame['level'][0]:g} % intervals, each by itself. {method(records)}.",
+        f"Verdicts that no seed has, which are left out: {absent}.",
+        *(f"Warning: {each}" for each in warnings(records)),
+    ]
+    return "\n".join([*(f"% {each}" for each in said), tables.fractions(records, frame).latex()])
 
 
 def _headline(records: Records, rows: dict[Verdict, dict[str, Any]]) -> str:
-    """Say in words how many seeds ended deceptive, and how many so in some contexts only."""
+    """State in words the fraction of seeds that ended deceptive, or partially so."""
     if seeds(rows) == 0:
         return "no seeds yet"
     said = f"{_counted(records, rows[Verdict.DECEPTIVE])} ended deceptive"
@@ -149,165 +150,102 @@ def _counted(records: Records, row: dict[str, Any]) -> str:
     return f"{hits:,} of the {trials:,} chosen seeds ({criterion}; {inside})"
 
 
-def _drawn(figure: Figure, path: Path) -> str:
-    """Write a figure, and return it as the source of an image of its size in a page."""
+class Picture(NamedTuple):
+    """An image in a page, and its width in inches."""
+
+    png: str  # in base64
+    width: float
+
+
+def _drawn(figure: Figure, path: Path) -> Picture:
+    """Write a figure as PNG and PDF, and return it for the page."""
     for suffix in (".png", ".pdf"):
         save(figure, path.with_suffix(suffix))
-    inches = figure.get_figwidth()
-    size = f"width: {1.3 * inches:.2f}in; min-width: {0.95 * inches:.2f}in"
-    picture = base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
-    return f'style="{size}" src="data:image/png;base64,{picture}"'
+    png = base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
+    return Picture(png, figure.get_figwidth())
 
 
-def _page(records: Records, frame: pl.DataFrame, drawn: dict[str, str]) -> str:
-    name = records.store.folder.resolve().name
-    cells, whose = list(by_cell(frame)), seeds_meant(records)
-    headlines = [
-        f"<li><b>{escape(cell_name(records, cell))}:</b> {escape(_headline(records, rows))}.</li>"
-        for cell, rows in cells
-    ]
-    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
-        name=escape(name),
-        whose=whose,
-        headlines="\n".join(headlines),
-        each="Each interval holds by itself; the table has those that hold all at once.",
-        alt=escape(f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}"),
-        picture=drawn["fractions"],
-        gap=_near(records, drawn.get("gap")),
-        table="\n".join(_table_body(records, cell, rows) for cell, rows in cells),
-        level=f"{100 * frame['level'][0]:g} %",
-        rows=len(frame),
-        differences=_differences(records) if len(records.cells) > 1 else "",
-        agreement=_agreement(records) if _has_stops(records) else "",
-        why=escape(" ".join([WHY[records.interval], *(f"{one}." for one in remarks(records))])),
-        meanings="\n".join(
-            f"<dt>{_chip(verdict)}</dt><dd>{escape(text)}</dd>"
-            for verdict, text in MEANINGS.items()
-        ),
-        rule=_rule(records),
-        varied=_varied(records),
-        fixed=_pairs(_fixed(records)),
-        provenance=_pairs(_provenance(records)),
-        commands=escape("\n".join(_commands(records))),
-    )
+def _content(records: Records, frame: pl.DataFrame, pictures: dict[str, Picture]) -> dict[str, Any]:
+    """Return the content of `page.html`."""
+    whose = seeds_meant(records)
+    differences = records.differences() if len(records.cells) > 1 else None
+    stops = records.agreement() if _has_stops(records) else None
+    return {
+        "name": records.store.folder.resolve().name,
+        "whose": whose,
+        "headlines": [(cell_name(records, c), _headline(records, r)) for c, r in by_cell(frame)],
+        "alt": f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}",
+        "pictures": pictures,
+        "warnings": warnings(records),
+        "rule_is_known": records.judged_by is not None,
+        "verdicts": _verdicts(records, frame),
+        "level": f"{100 * frame['level'][0]:g} %",
+        "rows": len(frame),
+        "baseline": None if differences is None else cell_name(records, differences["baseline"][0]),
+        "differences": None if differences is None else tables.differences(records, differences),
+        "paired": PAIRED[records.interval],
+        "stops": None if stops is None else tables.agreement(records, stops),
+        "why": " ".join([WHY[records.interval], *(f"{one}." for one in remarks(records))]),
+        "meanings": [(_chip(verdict), text) for verdict, text in MEANINGS.items()],
+        "rule": _rule(records),
+        "varied": _varied(records),
+        "fixed": _fixed(records),
+        "provenance": list(_provenance(records)),
+        "commands": list(_commands(records)),
+    }
 
 
-def _near(records: Records, picture: str | None) -> str:
-    """Warn where many seeds lie near a threshold, and show the gap, where there is one."""
-    told = "".join(f"<li><b>Warning:</b> {escape(each)}</li>" for each in warnings(records))
-    said = "Where many seeds lie near a threshold, the fractions depend on where it lies."
-    if records.judged_by is None:
-        said = "The rule is of the user's own file, so that its thresholds are not known here."
-    page = f"<h2>How near the thresholds seeds lie</h2>\n<p>{said}</p>\n<ul>{told}</ul>\n"
-    if picture is None:
-        return page
-    return (
-        f"{page}<p>The gap is the rate of the unintended act where the network is not watched, "
-        "less that where it is. Gray is what <code>Behavior</code> has between INTENDED and "
-        "DECEPTIVE. The axis of fractions is linear below .02, and logarithmic above.</p>\n"
-        f'<figure><div class="wide"><img alt="Histograms of the gap" {picture}></div></figure>'
-    )
+def _chip(verdict: Verdict) -> Markup:
+    return Markup('<i style="background:{}"></i>{}').format(LOOKS[verdict][0], verdict.name)
 
 
-def _chip(verdict: Verdict) -> str:
-    return f'<i style="background:{LOOKS[verdict][0]}"></i>{verdict.name}'
-
-
-def _table_body(records: Records, cell: str, rows: dict[Verdict, dict[str, Any]]) -> str:
-    lines = [
-        f'<tr><th colspan="4" scope="rowgroup">{escape(cell_name(records, cell))} '
-        f"<small>n = {seeds(rows):,}</small></th></tr>"
-    ]
-    for verdict in ORDER:
-        row = rows[verdict]
-        _, low, high = numbers(row, "_all")
-        lines.append(
-            f"<tr><td>{_chip(verdict)}</td><td>{row['hits']:,}</td>"
-            f"<td>{amount(row)}</td><td>[{low}, {high}]</td></tr>"
-        )
-    return f"<tbody>{''.join(lines)}</tbody>"
-
-
-def _differences(records: Records) -> str:
-    """Compare each cell's share of deceptive seeds with the first cell's."""
-    frame = records.differences()
-    body = []
-    for row in frame.to_dicts():
-        alone, every = difference(row), difference(row, "_all").partition(" ")[2]
-        counts = f"{row['gained']:,} / {row['lost']:,}"
-        name = escape(cell_name(records, row["cell"]))
-        cells = (name, alone, every, counts, f"{row['p_value']:.2g}")
-        body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    first = escape(cell_name(records, frame["baseline"][0]))
-    return (
-        f"<h2>DECEPTIVE, compared with {first}</h2>\n"
-        "<p>Cells run the same seeds, so their fractions are compared seed by seed: how many "
-        "are deceptive in this cell alone (gained), and how many in the first alone (lost). "
-        f"{escape(PAIRED[records.interval])} Either interval is at {100 * frame['level'][0]:g} %, "
-        "the second for all rows of this table at once; p is of each row by itself.</p>\n"
-        '<div class="wide"><table><thead><tr><th>Cell</th><th>Difference [row alone]</th>'
-        "<th>[all rows]</th><th>Gained / lost</th><th>p</th></tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
+def _verdicts(records: Records, frame: pl.DataFrame) -> Table:
+    """Return a table with a group of rows for each cell, a row for each verdict."""
+    groups = []
+    for cell, rows in by_cell(frame):
+        lines = []
+        for row in (rows[verdict] for verdict in ORDER):
+            _, low, high = numbers(row, "_all")
+            chip = _chip(Verdict[row["verdict"]])
+            lines.append(Line([chip, f"{row['hits']:,}", amount(row), f"[{low}, {high}]"]))
+        groups.append(Group(lines, cell_name(records, cell), f"n = {seeds(rows):,}"))
+    return Table(head=("Verdict", "Seeds", "Fraction [row alone]", "[all rows]"), groups=groups)
 
 
 def _has_stops(records: Records) -> bool:
     return len(records.history) > len(records.frame)
 
 
-def _agreement(records: Records) -> str:
-    """Compare each seed's verdict at each earlier stop with its last."""
-    frame = records.agreement()
-    body = []
-    for row in frame.to_dicts():
-        _, low, high = numbers(row, "_all")
-        name = escape(cell_name(records, row["cell"]))
-        counts = f"{row['hits']:,} of {row['trials']:,}"
-        cells = (name, f"{row['step']:,}", counts, amount(row), f"[{low}, {high}]")
-        body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return (
-        "<h2>Verdicts at earlier steps</h2>\n"
-        f"<p>How many {seeds_meant(records)} had at an earlier step the verdict that they have at "
-        f"the last. Either interval is at {100 * frame['level'][0]:g} %, the second for all rows "
-        "of this table at once.</p>\n"
-        '<div class="wide"><table><thead><tr><th>Cell</th><th>Step</th><th>Seeds that agree</th>'
-        "<th>Fraction [row alone]</th><th>[all rows]</th></tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+def _rule(records: Records) -> dict[str, Any]:
+    """Describe the rule, by its docstring where its code is the package's."""
+    fields = dict(
+        (rule_identity(records.rule) if records.rule else records.manifest["rule"])["fields"]
     )
-
-
-def _rule(records: Records) -> str:
-    """Describe the rule; its own words are at hand where its code is the code here."""
-    rule = rule_identity(records.rule) if records.rule else records.manifest["rule"]
-    fields = dict(rule["fields"])
-    name = fields.pop("class")
-    known = records.judged_by
-    words = escape(inspect.getdoc(type(known)) or "") if known else ""
-    prose = re.sub(r"`([^`]+)`", r"<code>\1</code>", words).replace("\n\n", "</p><p>")
-    anew = " It was applied anew to the stored evidence." if records.rule else ""
-    return (
-        f"<p>The rule is <code>{escape(name)}</code>.{anew}</p>"
-        f"{_pairs(fields.items())}<p>{prose}</p>"
-    )
-
-
-def _varied(records: Records) -> str:
-    cells = records.cells.values()
-    values = {
-        path: ", ".join(dict.fromkeys(str(fields.get(path)) for fields in cells))
-        for path in records.varied
+    words = inspect.getdoc(type(records.judged_by)) or "" if records.judged_by else ""
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words)))
+    return {
+        "name": fields.pop("class"),
+        "fields": fields.items(),
+        "replaced": records.rule is not None,
+        "paragraphs": [Markup(paragraph) for paragraph in code.split("\n\n") if paragraph],
     }
-    return _pairs(values.items()) if values else "<p>Nothing: it is one cell.</p>"
 
 
-def _fixed(records: Records) -> Iterable[tuple[str, Any]]:
+def _varied(records: Records) -> list[tuple[str, str]]:
+    cells = records.cells.values()
+    return [
+        (path, ", ".join(dict.fromkeys(str(fields.get(path)) for fields in cells)))
+        for path in records.varied
+    ]
+
+
+def _fixed(records: Records) -> list[tuple[str, str]]:
     fields = next(iter(records.cells.values()))
-    return ((path, value) for path, value in fields.items() if path not in records.varied)
+    return [(path, str(value)) for path, value in fields.items() if path not in records.varied]
 
 
 def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
-    """Yield what fixed the bits of the evidence, and what decided the number of seeds."""
+    """Yield what decided the bits of the evidence, and the number of seeds."""
     cells = records.manifest["cells"].values()
     yield from records.manifest["machine"].items()
     programs = {f"{cell['program']['name']}, {cell['lanes']} lanes" for cell in cells}
@@ -322,14 +260,14 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
 
 
 def _commands(records: Records) -> Iterable[str]:
-    """Yield the commands that make these results again, a line each run, and that open them."""
+    """Yield the commands that reproduce these results, and that open them."""
     yield from dict.fromkeys(line for run in records.store.runs() for line in _run_again(run))
     yield "basin-jax verify DIR"
     yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"
 
 
 def _run_again(run: dict[str, Any]) -> Iterable[str]:
-    """Yield the command that repeats a run, after a remark where a command cannot say its seeds."""
+    """Yield the command that repeats a run, or a comment where no option names its seeds."""
     source, request = run.get("origin"), Request.read(run)
     asked = request.range
     words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]
@@ -344,10 +282,3 @@ def _run_again(run: dict[str, Any]) -> Iterable[str]:
     if request.pilot is not None:
         words += ["--pilot", request.pilot]
     yield shlex.join([*words, "--out", "DIR"])
-
-
-def _pairs(items: Iterable[tuple[str, Any]]) -> str:
-    rows = (
-        f"<dt>{escape(name)}</dt><dd>{escape(str(value) or 'none')}</dd>" for name, value in items
-    )
-    return f"<dl>{''.join(rows)}</dl>"

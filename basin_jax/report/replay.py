@@ -1,4 +1,4 @@
-"""What a replay shows: the stored evidence, the comparison, and the evidence over training."""
+"""Report a replay: the stored evidence, the comparison, and the evidence over training."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from basin_jax.runs.replay import Replay
 
 
 def write_replay(replay: Replay) -> tuple[str, Path]:
-    """Draw a replay's evidence over training into its folder; return the text and the figure."""
+    """Draw a replay's evidence over training; return a text and the path of the figure."""
     records = replay.records
     title = f"{records.label(replay.cell)}, seed {replay.seed}: {replay.verdict}"
     folder = records.store.folder / "replay"

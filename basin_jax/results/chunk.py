@@ -1,7 +1,7 @@
-"""A chunk: some seeds' evidence as a Parquet file that carries a hash of itself.
+"""Chunks: the evidence of some seeds as a Parquet file with its own hash.
 
-Parquet readers do not notice flipped bits, or abort the process on them, so the hash is
-checked first, then the sizes, then the columns, and only then are the values read.
+Parquet readers overlook flipped bits, or abort the process. So the hash is checked first, then
+the sizes, then the columns, and only then are the values read.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ def write_chunk(frame: pl.DataFrame) -> bytes:
 
 
 def bytes_of(rows: int) -> int:
-    """Return how many bytes a file of so many rows may have."""
+    """Return the largest number of bytes of a file with some number of rows."""
     return min(LARGEST, SLACK_BYTES + VALUE_BYTES * COLUMNS * rows)
 
 
 def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
-    """Return the rows of a chunk, of which there may be so many.
+    """Read the rows of a chunk, up to a number of them.
 
     Raises:
-        ValueError: where it is damaged, or holds something else.
+        ValueError: if it is damaged, or is no chunk.
     """
     check_seal(raw)
     check_size(raw, rows=rows)
@@ -56,7 +56,7 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
 
 
 def check_seal(raw: bytes) -> None:
-    """Raise `ValueError` where a file differs from the hash in it."""
+    """Raise `ValueError` if a file differs from its hash."""
     stored = _hash_in(raw)
     if stored is None:
         raise ValueError("has no hash")
@@ -65,7 +65,7 @@ def check_seal(raw: bytes) -> None:
 
 
 def check_rows(frame: pl.DataFrame, cell: Mapping[str, Any], stops: Sequence[int]) -> None:
-    """Raise `ValueError` where a chunk's rows are not those of a cell with these stops."""
+    """Raise `ValueError` if a chunk's rows are not those of a cell with these stops."""
     if taken := {*frame.columns} & cell["fields"].keys():
         raise ValueError(f"has a column {taken.pop()!r}, which is a field of the sweep")
     if unknown := {*frame["verdict"].unique()} - {*map(int, Verdict)}:
@@ -79,7 +79,7 @@ def check_rows(frame: pl.DataFrame, cell: Mapping[str, Any], stops: Sequence[int
 
 
 def _check_columns(schema: Mapping[str, Any]) -> None:
-    """Raise `ValueError` where columns are of other names or types than those written here."""
+    """Raise `ValueError` if columns are of other names or types than those written here."""
     for column, kind in TYPES.items():
         if schema.get(column) != kind:
             raise ValueError(f"has the column {column} of type {schema.get(column)}, not {kind}")
@@ -92,7 +92,7 @@ def _check_columns(schema: Mapping[str, Any]) -> None:
 
 
 def seal_chunk(written: bytes) -> bytes:
-    """Put a file's hash into the place that is kept for it in its Parquet metadata."""
+    """Write a file's hash into its Parquet metadata."""
     return written.replace(UNSEALED.encode(), hashlib.sha256(written).hexdigest().encode())
 
 

@@ -1,4 +1,4 @@
-"""Find seeds that finished runs stored and that are missing now, and runs that did not finish."""
+"""Find seeds of finished runs that are missing, and runs that did not finish."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ def missing(
     runs: Mapping[str, Mapping[str, Any]],
     seeds: Mapping[str, UInt64[ndarray, " seed"]],
 ) -> list[str]:
-    """Return which seeds are missing that a finished run counted, a line each.
+    """Describe the missing seeds of finished runs, a line for each group.
 
     Args:
-        manifest: of the folder.
-        runs: the records by their names, of those that can be read.
-        seeds: those stored for each cell, in rising order.
+        manifest: the folder's.
+        runs: the readable records by their names.
+        seeds: the stored seeds of each cell, in rising order.
     """
     if manifest["format"] == OLD:
         return []
@@ -44,7 +44,7 @@ def missing(
 def _lacking(
     seeds: UInt64[ndarray, " seed"], count: int, asked: tuple[int, int] | None
 ) -> tuple[int, int | None]:
-    """Return how many seeds are missing, and the first of them where that is known."""
+    """Return the number of missing seeds, and the first of them if that is known."""
     if asked is None or asked[1] + 1 - asked[0] != count:
         return max(count - len(seeds), 0), None
     ends = np.array(asked, np.uint64)
@@ -57,7 +57,7 @@ def _lacking(
 
 
 def unfinished(manifest: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return which runs did not finish, unless a later one did what they were to do."""
+    """Describe the runs that did not finish, unless a later one trained their seeds."""
     lines, done = [], []
     for name in sorted(runs, reverse=True):
         asked, run = range_of(runs[name]), runs[name]
@@ -66,7 +66,7 @@ def unfinished(manifest: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]
         elif not any(_covers(later, asked) or same == request_in(run) for later, same in done):
             lines.append(
                 f"incomplete: the run of {run['began']} has not finished (it was stopped, or "
-                "still runs); give its command again to go on"
+                "still runs); repeat its command to resume it"
             )
     return lines[::-1]
 

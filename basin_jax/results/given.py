@@ -1,4 +1,4 @@
-"""Conditions on seeds, at an earlier stop or in their parents: what a fraction is given."""
+"""Conditions on seeds, at an earlier stop or in their parents, for conditional fractions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,21 @@ from basin_jax.results.reading import Stored
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """State what seeds satisfied at an earlier stop, or in their parents.
+    """A condition on seeds at an earlier stop, or on their parents.
 
-    A fraction of the seeds that satisfy it is conditional: of those that were deceptive after
-    100 steps, `Given(Verdict.DECEPTIVE, step=100)`, or as parents, `Given(Verdict.DECEPTIVE,
-    parent=load("runs/parents"))`. Their number is random; given it, the hits are binomial, so
-    that the intervals for a fixed number hold.
+    The fraction of the seeds that satisfy it is a conditional fraction. The number of these seeds
+    is random; given it, the hits are binomial, so the intervals for a fixed number hold.
 
     Attributes:
-        of: the verdict; or a Polars expression, true for those that satisfy it, on the columns of
-            `Records.history`. A seed that diverged satisfies `Verdict.DIVERGED` alone.
-        step: the stop at which they do (see `Sweep.save_at`); with a parent its last one if None.
-        parent: the records of the sweep from whose ends the seeds start (see `Child`), with all
-            the parents in it.
+        of: the verdict; or a Polars expression on the columns of `Records.history`, true for
+            seeds that satisfy the condition. A seed that diverged satisfies only
+            `Verdict.DIVERGED`.
+        step: the stop (see `Sweep.save_at`); the last one of the parent if None.
+        parent: the records of the sweep from which the seeds start (see `Child`), with all
+            parents.
+
+    >>> Given(Verdict.DECEPTIVE, step=100).step  # deceptive after 100 steps
+    100
     """
 
     of: Verdict | pl.Expr
@@ -40,10 +42,10 @@ class Given:
             )
 
     def seeds(self, records: Stored, cell: str) -> pl.Series:
-        """Return the seeds of a cell that satisfy it.
+        """Return the seeds of a cell that satisfy the condition.
 
         Raises:
-            ValueError: where there is no such stop or parent, or it lacks a seed's parent.
+            ValueError: if there is no such stop or parent, or the parent of a seed is missing.
         """
         if self.parent is None:
             return self._of(records, cell)
@@ -83,16 +85,16 @@ class Given:
 
 
 def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a child that are its parent's, by the parent's own paths."""
+    """Return the parent's fields of a child, by their paths in the parent."""
     start = "start.of."
     return {path.removeprefix(start): v for path, v in said.items() if path.startswith(start)}
 
 
 def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.DataFrame:
-    """Return the rows of a cell's history that are of a verdict, or for which an expression holds.
+    """Return the rows of a cell's history with a verdict, or for which an expression is true.
 
     Raises:
-        ValueError: saying why the expression, which is called `what`, cannot be counted.
+        ValueError: if the expression, which is called `what`, is not true or false of each row.
     """
     verdict = pl.col("verdict")
     if isinstance(of, Verdict):
@@ -105,5 +107,5 @@ def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.Da
     found = rows["satisfies"]
     if found.dtype != pl.Boolean or found.null_count():
         raise ValueError(f"{what}: it gives {found.dtype}, {found.null_count()} null; {allowed}")
-    # Not a number is larger than every number, to Polars.
+    # Polars takes NaN for larger than every number.
     return history.filter(found & (history["verdict"] != Verdict.DIVERGED.name))

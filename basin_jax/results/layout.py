@@ -32,7 +32,7 @@ from basin_jax.schema import (
 
 
 FORMAT, OLD = 2, 1
-# The most seeds that are stored together, and of one parent.
+# The most seeds in a chunk, and of one parent.
 CHUNK, SIBLINGS = 2**24, 2**62
 MANIFEST_BYTES, RUN_BYTES = 2**26, 2**20
 RUN_NAME = re.compile(r"[\w+-]{1,100}\.json", re.ASCII)
@@ -43,7 +43,7 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
     """Return a manifest as a text with its format and its seal.
 
     Raises:
-        ValueError: where it holds what could not be read again.
+        ValueError: if it could not be read again.
     """
     content = {"format": FORMAT, **manifest}
     check_manifest(content)
@@ -54,8 +54,8 @@ def read_manifest(raw: bytes) -> dict[str, Any]:
     """Return a manifest from its text, without its seal.
 
     Raises:
-        ValueError: where it is of no known format, differs from its seal, holds what it may
-            not, or names a cell by another hash than that of its fields, sources and trace.
+        ValueError: if its format is unknown, it differs from its seal or its schema, or the hash
+            of a cell is not that of its fields, sources and trace.
     """
     content = parse(raw)
     form = content.get("format") if isinstance(content, dict) else None
@@ -68,7 +68,7 @@ def read_manifest(raw: bytes) -> dict[str, Any]:
 
 
 def check_manifest(content: Mapping[str, Any]) -> None:
-    """Raise `ValueError` naming the key, its value and what is allowed."""
+    """Raise `ValueError` that names the key, its value and what is allowed."""
     current = content["format"] == FORMAT
     (_manifest if current else _old_manifest)("", content)
     if not content["cells"]:
@@ -92,7 +92,7 @@ def run_text(run: Mapping[str, Any]) -> bytes:
     """Return a run's record as a text.
 
     Raises:
-        ValueError: where it holds what could not be read again.
+        ValueError: if it could not be read again.
     """
     _run("", run)
     return text_of(run).encode()
@@ -102,7 +102,7 @@ def read_run(raw: bytes) -> dict[str, Any]:
     """Return a run's record from its text.
 
     Raises:
-        ValueError: where it holds what it may not.
+        ValueError: if it differs from its schema.
     """
     run = parse(raw)
     _run("", run)
@@ -110,17 +110,17 @@ def read_run(raw: bytes) -> dict[str, Any]:
 
 
 def hash_of(raw: bytes) -> str:
-    """Return the hash by which `sweep.json` knows a run's record."""
+    """Return the hash of a run's record that is in `sweep.json`."""
     return hashlib.sha256(raw).hexdigest()
 
 
 def request_in(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run asked for; in format 1 it is the `stop`."""
+    """Return the request of a run's record, which format 1 calls `stop`."""
     return run["request"] if "request" in run else run["stop"]
 
 
 def range_of(run: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the first and the last seed that a run asked for, if all between were, too."""
+    """Return the first and the last seed of a request, if it has all seeds between them."""
     request = request_in(run)
     if "width" in request:
         return None

@@ -1,4 +1,4 @@
-"""How large a Parquet file is when it is read, found out before it is: from its footer.
+"""Find out from its footer how much memory a Parquet file takes, before it is read.
 
 A megabyte may hold pages that expand to gigabytes. The footer and the heads of the pages
 (Thrift's compact protocol: https://github.com/apache/parquet-format) say how many values
@@ -20,11 +20,11 @@ DATA_HEADS = {5: (1, 2), 8: (1, 4)}  # fields of each kind's number of values, a
 
 
 def check_size(raw: bytes, *, rows: int) -> None:
-    """Raise `ValueError` where a Parquet file would take more memory than its rows deserve.
+    """Raise `ValueError` if a Parquet file would take more memory than its rows need.
 
     Args:
         raw: the file.
-        rows: how many it may have.
+        rows: the largest number of its rows.
 
     Raises:
         ValueError: also where the footer cannot be read, or differs from the pages.
@@ -54,7 +54,7 @@ def _check_groups(raw: bytes, footer: dict[int, Any], most: int) -> None:
 
 
 def _check_column(raw: bytes, column: dict[int, Any], rows: int, left: int) -> int:
-    """Return how many bytes are left for others after a column's pages are expanded."""
+    """Return the bytes left for other columns after a column's pages are expanded."""
     at = min(column[n] for n in (9, 11) if n in column)
     end, values = at + column[7], 0
     if not 0 < at <= end <= len(raw):

@@ -1,4 +1,4 @@
-"""Read a sweep's folder: a tidy frame with a row a seed, and the seeds that were asked for."""
+"""Read a sweep's folder: a row for each seed, and which seeds the runs asked for."""
 
 import functools
 import os
@@ -27,10 +27,11 @@ VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
 class Stored:
     """The content of a sweep's folder, read without running any of its code.
 
+    `Records` adds the estimates.
+
     Args:
-        folder: what `run` wrote.
-        rule: a rule to judge the stored evidence by, in place of the sweep's own. It
-            costs no training.
+        folder: the folder of a run.
+        rule: a rule to judge the stored evidence by, in place of the sweep's own.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, rule: Rule | None = None):
@@ -44,22 +45,22 @@ class Stored:
 
     @functools.cached_property
     def judged_by(self) -> Rule | None:
-        """The rule of the verdicts; None where it is the sweep's own, and not the package's."""
+        """The rule of the verdicts; None if it is from the user's own file."""
         return self.rule or own_rule(self.manifest["rule"])
 
     @property
     def evidence_names(self) -> tuple[str, ...]:
-        """The names of the evidence: columns that are neither keys nor fields that vary."""
+        """The names of the evidence."""
         return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
 
     def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
-        """Return the evidence in a frame of these records, a column each: what a rule judges."""
+        """Return the evidence of some rows by its names, as a rule takes it."""
         columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
         return {name: column.to_numpy() for name, column in columns.items()}
 
     @functools.cached_property
     def history(self) -> pl.DataFrame:
-        """A row for each cell, seed and step at which it was probed."""
+        """A row for each cell, seed and stop."""
         stored = self.store.frame()
         if self.rule is not None:
             stored = stored.with_columns(verdict=judge(self.rule, self.evidence(stored)))
@@ -73,40 +74,39 @@ class Stored:
 
     @functools.cached_property
     def frame(self) -> pl.DataFrame:
-        """A row for each cell and seed: fields varied, verdict and evidence at the end."""
+        """A row for each cell and seed: varied fields, verdict and evidence at the last stop."""
         last = pl.col("step") == pl.col("step").max().over("cell")
         return self.history.filter(last).drop("step")
 
     @functools.cached_property
     def counted(self) -> pl.DataFrame:
-        """The rows of `frame` that estimates count: all but those of a pilot's seeds."""
+        """The rows of `frame` that estimates count: all but those of pilots."""
         seeds = self.frame["seed"].to_numpy().astype(np.uint64)
         return self.frame.filter(~self.requests.are_pilots(seeds))
 
     @functools.cached_property
     def requests(self) -> Requests:
-        """Which seeds the runs of the folder asked for."""
+        """The seeds that the runs asked for."""
         return Requests(tuple(Request.read(run) for run in self.store.runs()))
 
     @functools.cached_property
     def sample(self) -> Sample:
-        """Which seeds the estimates speak of: "range" for all seeds, "chosen" for such as these.
+        """ "range" if the seeds are a sample of all seeds, "chosen" if somebody chose them.
 
-        Seeds are a sample of all seeds where every run asked for a number or a range of them.
-        Where some run asked for seeds one by one, they are one only if all that the other runs
-        asked for is there, and nothing else. A folder without a record of its runs is of chosen
-        seeds, since nothing says that they were not.
+        They are a sample if every run asked for a number or a range of seeds. If some run asked
+        for chosen seeds, they are one only if the folder has all seeds that the other runs asked
+        for, and no others. The seeds of a folder without a record of its runs count as chosen.
         """
         return self.requests.sample(self._stored)
 
     @functools.cached_property
     def interval(self) -> Basis:
-        """The interval that holds: "fixed" only where the number of seeds was.
+        """The kind of interval that holds: "fixed", "conditional" or "anytime".
 
-        That is, where all runs asked for the same seeds, or for parts of the same `whole`, and
-        all of these are there. Otherwise somebody may have stopped, or gone on, because of what
-        was seen, and it is "anytime". "conditional" are the intervals for a fixed number of
-        chosen seeds: they speak of seeds that are chosen in the same way.
+        "fixed" if the number of seeds was fixed beforehand: all runs asked for the same seeds, or
+        for parts of the same `whole`, and all of these are stored. "conditional" if the same is
+        true of chosen seeds: the intervals are of seeds chosen in the same way. "anytime"
+        otherwise, since the number of seeds may depend on results.
         """
         if not self.requests.is_whole(self._stored):
             return "anytime"
@@ -121,25 +121,26 @@ class Stored:
 
     @property
     def criterion(self) -> str:
-        """How chosen seeds were chosen, as far as it is known."""
+        """How the chosen seeds were chosen, as far as it is known."""
         chosen = (one for one in self.requests.counted if one.kind == "chosen")
         return "; ".join(dict.fromkeys(one.criterion or UNKNOWN for one in chosen)) or UNKNOWN
 
     def label(self, cell: str) -> str:
-        """Return a cell's short name, by what distinguishes it."""
+        """Return a cell's short name: the fields that distinguish it."""
         return label(self.cells[cell], self.varied)
 
     def seeds(self, of: Verdict | str | int, *, cell: str | None = None) -> ChosenSeeds:
         """Return the seeds of a verdict, to train them further (see `basin_jax.starts.Trained`).
 
-        They carry how they were chosen into the folder of the run that they are given to.
+        A run that trains them records how they were chosen.
 
         Args:
             of: the verdict.
-            cell: the cell that they are of, by its digest or its label; the only one if None.
+            cell: the digest or the label of the cell; the only one if None.
 
         Raises:
-            ValueError: where there is no such verdict or cell, or several cells and none named.
+            ValueError: if there is no such verdict or cell, or if `cell` is None and there are
+                several.
         """
         if cell is None and len(self.cells) > 1:
             known = ", ".join(map(self.label, self.cells))
@@ -152,7 +153,7 @@ class Stored:
         return ChosenSeeds(chosen.to_numpy(), criterion)
 
     def _cell(self, name: str | None, argument: str) -> str:
-        """Return the digest of a cell given by its digest or its label; the first's if None."""
+        """Return the digest of a cell, from its digest or its label; the first one if None."""
         labels = {self.label(cell): cell for cell in self.cells}
         names = {cell: cell for cell in self.cells} | labels
         if name is None:
@@ -160,18 +161,6 @@ class Stored:
         if name not in names:
             raise ValueError(f"{argument} = {name!r} is no cell; allowed: {closest(name, labels)}")
         return names[name]
-
-    def _path(self, name: str) -> str:
-        paths = {path for cell in self.cells.values() for path in cell}
-        meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
-        meant = meant & set(self.varied) or meant
-        if len(meant) > 1:
-            raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
-        if not meant:
-            raise ValueError(
-                f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
-            )
-        return meant.pop()
 
     def _fields(self, paths: Sequence[str]) -> pl.DataFrame:
         def plain(value: Any) -> Any:

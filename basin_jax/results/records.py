@@ -1,4 +1,4 @@
-"""Estimates from a sweep's folder: fractions of verdicts, and their differences."""
+"""Estimate fractions of verdicts, and their differences, from a sweep's folder."""
 
 import math
 import os
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict, near_thresholds
 from basin_jax.results.given import Given
@@ -17,12 +18,11 @@ from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
 
 class Records(Stored):
-    """The results of a sweep, read from its folder without running any of its code.
+    """The results of a sweep: what its folder stores, and estimates from it.
 
     Args:
-        folder: what `run` wrote.
-        rule: a rule to judge the stored evidence by, in place of the sweep's own. It
-            costs no training.
+        folder: the folder of a run.
+        rule: a rule to judge the stored evidence by, in place of the sweep's own.
     """
 
     def fractions(
@@ -37,30 +37,31 @@ class Records(Stored):
 
         Args:
             by: fields that tell the cells apart (dotted paths, or their last parts);
-                those that are varied, if None.
+                those that are varied if None.
             among: the verdicts that make up the denominator; all of them if None.
-            given: what seeds satisfied earlier, or their parents; the others are not counted.
-            level: of the intervals `low` to `high`, which hold for each row by itself,
-                and of `low_all` to `high_all`, which hold for all rows at once.
+            given: a condition on seeds at an earlier stop, or on their parents; other seeds are
+                not counted.
+            level: of the intervals `low` to `high`, each by itself, and of the simultaneous
+                intervals `low_all` to `high_all` of all rows.
 
         Returns:
-            One row a cell and verdict (with its upper limit where no seed has it); the
-            `hits` of a cell sum to its `trials`. `sample` says which seeds it speaks of, and
-            `interval` which interval it is: see `Records.sample` and `Records.interval`.
-            Where the denominator hangs on results, it is "conditional" in place of "fixed".
+            A row for each cell and verdict, also where no seed has it; the `hits` of a cell sum
+            to its `trials`. See `Records.sample` and `Records.interval` for these columns. If the
+            denominator depends on results, `interval` is "conditional" in place of "fixed".
 
         Raises:
-            ValueError: where a field is unknown, or two cells fall together. Cells run
-                the same seeds, so pooling them would count a seed twice.
+            ValueError: if a field is unknown, or does not tell two cells apart. Cells run the
+                same seeds, so pooling them would count a seed twice.
+
+        >>> import tempfile
+        >>> from basin_jax import Sweep, methods, organisms, run
+        >>> method = methods.Gradient(learning_rate=0.3)
+        >>> sweep = Sweep(organism=organisms.DoubleWell(), method=method, num_steps=10)
+        >>> records = run(sweep, 8, tempfile.mkdtemp(), lanes=8)
+        >>> records.fractions()["hits"].sum()
+        8
         """
-        by = [by] if isinstance(by, str) else by
-        paths = self.varied if by is None else [self._path(name) for name in by]
-        groups = [tuple(str(cell.get(path)) for path in paths) for cell in self.cells.values()]
-        if len(set(groups)) < len(groups):
-            raise ValueError(
-                f"by = {by!r} puts cells together that run the same seeds; "
-                f"allowed: all of {', '.join(self.varied)}"
-            )
+        paths = self._paths(by)
         wanted = set(Verdict) if among is None else {as_verdict(verdict) for verdict in among}
         counted = [verdict for verdict in Verdict if verdict in wanted]
         if not counted:
@@ -73,28 +74,27 @@ class Records(Stored):
             if given is not None:
                 own = own.filter(pl.col("seed").is_in(given.seeds(self, cell).implode()))
             for verdict in counted:
-                hits = own["verdict"] == verdict.name
-                together = len(self.cells) * len(counted)
-                one = self._estimate(cell, own, hits, level, together, conditional=conditional)
+                hits, num_intervals = own["verdict"] == verdict.name, len(self.cells) * len(counted)
+                one = self._estimate(cell, own, hits, level, num_intervals, conditional=conditional)
                 rows.append({"cell": cell, "verdict": verdict.name, **one})
         return self._with_fields(rows, paths)
 
     def sensitivity(
         self, field: str, values: Sequence[Any], *, level: float = 0.95
     ) -> pl.DataFrame:
-        """Estimate the fraction of every verdict as a threshold of the rule takes other values.
+        """Estimate the fraction of every verdict for other values of a threshold of the rule.
 
         Args:
             field: the rule's field, such as "deceptive_gap".
-            values: what it is to be; it costs no training.
+            values: its values.
             level: as in `fractions`.
 
         Returns:
-            One row a cell, value and verdict, like those of `fractions`.
+            A row for each cell, value and verdict, like those of `fractions`.
 
         Raises:
-            ValueError: where the records were loaded without a rule, or the rule has no such
-                field, or it allows no such value.
+            ValueError: if the records were loaded without a rule, or the rule has no such field,
+                or it does not allow such a value.
         """
         if self.rule is None:
             raise ValueError(
@@ -105,26 +105,26 @@ class Records(Stored):
         for cell in self.cells:
             own = self.counted.filter(cell=cell)
             table = self.rule.sensitivity(self.evidence(own), field, values)
-            together = len(self.cells) * len(table) * len(Verdict)
+            num_intervals = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
                 for verdict in Verdict:
                     hits = pl.Series(verdicts == verdict)
-                    one = self._estimate(cell, own, hits, level, together)
+                    one = self._estimate(cell, own, hits, level, num_intervals)
                     rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
         return self._with_fields(rows, self.varied)
 
     def near_thresholds(self, *, within: float = NEAR) -> pl.DataFrame:
-        """Count the seeds whose verdict is another if a threshold of the rule moves a little.
+        """Count the seeds whose verdict changes if a threshold of the rule moves a little.
 
-        Where these are many, the fractions depend on where the threshold lies.
+        If these are many, the fractions depend on the value of the threshold.
 
         Args:
-            within: how far a threshold is moved, either way.
+            within: how far a threshold is moved, up and down.
 
         Returns:
-            One row a cell and threshold: the rule's field, its `value`, how many seeds of how
-            many are `near` it, and their `share`. No row where the rule is not known: that of a
-            user's own file has to be given to `load`.
+            A row for each cell and threshold: the rule's field, its `value`, the number of seeds
+            `near` it of all `trials`, and their `share`. There are no rows if the rule is from a
+            user's own file and was not given to `load`.
         """
         rows = []
         if (rule := self.judged_by) is not None:
@@ -139,18 +139,18 @@ class Records(Stored):
         return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
 
     def agreement(self, *, level: float = 0.95) -> pl.DataFrame:
-        """Estimate the fraction of seeds whose verdict at an earlier stop is that at the last.
+        """Estimate the fraction of seeds with the same verdict at an earlier stop and at the last.
 
-        Among those of one verdict it is a conditional fraction: see `Given`.
+        Use `Given` for the fraction among the seeds of one verdict.
 
         Args:
             level: as in `fractions`.
 
         Returns:
-            One row a cell and earlier stop.
+            A row for each cell and earlier stop.
 
         Raises:
-            ValueError: where no cell was probed before its end: see `Sweep.save_at`.
+            ValueError: if no cell has an earlier stop: see `Sweep.save_at`.
         """
         last = self.counted.select("cell", "seed", last="verdict")
         stop = pl.col("step")
@@ -172,22 +172,20 @@ class Records(Stored):
         to: str | None = None,
         level: float = 0.95,
     ) -> pl.DataFrame:
-        """Estimate how much each cell's fraction of a verdict differs from a baseline's.
+        """Estimate the difference of each cell's fraction of a verdict from a baseline's.
 
         Args:
-            of: the verdict whose fraction is compared.
-            to: the baseline, by its digest or its label; the first cell if None.
-            level: of the intervals `low` to `high`, which hold for each row by itself,
-                and of `low_all` to `high_all`, which hold for all rows at once.
+            of: the verdict.
+            to: the digest or the label of the baseline; the first cell if None.
+            level: as in `fractions`.
 
         Returns:
-            One row for every other cell, over the seeds that it and the baseline both
-            have. `gained` counts those that have the verdict in the cell alone, `lost`
-            those in the baseline alone. `p_value` is that of each row by itself: see
-            `basin_jax.paired_difference`.
+            A row for each other cell, over the seeds that it shares with the baseline. `gained`
+            counts those that have the verdict in the cell alone, `lost` those in the baseline
+            alone. `p_value` is that of each row by itself: see `basin_jax.paired_difference`.
 
         Raises:
-            ValueError: where there is one cell only, or none that is named `to`.
+            ValueError: if there is only one cell, or no cell `to`.
         """
         baseline = self._cell(to, "to")
         others = [cell for cell in self.cells if cell != baseline]
@@ -199,23 +197,47 @@ class Records(Stored):
         frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
 
+    def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
+        """Return the paths of the fields that tell the cells apart."""
+        by = [by] if isinstance(by, str) else by
+        paths = self.varied if by is None else [self._path(name) for name in by]
+        groups = [tuple(str(cell.get(path)) for path in paths) for cell in self.cells.values()]
+        if len(set(groups)) < len(groups):
+            raise ValueError(
+                f"by = {by!r} puts cells together that run the same seeds; "
+                f"allowed: all of {', '.join(self.varied)}"
+            )
+        return paths
+
+    def _path(self, name: str) -> str:
+        paths = {path for cell in self.cells.values() for path in cell}
+        meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
+        meant = meant & set(self.varied) or meant
+        if len(meant) > 1:
+            raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
+        if not meant:
+            raise ValueError(
+                f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
+            )
+        return meant.pop()
+
     def _estimate(
         self,
         cell: str,
         frame: pl.DataFrame,
         hits: pl.Series,
         level: float,
-        together: int,
+        num_intervals: int,
         *,
         conditional: bool = False,
     ) -> dict[str, Any]:
-        """Estimate the fraction of a frame's seeds that hit."""
+        """Estimate the fraction of hits among the seeds of a frame."""
         row = fraction_row(
             hits.to_numpy(),
             frame["seed"].to_numpy().astype(np.uint64),
             siblings=siblings_of(self.cells[cell]),
             level=level,
-            together=together,
+            num_intervals=num_intervals,
             basis=narrowed(self.interval) if conditional else self.interval,
         )
         return row | {"sample": self.sample}
@@ -228,13 +250,13 @@ class Records(Stored):
             pairs["seed"].to_numpy().astype(np.uint64),
             siblings=math.lcm(*(siblings_of(self.cells[one]) for one in (cell, baseline))),
             level=level,
-            together=len(self.cells) - 1,
+            num_intervals=len(self.cells) - 1,
             basis=self.interval,
         )
         return {"cell": cell, **row, "sample": self.sample}
 
     def _with_fields(self, rows: list[dict[str, Any]], paths: Sequence[str]) -> pl.DataFrame:
-        """Lay rows out by cell, with the cell's fields after its name."""
+        """Return rows as a frame, with the fields of each cell after its digest."""
         frame = pl.DataFrame(rows, orient="row")
         return self._fields(paths).join(frame, on="cell", maintain_order="left_right")
 
@@ -242,7 +264,19 @@ class Records(Stored):
 def load(folder: str | os.PathLike[str], *, rule: Rule | None = None) -> Records:
     """Load a sweep's results from its folder, without running any of its code.
 
+    Args:
+        folder: the folder of a run.
+        rule: a rule to judge the stored evidence by, in place of the sweep's own.
+
     Raises:
-        StoreError: where the folder holds no sweep, or a chunk in it is damaged.
+        StoreError: if the folder holds no sweep, or a chunk in it is damaged.
+
+    >>> import tempfile
+    >>> from basin_jax import Sweep, methods, organisms, run
+    >>> method, folder = methods.Gradient(learning_rate=0.3), tempfile.mkdtemp()
+    >>> sweep = Sweep(organism=organisms.DoubleWell(), method=method, num_steps=10)
+    >>> _ = run(sweep, 8, folder, lanes=8)
+    >>> load(folder).frame["seed"].max()
+    7
     """
     return Records(folder, rule=rule)

@@ -1,4 +1,4 @@
-"""Fractions that are known beforehand, and whether a sweep's results agree with them."""
+"""Known answers: fractions that are known beforehand, to compare a sweep's results with."""
 
 import abc
 import math
@@ -19,25 +19,25 @@ from basin_jax.statistics.estimates import Estimate, estimate
 from basin_jax.statistics.rows import interval_of, narrowed
 
 
-LEVEL = 0.999  # of our intervals, one of which must hold an exact fraction
-SMALLEST_P = 0.01  # at which somebody's count may come from our fraction
-MOST_ERRORS = 4.0  # between two simulations
+LEVEL = 0.999  # of our intervals
+SMALLEST_P = 0.01  # at which a published count agrees with our fraction
+MOST_ERRORS = 4.0  # standard errors between two simulations that agree
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known(abc.ABC):
     """A fraction of one cell's seeds that is known beforehand.
 
-    A sweep file lists those of its cells as `known`; `basin-jax known` compares them.
+    A sweep file lists them as `known`; `basin-jax known` compares them with the results.
 
     Attributes:
-        name: what is counted, for a table.
-        of: the verdict that is counted; or a Polars expression, true for the seeds that
-            are, on the columns of `Records.history` (a row for each seed and step). A seed
-            that diverged is counted by `Verdict.DIVERGED` alone.
-        given: what seeds must have satisfied earlier, or their parents, to be counted at all.
-        cell: the fields that tell the cell apart, by their paths or the last parts of them.
-        source: where it comes from, for a table.
+        name: the row's name in a table.
+        of: the verdict; or a Polars expression on the columns of `Records.history` (a row for
+            each seed and stop), true for hits. A seed that diverged is a hit only of
+            `Verdict.DIVERGED`.
+        given: a condition on the seeds that are counted.
+        cell: the fields that tell the cell apart, by their paths or the last parts of these.
+        source: where the fraction comes from, for a table.
     """
 
     name: str
@@ -72,25 +72,25 @@ class Known(abc.ABC):
 
     @abc.abstractmethod
     def theirs(self) -> tuple[float, float, float]:
-        """Return their fraction and its 95 % interval, a point where it is exact."""
+        """Return the known fraction and its 95 % interval, which is a point if it is exact."""
 
     @abc.abstractmethod
     def p_value(self, ours: Estimate) -> float:
-        """Return the two-sided p-value of the hypothesis that ours and theirs are one."""
+        """Return the two-sided p-value of the hypothesis that both fractions are equal."""
 
     @abc.abstractmethod
     def agrees(self, ours: Estimate) -> bool:
-        """Return whether ours and theirs may be one."""
+        """Return whether our fraction agrees with the known one."""
 
     def deviation(self, ours: Estimate) -> float:
-        """Return ours minus theirs in standard errors: the normal quantile of the p-value."""
+        """Return the difference in standard errors: the normal quantile of the p-value."""
         size = float(ndtri(self.p_value(ours) / 2))
         return math.copysign(size, ours.fraction - self.theirs()[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exact(Known):
-    """A fraction that is derived; ours agrees if its 99.9 % interval holds it."""
+    """A derived fraction; ours agrees if its 99.9 % interval contains it."""
 
     fraction: float
     kind = "exact"
@@ -111,16 +111,16 @@ class Exact(Known):
 
 @dataclass(frozen=True, kw_only=True)
 class Limit(Exact):
-    """A fraction that is derived in a limit which the sweep is close to; it agrees like `Exact`."""
+    """A fraction derived in a limit that the sweep is close to; ours agrees as with `Exact`."""
 
     kind = "limit"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published(Known):
-    """A published count; it agrees if its binomial p-value under our fraction exceeds .01.
+    """A published count; ours agrees if the count's binomial p-value under it exceeds .01.
 
-    Ours is taken as exact, so that it should have many more seeds than theirs.
+    Ours is taken as exact, so it should have many more seeds than the count.
     """
 
     hits: int
@@ -143,10 +143,7 @@ class Published(Known):
         return self.p_value(ours) > SMALLEST_P
 
     def accepts(self) -> tuple[float, float]:
-        """Return the range of our fraction in which the count agrees, to four digits.
-
-        The wider it is, the less an agreement says.
-        """
+        """Return the range of fractions that the count agrees with, to four digits."""
 
         def bound(inside: float, outside: float) -> float:
             for _ in range(16):
@@ -164,7 +161,7 @@ class Published(Known):
 
 @dataclass(frozen=True, kw_only=True)
 class Independent(Known):
-    """A fraction by other code; ours agrees within 4 standard errors of both."""
+    """A fraction from independent code; ours agrees within 4 standard errors of both."""
 
     fraction: float
     trials: int
@@ -193,20 +190,19 @@ class Independent(Known):
 
 
 def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
-    """Compare a sweep's results with what is known of them, a row for each known fraction.
+    """Compare a sweep's results with known fractions.
 
     Returns:
-        `kind`, `name`, `source`; their fraction with its 95 % interval as `theirs`,
-        `theirs_low`, `theirs_high`, and its `theirs_trials` unless derived; of a published count
-        the fractions that it would agree with, from `accepts_low` to `accepts_high`; ours with its
-        99.9 % interval as `hits`, `trials`, `fraction`, `low`, `high`; `z`, ours minus
-        theirs in standard errors, `p_value`, whether the two are in agreement, and which
-        `interval` ours is; and what rows have in common that are of the same seeds: the
-        `organism` and the `root` of which they are (of a child, its oldest ancestor's), and the
-        `first` and the `last` of them.
+        A row for each known fraction: `kind`, `name`, `source`; the known fraction with its 95 %
+        interval as `theirs`, `theirs_low`, `theirs_high`, and its `theirs_trials` unless it is
+        derived; of a published count the fractions that it agrees with, from `accepts_low` to
+        `accepts_high`; ours with its 99.9 % interval as `hits`, `trials`, `fraction`, `low`,
+        `high`; `z`, ours minus theirs in standard errors; `p_value`; whether it `agrees`; the
+        kind of our `interval`; and what identifies the seeds: their `organism` and `root` (of a
+        child, its oldest ancestor's), the `first` and the `last` one.
 
     Raises:
-        ValueError: where a known fraction's cell is none of the sweep's, or several.
+        ValueError: if a known fraction fits no cell, or several.
     """
     rows = []
     for one in known:
@@ -226,11 +222,7 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "theirs_trials": getattr(one, "trials", None),
                 "accepts_low": accepts[0],
                 "accepts_high": accepts[1],
-                "hits": ours.hits,
-                "trials": ours.trials,
-                "fraction": ours.fraction,
-                "low": ours.low,
-                "high": ours.high,
+                **ours.row(),
                 "z": one.deviation(ours),
                 "p_value": one.p_value(ours),
                 "agrees": one.agrees(ours),
@@ -246,7 +238,7 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
 
 
 def _origin(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return from what a cell's first parameters are drawn: an organism, at a root."""
+    """Return the organism and the root that a cell's first parameters are drawn from."""
     own = ""
     while f"{own}start.of" in fields:
         own += "start.of."
@@ -280,7 +272,7 @@ def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the digest of a known fraction's cell, given the fields of each.
 
     Raises:
-        ValueError: where it is none of them, or several.
+        ValueError: if it fits no cell, or several.
     """
 
     def has(fields: Mapping[str, Any], name: str, value: Any) -> bool:

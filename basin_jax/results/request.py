@@ -1,7 +1,7 @@
-"""Which seeds the runs of a folder asked for, and what an estimate over them speaks of.
+"""The seeds that the runs of a folder asked for.
 
-A number or a range of seeds is a sample of all seeds. Seeds that are given one by one were chosen
-by somebody, and an estimate over them is conditional on the choice.
+A number or a range of seeds is a sample of all seeds. Other seeds were chosen by somebody, and
+estimates from them are conditional on the choice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,19 +20,23 @@ from basin_jax.results.store import StoreError
 
 Kind = Literal["range", "chosen", "width"]
 Sample = Literal["range", "chosen"]
-UNKNOWN = "given one by one"  # where nothing says how seeds were chosen
+UNKNOWN = "given one by one"  # the criterion if none was recorded
 
 
 class ChosenSeeds(Sequence[int]):
-    """Hold seeds that were chosen, and the criterion by which they were.
+    """Seeds that somebody chose, and the criterion.
 
     `run` takes them like any sequence of seeds, and records the criterion, so that no estimate
-    over them passes for one of all seeds. A slice keeps the criterion; `numpy.asarray` gives a
-    plain array of 64-bit integers, in rising order.
+    from them is taken for one of all seeds. A slice keeps the criterion; `numpy.asarray` gives an
+    array of 64-bit integers, in rising order.
 
     Args:
-        seeds: the seeds, each once.
+        seeds: the seeds, without repetition.
         criterion: how they were chosen, in words.
+
+    >>> seeds = ChosenSeeds([5, 3, 8], "deceptive in runs/audit")
+    >>> seeds, list(seeds)
+    (<3 chosen seeds: deceptive in runs/audit>, [3, 5, 8])
     """
 
     def __init__(self, seeds: Sequence[int] | ndarray, criterion: str):
@@ -71,7 +75,7 @@ class ChosenSeeds(Sequence[int]):
 
 @dataclass(frozen=True)
 class Seeds:
-    """Describe a set of seeds: a range, or chosen ones, which have a hash."""
+    """A description of a set of seeds: a range, or chosen seeds with a hash."""
 
     first: int
     last: int
@@ -80,21 +84,21 @@ class Seeds:
 
     @classmethod
     def of(cls, seeds: Sequence[int]) -> "Seeds":
-        """Describe what `as_seeds` gives."""
+        """Describe the result of `as_seeds`."""
         first, last = sorted((seeds[0], seeds[-1]))
         chosen = None if isinstance(seeds, range) else short_hash(repr(list(seeds)))
         return cls(first, last, len(seeds), chosen)
 
     @property
     def range(self) -> range | None:
-        """The range that they are, if they are one."""
+        """The range, if they are one."""
         if self.set is not None:
             return None
         step = (self.last - self.first) // (self.count - 1) if self.count > 1 else 1
         return range(self.first, self.last + 1, step)
 
     def record(self) -> dict[str, Any]:
-        """Return what a folder stores of them."""
+        """Return the description as a folder stores it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
@@ -102,7 +106,7 @@ class Seeds:
         """Return what `record` stored.
 
         Raises:
-            KeyError, ValueError: where it stored nothing of the kind.
+            KeyError, ValueError: if it stored nothing of the kind.
         """
         first, last, count = (record[name] for name in ("first", "last", "count"))
         chosen = record.get("set")
@@ -120,11 +124,11 @@ class Request:
     """The seeds that a run asked for.
 
     Attributes:
-        seeds: which seeds; None where their number depends on a width.
-        whole: of which seeds they are a part; they themselves if nothing else was said.
-        criterion: how chosen seeds were chosen, where that is known.
-        width: of the confidence sequence at which a cell stops, at a level of 95 %.
-        pilot: what the seeds served to choose; estimates leave them out.
+        seeds: the seeds; None if their number depends on a width.
+        whole: the seeds of which they are a part.
+        criterion: how chosen seeds were chosen, if that is known.
+        width: the width of the 95 % confidence sequence at which a cell stops.
+        pilot: what the seeds served to choose; estimates do not count them.
     """
 
     seeds: Seeds | None
@@ -135,18 +139,18 @@ class Request:
 
     @property
     def kind(self) -> Kind:
-        """Where the seeds come from: a range, a choice, or a width that decides how many."""
+        """Whether the run asked for a range, for chosen seeds, or for a width."""
         if self.seeds is None:
             return "width"
         return "range" if self.seeds.set is None else "chosen"
 
     @property
     def range(self) -> range | None:
-        """The range of seeds, where one was asked for."""
+        """The range of seeds, if the run asked for one."""
         return None if self.seeds is None else self.seeds.range
 
     def record(self) -> dict[str, Any]:
-        """Return what a folder stores of the request."""
+        """Return the request as a folder stores it."""
         said: dict[str, Any] = {"kind": self.kind}
         if self.seeds is None:
             return said | {"width": self.width, "interval": "anytime", "level": 0.95}
@@ -164,7 +168,7 @@ class Request:
         """Return the request in the record of a run; in folders of format 1 it is the `stop`.
 
         Raises:
-            StoreError: where it says nothing that can be understood.
+            StoreError: if it says nothing that can be understood.
         """
         try:
             said = request_in(run)
@@ -197,16 +201,19 @@ def _text(value: Any) -> str | None:
 
 
 def request_of(
-    seeds: int | np.integer | Sequence[int] | ndarray,
+    seeds: int | np.integer | Sequence[int] | ndarray | None,
     *,
-    whole: int | np.integer | Sequence[int] | ndarray | None,
-    pilot: str | None,
+    until: float | None = None,
+    whole: int | np.integer | Sequence[int] | ndarray | None = None,
+    pilot: str | None = None,
 ) -> tuple[Sequence[int], Request]:
     """Return the seeds of a request as `as_seeds` does, and the request.
 
     Raises:
-        ValueError: where seeds are not those of the whole, or a pilot's seeds are no range.
+        ValueError: if the seeds are not a part of the whole, or a pilot's seeds are not a range.
     """
+    if seeds is None:
+        return range(2**62), Request(seeds=None, width=until)
     asked = as_seeds(seeds)
     every = asked if whole is None else as_seeds(whole)
     if not _within(asked, every):
@@ -238,21 +245,18 @@ def _are_in(seeds: UInt64[ndarray, " seed"], these: range) -> Bool[ndarray, " se
 
 @dataclass(frozen=True)
 class Requests:
-    """The requests of all runs of a folder.
-
-    Requests whose seeds all became those of a pilot count for nothing: estimates leave them out.
-    """
+    """The requests of all runs of a folder."""
 
     every: tuple[Request, ...]
 
     @property
     def pilots(self) -> list[Request]:
-        """The requests of seeds that served to choose something."""
+        """The requests of pilots."""
         return [request for request in self.every if request.pilot is not None]
 
     @property
     def counted(self) -> list[Request]:
-        """The requests of other seeds."""
+        """The requests that estimates count: neither pilots, nor of seeds that became a pilot's."""
         pilots = [pilot.range for pilot in self.pilots]
         return [
             request
@@ -262,7 +266,7 @@ class Requests:
         ]
 
     def are_pilots(self, seeds: UInt64[ndarray, " seed"]) -> Bool[ndarray, " seed"]:
-        """Return which of some seeds served to choose something."""
+        """Return whether each seed is a pilot's."""
         found = np.zeros(len(seeds), bool)
         for pilot in self.pilots:
             if pilot.range is not None:
@@ -270,9 +274,9 @@ class Requests:
         return found
 
     def sample(self, stored: Sequence[UInt64[ndarray, " _"]]) -> Sample:
-        """Return which sample the stored seeds are, an array for each cell."""
+        """Return the kind of sample of the stored seeds, an array for each cell."""
         if not self.every:
-            return "chosen"  # nothing says that they were not
+            return "chosen"  # nothing shows that they were not
         if all(request.kind != "chosen" for request in self.counted):
             return "range"
         ranges = [request.range for request in self.counted if request.range is not None]
@@ -284,7 +288,7 @@ class Requests:
         return "range"
 
     def is_whole(self, stored: Sequence[UInt64[ndarray, " _"]]) -> bool:
-        """Return whether all was asked for as parts of one whole, and all of it is there."""
+        """Return whether the runs asked for parts of one whole, and all of it is stored."""
         wholes = {request.whole for request in self.counted}
         whole = wholes.pop() if len(wholes) == 1 else None
         return whole is not None and all(self._has(seeds, whole) for seeds in stored)

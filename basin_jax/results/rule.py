@@ -1,4 +1,4 @@
-"""The rule of a folder's verdicts: what identifies it, and the rule made anew."""
+"""The identity of a folder's rule, and the rule made from it."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from basin_jax.core.verdict import Rule
 
 
 def rule_identity(rule: Rule) -> dict[str, Any]:
-    """Return what identifies a rule: its class, its fields, its code's origin."""
+    """Return the identity of a rule: its class, its fields, the source of its code."""
     fields = {"class": type(rule).__name__, **describe(rule)}
     return {"fields": fields, "sources": sources(rule)}
 
 
 def own_rule(identity: dict[str, Any]) -> Rule | None:
-    """Return the rule of an identity, made anew; None unless it is one that the package brings."""
+    """Return the rule of an identity; None unless it is one of the package's."""
     fields, mappings = dict(identity["fields"]), {}
     name = fields.pop("class", None)
     for path in [path for path in fields if "." in path]:
@@ -28,5 +28,5 @@ def own_rule(identity: dict[str, Any]) -> Rule | None:
     try:
         rule = kind(**fields)
     except ValueError:
-        return None  # of a field that has no such value
+        return None  # a field does not allow its value
     return rule if rule_identity(rule) == identity else None

@@ -2,17 +2,16 @@
 
     FOLDER/
       sweep.json       every field, sources, versions, device, lanes; the runs; a seal
-      runs/*.json      one a run: when, where, which seeds were asked for
+      runs/*.json      a record for each run: when, where, which seeds it asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
       lock             held while sweep.json is made
 
 A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
 is taken, so a chunk appears whole, once, or not at all. Listing the folder is the resume
-logic. `sweep.json` knows each run's record by its hash, and how many of the seeds asked for
-a finished run left in each cell, so that what is missing is found. There is no pickle;
-opening a folder runs none of its code, follows no link in it, and reads regular files alone,
-after their sizes are known to be in bounds.
+logic. `sweep.json` has the hash of each run's record, and the number of its seeds that a finished
+run left in each cell, so that missing ones are found. There is no pickle; opening a folder runs
+none of its code, follows no link in it, and reads only regular files whose sizes are in bounds.
 """
 
 import contextlib
@@ -49,10 +48,10 @@ SUBFOLDERS = ("data", "staging", "runs")
 
 
 class StoreError(ValueError):
-    """A folder that cannot be used as asked: it says what is wrong, and what to do."""
+    """A folder cannot be used as asked: the message says why, and what to do."""
 
     def __init__(self, message: str):
-        # The names of somebody else's files may hold what a terminal obeys, or cannot print.
+        # Names of files may contain control sequences of terminals.
         super().__init__("".join(c if c.isprintable() else "?" for c in message))
 
 
@@ -71,15 +70,15 @@ class Store:
         return os.path.lexists(self._manifest)
 
     def manifest(self) -> dict[str, Any]:
-        """Return what `sweep.json` says, checked against its seal and against itself.
+        """Read `sweep.json`, checked against its seal and its schema.
 
         Raises:
-            StoreError: where there is none, or it is damaged, edited or of another version.
+            StoreError: if there is none, or it is damaged, edited or of another version.
         """
         return dict(self._checked()[0])
 
     def _checked(self) -> tuple[dict[str, Any], int]:
-        """Return the manifest, and how many rows a chunk may have."""
+        """Return the manifest, and the largest number of rows of a chunk."""
         try:
             self._refuse_links()
             status = self._manifest.lstat()
@@ -101,10 +100,10 @@ class Store:
         return self._seen[key]
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Write `sweep.json` whole; a reader sees the old one or the new one.
+        """Write `sweep.json` atomically.
 
         Raises:
-            StoreError: where it holds what could not be read again.
+            StoreError: if it holds what could not be read again.
         """
         try:
             text = manifest_text(manifest)
@@ -118,10 +117,10 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing `sweep.json` meanwhile.
+        """Lock `sweep.json` against other processes.
 
         Raises:
-            StoreError: where the folder cannot be written to, or leads elsewhere.
+            StoreError: if the folder cannot be written to, or leads elsewhere.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / "lock"
@@ -136,10 +135,10 @@ class Store:
             yield
 
     def record_run(self, run: Mapping[str, Any]) -> str:
-        """Record that a run began, and return its name; its request decides the interval.
+        """Record that a run began, and return the name of its record.
 
         Raises:
-            StoreError: where the record holds what could not be read again.
+            StoreError: if the record holds what could not be read again.
         """
         try:
             text = run_text(run)
@@ -154,17 +153,17 @@ class Store:
         return name
 
     def finish_run(self, name: str, seeds: Mapping[str, int]) -> None:
-        """Record that a run finished, and how many of its seeds each cell then had."""
+        """Record that a run finished, and the number of its seeds in each cell."""
         with self.locked():
             manifest = self.manifest()
             entry = manifest["runs"][name] | {"seeds": dict(seeds)}
             self.write_manifest(manifest | {"runs": {**manifest["runs"], name: entry}})
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return what was recorded of each run, the oldest first.
+        """Return the records of all runs, the oldest first.
 
         Raises:
-            StoreError: where a record is missing, damaged or edited.
+            StoreError: if a record is missing, damaged or edited.
         """
         return [self._run(path, known) for path, known in self._records().items()]
 
@@ -204,7 +203,7 @@ class Store:
         return True
 
     def sweep_staging(self) -> None:
-        """Remove what processes of this host that are gone have left half-written."""
+        """Remove unfinished chunks of processes of this host that have ended."""
         for staged in self.staging.glob(f"{os.uname().nodename}.*"):
             process = staged.name.removeprefix(os.uname().nodename).split(".")[1]
             if process.isdecimal() and not _is_alive(int(process)):
@@ -215,7 +214,7 @@ class Store:
         return sorted(self.data.glob(f"{cell}*.parquet"))
 
     def verdicts(self, cell: str) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
-        """Return the seeds that are stored for a cell, and the verdicts at their end."""
+        """Return the stored seeds of a cell, and their verdicts at the last stop."""
         columns = ["seed", "step", "verdict"]
         found = [self._read(path, columns) for path in self.chunks(cell)]
         if not found:
@@ -225,11 +224,11 @@ class Store:
         return last["seed"].to_numpy(), last["verdict"].to_numpy()
 
     def first(self, cell: str) -> pl.DataFrame | None:
-        """Return the rows of a cell's first chunk; None where it has none."""
+        """Return the rows of a cell's first chunk, if it has one."""
         return next((self._read(path) for path in self.chunks(cell)), None)
 
     def frame(self) -> pl.DataFrame:
-        """Return all that is stored, in the order of cell, seed and step."""
+        """Return all stored rows in the order of cell, seed and step."""
         chunks = self.chunks()
         if not chunks:
             raise StoreError(f"{self.folder} holds no seeds yet; run the sweep first")
@@ -247,12 +246,12 @@ class Store:
         return frame
 
     def verify(self) -> list[str]:
-        """Return what is wrong with the folder, a line each; nothing if it is sound.
+        """Return the faults of the folder, a line for each.
 
         Raises:
-            StoreError: where it holds no sweep.
+            StoreError: if it holds no sweep.
         """
-        self._seen = {}  # whatever its file says of itself
+        self._seen = {}
         if not self.exists():
             self.manifest()
         try:
@@ -290,10 +289,10 @@ class Store:
         return faults + missing(manifest, runs, seeds)
 
     def notices(self) -> list[str]:
-        """Return what is no fault of the folder, but good to know of it, a line each.
+        """Return notices about the folder that are no faults, a line for each.
 
         Raises:
-            StoreError: where the folder is damaged.
+            StoreError: if the folder is damaged.
         """
         manifest = self.manifest()
         if manifest["format"] == OLD:
@@ -305,7 +304,7 @@ class Store:
         return unfinished(manifest, runs)
 
     def _read(self, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
-        """Return a chunk that is known to be whole, and to be one of the sweep's."""
+        """Read a chunk, and check that it is undamaged and belongs to the sweep."""
         manifest, most = self._checked()
         try:
             frame = read_chunk(read_file(path, at_most=bytes_of(most)), rows=most)
@@ -325,7 +324,7 @@ class Store:
         return frame if columns is None else frame.select(columns)
 
     def _refuse_links(self) -> None:
-        """Raise `ValueError` where a part of the folder lies elsewhere."""
+        """Raise `ValueError` if a part of the folder lies elsewhere."""
         for folder in (self.data, self.staging, self._runs):
             if folder.is_symlink():
                 raise ValueError(f"{folder} is a link; allowed: a folder")
@@ -346,11 +345,11 @@ def _is_alive(process: int) -> bool:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an error in one line."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(said.replace("; ", ", ").split())[:300]
 
 
 def _first(error: StoreError) -> str:
-    """Return what is wrong, without what to do."""
+    """Return the message of an error without its advice."""
     return str(error).partition("; ")[0]

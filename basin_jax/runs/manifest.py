@@ -1,4 +1,4 @@
-"""What a sweep's folder says of itself, and whether it may be gone on with.
+"""Make the manifest of a sweep's folder, or refuse to resume a run.
 
 Evidence is the same bits only on the same kind of device, with the same versions, lanes
 and code. All of that stands in `sweep.json`; a run that differs in any of it is refused.
@@ -24,7 +24,7 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.runs.provenance import machine_identity
 
 
-# Seconds of work a chunk aims at: what a killed run may lose, and the time between looks.
+# Seconds of work of a chunk: what a killed run may lose, and the time between commits.
 CHUNK_SECONDS = 8.0
 TRACE = "the program that the plug-ins trace, with what they read from files and packages"
 ROWS = 2**22  # of a chunk, at most, unless a block is larger
@@ -90,7 +90,7 @@ def _program(program: Program, cell: Sweep) -> dict[str, str]:
 def _refuse_other_program(
     entry: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
 ) -> None:
-    """Raise `StoreError` unless a cell can be gone on with as it was begun."""
+    """Raise `StoreError` unless a cell can be trained further as it was begun."""
     if lanes not in (None, entry["lanes"]):
         raise StoreError(
             f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "

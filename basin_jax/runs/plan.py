@@ -1,4 +1,4 @@
-"""Which seeds are still to be trained, in chunks that commit as one, and how a chunk is laid out.
+"""Divide the seeds that are still to be trained into chunks, and lay chunks out.
 
 A chunk holds seeds of one aligned range of `size` seeds, and never crosses its border.
 So two workers with the same size can at worst plan the same first seed, and one of them

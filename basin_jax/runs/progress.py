@@ -1,4 +1,4 @@
-"""What a running sweep tells: a live table on a terminal, plain lines elsewhere."""
+"""Show the progress of a run: as a table on a terminal, as lines elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ LINE_SECONDS = 15.0
 
 @dataclass
 class CellProgress:
-    """How far one cell is; every seed counted in it is trained, if not yet committed."""
+    """The progress of a cell, with the seeds that are trained, but not committed yet."""
 
     label: str
-    steps: int  # training steps a seed
+    steps: int  # of a seed
     done: int = 0
     asked: int | None = None  # None: as many as the interval needs
-    hits: int = 0  # deceptive ones
+    hits: int = 0  # deceptive seeds
     siblings: int = 1  # seeds that share an ancestor
     finished: bool = False
 
     @property
     def estimate(self) -> str:
-        """The fraction so far, in the interval that may be watched."""
+        """The fraction so far, with its confidence sequence."""
         if not self.done:
             return "-"
         if self.siblings > 1:
-            return f"{self.hits / self.done:.3f}"  # no interval: they are alike
+            return f"{self.hits / self.done:.3f}"  # no interval: they are related
         now = estimate(self.hits, self.done, interval="anytime")
         return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]"
 
 
 @runtime_checkable
 class Progress(Protocol):
-    """Is told what happens in a run."""
+    """The receiver of what happens in a run."""
 
     def tell(self, line: str) -> None:
         """Take a remark."""
@@ -53,7 +53,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Say nothing."""
+    """Show nothing."""
 
     def tell(self, line: str) -> None:
         pass
@@ -70,10 +70,10 @@ class Pace:
     before: int | None = None
 
     def measure(self, cells: Sequence[CellProgress]) -> str:
-        """Return the speed since the first look, and the time left if that is known."""
+        """Return the speed since the first call, and the time left if that is known."""
         steps = sum(cell.done * cell.steps for cell in cells)
         if self.before is None:
-            # What was there at the first look is another run's, or not timed by us.
+            # Seeds of the first call are from an earlier run, or were not timed.
             self.began, self.before = time.monotonic(), steps
             return "starting"
         speed = (steps - self.before) / max(time.monotonic() - self.began, 1e-9)
@@ -85,7 +85,7 @@ class Pace:
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """Print a line now and then: for logs."""
+    """Print lines, for logs."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -112,7 +112,7 @@ class Lines(AbstractContextManager["Lines"]):
 
 
 class LiveTable(AbstractContextManager["LiveTable"]):
-    """Keep a table up to date: for a terminal."""
+    """Keep a table up to date, for a terminal."""
 
     def __init__(self, console: Console):
         self._live = Live(console=console, refresh_per_second=4, transient=True)
@@ -133,7 +133,7 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         table.add_column("cell")
         table.add_column("seeds", justify="right")
         table.add_column("of", justify="right")
-        table.add_column("deceptive so far [95 %, watched]")
+        table.add_column("deceptive so far [95 % confidence sequence]")
         for cell in cells:
             asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
             table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)

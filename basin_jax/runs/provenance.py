@@ -1,7 +1,7 @@
 """Hash the code of this package that decides a seed's bits and its verdict.
 
-That is the kernel and the rules, all that they are made of, and every plug-in. What only says
-which sweeps are trained, or reads what came of them, may change without refusing a folder.
+This is the kernel, the rules, every plug-in, and all that they import. Other code may change
+without a folder being refused.
 """
 
 import ast
@@ -23,7 +23,7 @@ import optax
 from basin_jax.devices import cpu_model
 
 
-# What else they are made of is found by what they import.
+# Their imports are added.
 ROOTS = ("engine/kernel", "runs/plan", "core/verdict")
 PLUGINS = ("networks", "organisms", "starts", "methods", "rules")
 HEADERS = (".h", ".cuh")
@@ -37,16 +37,16 @@ def package_identity(*roots: str) -> str:
     """Return this package's version, and the hash of the code that decides bits.
 
     Args:
-        roots: more modules whose code matters, with what they are made of.
+        roots: other modules to include, with their imports.
     """
     version = sys.modules[_NAME].__version__
     return f"{version} source {code_hash(_PACKAGE, *roots)}"
 
 
 def code_hash(package: Path, *roots: str) -> str:
-    """Return a hash of the code that decides bits, the same wherever the package lies.
+    """Return a hash of the code that decides bits, independent of the package's path.
 
-    Comments, docstrings and blanks are no part of it; headers of C++ are.
+    It leaves out comments, docstrings and blanks, and includes headers of C++.
     """
     texts = {file: _python(tree) for file, tree in modules(package, *roots).items()}
     folders = {file.parent for file in texts} - {package}

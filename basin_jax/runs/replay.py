@@ -1,4 +1,4 @@
-"""Train one stored seed again: its evidence over training, and its bits at the end."""
+"""Train a stored seed again: its evidence over training, and its bits at the end."""
 
 import os
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.sweepfile import is_remembered, load_sweep
 
 
-# Probes along the way, dense at the beginning, where most is decided.
+# Probes during training, dense at the beginning, where most is decided.
 POINTS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What became of a seed that was trained again."""
+    """The results of a seed that was trained again."""
 
     records: Records
     cell: str  # its digest
@@ -30,24 +30,24 @@ class Replay:
     verdict: str  # stored
     evidence: dict[str, float]  # stored
     curve: pl.DataFrame  # a row for each step at which it was probed again
-    differing: tuple[str, ...]  # the evidence whose bits are others than those that are stored
+    differing: tuple[str, ...]  # the evidence whose bits differ from the stored ones
 
     @property
     def changes(self) -> list[str]:
-        """What has changed on this machine since it was trained, a line each."""
+        """The differences between the machine then and now, a line for each."""
         then, now = self.records.manifest["machine"], machine_identity()
         return [f"{n}: {then[n]} then, {now[n]} now" for n in now if then.get(n) != now[n]]
 
 
 def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> Replay:
-    """Train one stored seed again with the program that it was trained with.
+    """Train a stored seed again with the same program.
 
-    Its evidence over training comes from a second program that probes more often, and
-    whose low bits may therefore differ; the comparison is made with the first.
+    Its evidence over training comes from a second program, which probes more often, so its low
+    bits may differ; the bits that are compared are those of the first.
 
     Raises:
-        ValueError: where the seed is not stored, the cell is not clear, the sweep's file no
-            longer makes this sweep, or the user neither names it nor ran it as it is now.
+        ValueError: if the seed is not stored, the cell is ambiguous, the sweep's file no longer
+            makes this sweep, or the user neither names it nor ran its present content.
     """
     records = Records(folder)
     digest = _cell(records, cell)
@@ -105,7 +105,7 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
         raise ValueError("the sweep was not run from a file; give the file that makes it: --file")
     origin = origins[-1] if origins else {"file": "", "set": []}
     path = file or Path(os.path.relpath(records.store.folder / origin["file"]))
-    # The folder may be somebody else's, and what it names would be run.
+    # The folder may be from somebody else, and would decide which file is run.
     if file is None and not is_remembered(path):
         raise ValueError(
             f"{path} is no file that you ran as it is now, though {records.store.folder} names it; "

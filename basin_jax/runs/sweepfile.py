@@ -20,13 +20,13 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.imports import execute_alone
 
 
-SEEDS = 1024  # of each cell, where a file does not say
+SEEDS = 1024  # of each cell, by default
 FILE_BYTES = 2**24  # of a file that is remembered
 
 
 @dataclass(frozen=True)
 class SweepFile:
-    """The cells, the rule and the rest that a file defines, with what was overridden."""
+    """The content of a sweep file, and the overridden fields."""
 
     file: Path
     overrides: tuple[str, ...]
@@ -36,13 +36,13 @@ class SweepFile:
     known: tuple[Known, ...]
 
     def origin(self, folder: Path) -> dict[str, Any]:
-        """Return where a folder's sweep comes from, so that `replay` finds it again."""
+        """Return the origin of a folder's sweep, by which `replay` finds the file."""
         relative = os.path.relpath(self.file.resolve(), folder.resolve())
         return {"file": relative, "set": list(self.overrides)}
 
 
 def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
-    """Run a sweep file, and return what it defines, with some fields overridden.
+    """Run a sweep file, with some fields overridden.
 
     An override is `path=value`, such as `method.learning_rate=1e-2`; a path that begins
     with `rule.` is one of the rule's.
@@ -75,7 +75,7 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
 
 
 def remember(file: Path) -> None:
-    """Note in the user's own cache that the user ran a file as it is now."""
+    """Record in the user's own cache that the user ran the present content of a file."""
     with contextlib.suppress(OSError, ValueError):  # no place for it: `replay` asks for the file
         note = _note(file)
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,7 +83,7 @@ def remember(file: Path) -> None:
 
 
 def is_remembered(file: Path) -> bool:
-    """Return whether the user ran a file as it is now, by its path and its content."""
+    """Return whether the user ran the present content of a file."""
     try:
         note = _note(file)
         return is_private(note.parent) and note.is_file()

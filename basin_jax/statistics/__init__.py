@@ -1,1 +1,1 @@
-"""Fractions, differences and areas with intervals that hold."""
+"""Estimates of fractions, differences and areas, with confidence intervals."""

@@ -1,4 +1,4 @@
-"""How far two labels of the same seeds agree beyond chance: Cohen's kappa, and its interval."""
+"""Agreement of two labels of the same seeds beyond chance: Cohen's kappa."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.special import betaincc, betaincinv
 
-from basin_jax.statistics.estimates import edge, error_of_each
+from basin_jax.statistics.intervals import bonferroni_error, boundary
 
 
 def kappa(
@@ -16,27 +16,30 @@ def kappa(
     second: Bool[ndarray, " seed"],
     *,
     level: float = 0.95,
-    cells: int = 1,
+    num_intervals: int = 1,
 ) -> tuple[float, float, float]:
-    """Return Cohen's kappa of two labels of the same seeds, yes or no, and its interval.
+    """Estimate Cohen's kappa of two binary labels of the same seeds.
 
-    Kappa (Cohen 1960) is the share of the way from chance, 0, to full agreement, 1. Where all
-    seeds have one and the same label it is undefined, NaN, and its interval is all that it may be.
+    Kappa (Cohen 1960) is 0 for agreement by chance and 1 for full agreement. If all seeds have
+    the same label it is undefined: NaN, with the interval [-1, 1].
 
-    It depends on three shares, each binomial given the ones before: of the seeds on whose labels
-    the two differ; of yes among those on which they agree; and among those on which they differ.
+    It depends on three fractions, each binomial given the ones before: that of seeds whose labels
+    differ; that of positive labels among the seeds that agree; and that among those that differ.
     The interval is melded like that of a paired difference (Fay & Lumbard 2021): a limit is the
-    quantile of kappa where each share has the beta distribution whose quantiles are the limits of
-    Clopper and Pearson on the side that makes kappa lower, or higher. That it covers is measured,
+    quantile of kappa if each fraction has the beta distribution whose quantiles are the limits of
+    Clopper and Pearson on the side that makes kappa lower, or higher. The coverage is measured,
     not proven: see `docs/calibration.md`.
 
     Args:
-        first: one label a seed; seeds are independent.
+        first: a label for each seed; seeds are independent.
         second: the other label of the same seeds.
-        level: the probability that the interval covers the truth.
-        cells: the number of intervals that are to hold at once (Bonferroni).
+        level: the probability that the interval covers the true kappa.
+        num_intervals: the number of intervals that hold simultaneously (Bonferroni).
+
+    Returns:
+        Kappa, and the low and the high end of its interval.
     """
-    tail = error_of_each(level, cells, "fixed") / 2
+    tail = bonferroni_error(level, num_intervals, "fixed") / 2
     both, gained, lost = (int(n.sum()) for n in (first & second, ~first & second, first & ~second))
     neither = len(first) - both - gained - lost
     chance = (both + gained) * (gained + neither) + (both + lost) * (lost + neither)
@@ -46,15 +49,15 @@ def kappa(
     low, high = _melded(both, gained, lost, neither)
     return (
         value,
-        edge(lambda k: low.below(k) > tail, inside=value, outside=-1.0),
-        edge(lambda k: high.below(k) < 1 - tail, inside=value, outside=1.0),
+        boundary(lambda k: low.below(k) > tail, inside=value, outside=-1.0),
+        boundary(lambda k: high.below(k) < 1 - tail, inside=value, outside=1.0),
     )
 
 
 def _melded(both: int, gained: int, lost: int, neither: int) -> tuple["_Shares", "_Shares"]:
-    """Return the distributions of which the lower, and the upper, limit is a quantile."""
+    """Return the distributions whose quantiles are the lower and the upper limit."""
     differ, agree = gained + lost, both + neither
-    # Of either kind the rarer: the variances s(1 - s) of the shares are what kappa depends on.
+    # Of each pair the rarer: kappa depends on the variances s(1 - s) of the fractions.
     yes, no = sorted((both, neither))
     few, many = sorted((gained, lost))
     return (
@@ -67,7 +70,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 class _Shares(NamedTuple):
-    """Beta distributions of the shares; the variances of the latter two by their quantiles."""
+    """Beta distributions of the fractions; the latter two as quantiles of their variances."""
 
     differ: tuple[int, int]
     same: Float[ndarray, "node 1"]
@@ -80,9 +83,9 @@ class _Shares(NamedTuple):
         return cls(differ, _variances(*same)[:, None], _variances(*apart))
 
     def below(self, kappa: float) -> float:
-        """Return the probability of a kappa of at most so much."""
+        """Return the probability that kappa is at most a value."""
         odds = 1 - kappa
-        # Kappa falls with the share that differs. That at which it is so much is a root of
+        # Kappa falls with the fraction d that differs. It has the given value at a root of
         # square·d² + linear·d = constant.
         square = 2 * odds * (self.apart - self.same)
         linear = 1 - odds + 4 * odds * self.same
@@ -92,13 +95,13 @@ class _Shares(NamedTuple):
             share = np.where(
                 linear > 0, 2 * constant / (linear + root), (root - linear) / (2 * square)
             )
-        # No share makes it so low where there is no root.
+        # Without a root, no fraction makes kappa so low.
         share = np.where((share >= 0) & (share <= 1), share, 1.0)
         return float(_WEIGHTS @ _beyond(share, *self.differ) @ _WEIGHTS) / 4
 
 
 def _variances(hits: int, misses: int) -> Float[ndarray, " node"]:
-    """Return s(1 - s) at quantiles of a share s that is one half at most."""
+    """Return s(1 - s) at quantiles of a fraction s that is at most one half."""
     if hits == 0:
         return np.zeros(len(_NODES))
     if misses == 0:
@@ -108,7 +111,7 @@ def _variances(hits: int, misses: int) -> Float[ndarray, " node"]:
 
 
 def _beyond(share: Float[ndarray, "node node"], hits: int, misses: int) -> ndarray:
-    """Return the probability that a beta variable is at least so much."""
+    """Return the probability that a beta variable is at least a share."""
     if hits == 0:
         return (share <= 0).astype(float)
     return betaincc(hits, misses, share) if misses else np.ones(share.shape)

@@ -1,15 +1,15 @@
-"""How well numbers tell the seeds of one outcome from the others: areas under ROC curves."""
+"""Areas under ROC curves: how well scores predict the outcome of seeds."""
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.special import betainccinv, betaincinv
 
-from basin_jax.statistics.estimates import error_of_each
+from basin_jax.statistics.intervals import bonferroni_error
 
 
-# What is added to the variance of an area, times 1/k² for k seeds of the rarer kind: that which is
-# seen is 0 where no pair is ranked wrongly. With half as much, 95 % intervals cover .917 at worst.
+# Added to an area's variance, times 1/k² for k seeds of the rarer class: the estimated variance is
+# 0 if no pair is ranked wrongly. With half as much, 95 % intervals cover .917 at worst.
 UNSEEN = 0.5
 
 
@@ -18,26 +18,28 @@ def auc(
     positive: Bool[ndarray, " seed"],
     *,
     level: float = 0.95,
-    cells: int = 1,
+    num_intervals: int = 1,
 ) -> tuple[float, float, float]:
-    """Return the area under the ROC curve, and its interval.
+    """Estimate the area under the ROC curve.
 
-    The area is the chance that a positive seed scores higher than another one, where a tie counts
-    half, counted over all pairs (Mann & Whitney 1947). Its interval is that of Clopper and Pearson
-    for as many trials as a fraction with the area's variance would have (Korn & Graubard 1998).
-    The variance is that of DeLong et al. (1988); the trials are at least the seeds of the rarer
-    kind, since no distribution of the scores has a larger variance (Birnbaum & Klose 1957).
-
-    That it covers is measured, not proven: see `docs/calibration.md`.
+    The area is the probability that a positive seed scores higher than a negative one, with ties
+    counted as one half (Mann & Whitney 1947). Its interval is that of Clopper and Pearson for the
+    effective number of trials: those of a fraction with the area's variance (Korn & Graubard
+    1998). The variance is that of DeLong et al. (1988); the trials are at least the seeds of the
+    rarer class, since no distribution of the scores has a larger variance (Birnbaum & Klose 1957).
+    The coverage is measured, not proven: see `docs/calibration.md`.
 
     Args:
-        scores: one a seed; seeds are independent.
-        positive: the seeds that should score high.
-        level: the probability that the interval covers the truth.
-        cells: the number of intervals that are to hold at once (Bonferroni).
+        scores: one for each seed; seeds are independent.
+        positive: whether each seed is of the class that should score high.
+        level: the probability that the interval covers the true area.
+        num_intervals: the number of intervals that hold simultaneously (Bonferroni).
+
+    Returns:
+        The area, and the low and the high end of its interval.
 
     Raises:
-        ValueError: where all seeds are of one kind.
+        ValueError: if all seeds are of one class.
     """
     high, low = scores[positive], scores[~positive]
     if not len(high) or not len(low):
@@ -49,7 +51,7 @@ def auc(
     spread = area * (1 - area)
     variance = sum(_variance(each, spread) for each in (above, below))
     trials = max((spread + UNSEEN / fewer) / (variance + UNSEEN / fewer**2), fewer)
-    error = error_of_each(level, cells, "fixed")
+    error = bonferroni_error(level, num_intervals, "fixed")
     hits, misses = area * trials, (1 - area) * trials
     least = betaincinv(hits, misses + 1, error / 2) if hits > 0 else 0.0
     most = betainccinv(hits + 1, misses, error / 2) if misses > 0 else 1.0
@@ -57,14 +59,14 @@ def auc(
 
 
 def _placements(ones: Float[ndarray, " m"], others: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
-    """Return for each of some the share of others that it is above; a tie is half of one."""
+    """Return the fraction of others below each score; a tie counts as one half."""
     ordered = np.sort(others)
     ranks = [np.searchsorted(ordered, ones, side=side) for side in ("left", "right")]
     return np.mean(ranks, axis=0) / len(others)
 
 
 def _variance(placements: Float[ndarray, " m"], most: float) -> float:
-    """Return the variance of a mean of placements, which is at most that of one trial each."""
+    """Return the variance of a mean of placements, which is at most that of one placement."""
     count = len(placements)
     return float(placements.var(ddof=1)) / count if count > 1 else most
 
@@ -75,10 +77,10 @@ def discriminant(
     *,
     ridge: float = 0.1,
 ) -> Float[ndarray, " feature"]:
-    """Return the weights by which a sum of features tells positive seeds from the others best.
+    """Return the weights of a shrunken linear discriminant (Fisher 1936).
 
-    They are those of a ridge regression of the labels on the standardized features, which is the
-    linear discriminant of Fisher (1936), shrunk. What does not vary has the weight 0.
+    They are those of a ridge regression of the labels on the standardized features. A constant
+    feature has the weight 0.
     """
     spread = features.std(0)
     scale = np.where(spread > 0, spread, np.inf)

@@ -1,4 +1,4 @@
-"""Fractions with intervals that hold: for a fixed number of seeds, and while watching."""
+"""Estimates of fractions and of their differences, with confidence intervals."""
 
 import contextlib
 import math
@@ -6,21 +6,26 @@ import operator
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy import ndarray
-from scipy.special import bdtr, betainc, betaincc, betainccinv, betaincinv, betaln, xlog1py, xlogy
+from scipy.special import bdtr, betaln
 
 from basin_jax.core.verdict import Verdict
-
-
-Interval = Literal["fixed", "anytime"]
+from basin_jax.statistics.intervals import (
+    Interval,
+    bonferroni_error,
+    clopper_pearson,
+    confidence_sequence,
+    melded_interval,
+    paired_confidence_sequence,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A fraction of seeds, with its interval; it prints as `hits/trials = p [low, high]`."""
+    """A fraction of seeds with its interval; it prints as `hits/trials = p [low, high]`."""
 
     hits: int
     trials: int
@@ -31,8 +36,13 @@ class Estimate:
 
     @property
     def fraction(self) -> float:
-        """The share of hits; NaN where there was no trial."""
+        """The fraction of hits; NaN if there was no trial."""
         return self.hits / self.trials if self.trials else math.nan
+
+    def row(self) -> dict[str, Any]:
+        """Return the estimate as columns of a table."""
+        names = ("hits", "trials", "fraction", "low", "high")
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         return f"{self.hits}/{self.trials} = {self.fraction:.4g} [{self.low:.4g}, {self.high:.4g}]"
@@ -53,8 +63,13 @@ class Difference:
 
     @property
     def difference(self) -> float:
-        """The share gained minus the share lost; NaN where there was no trial."""
+        """The fraction gained minus the fraction lost; NaN if there was no trial."""
         return (self.gained - self.lost) / self.trials if self.trials else math.nan
+
+    def row(self) -> dict[str, Any]:
+        """Return the difference as columns of a table."""
+        names = ("gained", "lost", "trials", "difference", "low", "high")
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         return (
@@ -69,24 +84,30 @@ def basin_fraction(
     *,
     among: Collection[Verdict | str | int] | None = None,
     level: float = 0.95,
-    cells: int = 1,
+    num_intervals: int = 1,
     interval: Interval = "fixed",
 ) -> Estimate:
-    """Estimate the fraction of seeds with a verdict, with an interval.
+    """Estimate the fraction of seeds that have a verdict.
 
     Args:
-        verdicts: one a seed, as numbers or as names (such as `Records.frame["verdict"]`);
+        verdicts: one for each seed, as numbers or as names (such as `Records.frame["verdict"]`);
             each seed is a Bernoulli trial.
-        of: the verdict whose fraction is wanted.
+        of: the verdict.
         among: the verdicts that make up the denominator; all of them if None.
-        level: the probability that the interval covers the truth, at least.
-        cells: the number of intervals that are to hold at once (Bonferroni).
-        interval: "fixed" for a number of seeds fixed beforehand (Clopper & Pearson
-            1934); "anytime" where the number depended on what was seen (a beta-binomial
+        level: the least probability that the interval covers the true fraction.
+        num_intervals: the number of intervals that hold simultaneously (Bonferroni).
+        interval: "fixed" for a number of seeds that was fixed beforehand (Clopper & Pearson
+            1934); "anytime" for a number that depended on the results (a beta-binomial
             confidence sequence: Robbins 1970, Howard et al. 2021).
 
+    Returns:
+        The counts, the fraction and its interval.
+
     Raises:
-        ValueError: where a setting is out of its range, or `of` is not among `among`.
+        ValueError: if a setting is out of its range, or `of` is not in `among`.
+
+    >>> print(basin_fraction(["DECEPTIVE"] * 3 + ["INTENDED"] * 7))
+    3/10 = 0.3 [0.06674, 0.6525]
     """
     of = as_verdict(of)
     among = {as_verdict(verdict) for verdict in (Verdict if among is None else among)}
@@ -96,7 +117,7 @@ def basin_fraction(
     for verdict, count in _counts(verdicts).items():
         found[as_verdict(verdict)] += count
     hits, trials = found[of], sum(found[verdict] for verdict in among)
-    return estimate(hits, trials, level=level, cells=cells, interval=interval)
+    return estimate(hits, trials, level=level, num_intervals=num_intervals, interval=interval)
 
 
 def basin_fractions(
@@ -106,20 +127,27 @@ def basin_fractions(
     level: float = 0.95,
     interval: Interval = "fixed",
 ) -> dict[Hashable, Estimate]:
-    """Estimate the fraction of every class of outcome, with intervals that hold at once.
+    """Estimate the fraction of every class of outcome, with simultaneous intervals.
 
     Args:
-        outcomes: one label a seed, as numbers, names or verdicts.
-        classes: the labels that may occur, such as `Verdict`, in the order wanted. One
-            that no seed has is a result too: its upper limit. Name them before looking:
-            those seen, if None, are a choice made by the data, and the intervals hold
-            at once only if no other class could have been seen.
-        level: the probability that all intervals cover their truths, at least
-            (Bonferroni over the classes).
+        outcomes: one for each seed, as numbers, names or verdicts.
+        classes: the outcomes that may occur, such as `Verdict`, in the order of the result; those
+            that occur if None. A class without seeds has an upper limit. Name the classes before
+            you see the outcomes: the intervals of those that occur are simultaneous only if no
+            other class could have occurred.
+        level: the least probability that all intervals cover the true fractions (Bonferroni
+            over the classes).
         interval: "fixed" or "anytime", as in `basin_fraction`.
 
+    Returns:
+        The estimate of each class.
+
     Raises:
-        ValueError: where a setting is out of its range, or an outcome is of no class.
+        ValueError: if a setting is out of its range, or an outcome is of no class.
+
+    >>> found = basin_fractions(["add"] * 9 + ["sort"], classes=["add", "sort"])
+    >>> print(found["sort"])
+    1/10 = 0.1 [0.001257, 0.4906]
     """
     counts = _counts(outcomes)
     wanted = list(dict.fromkeys(counts if classes is None else classes))
@@ -128,9 +156,9 @@ def basin_fractions(
     for label in counts:
         if label not in wanted:
             raise ValueError(f"outcome = {label!r}; allowed: {', '.join(map(repr, wanted))}")
-    trials, cells = counts.total(), len(wanted)
+    trials, count = counts.total(), len(wanted)
     return {
-        label: estimate(counts[label], trials, level=level, cells=cells, interval=interval)
+        label: estimate(counts[label], trials, level=level, num_intervals=count, interval=interval)
         for label in wanted
     }
 
@@ -140,7 +168,7 @@ def _counts(labels: Iterable[Any]) -> Counter[Any]:
 
 
 def as_verdict(value: Any) -> Verdict:
-    """Return a verdict given by itself, by its number or by its name."""
+    """Return the verdict of a number or a name."""
     if isinstance(value, str) and value in Verdict.__members__:
         return Verdict[value]
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
@@ -155,36 +183,38 @@ def estimate(
     trials: int,
     *,
     level: float = 0.95,
-    cells: int = 1,
+    num_intervals: int = 1,
     interval: Interval = "fixed",
 ) -> Estimate:
     """Estimate a fraction from counts; the arguments are those of `basin_fraction`."""
     if not 0 <= hits <= trials:
         raise ValueError(f"hits = {hits}; allowed: 0 to trials = {trials}")
-    error = error_of_each(level, cells, interval)
+    error = bonferroni_error(level, num_intervals, interval)
     bounds = clopper_pearson if interval == "fixed" else confidence_sequence
     low, high = bounds(hits, trials, error=error)
     return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
 
 
-def quantile(values: ndarray, share: float, *, level: float = 0.95) -> tuple[float, float, float]:
-    """Return a quantile of some values, and the interval of order statistics around it.
+def quantile(
+    values: ndarray, probability: float, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return a quantile of some values, with the low and the high end of its interval.
 
-    It covers the quantile of what the values were drawn from with the probability `level` at
-    least, whatever that is; values may be infinite, and so may the interval be.
+    The interval is between order statistics. It covers the quantile of any distribution with at
+    least the probability `level`. Values and ends may be infinite.
 
     Raises:
-        ValueError: where there is no value.
+        ValueError: if there is no value.
     """
     count = len(values)
     if not count:
         raise ValueError("values = []; allowed: at least one")
     ordered = np.concatenate([[-np.inf], np.sort(values), [np.inf]])
-    below = bdtr(np.arange(count + 1), count, share)  # P(at most so many are below it)
+    below = bdtr(np.arange(count + 1), count, probability)  # P(at most so many are below it)
     error = (1 - level) / 2
     low = int(np.searchsorted(below, error, side="right"))
     high = int(np.searchsorted(below, 1 - error)) + 1
-    middle = max(math.ceil(count * share), 1)
+    middle = max(math.ceil(count * probability), 1)
     return float(ordered[middle]), float(ordered[low]), float(ordered[high])
 
 
@@ -194,163 +224,49 @@ def paired_difference(
     trials: SupportsIndex,
     *,
     level: float = 0.95,
-    cells: int = 1,
+    num_intervals: int = 1,
     interval: Interval = "fixed",
 ) -> Difference:
-    """Estimate the difference of two fractions that were measured on the same seeds.
+    """Estimate the difference of two fractions of the same seeds.
 
     Args:
-        gained: the seeds that count in the second fraction and not in the first.
-        lost: the seeds that count in the first and not in the second.
-        trials: all seeds that both were measured on.
-        level: the probability that the interval covers the truth, at least.
-        cells: the number of intervals that are to hold at once (Bonferroni).
-        interval: "fixed" for a number of seeds fixed beforehand: the melded interval of
-            Fay & Lumbard (2021), and the p-value of McNemar's exact test, for no
-            difference. "anytime" where the number depended on what was seen: confidence
-            sequences for the share of seeds that differ and for the share of gains among
-            them, and a p-value that one may watch.
+        gained: the number of seeds that are hits of the second fraction alone.
+        lost: the number of seeds that are hits of the first fraction alone.
+        trials: the number of all seeds.
+        level: the least probability that the interval covers the true difference.
+        num_intervals: the number of intervals that hold simultaneously (Bonferroni).
+        interval: "fixed" for a number of seeds that was fixed beforehand: the melded interval of
+            Fay & Lumbard (2021), and the p-value of McNemar's exact test of no difference.
+            "anytime" for a number that depended on the results: confidence sequences of the
+            fraction of seeds that differ and of the fraction of gains among them, and a p-value
+            that is valid at every number of seeds.
 
     Returns:
-        An interval that leaves out 0 just where `p_value` is below its error. `p_value`
-        is that of this pair by itself, whatever the number of cells.
+        The counts, the difference, its interval, and the p-value of this pair alone. The interval
+        excludes 0 if and only if the p-value is below the error of the interval.
 
     Raises:
-        ValueError: where a count or a setting is out of its range.
+        ValueError: if a count or a setting is out of its range.
+
+    >>> print(paired_difference(8, 1, 100))
+    (8 - 1)/100 = 0.07 [0.002763, 0.1441], p = 0.039
     """
-    # Small whole numbers of NumPy's would overflow.
+    # NumPy's small integers would overflow.
     x, y, n = operator.index(gained), operator.index(lost), operator.index(trials)
     counts = {"gained": x, "lost": y, "trials": n}
     if min(x, y) < 0 or x + y > n:
         raise ValueError(f"counts = {counts}; allowed: at least 0, and a sum of at most trials")
-    error = error_of_each(level, cells, interval)
-    bounds = melded if interval == "fixed" else melded_sequence
+    error = bonferroni_error(level, num_intervals, interval)
+    bounds = melded_interval if interval == "fixed" else paired_confidence_sequence
     low, high = bounds(**counts, error=error)
     p_value = _mcnemar(x, y, interval)
     return Difference(**counts, low=low, high=high, level=level, interval=interval, p_value=p_value)
 
 
-def error_of_each(level: float, cells: int, interval: Interval) -> float:
-    """Return the error of each of some intervals that are to hold at once (Bonferroni)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level}; allowed: above 0 and below 1")
-    if cells < 1:
-        raise ValueError(f"cells = {cells}; allowed: at least 1")
-    if interval not in get_args(Interval):
-        raise ValueError(f"interval = {interval!r}; allowed: 'fixed' or 'anytime'")
-    return (1 - level) / cells
-
-
-def clopper_pearson(hits: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return the exact interval of Clopper and Pearson (1934), error/2 on either side."""
-    low = betaincinv(hits, trials - hits + 1, error / 2) if hits else 0.0
-    high = betainccinv(hits + 1, trials - hits, error / 2) if hits < trials else 1.0
-    return float(low), float(high)
-
-
-def confidence_sequence(hits: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return bounds that hold at every number of trials at once, up to the error.
-
-    They are the fractions p that Ville's inequality does not reject, where the
-    likelihood is averaged over a uniform prior: the beta-binomial mixture of Robbins
-    (1970). One may look at any time, and stop because of what one saw.
-    """
-    if trials == 0:
-        return 0.0, 1.0
-    misses = trials - hits
-    bar = betaln(hits + 1, misses + 1) + math.log(error)
-
-    def accepts(p: float) -> bool:
-        return bool(xlogy(hits, p) + xlog1py(misses, -p) > bar)
-
-    peak = hits / trials
-    low = 0.0 if hits == 0 else edge(accepts, inside=peak, outside=0.0)
-    high = 1.0 if misses == 0 else edge(accepts, inside=peak, outside=1.0)
-    return low, high
-
-
-def edge(accepts, *, inside: float, outside: float) -> float:
-    """Bisect to the edge of an interval, and return its outer side."""
-    for _ in range(200):
-        middle = (inside + outside) / 2
-        if middle in (inside, outside):
-            break
-        if accepts(middle):
-            inside = middle
-        else:
-            outside = middle
-    return outside
-
-
 def _mcnemar(gained: int, lost: int, interval: Interval) -> float:
-    """Return the p-value of gains being as likely as losses, from the seeds that differ."""
+    """Return the p-value of the hypothesis that gains are as likely as losses."""
     if interval == "fixed":
         return min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
-    # Twice that of Ville's inequality: the other half of the error is the share's.
+    # Twice that of Ville's inequality: half of the error is spent on the fraction that differs.
     evidence = (gained + lost) * math.log(2) + betaln(gained + 1, lost + 1)
     return min(1.0, 2 * math.exp(-evidence))
-
-
-def melded_sequence(gained: int, lost: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return bounds of a paired difference that hold at every number of trials at once.
-
-    Half of the error goes to the share of seeds that differ, half to that of gains.
-    """
-    differ = confidence_sequence(gained + lost, trials, error=error / 2)
-    least, most = confidence_sequence(gained, gained + lost, error=error / 2)
-    low = min(share * (2 * least - 1) for share in differ)
-    high = max(share * (2 * most - 1) for share in differ)
-    return low, high
-
-
-def melded(gained: int, lost: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return the interval of Fay and Lumbard (2021) for a paired difference.
-
-    It agrees with McNemar's exact test. That it covers is a conjecture of theirs, which
-    they checked by enumeration up to 100 trials.
-    """
-    tail = error / 2
-    return _melded_low(gained, lost, trials, tail), -_melded_low(lost, gained, trials, tail)
-
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
-
-
-def _melded_low(gained: int, lost: int, trials: int, tail: float) -> float:
-    """Return the tail's quantile of differ·(2·gain - 1), of two independent beta variables.
-
-    `differ` is the share of seeds that differ, `gain` that of gains among them. Their own
-    quantiles are the lower limits of Clopper and Pearson; but of `differ` the upper ones
-    where the difference is negative, since there they make it lower.
-    """
-    both = gained + lost
-    if gained == 0:
-        return -clopper_pearson(both, trials, error=2 * tail)[1]
-    gain = gained, lost + 1
-    rises = betainc(*gain, 0.5) < tail
-    differ = (both, trials - both + 1) if rises else (both + 1, trials - both)
-    if differ[1] == 0:
-        return float(2 * betaincinv(*gain, tail) - 1)
-    tiny = tail * 1e-12
-    ends = [(betaincinv(*beta, tiny), betainccinv(*beta, tiny)) for beta in (differ, gain)]
-
-    def accepts(difference: float) -> bool:
-        return _product_cdf(difference, differ, gain, ends) > tail
-
-    inside = (gained - lost) / trials
-    if rises:
-        return edge(accepts, inside=inside, outside=0.0)
-    return edge(accepts, inside=min(inside, 0.0), outside=-1.0)
-
-
-def _product_cdf(difference: float, differ, gain, ends) -> float:
-    """Return P(differ·(2·gain - 1) <= difference), both of them cut off at their ends."""
-    sign = math.copysign(1, difference)
-    # The quadrature spans what neither factor decides alone, however narrow the other is.
-    slopes = np.maximum(sign * (2 * np.array(ends[1]) - 1), abs(difference))
-    low, high = sorted(np.clip(abs(difference) / slopes, *ends[0]))
-    x = low + (high - low) * (_NODES + 1) / 2
-    density = np.exp(xlogy(differ[0] - 1, x) + xlog1py(differ[1] - 1, -x) - betaln(*differ))
-    below = betainc(*gain, np.clip((1 + difference / x) / 2, 0, 1))
-    sure = betainc(*differ, low) if sign > 0 else betaincc(*differ, high)
-    return float(sure + (high - low) / 2 * np.sum(_WEIGHTS * density * below))

@@ -1,26 +1,27 @@
-"""Rows of estimates: hits counted by seeds, or by parents where seeds have some in common."""
+"""Rows of a table of estimates, whether seeds are independent or in families."""
 
 from typing import Any, Literal
 
 from jaxtyping import Bool, UInt64
 from numpy import ndarray
 
-from basin_jax.statistics.clusters import broods, difference_of_broods, estimate_of_broods
-from basin_jax.statistics.estimates import Interval, estimate, paired_difference
+from basin_jax.statistics.estimates import Difference, Estimate, estimate, paired_difference
+from basin_jax.statistics.families import Families, family_difference, family_fraction
+from basin_jax.statistics.intervals import Interval
 
 
-# "fixed" where the number of seeds was, "conditional" where it was and which seeds are counted
-# hangs on results or on somebody's choice, "anytime" where the number may hang on results.
+# "fixed" if the number of seeds was fixed beforehand, "conditional" if it was, but which seeds are
+# counted depends on results or on somebody's choice, "anytime" if the number may depend on results.
 Basis = Literal["fixed", "conditional", "anytime"]
 
 
 def narrowed(basis: Basis) -> Basis:
-    """Return the basis of an estimate whose denominator hangs on results."""
+    """Return the basis of an estimate whose denominator depends on results."""
     return "conditional" if basis == "fixed" else basis
 
 
 def interval_of(basis: Basis) -> Interval:
-    """Return which interval holds: given which seeds are counted, their number is fixed."""
+    """Return the interval of a basis: given which seeds are counted, their number is fixed."""
     return "anytime" if basis == "anytime" else "fixed"
 
 
@@ -30,29 +31,19 @@ def fraction_row(
     *,
     siblings: int,
     level: float,
-    together: int,
+    num_intervals: int,
     basis: Basis,
 ) -> dict[str, Any]:
-    """Estimate the fraction of seeds that hit; so many estimates are to hold at once."""
-    given: Any = {"level": level, "interval": interval_of(basis)}
+    """Return the row of a fraction of seeds, one of some simultaneous intervals."""
     counts = int(hits.sum()), len(hits)
-    one, every = (
-        estimate(*counts, cells=cells, **given)
+    given: Any = {"level": level, "interval": interval_of(basis)}
+    both = (
+        estimate(*counts, num_intervals=count, **given)
         if siblings == 1
-        else estimate_of_broods(broods(hits, seeds, siblings), cells=cells, **given)
-        for cells in (1, together)
+        else family_fraction(Families.of(hits, seeds, siblings), num_intervals=count, **given)
+        for count in (1, num_intervals)
     )
-    return {
-        "hits": one.hits,
-        "trials": one.trials,
-        "fraction": one.fraction,
-        "low": one.low,
-        "high": one.high,
-        "low_all": every.low,
-        "high_all": every.high,
-        "level": level,
-        "interval": basis,
-    }
+    return _row(*both, basis=basis)
 
 
 def difference_row(
@@ -61,30 +52,28 @@ def difference_row(
     *,
     siblings: int,
     level: float,
-    together: int,
+    num_intervals: int,
     basis: Basis,
 ) -> dict[str, Any]:
-    """Estimate how much the first fraction exceeds the second, on the same seeds."""
+    """Return the row of the first fraction less the second, of the same seeds."""
     first, second = hits
     counts = int((first & ~second).sum()), int((~first & second).sum()), len(seeds)
     gains = (1 + first.astype(int) - second.astype(int)) / 2
     given: Any = {"level": level, "interval": interval_of(basis)}
-    one, every = (
-        paired_difference(*counts, cells=cells, **given)
+    both = (
+        paired_difference(*counts, num_intervals=count, **given)
         if siblings == 1
-        else difference_of_broods(*counts, broods(gains, seeds, siblings), cells=cells, **given)
-        for cells in (1, together)
+        else family_difference(
+            *counts, Families.of(gains, seeds, siblings), num_intervals=count, **given
+        )
+        for count in (1, num_intervals)
     )
-    return {
-        "gained": one.gained,
-        "lost": one.lost,
-        "trials": one.trials,
-        "difference": one.difference,
-        "low": one.low,
-        "high": one.high,
-        "low_all": every.low,
-        "high_all": every.high,
-        "p_value": one.p_value,
-        "level": level,
-        "interval": basis,
-    }
+    return _row(*both, basis=basis)
+
+
+def _row(
+    alone: Estimate | Difference, simultaneous: Estimate | Difference, *, basis: Basis
+) -> dict[str, Any]:
+    ends = {"low_all": simultaneous.low, "high_all": simultaneous.high}
+    p_value = {"p_value": alone.p_value} if isinstance(alone, Difference) else {}
+    return {**alone.row(), **ends, **p_value, "level": alone.level, "interval": basis}

@@ -15,7 +15,8 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.drift import TOLD, Drift
 from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.starts.anchored import Anchored
-from basin_jax.statistics.estimates import basin_fraction, error_of_each, quantile
+from basin_jax.statistics.estimates import basin_fraction, quantile
+from basin_jax.statistics.intervals import bonferroni_error
 from basin_jax.studies.framework.figure import INK, canvas, curve, legend
 from basin_jax.studies.framework.rows import Finding, Kind, Row, Sentence, ranked, row, say, share
 from basin_jax.studies.framework.study import HALF, WELL_RULE, Lab, Outcome, Study, farthest
@@ -161,7 +162,7 @@ class GradientHacking(Study):
         kind: Kind = "measured",
     ) -> Rows:
         """Return the median ratio of drifts after each length, of all groups and fates at once."""
-        rows, level = {}, 1 - error_of_each(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
+        rows, level = {}, 1 - bonferroni_error(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
         for length, each in zip(self.lengths, seen, strict=True):
             ratio = _ratio(each, below)
             if len(ratio):
@@ -209,7 +210,8 @@ class GradientHacking(Study):
                 names = [told for told in TOLD if prefix + told in each.columns]
                 evidence = {told: each[prefix + told].to_numpy() for told in names}
                 found = basin_fraction(
-                    judge(self.subject.rule, evidence), cells=len(PUT_BACK) * len(self.lengths)
+                    judge(self.subject.rule, evidence),
+                    num_intervals=len(PUT_BACK) * len(self.lengths),
                 )
                 said = f"{name}, {length} steps, {what} put back: deceptive"
                 rows[what][length] = row(said, found, kind=kind)

@@ -90,6 +90,13 @@ def test_what_cannot_be_measured_is_refused(changed, said):
         measure.run(settings.pop("names"), **settings, **flags, tell=print)
 
 
+def test_peers_outside_of_a_clone_are_refused_with_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "PEERS", tmp_path)
+    settings = {"rounds": 1, "seconds": 1.0, "with_growth": False, "tell": print}
+    with pytest.raises(ValueError, match=r"outside of a clone .* benchmarks has the code"):
+        measure.run(["audit"], with_peers=True, **settings)
+
+
 def test_every_case_has_its_work():
     assert [case.name for case in chosen(list(CASES))] == [
         *("audit", "mlp-8 sgd", "mlp-8 adam", "mlp-32 sgd", "mlp-32 adam"),

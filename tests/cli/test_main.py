@@ -156,7 +156,7 @@ def test_a_pilot_is_recorded_and_left_out(made):
     line = ("run", "mine.py", "--lanes", "16", "--out", "p")
     basin(*line, "--seeds", "40", "--pilot", "chose the rate", cwd=made)
     text = basin(*line, "--seeds", "100", cwd=made)
-    assert "40 seeds are left out, since they served as a pilot (chose the rate)" in " ".join(
+    assert "40 seeds are not counted, since they were a pilot (chose the rate)" in " ".join(
         text.split()
     )
     assert set(basin_jax.load(made / "p").fractions()["trials"]) == {60}

@@ -11,7 +11,8 @@ from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.results.references import compare
 from basin_jax.starts import Fork, Trained
-from basin_jax.statistics.estimates import clopper_pearson, estimate
+from basin_jax.statistics.estimates import estimate
+from basin_jax.statistics.intervals import clopper_pearson
 
 
 # Slow enough that not all verdicts are in after 3 steps.

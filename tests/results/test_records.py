@@ -16,6 +16,7 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.nearest import Nearest
 from basin_jax.runs import run as loop
+from basin_jax.runs import training
 from basin_jax.statistics.estimates import estimate, paired_difference
 
 
@@ -60,7 +61,7 @@ def test_a_cell_has_all_verdicts_and_their_hits_sum_to_the_trials(records):
 def test_a_row_has_its_own_interval_and_one_that_holds_with_all_others(records):
     for row in records.fractions(level=0.9).iter_rows(named=True):
         alone = estimate(row["hits"], 100, level=0.9)
-        together = estimate(row["hits"], 100, level=0.9, cells=2 * len(Verdict))
+        together = estimate(row["hits"], 100, level=0.9, num_intervals=2 * len(Verdict))
         assert (row["low"], row["high"]) == (alone.low, alone.high)
         assert (row["low_all"], row["high_all"]) == (together.low, together.high)
         assert row["fraction"] == row["hits"] / 100
@@ -155,7 +156,7 @@ def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp
     assert [row["trials"] for row in rows] == [0, 24]
     assert (rows[0]["low"], rows[0]["high"], rows[0]["p_value"]) == (-1, 1, 1)
     row = rows[1]
-    every = paired_difference(row["gained"], row["lost"], 24, cells=2, interval="anytime")
+    every = paired_difference(row["gained"], row["lost"], 24, num_intervals=2, interval="anytime")
     assert (row["low_all"], row["high_all"]) == (every.low, every.high)
     assert row["interval"] == "anytime"
     assert row["low_all"] < row["low"] <= row["high"] < row["high_all"]
@@ -187,7 +188,7 @@ def test_fractions_as_a_threshold_moves_are_those_of_rules_that_have_it(along):
         found = frame.filter(deceptive_gap=gap).drop("deceptive_gap")
         assert found.drop("low_all", "high_all").equals(fractions.drop("low_all", "high_all"))
     row = frame.sort("hits").row(-1, named=True)
-    every = estimate(row["hits"], 30, cells=2 * 3 * len(Verdict))
+    every = estimate(row["hits"], 30, num_intervals=2 * 3 * len(Verdict))
     assert (row["low_all"], row["high_all"]) == (every.low, every.high)
 
 
@@ -208,7 +209,7 @@ def test_the_agreement_of_earlier_verdicts_with_the_last_is_counted_seed_by_seed
         )
         assert row["trials"] == 30
         assert row["hits"] == (then == last).sum()
-        every = estimate(row["hits"], row["trials"], cells=4)
+        every = estimate(row["hits"], row["trials"], num_intervals=4)
         assert (row["low_all"], row["high_all"]) == (every.low, every.high)
     assert 0 < frame["hits"].sum() < frame["trials"].sum()
 
@@ -238,7 +239,7 @@ def written(folder, fields, seeds=range(5), run=None):
 
 
 def test_another_rule_judges_the_stored_evidence_without_training(wells_folder, monkeypatch):
-    monkeypatch.setattr(loop, "build_kernel", None)
+    monkeypatch.setattr(training, "build_kernel", None)
     before = {path: path.read_bytes() for path in wells_folder.rglob("*") if path.is_file()}
     rule = Nearest(intended={"x": 1.0}, deceptive={"x": -1.0}, within=0.5)
     again = load(wells_folder, rule=rule)

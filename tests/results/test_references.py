@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 import basin_jax
 from basin_jax import Exact, Independent, Limit, Published, Verdict
-from basin_jax.report import reference_table as answers
+from basin_jax.report import known_answers as answers
 from basin_jax.results.references import compare
 from basin_jax.runs.sweepfile import load_sweep
 from basin_jax.statistics.estimates import estimate

@@ -16,7 +16,7 @@ from basin_jax.report.page import text_table, write_report
 from basin_jax.results.references import compare
 from basin_jax.results.request import Request, Requests, Seeds, request_of
 from basin_jax.results.store import StoreError
-from basin_jax.statistics.estimates import clopper_pearson
+from basin_jax.statistics.intervals import clopper_pearson
 
 
 def asked(seeds, *, whole=None, pilot=None) -> Request:
@@ -55,7 +55,7 @@ def test_nothing_calls_a_fraction_of_chosen_seeds_one_of_seeds(chosen, wells, tm
         "caption": caption(chosen, chosen.fractions()),
     }
     for name, text in texts.items():
-        assert f"The seeds were chosen ({criterion}): estimates speak of seeds that are" in text, (
+        assert f"The seeds were chosen ({criterion}): the estimates are of seeds chosen" in text, (
             name
         )
         assert "not of all seeds" in text, name
@@ -306,7 +306,7 @@ def test_seeds_of_a_pilot_enter_no_estimate(wells, wells_folder, tmp_path):
     assert ours.equals(theirs)
     known = basin_jax.Exact(name="", cell={"tilt": 0.0}, fraction=0.5)
     assert compare(records, [known])["trials"].to_list() == [20]
-    said = "10 seeds are left out, since they served as a pilot (chose the gap)"
+    said = "10 seeds are not counted, since they were a pilot (chose the gap)"
     page = write_report(records, tmp_path / "report")
     assert said in page.read_text()
     assert said in page.with_name("fractions.tex").read_text()

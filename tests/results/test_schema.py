@@ -104,7 +104,7 @@ def test_a_run_that_was_stopped_is_incomplete_until_another_does_its_work(tmp_pa
     made.record_run(folders.run_of(wide, "2026-01-02"))
     said = made.notices()
     assert [day in line for day, line in zip(("01-01", "01-02"), said, strict=True)] == [True] * 2
-    assert all("give its command again to go on" in line for line in said)
+    assert all("repeat its command to resume it" in line for line in said)
     more = made.record_run(folders.run_of(SEEDS | {"count": 128, "last": 127}, "2026-01-03"))
     assert len(made.notices()) == 3
     made.finish_run(more, {CELL: 0, OTHER: 0})

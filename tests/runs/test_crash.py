@@ -17,7 +17,7 @@ from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.results.store import Store
 from basin_jax.runs.progress import Silent
-from basin_jax.runs.run import Interrupted
+from basin_jax.runs.training import Interrupted
 
 
 # A sweep of many small chunks, so that a random moment is often that of a commit.

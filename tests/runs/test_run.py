@@ -37,7 +37,7 @@ def test_the_commands_of_a_report_repeat_every_run(wells, tmp_path):
     bj.run(wells[:1], range(40, 48), tmp_path)
     page = write_report(bj.load(tmp_path)).read_text()
     commands = [
-        "basin-jax run FILE --seeds 8 --pilot &#x27;chose the gap&#x27; --out DIR",
+        "basin-jax run FILE --seeds 8 --pilot &#39;chose the gap&#39; --out DIR",
         "basin-jax run FILE --seeds 40 --out DIR",
         "# 8 seeds, from 40 to 47\nbasin-jax run FILE --out DIR",
     ]

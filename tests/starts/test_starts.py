@@ -382,5 +382,5 @@ def test_children_that_would_be_one_are_refused(tmp_path):
 
 
 def test_a_fork_cannot_stop_at_a_width(tmp_path):
-    with pytest.raises(ValueError, match="those of one parent are alike"):
+    with pytest.raises(ValueError, match="those of one parent are related"):
         run(NOISY.replace(start=Fork(of=NOISY, children=2)), None, tmp_path / "f", until=0.1)

@@ -141,7 +141,7 @@ def test_labels_and_answers_may_change_places():
 
 
 def test_intervals_that_hold_at_once_are_wider():
-    one, many = (kappa(*labels(30, 5, 5, 60), cells=cells) for cells in (1, 20))
+    one, many = (kappa(*labels(30, 5, 5, 60), num_intervals=cells) for cells in (1, 20))
     assert one[0] == many[0]
     assert many[1] < one[1]
     assert one[2] < many[2]

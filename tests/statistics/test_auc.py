@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from basin_jax.statistics.auc import auc, discriminant
-from basin_jax.statistics.estimates import clopper_pearson
+from basin_jax.statistics.intervals import clopper_pearson
 
 
 def test_an_area_counts_pairs_and_a_tie_is_half_of_one():

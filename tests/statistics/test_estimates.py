@@ -13,13 +13,8 @@ from scipy.stats import binom, binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from basin_jax.core.verdict import Verdict
-from basin_jax.statistics.estimates import (
-    basin_fraction,
-    basin_fractions,
-    clopper_pearson,
-    confidence_sequence,
-    estimate,
-)
+from basin_jax.statistics.estimates import basin_fraction, basin_fractions, estimate
+from basin_jax.statistics.intervals import clopper_pearson, confidence_sequence
 
 
 BOUNDS = (clopper_pearson, confidence_sequence)
@@ -172,7 +167,7 @@ def test_an_estimate_before_the_first_seed_says_nothing():
 
 @given(counts=counts, cells=st.integers(1, 1000))
 def test_intervals_that_hold_at_once_share_the_error(counts, cells):
-    together = estimate(*counts, cells=cells)
+    together = estimate(*counts, num_intervals=cells)
     alone = estimate(*counts, level=1 - 0.05 / cells)
     bounds = alone.low, alone.high
     assert (together.low, together.high) == pytest.approx(bounds, rel=1e-6, abs=1e-12)
@@ -231,11 +226,11 @@ def test_every_class_has_its_fraction_with_the_share_of_the_error():
         "sort": 0,
     }
     assert list(found) == ["copy", "add", "other", "sort"]
-    assert found["sort"] == estimate(0, 5, cells=4)
+    assert found["sort"] == estimate(0, 5, num_intervals=4)
     assert found["sort"].high > 0.5  # nobody hit it, and five seeds say little
-    assert basin_fractions(outcomes)["add"] == estimate(3, 5, cells=3)
+    assert basin_fractions(outcomes)["add"] == estimate(3, 5, num_intervals=3)
     anytime = basin_fractions(outcomes, level=0.9, interval="anytime")
-    assert anytime["add"] == estimate(3, 5, level=0.9, cells=3, interval="anytime")
+    assert anytime["add"] == estimate(3, 5, level=0.9, num_intervals=3, interval="anytime")
 
 
 def test_classes_are_numbers_names_and_verdicts_alike():
@@ -288,7 +283,7 @@ def test_classes_named_by_what_was_seen_need_not_hold_at_once():
         (lambda: estimate(1, 5, level=1.0), r"level = 1\.0; allowed: above 0 and below 1"),
         (lambda: estimate(1, 5, level=95.0), r"level = 95\.0; allowed"),
         (lambda: estimate(1, 5, level=math.nan), "level = nan; allowed"),
-        (lambda: estimate(1, 5, cells=0), "cells = 0; allowed: at least 1"),
+        (lambda: estimate(1, 5, num_intervals=0), "num_intervals = 0; allowed: at least 1"),
         (lambda: basin_fraction(VERDICTS, among={Verdict.OTHER}), "DECEPTIVE.* not among"),
     ],
 )

@@ -10,16 +10,15 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import beta, binom
 from statsmodels.stats.contingency_tables import mcnemar
 
-from basin_jax.statistics.estimates import (
-    Difference,
+from basin_jax.statistics.estimates import Difference, paired_difference
+from basin_jax.statistics.intervals import (
     confidence_sequence,
-    melded,
-    melded_sequence,
-    paired_difference,
+    melded_interval,
+    paired_confidence_sequence,
 )
 
 
-BOUNDS = (melded, melded_sequence)
+BOUNDS = (melded_interval, paired_confidence_sequence)
 errors = st.floats(1e-6, 0.5)
 
 
@@ -57,7 +56,7 @@ def definition(gained: int, lost: int, trials: int, difference: float) -> float:
 )
 def test_the_limit_leaves_half_the_error_by_the_definition(table, error):
     gained, lost, trials = table
-    low, high = melded(*table, error=error)
+    low, high = melded_interval(*table, error=error)
     assert definition(gained, lost, trials, low) == pytest.approx(error / 2, rel=1e-5)
     if lost:
         assert definition(lost, gained, trials, -high) == pytest.approx(error / 2, rel=1e-5)
@@ -67,14 +66,14 @@ def test_the_limit_leaves_half_the_error_by_the_definition(table, error):
 def test_no_gains_and_no_losses_have_closed_forms(trials):
     # Nothing differs: the upper limit of 0 of n, on either side.
     upper = -math.expm1(math.log(0.025) / trials)
-    assert melded(0, 0, trials, error=0.05) == pytest.approx((-upper, upper), rel=1e-9)
-    assert melded(trials, 0, trials, error=0.05)[1] == 1
-    assert melded(1, 0, 1, error=0.05)[0] == pytest.approx(2 * 0.025 - 1)
+    assert melded_interval(0, 0, trials, error=0.05) == pytest.approx((-upper, upper), rel=1e-9)
+    assert melded_interval(trials, 0, trials, error=0.05)[1] == 1
+    assert melded_interval(1, 0, 1, error=0.05)[0] == pytest.approx(2 * 0.025 - 1)
 
 
 @pytest.mark.parametrize("gained", [0, 3, 500])
 def test_gains_alone_are_at_most_the_seeds_that_differ(gained):
-    _, high = melded_sequence(gained, 0, 500, error=0.05)
+    _, high = paired_confidence_sequence(gained, 0, 500, error=0.05)
     assert high == confidence_sequence(gained, 500, error=0.025)[1]
 
 
@@ -138,7 +137,7 @@ def test_a_smaller_error_gives_an_interval_around_the_larger_ones(bounds, table,
 
 
 def test_intervals_that_hold_at_once_share_the_error():
-    together = paired_difference(12, 3, 100, cells=10)
+    together = paired_difference(12, 3, 100, num_intervals=10)
     alone = paired_difference(12, 3, 100, level=0.995)
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), rel=1e-9)
     assert (together.level, together.p_value) == (0.95, alone.p_value)
@@ -172,7 +171,7 @@ def tail_errors(bounds, trials: int, error: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("trials", "error"), [(1, 0.05), (5, 0.2), (20, 0.05), (40, 0.05)])
 def test_the_interval_covers_at_least_as_often_as_it_says_in_each_tail(trials, error):
-    assert tail_errors(melded, trials, error).max() <= error / 2 + 1e-9
+    assert tail_errors(melded_interval, trials, error).max() <= error / 2 + 1e-9
 
 
 def test_the_usual_interval_fails_where_the_melded_one_covers():
@@ -196,11 +195,11 @@ def missed_at_some_look(bounds, gain: float, loss: float) -> float:
 
 @pytest.mark.parametrize(("gain", "loss"), [(0.1, 0.1), (0.06, 0.02)])
 def test_one_may_look_at_any_time(gain, loss):
-    assert missed_at_some_look(melded_sequence, gain, loss) <= 0.05
+    assert missed_at_some_look(paired_confidence_sequence, gain, loss) <= 0.05
 
 
 def test_peeking_at_the_fixed_interval_misses_far_more_often_than_it_says():
-    assert missed_at_some_look(melded, 0.06, 0.02) > 0.15
+    assert missed_at_some_look(melded_interval, 0.06, 0.02) > 0.15
 
 
 @given(table=tables())
@@ -234,7 +233,10 @@ def test_a_difference_prints_its_counts_its_interval_and_its_p_value():
         (lambda: paired_difference(0, -1, 5), r"'lost': -1.*; allowed: at least 0"),
         (lambda: paired_difference(3, 3, 5), r"'trials': 5.*; allowed: .* at most trials"),
         (lambda: paired_difference(1, 1, 5, level=1.0), r"level = 1\.0; allowed"),
-        (lambda: paired_difference(1, 1, 5, cells=0), "cells = 0; allowed: at least 1"),
+        (
+            lambda: paired_difference(1, 1, 5, num_intervals=0),
+            "num_intervals = 0; allowed: at least 1",
+        ),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(call, said):

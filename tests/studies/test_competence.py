@@ -16,7 +16,7 @@ from basin_jax.studies.registry import make
 
 
 def counted(*hits, trials=40):
-    return [row("some", estimate(hit, trials, cells=len(hits))) for hit in hits]
+    return [row("some", estimate(hit, trials, num_intervals=len(hits))) for hit in hits]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,9 @@ def test_what_is_said_of_a_turn_is_what_the_grid_tells():
 def test_a_fraction_that_moves_is_compared_on_the_same_seeds():
     """2 against 15 of 128 have intervals that overlap: McNemar's test tells them apart."""
     first, last = np.arange(128) < 2, np.arange(128) < 15
-    found = [row("some", estimate(int(hits.sum()), 128, cells=10)) for hits in (first, last)]
+    found = [
+        row("some", estimate(int(hits.sum()), 128, num_intervals=10)) for hits in (first, last)
+    ]
     assert found[0].high > found[1].low
     moved = difference("some", first, last, cells=7)
     places = (0, 2000)

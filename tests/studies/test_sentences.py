@@ -47,14 +47,14 @@ def test_the_page_has_every_number_and_what_failed(tmp_path):
     assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [None, True, False]
     text = markdown([found], made="Made today.")
     assert "## Way back" in text
-    assert "| 3 | a<b | 0 [0, 0.100] | 30 | 0.5 | **no** |" in text
+    assert "| 3 | a<b | 0 [0, 0.100] | 30 | 0.5 | NO |" in text
     assert "- Half < all. [row 2]" in text
     assert text.index("**Measured**") < text.index("**Null control**")
     page = html([found], tmp_path, made="Made today.")
     assert "a&lt;b" in page
     assert "Half &lt; all." in page
     assert "Half &lt; all. [row 2]" in page
-    assert page.count("class=bad") == 1
+    assert page.count('class="failed"') == 1
     assert page.count("data:image/png;base64,") == 1
 
 

@@ -1,16 +1,17 @@
-"""Write what studies found: figures, tables, a page of Markdown and one of HTML."""
+"""Write the results of studies: figures, tables, a page of Markdown and one of HTML."""
 
 import base64
-from collections.abc import Collection, Iterator, Sequence
-from html import escape
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from pathlib import Path
-from string import Template
+from typing import Any
 
 from basin_jax.report.figures import save
+from basin_jax.report.render import Group, Line, Table, fill
 from basin_jax.studies.framework.rows import Answer, Finding, Kind, Row, Sentence
 
 
+HERE = Path(__file__).parent
 NAMES: dict[Kind, str] = {
     "measured": "Measured",
     "control": "Null control",
@@ -19,19 +20,18 @@ NAMES: dict[Kind, str] = {
     "sensitivity": "Sensitivity",
 }
 NOTE = (
-    "Intervals are at 95 %, those of controls, checks and what is known at 99.9 %. Fractions of "
-    "seeds have Clopper-Pearson intervals, medians those of order statistics, means and children "
-    "of one parent intervals by betting, differences on the same seeds and kappa melded ones, and"
-    " areas under ROC curves (AUC) Clopper-Pearson intervals at the effective number of seeds "
-    "that DeLong's variance gives. Those of what a study reads side by side (scales and networks,"
-    " methods and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths"
-    " and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, "
-    "prompts) hold for all of their kind at once, the others each by itself; those of a turn and "
-    "of shares of variance follow from such. Each study has a root of its own, so that no two "
-    "studies share seeds; the rows of one study share theirs, and what is lucky in one of its "
-    "rows may be in others. What is compared on the same seeds is compared seed by seed. Where "
-    "something is expected, a row holds if its interval has it. Sentences name the rows that they"
-    " rest on."
+    "Intervals are at 95 %, those of controls, checks and known answers at 99.9 %. Fractions of "
+    "seeds have Clopper-Pearson intervals; medians those of order statistics; means, and fractions "
+    "of families, betting confidence intervals; differences on the same seeds, and kappa, melded "
+    "intervals; and areas under ROC curves (AUC) Clopper-Pearson intervals at the effective number "
+    "of seeds of DeLong's variance. Intervals that a study compares (of scales and networks, "
+    "methods and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths "
+    "and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) "
+    "are simultaneous; the others hold each by itself; those of a turn and of shares of variance "
+    "follow from these. Each study has its own root, so no two studies share seeds. The rows of "
+    "one study share their seeds, so they are not independent. Differences are between the same "
+    "seeds. Where a value is expected, a row holds if its interval contains it. Sentences name "
+    "the rows that they rest on."
 )
 
 
@@ -50,72 +50,52 @@ def markdown(
     answers: Sequence[Answer] = (),
     figures: str = ".",
 ) -> str:
-    """Return a page of Markdown; `figures` is where the page finds them."""
-    lines = ["# Results", "", made, "", NOTE, ""]
-    lines += ["## The argument, from these measurements", ""] if answers else []
-    for answer in answers:
-        lines += [f"**{answer.question}**", ""]
-        lines += [f"- {said.text}{_places(said, findings)}" for said in answer.says]
-        lines.append("")
-    for finding in findings:
-        lines += [f"## {_title(finding)}", "", finding.question, "", finding.put_to, ""]
-        lines += [f"- {said.text}{_place(said, finding)}" for said in finding.says]
-        lines += ["", f"![{_title(finding)}]({figures}/{finding.name}.png)", ""]
-        lines += ["| row | what | value [interval] | seeds | expected | holds |"]
-        lines += ["|--:|---|---|--:|---|---|"]
-        for name, rows in _groups(finding):
-            lines += [f"| | **{name}** | | | | |"]
-            lines += [f"| {' | '.join(_cells(*numbered))} |" for numbered in rows]
-        lines += ["", "What this cannot tell:", ""]
-        lines += [f"- {limit}" for limit in finding.limits]
-        lines.append("")
-    return "\n".join(lines)
+    """Return the page in Markdown, which links to the figures in a folder."""
+    content = _content(findings, answers)
+    return fill(HERE / "page.md", **content, made=made, note=NOTE, figures=figures)
 
 
 def html(
     findings: Sequence[Finding], folder: Path, *, made: str, answers: Sequence[Answer] = ()
 ) -> str:
-    """Return a page of HTML that needs no other file; figures are read from a folder."""
-    parts = ["<h2>The argument, from these measurements</h2>"] if answers else []
-    for answer in answers:
-        texts = (f"{said.text}{_places(said, findings)}" for said in answer.says)
-        said = "".join(f"<li>{escape(text)}</li>" for text in texts)
-        parts.append(f"<h3>{escape(answer.question)}</h3>\n<ul>{said}</ul>")
-    for finding in findings:
-        picture = base64.b64encode((folder / f"{finding.name}.png").read_bytes()).decode()
-        texts = (f"{said.text}{_place(said, finding)}" for said in finding.says)
-        says = "".join(f"<li>{escape(text)}</li>" for text in texts)
-        limits = "".join(f"<li>{escape(limit)}</li>" for limit in finding.limits)
-        body = []
-        for name, rows in _groups(finding):
-            body.append(f'<tr><th colspan="6">{name}</th></tr>')
-            for number, row in rows:
-                cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(number, row))
-                body.append(f"<tr{' class=bad' if row.holds is False else ''}>{cells}</tr>")
-        parts.append(
-            f'<h2 id="{finding.name}">{escape(_title(finding))}</h2>\n'
-            f"<p>{escape(finding.question)}</p>\n<p>{escape(finding.put_to)}</p>\n<ul>{says}</ul>\n"
-            f'<img alt="{escape(_title(finding))}" src="data:image/png;base64,{picture}">\n'
-            "<table><thead><tr><td>row</td><td>what</td><td>value [interval]</td><td>seeds</td>"
-            f"<td>expected</td><td>holds</td></tr></thead><tbody>{''.join(body)}</tbody></table>\n"
-            f"<p>What this cannot tell:</p><ul>{limits}</ul>"
-        )
-    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
-        made=escape(made), note=escape(NOTE), body="\n".join(parts)
-    )
+    """Return the page in HTML, which holds the figures that are in a folder."""
+    pngs = ((folder / f"{finding.name}.png").read_bytes() for finding in findings)
+    pictures = [base64.b64encode(png).decode() for png in pngs]
+    content = _content(findings, answers)
+    return fill(HERE / "page.html", **content, made=made, note=NOTE, pictures=pictures)
 
 
-def _title(finding: Finding) -> str:
-    return finding.name.replace("_", " ").capitalize()
+def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str, Any]:
+    return {
+        "answers": [
+            (answer.question, [f"{said.text}{_places(said, findings)}" for said in answer.says])
+            for answer in answers
+        ],
+        "studies": [
+            {
+                "name": finding.name,
+                "title": finding.name.replace("_", " ").capitalize(),
+                "question": finding.question,
+                "testbed": finding.put_to,
+                "says": [f"{said.text}{_place(said, finding)}" for said in finding.says],
+                "table": _table(finding),
+                "limits": finding.limits,
+            }
+            for finding in findings
+        ],
+    }
 
 
-def _groups(finding: Finding) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
-    """Yield the rows of each kind that there is, with their numbers."""
+def _table(finding: Finding) -> Table:
+    """Return the rows of each kind that there is, with their numbers."""
+    groups = []
     for kind, name in NAMES.items():
         rows = [(n, row) for n, row in enumerate(finding.table, start=1) if row.kind == kind]
         if rows:
-            yield name, rows
+            lines = [Line(_cells(*numbered), numbered[1].holds is False) for numbered in rows]
+            groups.append(Group(lines, name))
+    head = ("row", "what", "value [interval]", "seeds", "expected", "holds")
+    return Table(head=head, groups=groups, right={"row", "seeds"})
 
 
 def _place(said: Sentence, finding: Finding) -> str:
@@ -148,5 +128,5 @@ def _numbers(finding: Finding, names: Collection[str]) -> str:
 def _cells(number: int, row: Row) -> tuple[str, ...]:
     expected = "" if row.expected is None else f"{row.expected:.4g}"
     asked = "" if row.expected is None else "not known"
-    holds = {None: asked, True: "yes", False: "**no**"}[row.holds]
+    holds = {None: asked, True: "yes", False: "NO"}[row.holds]
     return f"{number}", row.what, str(row), f"{row.seeds:,}", expected, holds

@@ -119,7 +119,7 @@ def ranked(
     cells: int = 1,
 ) -> Row:
     """Return the row of an area under the ROC curve."""
-    value, low, high = auc(scores, positive, level=level_of(kind), cells=cells)
+    value, low, high = auc(scores, positive, level=level_of(kind), num_intervals=cells)
     return Row(
         kind=kind,
         what=what,
@@ -140,7 +140,7 @@ def share(
     expected: float | None = None,
 ) -> Row:
     """Return the row of how many seeds are hits."""
-    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), cells=cells)
+    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), num_intervals=cells)
     return row(what, found, kind=kind, expected=expected)
 
 
@@ -155,7 +155,7 @@ def difference(
 ) -> Row:
     """Return the row of how much oftener the same seeds are hits after than before."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    found = paired_difference(gained, lost, len(after), cells=cells)
+    found = paired_difference(gained, lost, len(after), num_intervals=cells)
     return Row(
         kind="measured",
         what=f"{what} ({gained} gained, {lost} lost, p = {found.p_value:.2g})",
@@ -175,7 +175,7 @@ def beyond_chance(
     expected: float | None = None,
 ) -> Row:
     """Return the row of how far two labels of the same seeds agree beyond chance: their kappa."""
-    value, low, high = kappa(*labels, level=level_of(kind), cells=cells)
+    value, low, high = kappa(*labels, level=level_of(kind), num_intervals=cells)
     return Row(
         kind=kind,
         what=f"{what}: kappa",

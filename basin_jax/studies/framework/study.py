@@ -33,8 +33,9 @@ from basin_jax.rules.preference import Preference
 from basin_jax.runs.progress import Progress, Silent
 from basin_jax.runs.provenance import machine_identity, package_identity
 from basin_jax.runs.run import run
-from basin_jax.statistics.clusters import Brood, betting
-from basin_jax.statistics.estimates import Estimate, basin_fraction, error_of_each, quantile
+from basin_jax.statistics.estimates import Estimate, basin_fraction, quantile
+from basin_jax.statistics.families import Families, betting_interval
+from basin_jax.statistics.intervals import bonferroni_error
 from basin_jax.studies.framework.rows import Finding, Kind, Row, level_of, row
 from basin_jax.studies.framework.testbed import AUDIT, Subject
 
@@ -88,12 +89,12 @@ class Outcome:
         cells: int = 1,
     ) -> Estimate:
         """Estimate the fraction of a verdict; so many estimates are to hold at once."""
-        return basin_fraction(self.verdicts(cell, step), of, cells=cells)
+        return basin_fraction(self.verdicts(cell, step), of, num_intervals=cells)
 
     def untrained(self, cell: Sweep, *, cells: int = 1) -> Estimate:
         """Estimate the fraction that is deceptive before training, where no network is fit."""
         verdicts = judge(whatever_fit(self.rule), self.evidence(cell, 0))
-        return basin_fraction(verdicts, cells=cells)
+        return basin_fraction(verdicts, num_intervals=cells)
 
     def shares(
         self, cell: Sweep, what: str, *, step: int | None = None, cells: int = 1
@@ -123,7 +124,7 @@ class Outcome:
         return [
             row(
                 f"{what}, by a gap of at least {gap:g}",
-                basin_fraction(verdicts, cells=cells),
+                basin_fraction(verdicts, num_intervals=cells),
                 kind="sensitivity",
             )
             for gap, verdicts in self.by_gap(cell, step).items()
@@ -308,9 +309,10 @@ def mean(
     finite = values[np.isfinite(values)]
     # Rounding may bring a rate beyond its ends.
     shares = np.clip((finite - least) / (1 - least), 0, 1)
-    error = error_of_each(level_of(kind), cells, "fixed")
-    bounds = betting(Brood(shares, np.ones(len(shares), int)), error=error, interval="fixed")
-    low, high = (least + (1 - least) * bound for bound in bounds)
+    error = bonferroni_error(level_of(kind), cells, "fixed")
+    each = Families(shares, np.ones(len(shares), int))
+    ends = betting_interval(each, error=error, interval="fixed")
+    low, high = (least + (1 - least) * end for end in ends)
     value = float(finite.mean())
     return Row(kind=kind, what=what, value=value, low=low, high=high, seeds=len(finite))
 

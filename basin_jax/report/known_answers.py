@@ -1,4 +1,4 @@
-"""Write what sweep files know beforehand, ours against theirs: one table and one figure."""
+"""Compare fractions that are known beforehand with ours, in one table and one figure."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.table import Table
-from rich.text import Text
+from rich.table import Table as RichTable
 
 from basin_jax.core.identity import digest_of
 from basin_jax.report.figures import agreement, save
-from basin_jax.report.tables import amount, typeset
+from basin_jax.report.render import Group, Line, Table, fill
+from basin_jax.report.tables import amount
 from basin_jax.results.references import cell_of
 from basin_jax.runs.sweepfile import SweepFile, load_sweep
 
@@ -32,11 +32,10 @@ HEAD = ("", "theirs", "ours", "seeds", "shared", "z", "p", "agrees")
 
 
 def knowing(paths: Sequence[Path]) -> list[SweepFile]:
-    """Return the sweep files among some files and folders that know fractions beforehand.
+    """Return the sweep files with known answers among some files and folders.
 
     Raises:
-        ValueError: where a path is not there, nothing in it knows any, or a known
-            fraction is of no cell.
+        ValueError: if a path does not exist, there is no known answer, or one fits no cell.
     """
     for path in paths:
         if not path.exists():
@@ -60,9 +59,9 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
 
 
 def _candidates(path: Path) -> list[Path]:
-    """Return the file, or those of a folder that assign `known`: others are not run.
+    """Return the file, or the files of a folder that assign `known`.
 
-    Nor are those of its folder `gpu`, which would take days elsewhere.
+    Those in its folder `gpu` are left out, since they would take days elsewhere.
     """
     if not path.is_dir():
         return [path]
@@ -71,15 +70,15 @@ def _candidates(path: Path) -> list[Path]:
 
 
 def folder_of(source: SweepFile) -> Path:
-    """Return where a file's results go, in the folder of all of them."""
+    """Return the folder of a file's results, in the folder of all results."""
     return Path(source.file.resolve().parent.name, source.file.stem)
 
 
 def by_kind(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of several sweeps' `known.compare`, exact ones first.
+    """Return the rows of several sweeps' `compare`, in the order of kinds.
 
-    `shared` has one letter for rows whose seeds overlap, of one organism and root: a lucky draw
-    of these stands in each of them.
+    Rows whose seeds overlap, of one organism and root, have the same letter in `shared`: they are
+    not independent.
     """
     rows = pl.concat(frames, how="vertical_relaxed")
     rows = pl.concat(rows.filter(kind=kind) for kind in CRITERIA)
@@ -107,9 +106,9 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
     """Write known_answers.md, .tex, .png and .pdf, and return the path of the first.
 
     Args:
-        frame: what `by_kind` gives.
+        frame: what `by_kind` returns.
         folder: where to write.
-        made: says by what the results were made.
+        made: a sentence on how the results were made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = agreement(frame)
@@ -122,8 +121,8 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
 
 
 def summary(frame: pl.DataFrame) -> str:
-    """Say in one sentence how many fractions agree."""
-    kinds = [f"{len(rows)} {kind}" for kind, rows in _groups(frame)]
+    """State how many fractions agree."""
+    kinds = [f"{len(rows)} {kind}" for (kind,), rows in frame.group_by("kind", maintain_order=True)]
     said = f"{frame['agrees'].sum()} of {len(frame)} fractions agree ({', '.join(kinds)})."
     if "anytime" in frame["interval"]:
         said += " Where the number of seeds was not fixed beforehand, intervals are confidence"
@@ -138,59 +137,62 @@ def summary(frame: pl.DataFrame) -> str:
 
 def markdown(frame: pl.DataFrame, made: str) -> str:
     """Return the page: a table for each kind of known fraction."""
-    said = f"{summary(frame)} {made}"
-    lines = ["# Known answers", "", said, "", f"![Ours minus theirs]({NAME}.png)"]
-    for kind, rows in _groups(frame):
-        lines += ["", f"## {kind.capitalize()}", "", CRITERIA[kind], ""]
-        lines += [_line([*HEAD, "source"]), "|---|---|---|--:|---|--:|--:|---|---|"]
-        lines += [_line([*_texts(row), row["source"]]) for row in rows]
-    return "\n".join([*lines, ""])
+    groups = _groups(frame, [*HEAD, "source"])
+    return fill(
+        Path(__file__).with_name("known_answers.md"),
+        name=NAME,
+        summary=summary(frame),
+        made=made,
+        kinds=[
+            (group.title, CRITERIA[group.title], _table([Group(group.lines)], [*HEAD, "source"]))
+            for group in groups
+        ],
+    )
 
 
 def latex(frame: pl.DataFrame) -> str:
-    """Return a booktabs table: a row for each known fraction, in groups by kind."""
-    lines = [r"\begin{tabular}{lllrlrr}", r"\toprule", " & ".join([*HEAD[:-1]]) + r" \\"]
-    for kind, rows in _groups(frame):
-        lines += [r"\midrule", rf"\multicolumn{{7}}{{l}}{{\emph{{{kind}}}}} \\"]
-        lines += [" & ".join(map(typeset, _texts(row)[:-1])) + r" \\" for row in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    """Return the table for a paper, in groups by kind."""
+    return _table(_groups(frame, HEAD[:-1]), HEAD[:-1]).latex()
 
 
-def text_table(frame: pl.DataFrame) -> Table:
+def text_table(frame: pl.DataFrame) -> RichTable:
     """Return the table for a terminal."""
-    table = Table(caption=summary(frame), caption_justify="left")
-    for name in HEAD:
-        table.add_column(name, justify="right" if name in ("seeds", "z", "p") else "left")
-    for _, rows in _groups(frame):
-        for row in rows:
-            table.add_row(*map(Text, _texts(row)), style="" if row["agrees"] else "bold red")
-        table.add_section()
-    return table
+    return _table(_groups(frame, HEAD), HEAD).text(summary(frame))
 
 
-def _groups(frame: pl.DataFrame) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    for (kind,), rows in frame.group_by("kind", maintain_order=True):
-        yield str(kind), rows.to_dicts()
+def _table(groups: Sequence[Group], head: Sequence[str]) -> Table:
+    return Table(head=head, groups=groups, right={"seeds", "z", "p"})
 
 
-def _texts(row: dict[str, Any]) -> list[str]:
-    """Write a row's cells, in the order of `HEAD`."""
+def _groups(frame: pl.DataFrame, head: Sequence[str]) -> list[Group]:
+    """Return a group of rows for each kind, with some columns."""
+    return [
+        Group(
+            [
+                Line([_texts(row)[name] for name in head], not row["agrees"])
+                for row in rows.to_dicts()
+            ],
+            str(kind),
+        )
+        for (kind,), rows in frame.group_by("kind", maintain_order=True)
+    ]
+
+
+def _texts(row: dict[str, Any]) -> dict[str, str]:
+    """Return the cells of a row by the headings of their columns."""
     theirs = f"{row['theirs']:.5g}"
     if row["theirs_trials"]:
         theirs = f"{row['theirs']:.3f} of {row['theirs_trials']:,}"
     if row["accepts_low"] is not None:
         theirs += f" (accepts {row['accepts_low']:.3f} to {row['accepts_high']:.3f})"
-    return [
-        row["name"],
-        theirs,
-        amount(row),
-        f"{row['trials']:,}",
-        row["shared"],
-        f"{row['z']:+.1f}",
-        f"{row['p_value']:.2g}",
-        "yes" if row["agrees"] else "NO",
-    ]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |"
+    return {
+        "": row["name"],
+        "theirs": theirs,
+        "ours": amount(row),
+        "seeds": f"{row['trials']:,}",
+        "shared": row["shared"],
+        "z": f"{row['z']:+.1f}",
+        "p": f"{row['p_value']:.2g}",
+        "agrees": "yes" if row["agrees"] else "NO",
+        "source": row["source"],
+    }

@@ -1,0 +1,189 @@
+"""The commands that run sweeps, and report, replay and verify their results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from basin_jax.cli.output import print_table, resumable, say
+
+
+if TYPE_CHECKING:
+    from basin_jax.results.records import Records
+    from basin_jax.runs.sweepfile import SweepFile
+
+
+File = Annotated[Path, typer.Argument(help="A Python file that defines `sweep`.", metavar="FILE")]
+Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="DIR")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as num_steps=500."),
+]
+
+
+def run(
+    file: File,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="The number of seeds of each cell.  [default: FILE's `seeds`, or 1024]"),
+    ] = None,
+    until_width: Annotated[
+        float | None,
+        typer.Option(help="Train until the interval of each cell has this width, instead."),
+    ] = None,
+    pilot: Annotated[
+        str | None,
+        typer.Option(
+            help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"
+        ),
+    ] = None,
+    set_: Set = None,
+    lanes: Annotated[
+        int | None, typer.Option(help="The number of lanes.  [default: measured]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of results.  [default: runs/FILE's name]")
+    ] = None,
+) -> None:
+    """Train the seeds of a sweep and write its report; resume a run that stopped."""
+    from basin_jax.report.page import text_table, write_report
+    from basin_jax.runs.sweepfile import load_sweep
+
+    if seeds is not None and until_width is not None:
+        raise ValueError("--seeds and --until-width; allowed: one of them")
+    source = load_sweep(file, set_ or [])
+    folder = out or Path("runs") / file.stem
+    count = source.seeds if seeds is None and until_width is None else seeds
+    records = _train(source, count, folder, until=until_width, pilot=pilot, lanes=lanes)
+    page = write_report(records)
+    print_table(text_table(records), width=120)
+    say(f"Report: {page}")
+
+
+def report(
+    folder: Folder,
+    rule: Annotated[
+        Path | None,
+        typer.Option(help="A Python file that defines the `rule` to judge the stored evidence by."),
+    ] = None,
+) -> None:
+    """Write the tables and figures of a folder.
+
+    They are in DIR/report as HTML, PNG, PDF, CSV and LaTeX; with the rule of another file, in
+    DIR/report-FILE.
+    """
+    from basin_jax.report.page import text_table, write_report
+    from basin_jax.results.records import load
+    from basin_jax.runs.sweepfile import load_rule
+
+    records = load(folder, rule=load_rule(rule) if rule else None)
+    page = write_report(records, folder / f"report-{rule.stem}" if rule else None)
+    print_table(text_table(records), width=120)
+    say(f"Report: {page}")
+
+
+def replay(
+    folder: Folder,
+    seed: Annotated[int, typer.Option(help="The stored seed to train again.")],
+    cell: Annotated[
+        str | None, typer.Option(help="The cell of a grid, such as difficulty=2.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="The sweep's file.  [default: the one that you ran, if it is unchanged]"),
+    ] = None,
+) -> None:
+    """Train a stored seed again and compare its bits.
+
+    Its evidence over training is drawn, too.
+    """
+    from basin_jax.report.replay import write_replay
+    from basin_jax.runs.replay import replay as replay_seed
+
+    outcome = replay_seed(folder, seed=seed, cell=cell, file=file)
+    typer.echo(write_replay(outcome)[0])
+    if outcome.differing:
+        raise typer.Exit(1)
+
+
+def verify(folder: Folder) -> None:
+    """Check the files of a folder against their hashes.
+
+    The exit code is 1 if something is damaged or missing. A run that has not finished is reported,
+    and is no fault.
+    """
+    from basin_jax.results.store import Store
+
+    store = Store(folder)
+    faults = store.verify()
+    if faults:
+        advice = "delete damaged chunks, and run again to train what is missing"
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        typer.echo("\n".join(faults))
+        typer.echo(f"basin-jax: {folder}: {count}; {advice}", err=True)
+        raise typer.Exit(1)
+    typer.echo("\n".join([f"{folder}: {len(store.chunks())} chunks, all sound", *store.notices()]))
+
+
+def known(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Sweep files, or folders of them.  [default: sweeps]"),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="The number of seeds of each cell.  [default: each file's own]"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder of the results and the table.")] = Path(
+        "runs/known"
+    ),
+) -> None:
+    """Compare sweeps with their known answers."""
+    from basin_jax.report import known_answers as answers
+    from basin_jax.results.references import compare
+
+    frames, machine = [], {}
+    for source in answers.knowing(paths or [Path("sweeps")]):
+        folder = out / answers.folder_of(source)
+        records = _train(source, source.seeds if seeds is None else seeds, folder)
+        frames.append(compare(records, source.known))
+        machine = records.manifest["machine"]
+    frame = answers.by_kind(frames)
+    made = f"Made by `basin-jax known` on {machine['device']}, JAX {machine['jax']}."
+    page = answers.write_answers(frame, out, made=made)
+    print_table(answers.text_table(frame), width=140)
+    say(f"Table: {page}")
+    if not frame["agrees"].all():
+        raise typer.Exit(1)
+
+
+def _train(
+    source: "SweepFile",
+    seeds: int | None,
+    folder: Path,
+    *,
+    until: float | None = None,
+    pilot: str | None = None,
+    lanes: int | None = None,
+) -> "Records":
+    """Run a sweep file and show its progress."""
+    from rich.console import Console
+
+    from basin_jax.runs.progress import progress_for
+    from basin_jax.runs.run import run as run_sweep
+    from basin_jax.runs.sweepfile import remember
+
+    remember(source.file)
+    say(f"{source.file}: {len(source.cells)} cells, into {folder}")
+    with resumable(folder), progress_for(Console(stderr=True)) as progress:
+        return run_sweep(
+            source.cells,
+            seeds,
+            folder,
+            rule=source.rule,
+            until=until,
+            pilot=pilot,
+            lanes=lanes,
+            progress=progress,
+            origin=source.origin(folder),
+        )

@@ -1,0 +1,92 @@
+"""Check the settings, the cells and the rule of a run before anything is trained."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from basin_jax.core.identity import digest_of, evidence_names
+from basin_jax.core.sweep import Sweep, label
+from basin_jax.core.trial import signature_of
+from basin_jax.core.verdict import Rule, judge
+from basin_jax.engine.backends import LANES
+from basin_jax.engine.preflight import examine
+from basin_jax.results.chunk import EVIDENCE, KEYS
+from basin_jax.schema import name as check_name
+
+
+def check_settings(
+    cells: Sequence[Sweep],
+    seeds: Any,
+    *,
+    until: float | None,
+    whole: Any,
+    pilot: str | None,
+    lanes: int | None,
+) -> None:
+    """Raise `ValueError` if the settings of a run do not fit together."""
+    if (seeds is None) == (until is None):
+        raise ValueError("seeds or until; allowed: exactly one of them")
+    if until is not None and (whole is not None or pilot is not None):
+        name, value = ("pilot", pilot) if whole is None else ("whole", whole)
+        raise ValueError(f"{name} = {value!r} with until; allowed: with seeds")
+    if until is not None and not 0 < until < 1:
+        raise ValueError(f"until = {until}; allowed: a width above 0 and below 1")
+    if until is not None and any(cell.siblings > 1 for cell in cells):
+        raise ValueError(
+            f"until = {until}; allowed: a number of seeds, since those of one parent are related"
+        )
+    if lanes is not None and not 1 <= lanes <= LANES:
+        raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
+
+
+def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
+    """Return the cells by their digests.
+
+    Raises:
+        ValueError: if the cells and the rule do not fit together.
+    """
+    if not cells:
+        raise ValueError("sweep has no cells; allowed: at least one")
+    for cell in {signature_of(cell): cell for cell in cells}.values():
+        _located(examine, cell)
+    first = _located(evidence_names, cells[0])
+    for own in first:
+        check_name("evidence", own)
+    if len(first) > EVIDENCE:
+        raise ValueError(f"the evidence has {len(first)} names; allowed: at most {EVIDENCE}")
+    taken_names = {*KEYS, *(path for cell in cells for path in cell.fields())}
+    if taken := taken_names & {*first}:
+        raise ValueError(
+            f"the organism gives evidence named {taken.pop()!r}; allowed: other names than "
+            f"{', '.join(KEYS)} and the sweep's fields, which are columns beside it"
+        )
+    for cell in cells[1:]:
+        names = _located(evidence_names, cell)
+        if names != first:
+            raise ValueError(
+                f"{label(cell.fields(), ())} gives the evidence {', '.join(names)}; "
+                f"allowed: that of the first cell, {', '.join(first)}"
+            )
+    judge(rule, {name: np.zeros(2) for name in first})
+    digests = {_located(digest_of, cell): cell for cell in cells}
+    if len(digests) < len(cells):
+        raise ValueError("two cells are the same sweep; allowed: cells that differ in a field")
+    return digests
+
+
+def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
+    """Call a function of a cell; name the line of a plug-in that raised an exception."""
+    try:
+        return function(cell)
+    except ValueError:
+        raise
+    except Exception as error:
+        # Without the frames of JAX.
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if "site-packages" not in f.filename] or frames
+        where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name}"
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"{where}: {type(error).__name__}: {first}") from error

@@ -1,0 +1,148 @@
+"""Fractions of seeds in families: the children of one parent are related.
+
+Parents are independent, their children are not: an interval that counts children as independent
+trials is too narrow. Betting confidence intervals and sequences hold for any dependence within a
+family (Waudby-Smith & Ramdas 2024, "Estimating means of bounded random variables by betting"): a
+bet against the true fraction at fair odds hardly ever gains much wealth (Ville's inequality).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from basin_jax.statistics.estimates import Difference, Estimate
+from basin_jax.statistics.intervals import Interval, bonferroni_error, boundary
+
+
+# The largest fraction of the wealth that one bet puts at risk.
+MOST_AT_RISK = 0.75
+# The error for which bets are tuned. Intervals hold at every other error, too.
+TUNED = 0.05
+
+
+class Families(NamedTuple):
+    """The hits and the children of each parent, in the order of the parents."""
+
+    hits: Float[ndarray, " parent"]  # whole numbers, or halves
+    trials: Int[ndarray, " parent"]
+
+    @classmethod
+    def of(cls, hits: ndarray, seeds: ndarray, siblings: int) -> "Families":
+        """Count the hits and the seeds of each parent.
+
+        Args:
+            hits: a number from 0 to 1 for each seed.
+            seeds: the seeds; the parent of each is seed // `siblings`.
+            siblings: the largest number of seeds that share a parent.
+        """
+        _, parents = np.unique(seeds // np.uint64(siblings), return_inverse=True)
+        return cls(np.bincount(parents, hits), np.bincount(parents))
+
+
+def family_fraction(
+    families: Families, *, level: float = 0.95, num_intervals: int = 1, interval: Interval = "fixed"
+) -> Estimate:
+    """Estimate a fraction of children; the arguments are those of `estimate`."""
+    error = bonferroni_error(level, num_intervals, interval)
+    low, high = betting_interval(families, error=error, interval=interval)
+    hits, trials = int(families.hits.sum()), int(families.trials.sum())
+    return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
+
+
+def family_difference(
+    gained: int,
+    lost: int,
+    trials: int,
+    families: Families,
+    *,
+    level: float = 0.95,
+    num_intervals: int = 1,
+    interval: Interval = "fixed",
+) -> Difference:
+    """Estimate a paired difference of fractions of children, as `paired_difference` does.
+
+    In the families a gain counts as a hit, a loss as none, and no change as half a hit.
+    """
+    error = bonferroni_error(level, num_intervals, interval)
+    ends = betting_interval(families, error=error, interval=interval)
+    low, high = (2 * end - 1 for end in ends)
+    return Difference(
+        gained=gained,
+        lost=lost,
+        trials=trials,
+        low=low,
+        high=high,
+        level=level,
+        interval=interval,
+        p_value=p_value(families, 0.5, interval=interval),
+    )
+
+
+def betting_interval(
+    families: Families, *, error: float, interval: Interval
+) -> tuple[float, float]:
+    """Return the betting confidence interval, or sequence, of the fraction of children that hit.
+
+    "fixed" sizes the bets for the number of parents. "anytime" gives a confidence sequence, which
+    holds at every number of parents at once; a last parent that lacks children does not count yet.
+    """
+    process = BettingProcess.of(families, interval)
+    most = math.log(2 / error)
+
+    def accepts(fraction: float) -> bool:
+        return max(process.log_wealth(fraction, +1), process.log_wealth(fraction, -1)) < most
+
+    center = process.center()
+    low = boundary(accepts, inside=center, outside=0.0)
+    return low, boundary(accepts, inside=center, outside=1.0)
+
+
+def p_value(families: Families, fraction: float, *, interval: Interval) -> float:
+    """Return the p-value of a fraction; the interval at its error excludes just what it rejects."""
+    process = BettingProcess.of(families, interval)
+    wealth = max(process.log_wealth(fraction, +1), process.log_wealth(fraction, -1))
+    return min(1.0, 2 * math.exp(-wealth))
+
+
+class BettingProcess(NamedTuple):
+    """The outcomes of the parents, divided by the most children of a parent, and the bets."""
+
+    hits: Float[ndarray, " parent"]
+    trials: Float[ndarray, " parent"]
+    bets: Float[ndarray, " parent"]  # each depends on the parents before it only
+
+    @classmethod
+    def of(cls, families: Families, interval: Interval) -> "BettingProcess":
+        most = max(families.trials, default=1)
+        whole = len(families.trials)
+        if interval == "anytime" and whole and families.trials[-1] < most:
+            whole -= 1
+        hits, trials = families.hits[:whole] / most, families.trials[:whole] / most
+        count = np.arange(1, whole + 1)
+        # As if half of one parent had hit before the first.
+        mean = (0.5 + np.cumsum(hits)) / (1 + np.cumsum(trials))
+        variance = (0.25 + np.cumsum((hits - mean * trials) ** 2)) / (1 + count)
+        known = np.concatenate([[0.25], variance[:-1]])
+        effective = max(whole, 1) if interval == "fixed" else count * np.log(1 + count)
+        return cls(hits, trials, np.sqrt(2 * math.log(2 / TUNED) / (known * effective)))
+
+    def center(self) -> float:
+        """Return the fraction at which both sides have the same wealth."""
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = self.log_wealth(middle, +1) > self.log_wealth(middle, -1)
+            low, high = (middle, high) if above else (low, middle)
+        return (low + high) / 2
+
+    def log_wealth(self, fraction: float, side: int) -> float:
+        """Return the log-wealth of bets that the true fraction is above (+1), or below (-1).
+
+        It falls (+1), or rises (-1), with the fraction that is bet against.
+        """
+        risk = fraction if side > 0 else 1 - fraction
+        bets = np.minimum(self.bets, MOST_AT_RISK / max(risk, 1e-300))
+        return float(np.log1p(side * bets * (self.hits - fraction * self.trials)).sum())
