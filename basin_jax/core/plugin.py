@@ -19,6 +19,7 @@ from typing import Any, NoReturn, dataclass_transform
 import jax
 import numpy as np
 from beartype.door import is_bearable
+from jax.core import Tracer
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
 
@@ -80,6 +81,8 @@ class Plugin:
         )
 
     def __post_init__(self) -> None:
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
+            return  # made inside a step, of what was checked where it was given
         for name, hint in field_types(type(self)).items():
             value = coerce(getattr(self, name), hint)
             if not _fits(value, hint):
@@ -88,10 +91,11 @@ class Plugin:
                 self.refuse(name, "a finite number")
             if isinstance(value, Mapping):
                 value = Options(value)
-            try:
-                hash(value)
-            except TypeError:
-                self.refuse(name, "a value that can be hashed, such as a tuple")
+            if not isinstance(value, Plugin):  # one that a step has made holds arrays
+                try:
+                    hash(value)
+                except TypeError:
+                    self.refuse(name, "a value that can be hashed, such as a tuple")
             object.__setattr__(self, name, value)
         self.validate()
 

@@ -6,10 +6,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from jaxtyping import Array, Key
 
+from basin_jax.core.abilities import requirements
 from basin_jax.core.contracts import Method, Organism, Params, Start
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.plugin import Plugin, closest
@@ -41,6 +42,7 @@ class Child(Plugin, abc.ABC):
 
     of: "Sweep"
 
+    requires: ClassVar[tuple[type, ...]] = ()
     children = 1  # no annotation, or it would be a field of every start
 
     @abc.abstractmethod
@@ -87,6 +89,12 @@ class Sweep(Plugin):
             "vary",
             '"both" or "data", or all children of a parent are one',
         )
+        organism = type(self.organism).__name__
+        for field in ("start", "method"):
+            for ability in requirements(getattr(self, field)):
+                able = self.organism.provides(ability)
+                why = f"another {field}, since {organism} is not {ability.__name__}"
+                self.require(able, field, why)
 
     @property
     def stops(self) -> tuple[int, ...]:

@@ -79,11 +79,8 @@ def _without_schedule[S: Start | Child](start: S) -> S:
     """Return a start without its parent's steps and root: its own program does not need them."""
     if not isinstance(start, Child):
         return start
-    of = start.of
     bare = {"num_steps": 0, "save_at": (), "root": 0}
-    if all(getattr(of, name) == value for name, value in bare.items()):
-        return start  # its hyperparameters may be traced: it cannot be checked anew
-    return start.replace(of=of.replace(start=_without_schedule(of.start), **bare))
+    return start.replace(of=start.of.replace(start=_without_schedule(start.of.start), **bare))
 
 
 def plugins_of(signature: Signature, hyperparameters: Float[Array, " hyperparameter"]) -> Plugins:
@@ -215,10 +212,10 @@ def _expect_alike(path: str, given: Params, expected: Any) -> None:
 
 
 def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -> State:
-    """Return the state after one step, given the number of the step."""
+    """Take one step, given its number."""
     organism, _, method = plugins
     key = jax.random.wrap_key_data(keys.step, impl=PRNG)
-    return method.step(jax.random.fold_in(key, number), state, organism)
+    return method.step(jax.random.fold_in(key, number), number, state, organism)
 
 
 def probe(plugins: Plugins, keys: Keys, state: State) -> Evidence:

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Int32, Key
 
-from basin_jax.core.contracts import Method, Organism, Params, State
+from basin_jax.core.abilities import Settling, able
+from basin_jax.core.contracts import Organism, Params, State
+from basin_jax.core.wrappers import MethodWrapper
 
 
 class Watch(NamedTuple):
@@ -36,7 +38,7 @@ class EarlyStoppingState(NamedTuple):
         return self.watch.stopped
 
 
-class EarlyStopping(Method):
+class EarlyStopping(MethodWrapper):
     """Run another method until its loss is low enough, or has not improved, or it has settled.
 
     Every `check_every` steps it takes the loss before the update, then updates; a seed stops
@@ -52,12 +54,11 @@ class EarlyStopping(Method):
     a number does not improve; so a seed that has diverged stops by patience alone.
     """
 
-    method: Method
     patience: int | None = None  # checks without improvement that are borne; None for any
     min_delta: float = 0.0
     threshold: float | None = None  # a loss that is low enough; None for none
     still: float | None = None  # a change of parameters that counts as none; None for none
-    check_every: int = 1  # steps
+    check_every: int = 1  # steps  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def validate(self) -> None:
         self.require(self.patience is None or self.patience >= 0, "patience", "at least 0")
@@ -70,15 +71,19 @@ class EarlyStopping(Method):
             best=jnp.asarray(jnp.inf, float),
             waited=jnp.zeros((), int),
             seen=None if self.still is None else params,
-            stopped=organism.settled(params),
+            stopped=_settled(organism, params),
         )
-        inner = self.method.init(key, params, organism)
+        inner = super().init(key, params, organism)
         return EarlyStoppingState(inner, jnp.asarray(self.check_every), watch)
 
     def step(
-        self, key: Key[Array, ""], state: EarlyStoppingState, organism: Organism
+        self,
+        key: Key[Array, ""],
+        step: Int32[Array, ""],
+        state: EarlyStoppingState,
+        organism: Organism,
     ) -> EarlyStoppingState:
-        after = self.method.step(key, state.inner, organism)
+        after = self.method.step(key, step, state.inner, organism)
         inner = jax.tree.map(lambda a, b: jnp.where(state.stopped, a, b), state.inner, after)
         left = state.left - 1
 
@@ -98,7 +103,7 @@ class EarlyStopping(Method):
     def _check(
         self, key: Key[Array, ""], before: Params, now: Params, watch: Watch, organism: Organism
     ) -> Watch:
-        stopped = organism.settled(now)
+        stopped = _settled(organism, now)
         if self.patience is not None or self.threshold is not None:
             loss = organism.loss(before, organism.sample(jax.random.fold_in(key, 1)))
             waited = jnp.where(watch.best - loss > self.min_delta, 0, watch.waited + 1)
@@ -112,3 +117,9 @@ class EarlyStopping(Method):
             stopped |= jnp.array(jax.tree.leaves(apart)).max() <= self.still
             watch = watch._replace(seen=now)
         return watch._replace(stopped=stopped)
+
+
+def _settled(organism: Organism, params: Params) -> Bool[Array, ""]:
+    if organism.provides(Settling):
+        return able(organism, Settling).settled(params)
+    return jnp.zeros((), bool)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Int32, Key
 
 from basin_jax.core.contracts import Batch, Loss, Method, Organism, Params
 from basin_jax.core.plugin import Options, closest
@@ -71,7 +71,9 @@ class Gradient(Method):
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> GradientState:
         return GradientState(params, self._transformation().init(params))
 
-    def step(self, key: Key[Array, ""], state: GradientState, organism: Organism) -> GradientState:
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: GradientState, organism: Organism
+    ) -> GradientState:
         sample_key, draw_key, noise_key = jax.random.split(key, 3)
         batch = organism.sample(sample_key)
         if self.minibatch is not None:

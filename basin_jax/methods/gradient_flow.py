@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int32, Key
 
 from basin_jax.core.contracts import Method, Organism, Params
 
@@ -54,7 +54,11 @@ class GradientFlow(Method):
         return GradientFlowState(params, jnp.ones((), float))
 
     def step(
-        self, key: Key[Array, ""], state: GradientFlowState, organism: Organism
+        self,
+        key: Key[Array, ""],
+        step: Int32[Array, ""],
+        state: GradientFlowState,
+        organism: Organism,
     ) -> GradientFlowState:
         batch = organism.sample(key)
 

@@ -10,7 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
-from basin_jax.core.contracts import Defection, Evidence, Organism, Params
+from basin_jax.core.abilities import Defection
+from basin_jax.core.contracts import Evidence, Organism, Params
 from basin_jax.networks.mlp import MLP, Network
 from basin_jax.organisms._probes import (
     goal_directedness,

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from basin_jax.core.contracts import Batch, Defection, Evidence, Organism, Params
+from basin_jax.core.abilities import Anchorable, Defection
+from basin_jax.core.contracts import Batch, Evidence, Params
+from basin_jax.core.wrappers import OrganismWrapper
 
 
 # What a rule may ask for of a network some of whose parameters are put back, where it is given.
@@ -21,7 +23,7 @@ class Held(NamedTuple):
     anchor: Params
 
 
-class Drift(Organism):
+class Drift(OrganismWrapper):
     """Measure another organism, and how far its parameters have moved from an anchor.
 
     The anchor is where the network begins, or with `Anchored` where its parent has ended. No
@@ -44,17 +46,13 @@ class Drift(Organism):
     `placebo_fit` and so on for the random set.
     """
 
-    organism: Organism
     share: float = 0.05
 
     def validate(self) -> None:
         self.require(0 < self.share <= 0.5, "share", "above 0, up to 0.5")
 
     def init(self, key: Key[Array, ""]) -> Held:
-        return _held(self.organism.init(key))
-
-    def sample(self, key: Key[Array, ""]) -> Batch:
-        return self.organism.sample(key)
+        return _held(super().init(key))
 
     def loss(self, params: Held, batch: Batch) -> Float[Array, ""]:
         return self.organism.loss(params.network, batch)
@@ -79,18 +77,21 @@ class Drift(Organism):
             evidence |= {f"{name}_{each}": seen[each] for each in TOLD if each in seen}
         return evidence
 
+    def provides(self, ability: type) -> bool:
+        return ability is Anchorable or super().provides(ability)
+
     def graft(self, params: Held) -> Held:
-        return _held(self.organism.graft(params.network))
+        return _held(super().graft(params.network))
 
     def anchored(self, params: Held) -> Held:
         return _held(params.network)
 
     def challenge(self, batch: Batch) -> tuple[PyTree[Array], Defection]:
-        cues, defection = self.organism.challenge(batch)
+        cues, defection = super().challenge(batch)
         return cues, lambda params, cues: defection(params.network, cues)
 
     def settled(self, params: Held) -> Bool[Array, ""]:
-        return self.organism.settled(params.network)
+        return super().settled(params.network)
 
     def _sets(
         self, key: Key[Array, ""], leans: Float[Array, " param"]
