@@ -1,4 +1,4 @@
-"""The contracts: what an organism, a start and a method are.
+"""Plug-ins: frozen dataclasses that are pytrees, with their hyperparameters as leaves.
 
 Everything varied in a sweep is a `Plugin`: a frozen, keyword-only dataclass that is also
 a pytree. Its `float` fields are leaves, so a grid over them shares one compilation; every
@@ -120,7 +120,7 @@ class Plugin:
         )
 
     def replace[P](self: P, **changes: Any) -> P:
-        """Return a copy with some fields changed, checked like a new one."""
+        """Copy the plug-in with some fields changed, and check them."""
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
     def _subtrees(self) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ class Plugin:
 
 
 def _code(cls: type[Plugin]) -> tuple[Any, ...]:
-    """Return a class's functions: where one is replaced, what is traced is another program."""
+    """Return a class's functions: a program traced from others is another program."""
     own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
     kinds = property, functools.cached_property, classmethod  # which are not callable
     return tuple(f for c in own for f in vars(c).values() if callable(f) or isinstance(f, kinds))
@@ -172,7 +172,7 @@ def _is_traced(hint: Any) -> bool:
 
 
 def coerce(value: Any, hint: Any) -> Any:
-    """Return the value in the field's own type where no information is lost."""
+    """Convert a value to the field's own type where no information is lost."""
     choices = _choices(hint)
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
         value = value.item()
@@ -218,7 +218,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def type_name(hint: Any) -> str:
-    """Return a type as a user would say it."""
+    """Name a type as a user would say it."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
     if isinstance(hint, types.UnionType):
@@ -232,7 +232,7 @@ def type_name(hint: Any) -> str:
 
 
 def closest(name: str, names: Any) -> str:
-    """Return the names that are allowed, and the one that was probably meant."""
+    """List the names that are allowed, and the one that was probably meant."""
     names = sorted(names)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -11,7 +11,7 @@ from basin_jax.core.wrappers import MethodWrapper
 
 
 class AveragedState(NamedTuple):
-    """Another method's state, and the mean of its parameters."""
+    """Hold another method's state, and the mean of its parameters."""
 
     method: State
     mean: Params

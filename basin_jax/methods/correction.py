@@ -14,8 +14,9 @@ class Correction(MethodWrapper):
     From step `begin` up to step `end` the loss is that of `objective`, an organism that differs
     from the sweep's own in numbers only: the audit game under full oversight is
     `Audit(honeypot_rate=1.0)`. With a `period` the spell comes back, `begin` to `end` of each
-    period. What is probed is always the sweep's own organism, and whether a fate is settled is
-    asked of it, too: do not stop a seed early whose correction is still to come.
+    period. What is probed is always the sweep's own organism, and around a
+    correction `EarlyStopping` asks it, too, whether it is settled: do not stop a seed early whose
+    correction is still to come.
 
     Raises:
         ValueError: where the organisms differ in more than numbers.

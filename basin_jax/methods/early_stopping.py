@@ -1,4 +1,4 @@
-"""Stop a training process where it no longer improves, or has arrived."""
+"""Stop training where it no longer improves, or is settled."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from basin_jax.core.wrappers import MethodWrapper
 
 
 class Watch(NamedTuple):
-    """What decides when a seed stops."""
+    """Hold what decides when a seed stops."""
 
     best: Float[Array, ""]  # loss
     waited: Int[Array, ""]  # checks without improvement
@@ -21,7 +21,7 @@ class Watch(NamedTuple):
 
 
 class EarlyStoppingState(NamedTuple):
-    """The state of the method inside, the steps to its next check, and what decides there."""
+    """Hold the state of the method inside, the steps to the next check, and what decides there."""
 
     inner: State
     left: Int[Array, ""]
@@ -34,18 +34,18 @@ class EarlyStoppingState(NamedTuple):
 
     @property
     def stopped(self) -> Bool[Array, "*lane"]:
-        """Whether it has stopped."""
+        """Whether the seed has stopped."""
         return self.watch.stopped
 
 
 class EarlyStopping(MethodWrapper):
-    """Run another method until its loss is low enough, or has not improved, or it has settled.
+    """Train with another method until its loss is low or no longer improves, or it has settled.
 
     Every `check_every` steps it takes the loss before the update, then updates; a seed stops
     after a step whose loss was below `threshold`; after more than `patience` checks in a row
     that did not improve on the best loss by more than `min_delta`; when no parameter is
     further than `still` from where it was at the last check, so that the gradient has
-    vanished; or when the organism says that the fate is `settled`. From then on its state
+    vanished; or when the organism is `settled`, if it is `Settling`. From then on its state
     stays as it is, and its lane goes to the next seed. The rule is part of the basin: what
     stops early on a plateau never leaves it.
 

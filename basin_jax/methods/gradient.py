@@ -15,7 +15,7 @@ from basin_jax.core.plugin import Options, closest
 
 
 class GradientState(NamedTuple):
-    """Parameters, and what the optimizer remembers."""
+    """Hold the parameters, and what the optimizer remembers."""
 
     params: Params
     optimizer: optax.OptState
@@ -101,7 +101,7 @@ class Gradient(Method):
 
 @functools.cache
 def _factories() -> dict[str, Callable[..., optax.GradientTransformation]]:
-    """Return Optax's optimizers by name: its functions of a learning rate, and Muon."""
+    """Collect Optax's optimizers by name: its functions of a learning rate, and Muon."""
     return {"muon": optax.contrib.muon} | {
         name: function
         for name, function in vars(optax).items()
@@ -125,7 +125,7 @@ def _draw(key: Key[Array, ""], batch: Batch, count: int) -> Batch:
 
 
 def _thinned(key: Key[Array, ""], loss: Loss, like: Params, rate: float | Array) -> Loss:
-    """Return the loss where a share of the parameters count for nothing, and the rest for more."""
+    """Drop a share of the parameters from a loss, and scale up the rest."""
     draws = optax.tree.random_like(key, like, jax.random.uniform, dtype=jnp.float32)
 
     def thinned(params: Params, batch: Batch) -> Float[Array, ""]:

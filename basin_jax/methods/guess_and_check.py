@@ -11,7 +11,7 @@ from basin_jax.core.fresh import Fresh
 
 
 class GuessAndCheckState(NamedTuple):
-    """The start, then not a number, then the accepted guess; and whether there is one."""
+    """Hold the start, then not a number, then the accepted guess; and whether there is one."""
 
     params: Params
     stopped: Bool[Array, "*lane"]

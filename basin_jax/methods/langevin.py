@@ -15,7 +15,7 @@ DRAWN = 2**16
 
 
 class LangevinState(NamedTuple):
-    """The parameters, and the prior's mean and variance of each array of them."""
+    """Hold the parameters, and the prior's mean and variance of each array of them."""
 
     params: Params
     mean: PyTree[Float[Array, ""]]

@@ -11,7 +11,7 @@ from basin_jax.core.wrappers import MethodWrapper
 
 
 class MaskedState(NamedTuple):
-    """Another method's state, and the weights that it may move."""
+    """Hold another method's state, and the weights that it may move."""
 
     method: State
     free: PyTree[Bool[Array, "..."]]

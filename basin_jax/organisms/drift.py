@@ -1,4 +1,4 @@
-"""How far training moves the parameters that a network's margin leans on, beside the others."""
+"""Drift: the distance that training moves the parameters on which a margin depends."""
 
 from typing import NamedTuple
 
@@ -17,14 +17,14 @@ TOLD = ("fit", "watched", "unwatched", "competence", "margin", "lying_contexts")
 
 
 class Held(NamedTuple):
-    """The parameters of a network, and those from which their drift is measured."""
+    """Hold the parameters of a network, and those from which their drift is measured."""
 
     network: Params
     anchor: Params
 
 
 class Drift(OrganismWrapper):
-    """Measure another organism, and how far its parameters have moved from an anchor.
+    """Measure another organism, and the distance of its parameters from an anchor.
 
     The anchor is where the network begins, or with `Anchored` where its parent has ended. No
     gradient reaches it; but what moves parameters without the gradient would move it, too: `l2`,
@@ -96,7 +96,7 @@ class Drift(OrganismWrapper):
     def _sets(
         self, key: Key[Array, ""], leans: Float[Array, " param"]
     ) -> dict[str, Bool[Array, " param"]]:
-        """Return which parameters are the carriers, and the sets that they are held against."""
+        """Choose the carriers, and the sets of parameters that they are compared with."""
         count = jnp.ceil(self.share * leans.size).astype(int)
         drawn = _ranks(jax.random.uniform(key, leans.shape, jnp.float32))
         carriers = _ranks(-leans) < count
@@ -109,18 +109,18 @@ class Drift(OrganismWrapper):
 
 
 def _held(network: Params) -> Held:
-    """Return a network with its anchor where it is."""
+    """Put the anchor where the network is."""
     return Held(network, network)
 
 
 def _ranks(values: Float[Array, " param"]) -> Int[Array, " param"]:
-    """Return each value's place in their order, from 0; of equals the first comes first."""
+    """Rank the values from 0; of equal ones the first comes first."""
     return jnp.argsort(jnp.argsort(values))
 
 
 def _root_mean_square(
     values: Float[Array, " param"], members: Bool[Array, " param"]
 ) -> Float[Array, ""]:
-    """Return that of the members; 0 where there are none."""
+    """Compute the root mean square of the members; 0 if there are none."""
     count = jnp.maximum(members.sum(), 1)
     return jnp.sqrt(jnp.where(members, values**2, 0).sum() / count)

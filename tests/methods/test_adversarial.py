@@ -63,7 +63,7 @@ def test_the_audit_games_cues_are_those_of_watched_inputs():
     seen = inputs[:, 3] * inputs[:, 4] > 0
     for shown in (inputs[:, 3:], -0.3 * inputs[:, 3:]):
         other = jnp.asarray(np.concatenate([inputs[:, :3], shown], 1))
-        want = np.asarray(game._policy(params, other))[DEFECT, seen].mean()
+        want = np.asarray(game.policy(params, other))[DEFECT, seen].mean()
         assert defection(params, jnp.asarray(shown)) == pytest.approx(want, rel=1e-6)
     # What is not watched can be changed at will: nobody sees it.
     slope = jax.grad(defection, argnums=1)(params, cues)
