@@ -123,7 +123,8 @@ class Plugin:
         """Copy the plug-in with some fields changed, and check them."""
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
-    def _subtrees(self) -> tuple[str, ...]:
+    # Without types here and below: a check of containers draws random numbers (in beartype).
+    def _subtrees(self):
         return tuple(
             name
             for name, hint in field_types(type(self)).items()
@@ -153,7 +154,7 @@ class Plugin:
         return plugin
 
 
-def _code(cls: type[Plugin]) -> tuple[Any, ...]:
+def _code(cls: type[Plugin]):
     """Return a class's functions: a program traced from others is another program."""
     own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
     kinds = property, functools.cached_property, classmethod  # which are not callable
