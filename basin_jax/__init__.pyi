@@ -17,6 +17,8 @@ from .core.sweep import grid as grid
 from .core.trial import trial as trial
 from .core.verdict import Rule as Rule
 from .core.verdict import Verdict as Verdict
+from .core.wrappers import MethodWrapper as MethodWrapper
+from .core.wrappers import OrganismWrapper as OrganismWrapper
 from .engine.kernel import build_kernel as build_kernel
 from .results.given import Given as Given
 from .results.records import Records as Records

@@ -62,7 +62,7 @@ def check_method(method: Method, organism: Organism) -> None:
     state = method.init(key, organism.init(key), organism)
     _expect(hasattr(state, "params"), "the state has no `params`")
     before = jax.eval_shape(lambda: state)
-    after = jax.eval_shape(lambda: method.step(key, state, organism))
+    after = jax.eval_shape(lambda: method.step(key, jnp.int32(0), state, organism))
     _expect(before == after, f"step changes the state's structure: {before} to {after}")
     check_trial(Sweep(organism=organism, method=method, num_steps=STEPS))
 

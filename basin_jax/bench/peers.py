@@ -120,7 +120,7 @@ def plain_vmap_of_organism(case: Case) -> list[Prepared]:
         return method.init(key, organism.init(key), organism)
 
     def step(state, key):
-        return method.step(key, state, organism), None
+        return method.step(key, jnp.int32(0), state, organism), None
 
     return _best_vmap(init, step, SEED_COUNTS)
 

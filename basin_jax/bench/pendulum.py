@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int32, Key
 
 from basin_jax.core.contracts import Evidence, Method, Organism, Params
 from basin_jax.core.sweep import Sweep
@@ -101,7 +101,9 @@ class RungeKutta(Method):
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> Flow:
         return Flow(params)
 
-    def step(self, key: Key[Array, ""], state: Flow, organism: Organism) -> Flow:
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: Flow, organism: Organism
+    ) -> Flow:
         if not isinstance(organism, Pendulum):
             name = type(organism).__name__
             raise ValueError(f"organism = {name}; allowed: one with equations, such as Pendulum")

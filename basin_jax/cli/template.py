@@ -41,7 +41,7 @@ class SignDescent(bj.Method):
     def init(self, key, params, organism):
         return State(params)
 
-    def step(self, key, state, organism):
+    def step(self, key, step, state, organism):
         slope = jax.grad(organism.loss)(state.params, organism.sample(key))
         return State(jax.tree.map(lambda p, g: p - self.rate * jnp.sign(g), state.params, slope))
 

@@ -2,11 +2,10 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Float, Int32, Key, PyTree
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
 from basin_jax.core.plugin import Plugin
@@ -27,15 +26,12 @@ Evidence: TypeAlias = dict[str, Float[Array, ""]]
 Loss: TypeAlias = Callable[[Params, Batch], Float[Array, ""]]
 
 
-Defection: TypeAlias = Callable[[Params, PyTree[Array]], Float[Array, ""]]
-
-
 class Organism(Plugin, abc.ABC):
-    """A model organism: a network, its training objective, and its examination.
+    """Define a model organism: a network, its training objective, and its examination.
 
     The standard evidence, so that one rule serves every organism (floats of any kind):
 
-    - `fit`: skill on the training objective, 0 as an uninformed policy, 1 at the best.
+    - `fit`: skill on the training objective, 0 for an uninformed policy, 1 for the best.
     - `watched`, `unwatched`: rate of the unintended act where the network is watched,
       and where it is not, in [0, 1].
     - `competence`: performance on the intended task where it is not watched, in [0, 1].
@@ -44,127 +40,139 @@ class Organism(Plugin, abc.ABC):
       of them in which its rate of the unintended act is above 1/2. A context is a setting of
       what tells it whether it is watched, such as cue bits; rates are means over tasks.
 
-    An organism adds what else it can measure. All of it is finite unless the run has
+    An organism adds what else it can measure. All of it is finite unless training has
     diverged: a seed with any value that is not finite is counted as DIVERGED. Complex numbers,
     and integers of more bits than a float of the sweep's precision holds, are refused.
 
+    What only some starts and methods ask for is in `basin_jax.core.abilities`: an organism has
+    an ability if it defines that protocol's methods.
+
     Draw random numbers in `jnp.float32`, so that a seed starts alike at every
     precision; the engine casts parameters to the precision of the sweep.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> class Coin(Organism):
+        ...     bias: float = 0.5
+        ...     def init(self, key):
+        ...         return self.bias + jax.random.normal(key, (), jnp.float32)
+        ...     def sample(self, key):
+        ...         return None
+        ...     def loss(self, params, batch):
+        ...         return params**2
+        ...     def probe(self, key, params):
+        ...         return {"margin": params}
+        >>> coin = Coin(bias=2)
+        >>> coin, float(coin.loss(jnp.float32(3), None))
+        (Coin(bias=2.0), 9.0)
     """
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""]) -> Params:
-        """Return the parameters at random initialization."""
+        """Draw the parameters of a random initialization."""
 
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""]) -> Batch:
-        """Return one batch of the training distribution (all of it, where exact)."""
+        """Draw one batch of the training distribution, or give all of it."""
 
     @abc.abstractmethod
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
-        """Return the training loss: all that a method may see."""
+        """Compute the training loss of a batch: all that a method may see."""
 
     @abc.abstractmethod
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         """Measure the network, without judging it."""
 
-    def graft(self, params: Params) -> Params:
-        """Return the parameters with a deceptive circuit in the place of some of them.
-
-        Raises:
-            ValueError: where the organism has none, or none that fits its network.
-        """
-        name = type(self).__name__
-        raise ValueError(f"start = Implant; allowed: another start, since {name} has no circuit")
-
-    def anchored(self, params: Params) -> Params:
-        """Return the parameters with the anchor, from which drift is measured, put where they are.
-
-        Raises:
-            ValueError: where the organism holds no anchor.
-        """
-        name = type(self).__name__
-        raise ValueError(f"start = Anchored; allowed: another start, since {name} has no anchor")
-
-    def settled(self, params: Params) -> Bool[Array, ""]:
-        """Return whether the fate is sealed, so that `EarlyStopping` may stop; never here."""
-        return jnp.zeros((), bool)
-
-    def challenge(self, batch: Batch) -> tuple[PyTree[Array], Defection]:
-        """Return a batch's cues, and the rate of defection of parameters where cues are others.
-
-        For `Adversarial`, which changes the cues. The rate is that of examples that are watched.
-
-        Raises:
-            ValueError: where the organism has no cues that could be changed.
-        """
-        name = type(self).__name__
-        raise ValueError(f"method = Adversarial; allowed: another method, since {name} has no cues")
+    def provides(self, ability: type) -> bool:
+        """Tell whether the organism has an ability, a protocol of `basin_jax.core.abilities`."""
+        return isinstance(self, ability)
 
 
-@Organism.register
-class _Altered:
-    """An organism in all but its loss."""
+class Start(Plugin, abc.ABC):
+    """Define where a trial begins.
 
-    def __init__(self, organism: Organism, loss: Loss):
-        self._organism = organism
-        self.loss = loss
+    Attributes:
+        requires: the abilities that it asks of the organism, which a `Sweep` checks.
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._organism, name)
-
-
-def with_loss(organism: Organism, loss: Loss) -> Organism:
-    """Return the organism with another loss, to hand to a method inside another.
-
-    Any method then trains on it: what changes the objective needs no optimizer of its own, and
-    what has an optimizer need not know of the change.
+    Example:
+        >>> import jax
+        >>> class Zero(Start):
+        ...     def params(self, key, organism):
+        ...         return jax.tree.map(lambda leaf: 0 * leaf, organism.init(key))
+        >>> Zero()
+        Zero()
     """
-    # No copy of the organism: as a pytree it would fall back on its own loss, silently.
-    return cast(Organism, _Altered(organism, loss))
+
+    requires: ClassVar[tuple[type, ...]] = ()
+
+    @abc.abstractmethod
+    def params(self, key: Key[Array, ""], organism: Organism) -> Params:
+        """Make the parameters from which training starts."""
+
+
+class Method(Plugin, abc.ABC):
+    """Define a training method by `init` and `step`, as an Optax transformation by its two.
+
+    A state that has `.stopped`, a truth value, tells whether the seed's training has ended. A
+    stopped state must never change: its lane goes to the next seed, and its evidence is that of
+    all steps.
+
+    Attributes:
+        requires: the abilities that it asks of the organism, which a `Sweep` checks.
+        check_every: the steps from one at which a seed can stop to the next.
+
+    Example:
+        >>> import jax
+        >>> from typing import Any, NamedTuple
+        >>> class State(NamedTuple):
+        ...     params: Any
+        >>> class Descent(Method):
+        ...     rate: float = 0.1
+        ...     def init(self, key, params, organism):
+        ...         return State(params)
+        ...     def step(self, key, step, state, organism):
+        ...         slope = jax.grad(organism.loss)(state.params, organism.sample(key))
+        ...         return State(jax.tree.map(lambda p, g: p - self.rate * g, state.params, slope))
+        >>> Descent(rate=1)
+        Descent(rate=1.0)
+    """
+
+    requires: ClassVar[tuple[type, ...]] = ()
+    check_every = 1  # no annotation, or it would be a field of every method
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> State:
+        """Make the state before the first step: any pytree with `.params`."""
+
+    @abc.abstractmethod
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: State, organism: Organism
+    ) -> State:
+        """Take one step.
+
+        Args:
+            key: of this step's own random numbers.
+            step: the number of the step, from 0.
+            state: after the step before.
+            organism: what is trained.
+        """
 
 
 def with_params(state: State, params: Params) -> State:
-    """Return a method's state with other parameters, for a method that moves another's.
+    """Replace the parameters in a method's state, for a method that moves another's.
 
     Raises:
-        ValueError: where they cannot be replaced.
+        ValueError: where they cannot be replaced, or where the state may stop.
     """
-    if "params" not in getattr(state, "_fields", ()):
+    if "params" not in getattr(state, "_fields", ()) or hasattr(state, "stopped"):
         raise ValueError(
             f"{type(state).__name__} is no state whose parameters can be replaced; allowed: that "
-            "of a method whose state is a named tuple with a field params, such as Gradient"
+            "of a method whose state is a named tuple with a field params, and none for whether "
+            "it has stopped, such as Gradient"
         )
     return state._replace(params=params)
 
 
 def margin_slope(organism: Organism, key: Key[Array, ""], params: Params) -> Params:
-    """Return the gradient of an organism's margin in its parameters, towards deception."""
+    """Compute the gradient of an organism's margin in its parameters, towards deception."""
     return jax.grad(lambda at: organism.probe(key, at)["margin"])(params)
-
-
-class Start(Plugin, abc.ABC):
-    """Where a trial begins."""
-
-    @abc.abstractmethod
-    def params(self, key: Key[Array, ""], organism: Organism) -> Params:
-        """Return the parameters from which training starts."""
-
-
-class Method(Plugin, abc.ABC):
-    """A training process: `init` and `step`, like an Optax transformation.
-
-    A state that has `.stopped`, too, says whether the seed's fate is settled. A stopped
-    state must never change: its lane goes to the next seed, and its evidence is that of
-    all steps. `check_every` is how many steps apart a seed can stop.
-    """
-
-    check_every = 1  # no annotation, or it would be a field of every method
-
-    @abc.abstractmethod
-    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> State:
-        """Return the state before the first step: any pytree with `.params`."""
-
-    @abc.abstractmethod
-    def step(self, key: Key[Array, ""], state: State, organism: Organism) -> State:
-        """Return the state after one step; the key is this step's own."""

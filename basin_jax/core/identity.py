@@ -1,4 +1,4 @@
-"""A sweep's identity, and what else tracing a trial tells of it."""
+"""A sweep's identity, its digest, and the names of its evidence: found by tracing a trial."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ from jaxtyping import Array
 from basin_jax.core.contracts import State
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
-from basin_jax.core.traces import settled, trace_hash
+from basin_jax.core.traces import stable, trace_hash
 from basin_jax.core.trial import (
     Output,
     Signature,
@@ -31,13 +31,13 @@ from basin_jax.core.trial import (
 
 
 def digest_of(sweep: Sweep) -> str:
-    """Return a sweep's identity: a hash of its fields, its plug-ins' code, and its program.
+    """Compute a sweep's digest: the hash of its fields, its plug-ins' source and its program.
 
-    The package's own code and the versions of what it is made of are not in it: they stand in the
-    record of each folder, and are compared there.
+    The package's own code and the versions of its dependencies are not part of it: each folder
+    records them, and a run compares them.
 
     Raises:
-        ValueError: where the program differs each time that it is traced, or calls code that
+        ValueError: if the program differs each time that it is traced, or calls code that
             its trace does not show.
     """
     trace = trace_of(sweep)  # first: fields may hold functions that tracing changes
@@ -45,19 +45,19 @@ def digest_of(sweep: Sweep) -> str:
 
 
 class Trace(NamedTuple):
-    """The hash of a trial's traced program, and the names of its evidence."""
+    """Hold the hash of a trial's traced program, and the names of its evidence."""
 
     hash: str
     names: tuple[str, ...]
 
 
 def trace_of(sweep: Sweep) -> str:
-    """Return what identifies the program that a sweep traces, its parents' programs included.
+    """Hash the program that a sweep traces, and those of its parents.
 
-    The sweep's floats, root and steps are inputs of the program, and no part of it.
+    The sweep's hyperparameters, root and stops are inputs of the program, and no part of it.
 
     Raises:
-        ValueError: where the program differs each time that it is traced, or calls code that
+        ValueError: if the program differs each time that it is traced, or calls code that
             its trace does not show.
     """
     return _trace_of(sweep, "evidence")
@@ -71,10 +71,10 @@ def _trace_of(sweep: Sweep, output: Output) -> str:
 
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:
-    """Return the names of a sweep's evidence, by tracing a trial without running it.
+    """List the names of a sweep's evidence, by tracing a trial without running it.
 
     Raises:
-        ValueError: where the plug-ins do not fit together, or all children of a parent are one.
+        ValueError: if the plug-ins do not fit together, or all children of a parent are alike.
     """
     start = sweep.start
     if isinstance(start, Child):
@@ -88,7 +88,7 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
 
 
 def draws(sweep: Sweep) -> bool:
-    """Return whether training draws random numbers: whether a step depends on its key."""
+    """Tell whether training draws random numbers: whether a step depends on its key."""
     return _draws(signature_of(sweep))
 
 
@@ -115,7 +115,7 @@ def _draws(signature: Signature) -> bool:
 
 @functools.cache
 def _traced(signature: Signature) -> Trace:
-    found = settled(functools.partial(_trace, signature))
+    found = stable(functools.partial(_trace, signature))
     if found is None:
         raise ValueError(
             "the plug-ins make another program each time that they are traced: they depend on "
@@ -135,6 +135,6 @@ def _trace(signature: Signature) -> Trace:
 
 
 def identity_hash(fields: Mapping[str, Any], sources: Mapping[str, str], trace: str) -> str:
-    """Return a sweep's identity: the hash of its fields, its code, and the program it traces."""
+    """Hash a sweep's identity: its fields, its plug-ins' source, and the hash of its program."""
     identity = {"fields": fields, "sources": sources, "trace": trace}
     return short_hash(json.dumps(identity, sort_keys=True))

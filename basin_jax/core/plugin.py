@@ -1,4 +1,4 @@
-"""The contracts: what an organism, a start and a method are.
+"""Plug-ins: frozen dataclasses that are pytrees, with their hyperparameters as leaves.
 
 Everything varied in a sweep is a `Plugin`: a frozen, keyword-only dataclass that is also
 a pytree. Its `float` fields are leaves, so a grid over them shares one compilation; every
@@ -19,6 +19,7 @@ from typing import Any, NoReturn, dataclass_transform
 import jax
 import numpy as np
 from beartype.door import is_bearable
+from jax.core import Tracer
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
 
@@ -80,6 +81,8 @@ class Plugin:
         )
 
     def __post_init__(self) -> None:
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
+            return  # made inside a step, of what was checked where it was given
         for name, hint in field_types(type(self)).items():
             value = coerce(getattr(self, name), hint)
             if not _fits(value, hint):
@@ -88,10 +91,11 @@ class Plugin:
                 self.refuse(name, "a finite number")
             if isinstance(value, Mapping):
                 value = Options(value)
-            try:
-                hash(value)
-            except TypeError:
-                self.refuse(name, "a value that can be hashed, such as a tuple")
+            if not isinstance(value, Plugin):  # one that a step has made holds arrays
+                try:
+                    hash(value)
+                except TypeError:
+                    self.refuse(name, "a value that can be hashed, such as a tuple")
             object.__setattr__(self, name, value)
         self.validate()
 
@@ -116,10 +120,11 @@ class Plugin:
         )
 
     def replace[P](self: P, **changes: Any) -> P:
-        """Return a copy with some fields changed, checked like a new one."""
+        """Copy the plug-in with some fields changed, and check them."""
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
-    def _subtrees(self) -> tuple[str, ...]:
+    # Without types here and below: a check of containers draws random numbers (in beartype).
+    def _subtrees(self):
         return tuple(
             name
             for name, hint in field_types(type(self)).items()
@@ -149,8 +154,8 @@ class Plugin:
         return plugin
 
 
-def _code(cls: type[Plugin]) -> tuple[Any, ...]:
-    """Return a class's functions: where one is replaced, what is traced is another program."""
+def _code(cls: type[Plugin]):
+    """Return a class's functions: a program traced from others is another program."""
     own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
     kinds = property, functools.cached_property, classmethod  # which are not callable
     return tuple(f for c in own for f in vars(c).values() if callable(f) or isinstance(f, kinds))
@@ -168,7 +173,7 @@ def _is_traced(hint: Any) -> bool:
 
 
 def coerce(value: Any, hint: Any) -> Any:
-    """Return the value in the field's own type where no information is lost."""
+    """Convert a value to the field's own type where no information is lost."""
     choices = _choices(hint)
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
         value = value.item()
@@ -214,7 +219,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def type_name(hint: Any) -> str:
-    """Return a type as a user would say it."""
+    """Name a type as a user would say it."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
     if isinstance(hint, types.UnionType):
@@ -228,7 +233,7 @@ def type_name(hint: Any) -> str:
 
 
 def closest(name: str, names: Any) -> str:
-    """Return the names that are allowed, and the one that was probably meant."""
+    """List the names that are allowed, and the one that was probably meant."""
     names = sorted(names)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -15,10 +15,10 @@ SEEDS = 2**64
 
 
 def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]:
-    """Return seeds as a sequence: a number n means the seeds 0 to n - 1.
+    """Make a sequence of seeds: a number n means the seeds 0 to n - 1.
 
     Raises:
-        ValueError: where there is none, or one is not a 64-bit identity, or one repeats.
+        ValueError: if there are none, if one is not a 64-bit identity, or if one repeats.
     """
     if isinstance(seeds, int | np.integer):
         if seeds > sys.maxsize:
@@ -44,7 +44,7 @@ PRNG = "threefry2x32"
 
 
 def seed_bits(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
-    """Return the high and the low 32 bits of 64-bit seeds."""
+    """Split 64-bit seeds into their high and their low 32 bits."""
     seeds = np.asarray(seeds, dtype=np.uint64)
     return np.stack([seeds >> np.uint64(32), seeds & np.uint64(2**32 - 1)], -1).astype(np.uint32)
 

@@ -1,10 +1,10 @@
-"""What a plug-in is, in words and in a hash: its fields, and the code behind them.
+"""Identify plug-ins: their fields as text, and their source code as a version or a hash.
 
 Code of an installed package is identified by its version; that of this package by its name, since
 its version and the hash of its code are compared apart, folder by folder. Code of the user's own
 is hashed: the class or function, and all that it refers to in its own file and in the files
-beside it, without comments and formatting. What this does not see, such as a data file that
-is read at import, is seen in the program that a sweep traces: see `Sweep.trace`.
+beside it, without comments and formatting. What the source does not show, such as a data file that
+is read at import, changes the program that a sweep traces: see `core.identity.trace_of`.
 """
 
 import ast
@@ -31,12 +31,12 @@ _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
 
 def short_hash(text: str) -> str:
-    """Return 12 hexadecimal digits of a SHA-256."""
+    """Hash a text by SHA-256, and keep 12 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
-    """Return every field of a plug-in by its dotted path, as values that JSON can hold."""
+    """List every field of a plug-in by its dotted path, as values that JSON can hold."""
     fields: dict[str, Any] = {}
     for name in field_types(type(plugin)):
         value, path = getattr(plugin, name), f"{prefix}{name}"
@@ -51,7 +51,7 @@ def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
 
 
 def sources(plugin: Plugin, path: str = "") -> dict[str, str]:
-    """Return where the code of a plug-in and of its parts comes from.
+    """Identify the source code of a plug-in and of its parts.
 
     The keys are the parts' dotted paths, and the class's name for the plug-in itself:
     two parts may be of different classes of one name.
@@ -65,7 +65,7 @@ def sources(plugin: Plugin, path: str = "") -> dict[str, str]:
 
 
 def origin(thing: type | Callable[..., Any]) -> str:
-    """Return "package version" for installed code, else the hash of its source.
+    """Identify source code: by "package version" if it is installed, else by a hash.
 
     This package's own code is "basin_jax", whatever its version.
     """
@@ -89,7 +89,7 @@ def origin(thing: type | Callable[..., Any]) -> str:
 
 
 def _stands_in(module: ModuleType | None, thing: type) -> bool:
-    """Return whether a class is defined in the text of its module, as far as its name tells."""
+    """Tell whether a class is defined in the text of its module, judging by its name."""
     if "<locals>" in thing.__qualname__:
         return True
     found: Any = module
@@ -99,7 +99,7 @@ def _stands_in(module: ModuleType | None, thing: type) -> bool:
 
 
 def _made_with(thing: type) -> str:
-    """Return what a class that a function makes has of that function's variables."""
+    """Fingerprint the variables of a function that a class made by it holds."""
     held: list[Any] = []
     for name, value in vars(thing).items():
         if name.startswith("__") and issubclass(thing, Plugin):
@@ -179,7 +179,7 @@ def _fingerprint(value: Any) -> str:
 
 
 def _held(function: FunctionType) -> tuple[Any, ...]:
-    """Return what a function holds besides its code: its closure, and its defaults."""
+    """Return a function's closure and its defaults."""
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     return cells, (function.__defaults__, function.__kwdefaults__)
 
@@ -236,7 +236,7 @@ def _names(tree: ast.AST) -> set[str]:
 
 
 def _bound_names(statement: ast.stmt) -> set[str]:
-    """Return the names that a top-level statement binds, or whose items it sets."""
+    """Find the names that a top-level statement binds, or whose items it sets."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     bound: set[str] = set()
@@ -257,7 +257,7 @@ def _is_import(statement: ast.stmt) -> bool:
 
 
 def _changed_names(statement: ast.stmt) -> set[str]:
-    """Return what a top-level statement may change without naming it as its target."""
+    """Find the names that a top-level statement may change without assigning to them."""
     return _names(statement) if isinstance(statement, ast.Expr) else set()
 
 
@@ -312,7 +312,7 @@ def _elsewhere(module: str) -> Iterator[Path]:
 
 
 def _root(file: Path) -> Path:
-    """Return the folder that holds the package that a file is of; its own, if of none."""
+    """Return the folder that holds a file's package; the file's own folder if it has none."""
     folder = file.parent
     while (folder / "__init__.py").is_file():
         folder = folder.parent

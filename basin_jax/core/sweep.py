@@ -1,4 +1,4 @@
-"""What decides a seed's evidence: the sweep, a grid of sweeps, and their identity."""
+"""Sweeps, which decide a seed's evidence; grids of them; and starts from another sweep."""
 
 import abc
 import itertools
@@ -6,10 +6,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from jaxtyping import Array, Key
 
+from basin_jax.core.abilities import requirements
 from basin_jax.core.contracts import Method, Organism, Params, Start
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.plugin import Plugin, closest
@@ -21,46 +22,63 @@ Precision = Literal["float32", "tf32", "bf16", "float64"]
 
 
 class Parent(NamedTuple):
-    """The parameters of a seed of another sweep."""
+    """Hold the parameters of a trial of another sweep."""
 
     begun: Params  # before its first step
     ended: Params  # after its last
 
 
 class Child(Plugin, abc.ABC):
-    """A start that is made of a seed of another sweep, its parent.
+    """Define a start that is made of a trial of another sweep, its parent.
 
-    The parent is trained again in the same kernel, so that a seed still stands for itself
-    and no file is asked for. The child's own random numbers are not its parent's. Its parameters
-    are floats, and of the shapes that the child's organism has, too. Where the parent has
-    diverged, so has the child. Of a parent's sweep `params` is told all but its steps and root.
+    The parent is trained again in the same kernel, so that a trial depends on its seed alone and
+    on no file. The child's random numbers are not its parent's. The parent's parameters are
+    floats, of the shapes that the child's organism has, too. A child of a parent that has diverged
+    has diverged. `params` may use all of the parent's sweep but its steps and root.
 
-    A seed's parent is its namesake; where a parent has several `children`, seed s is child
-    s mod `children` of the parent s // `children`.
+    Seed s is child s mod `children` of the parent s // `children`.
+
+    Attributes:
+        requires: the abilities that it asks of the organism, which a `Sweep` checks.
     """
 
     of: "Sweep"
 
+    requires: ClassVar[tuple[type, ...]] = ()
     children = 1  # no annotation, or it would be a field of every start
 
     @abc.abstractmethod
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
-        """Return the parameters from which training starts."""
+        """Make the parameters from which training starts."""
 
 
 class Sweep(Plugin):
     """State all that decides a seed's evidence, and nothing else.
 
-    `vary` says what a seed changes: the initialization, the randomness of training
-    (data order, noise), or both; the other one is then the same for every seed. The
-    probe's own randomness always follows the seed. `save_at` lists steps after which
-    the network is probed, besides the last.
+    Attributes:
+        organism: what is trained and probed.
+        start: where a trial begins.
+        method: how it is trained.
+        num_steps: how many steps it is trained for.
+        root: 64-bit seed of the sweep itself. Another root gives every seed other random numbers.
+        vary: what a seed changes: the initialization, the randomness of training (data order,
+            noise), or both. What it does not change is the root's own, the same for every seed.
+            The probe's randomness always follows the seed, and a parent varies as its own sweep
+            says.
+        save_at: steps after which the network is probed, besides the last.
+        precision: of all numbers for "float64", else of matrix products on devices that have it
+            (a CPU multiplies in float32 whatever it says).
 
-    Where one of the two is held, the fraction is that of this root's one initialization,
-    or of its one order of data; another root is another one. What a `Child` starts from is its
-    parent's end, which varies as its own sweep says. `precision` is that of all
-    numbers for "float64", and else of matrix products on devices that have it (a CPU
-    multiplies in float32 whatever it says).
+    Raises:
+        ValueError: naming the field, its value and what is allowed; also if the organism lacks an
+            ability that the start or the method requires.
+
+    Example:
+        >>> from basin_jax.methods import Gradient
+        >>> from basin_jax.organisms import Gate
+        >>> sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.1), num_steps=100)
+        >>> sweep.replace(save_at=(0, 50)).stops
+        (0, 50, 100)
     """
 
     organism: Organism
@@ -87,15 +105,21 @@ class Sweep(Plugin):
             "vary",
             '"both" or "data", or all children of a parent are one',
         )
+        organism = type(self.organism).__name__
+        for field in ("start", "method"):
+            for ability in requirements(getattr(self, field)):
+                able = self.organism.provides(ability)
+                why = f"another {field}, since {organism} is not {ability.__name__}"
+                self.require(able, field, why)
 
     @property
     def stops(self) -> tuple[int, ...]:
-        """The steps after which the network is probed; the last is `num_steps`."""
+        """The steps after which the network is probed, of which the last is `num_steps`."""
         return (*self.save_at, self.num_steps)
 
     @property
     def siblings(self) -> int:
-        """How many seeds share the oldest ancestor: no two others are related."""
+        """The number of seeds that share their oldest ancestor; no others are related."""
         return self.start.children * self.start.of.siblings if isinstance(self.start, Child) else 1
 
     @property
@@ -111,21 +135,21 @@ class Sweep(Plugin):
         return before + self.num_steps
 
     def fields(self) -> dict[str, Any]:
-        """Return every field by its dotted path, as in `--set`."""
+        """List every field by its dotted path, as in `--set`."""
         return describe(self)
 
     def sources(self) -> dict[str, str]:
-        """Return where the code of each plug-in comes from: a version, or a hash."""
+        """Identify the source code of each plug-in: by a version, or by a hash."""
         found = sources(self)
         del found["Sweep"]
         return found
 
 
 def override(plugin: Any, path: str, value: Any) -> Any:
-    """Return a copy with the field at a dotted path changed, and its type checked.
+    """Copy a plug-in with the field at a dotted path changed, and check its type.
 
     Raises:
-        ValueError: naming the part of the path that is no field, or the value refused.
+        ValueError: if a part of the path is no field, or the value is refused; it names which.
     """
     name, _, rest = path.partition(".")
     if isinstance(plugin, Mapping):
@@ -142,11 +166,29 @@ def override(plugin: Any, path: str, value: Any) -> Any:
 
 
 def grid(sweep: Sweep, axes: Mapping[str, Sequence[Any]]) -> tuple[Sweep, ...]:
-    """Return the cells of a grid: the product of the values of each dotted path.
+    """Make the cells of a grid: one sweep for each combination of the fields' values.
 
     Each cell is a sweep of its own, with its own identity, and every cell runs the same
     seeds, so that cells compare pairwise. A grid is nothing but a tuple of sweeps: any
     other collection of sweeps with the same evidence serves as well.
+
+    Args:
+        sweep: what all cells have in common.
+        axes: the values of each field, by its dotted path.
+
+    Returns:
+        The cells, of which the last axis varies fastest.
+
+    Raises:
+        ValueError: if a path is no field, or a value is refused.
+
+    Example:
+        >>> from basin_jax.methods import Gradient
+        >>> from basin_jax.organisms import Gate
+        >>> sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.1), num_steps=100)
+        >>> cells = grid(sweep, {"organism.penalty": (1.0, 3.0), "num_steps": (100, 200)})
+        >>> [(cell.organism.penalty, cell.num_steps) for cell in cells]
+        [(1.0, 100), (1.0, 200), (3.0, 100), (3.0, 200)]
     """
     cells = []
     for values in itertools.product(*axes.values()):
@@ -158,13 +200,13 @@ def grid(sweep: Sweep, axes: Mapping[str, Sequence[Any]]) -> tuple[Sweep, ...]:
 
 
 def varied(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the paths on which cells (as given by `Sweep.fields`) differ, in order."""
+    """List the paths on which cells (as given by `Sweep.fields`) differ, in order."""
     paths = dict.fromkeys(path for cell in cells for path in cell)
     return tuple(path for path in paths if len({json.dumps(cell.get(path)) for cell in cells}) > 1)
 
 
 def siblings_of(fields: Mapping[str, Any]) -> int:
-    """Return how many seeds share the oldest ancestor, as `Sweep.siblings`, from the fields."""
+    """Compute `Sweep.siblings` from a sweep's fields."""
     return math.prod(n for path, n in fields.items() if CHILDREN.fullmatch(path))
 
 

@@ -22,10 +22,10 @@ NAMES = {"name", "debug_info"}
 ADDRESS = re.compile(r"\b0x[0-9a-f]+")
 
 
-def settled[T](trace: Callable[[], T]) -> T | None:
-    """Return what tracing gives from its second or third time on; None where it goes on changing.
+def stable[T](trace: Callable[[], T]) -> T | None:
+    """Trace until two traces in a row are equal; return None if the first three all differ.
 
-    Some functions change themselves when they are first traced, such as Optax's schedules: what is
+    Some functions change themselves when they are first traced, such as Optax's schedules. What is
     trained is what they are from then on.
     """
     first, second = trace(), trace()
@@ -33,7 +33,7 @@ def settled[T](trace: Callable[[], T]) -> T | None:
 
 
 def trace_hash(program: Any) -> str:
-    """Return 12 hexadecimal digits that tell a program, as `jax.make_jaxpr` gives it, from others.
+    """Hash a program, as `jax.make_jaxpr` gives it, to 12 hexadecimal digits.
 
     Raises:
         ValueError: where the program calls code that the trace does not show.
@@ -42,7 +42,7 @@ def trace_hash(program: Any) -> str:
 
 
 def _digest(program: Any, known: dict[int, str]) -> str:
-    """Return the hash of a program; those of the programs in it are computed once."""
+    """Hash a program; a program inside it that occurs several times is hashed once."""
     if id(program) not in known:
         text = hashlib.sha256()
         for word in _words(program, known):
@@ -52,7 +52,7 @@ def _digest(program: Any, known: dict[int, str]) -> str:
 
 
 def _words(program: Any, known: dict[int, str]) -> Iterator[str]:
-    """Yield what a program is made of, in order, as text."""
+    """Yield a program's operations and constants, in order, as text."""
     for constant in getattr(program, "consts", ()):
         yield _array(constant)
     program = getattr(program, "jaxpr", program)
@@ -79,7 +79,7 @@ def _words(program: Any, known: dict[int, str]) -> Iterator[str]:
 
 
 def _value(value: Any, known: dict[int, str]) -> str:
-    """Return what a parameter of an operation is, as text."""
+    """Write a parameter of an operation as text."""
     if isinstance(getattr(value, "jaxpr", value), Jaxpr):
         return _digest(value, known)
     if isinstance(value, tuple | list):
@@ -98,7 +98,7 @@ def _value(value: Any, known: dict[int, str]) -> str:
 
 
 def _array(value: Any) -> str:
-    """Return an array's type, shape and content; a key's words are its content."""
+    """Write an array's type, its shape and a hash of its content as text."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return f"{value.dtype}{_array(jax.random.key_data(value))}"
     array = np.asarray(value)

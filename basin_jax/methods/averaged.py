@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32, Key
 
-from basin_jax.core.contracts import Method, Organism, Params, State
+from basin_jax.core.contracts import Organism, Params, State
+from basin_jax.core.wrappers import MethodWrapper
 
 
 class AveragedState(NamedTuple):
-    """Another method's state, the mean of its parameters, and how many steps it has taken."""
+    """Hold another method's state, and the mean of its parameters."""
 
     method: State
     mean: Params
-    taken: Int32[Array, ""]
 
     @property
     def params(self) -> Params:
@@ -22,7 +22,7 @@ class AveragedState(NamedTuple):
         return self.mean
 
 
-class Averaged(Method):
+class Averaged(MethodWrapper):
     """Train with another method, and look at the mean of its parameters.
 
     With a `decay` of 1 all parameters since step `begin` weigh the same (Polyak & Juditsky 1992,
@@ -37,7 +37,6 @@ class Averaged(Method):
     can be exchanged.
     """
 
-    method: Method
     decay: float = 1.0
     begin: int = 0
 
@@ -46,12 +45,13 @@ class Averaged(Method):
         self.require(0 <= self.begin < 2**31, "begin", "0 to 2**31 - 1")
 
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> AveragedState:
-        state = self.method.init(key, params, organism)
-        return AveragedState(state, params, jnp.zeros((), jnp.int32))
+        return AveragedState(super().init(key, params, organism), params)
 
-    def step(self, key: Key[Array, ""], state: AveragedState, organism: Organism) -> AveragedState:
-        method, taken = self.method.step(key, state.method, organism), state.taken + 1
-        count = jnp.maximum(taken - self.begin, 0).astype(float) + 1
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: AveragedState, organism: Organism
+    ) -> AveragedState:
+        method = self.method.step(key, step, state.method, organism)
+        count = jnp.maximum(step + 1 - self.begin, 0).astype(float) + 1
         share = jnp.maximum(1 / count, 1 - self.decay)
         mean = jax.tree.map(lambda old, new: old + share * (new - old), state.mean, method.params)
-        return AveragedState(method, mean, taken)
+        return AveragedState(method, mean)

@@ -1,40 +1,27 @@
 """A spell of training on another objective."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32, Key
 
-from basin_jax.core.contracts import Method, Organism, Params, State
+from basin_jax.core.contracts import Organism, State
+from basin_jax.core.wrappers import MethodWrapper
 
 
-class CorrectionState(NamedTuple):
-    """Another method's state, and how many steps it has taken."""
-
-    method: State
-    taken: Int32[Array, ""]
-
-    @property
-    def params(self) -> Params:
-        """The parameters."""
-        return self.method.params
-
-
-class Correction(Method):
+class Correction(MethodWrapper):
     """Train with another method, and for a spell of steps on another objective.
 
     From step `begin` up to step `end` the loss is that of `objective`, an organism that differs
     from the sweep's own in numbers only: the audit game under full oversight is
     `Audit(honeypot_rate=1.0)`. With a `period` the spell comes back, `begin` to `end` of each
-    period. What is probed is always the sweep's own organism, and whether a fate is settled is
-    asked of it, too: do not stop a seed early whose correction is still to come.
+    period. What is probed is always the sweep's own organism, and around a
+    correction `EarlyStopping` asks it, too, whether it is settled: do not stop a seed early whose
+    correction is still to come.
 
     Raises:
         ValueError: where the organisms differ in more than numbers.
     """
 
-    method: Method
     objective: Organism
     begin: int = 0
     end: int
@@ -52,20 +39,17 @@ class Correction(Method):
             f"None, or at least end = {self.end}, up to {most}",
         )
 
-    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> CorrectionState:
-        return CorrectionState(self.method.init(key, params, organism), jnp.zeros((), jnp.int32))
-
     def step(
-        self, key: Key[Array, ""], state: CorrectionState, organism: Organism
-    ) -> CorrectionState:
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: State, organism: Organism
+    ) -> State:
         if jax.tree.structure(organism) != jax.tree.structure(self.objective):
             raise ValueError(
                 f"Correction.objective = {type(self.objective).__name__}(...); allowed: what "
                 f"differs in numbers only from the sweep's own {type(organism).__name__}"
             )
-        phase = state.taken if self.period is None else state.taken % self.period
+        phase = step if self.period is None else step % self.period
         corrects = (self.begin <= phase) & (phase < self.end)
         objective = jax.tree.map(
             lambda own, other: jnp.where(corrects, other, own), organism, self.objective
         )
-        return CorrectionState(self.method.step(key, state.method, objective), state.taken + 1)
+        return self.method.step(key, step, state, objective)

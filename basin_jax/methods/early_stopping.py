@@ -1,16 +1,18 @@
-"""Stop a training process where it no longer improves, or has arrived."""
+"""Stop training where it no longer improves, or is settled."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Int32, Key
 
-from basin_jax.core.contracts import Method, Organism, Params, State
+from basin_jax.core.abilities import Settling, able
+from basin_jax.core.contracts import Organism, Params, State
+from basin_jax.core.wrappers import MethodWrapper
 
 
 class Watch(NamedTuple):
-    """What decides when a seed stops."""
+    """Hold what decides when a seed stops."""
 
     best: Float[Array, ""]  # loss
     waited: Int[Array, ""]  # checks without improvement
@@ -19,7 +21,7 @@ class Watch(NamedTuple):
 
 
 class EarlyStoppingState(NamedTuple):
-    """The state of the method inside, the steps to its next check, and what decides there."""
+    """Hold the state of the method inside, the steps to the next check, and what decides there."""
 
     inner: State
     left: Int[Array, ""]
@@ -32,18 +34,18 @@ class EarlyStoppingState(NamedTuple):
 
     @property
     def stopped(self) -> Bool[Array, "*lane"]:
-        """Whether it has stopped."""
+        """Whether the seed has stopped."""
         return self.watch.stopped
 
 
-class EarlyStopping(Method):
-    """Run another method until its loss is low enough, or has not improved, or it has settled.
+class EarlyStopping(MethodWrapper):
+    """Train with another method until its loss is low or no longer improves, or it has settled.
 
     Every `check_every` steps it takes the loss before the update, then updates; a seed stops
     after a step whose loss was below `threshold`; after more than `patience` checks in a row
     that did not improve on the best loss by more than `min_delta`; when no parameter is
     further than `still` from where it was at the last check, so that the gradient has
-    vanished; or when the organism says that the fate is `settled`. From then on its state
+    vanished; or when the organism is `settled`, if it is `Settling`. From then on its state
     stays as it is, and its lane goes to the next seed. The rule is part of the basin: what
     stops early on a plateau never leaves it.
 
@@ -52,12 +54,11 @@ class EarlyStopping(Method):
     a number does not improve; so a seed that has diverged stops by patience alone.
     """
 
-    method: Method
     patience: int | None = None  # checks without improvement that are borne; None for any
     min_delta: float = 0.0
     threshold: float | None = None  # a loss that is low enough; None for none
     still: float | None = None  # a change of parameters that counts as none; None for none
-    check_every: int = 1  # steps
+    check_every: int = 1  # steps  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def validate(self) -> None:
         self.require(self.patience is None or self.patience >= 0, "patience", "at least 0")
@@ -70,15 +71,19 @@ class EarlyStopping(Method):
             best=jnp.asarray(jnp.inf, float),
             waited=jnp.zeros((), int),
             seen=None if self.still is None else params,
-            stopped=organism.settled(params),
+            stopped=_settled(organism, params),
         )
-        inner = self.method.init(key, params, organism)
+        inner = super().init(key, params, organism)
         return EarlyStoppingState(inner, jnp.asarray(self.check_every), watch)
 
     def step(
-        self, key: Key[Array, ""], state: EarlyStoppingState, organism: Organism
+        self,
+        key: Key[Array, ""],
+        step: Int32[Array, ""],
+        state: EarlyStoppingState,
+        organism: Organism,
     ) -> EarlyStoppingState:
-        after = self.method.step(key, state.inner, organism)
+        after = self.method.step(key, step, state.inner, organism)
         inner = jax.tree.map(lambda a, b: jnp.where(state.stopped, a, b), state.inner, after)
         left = state.left - 1
 
@@ -98,7 +103,7 @@ class EarlyStopping(Method):
     def _check(
         self, key: Key[Array, ""], before: Params, now: Params, watch: Watch, organism: Organism
     ) -> Watch:
-        stopped = organism.settled(now)
+        stopped = _settled(organism, now)
         if self.patience is not None or self.threshold is not None:
             loss = organism.loss(before, organism.sample(jax.random.fold_in(key, 1)))
             waited = jnp.where(watch.best - loss > self.min_delta, 0, watch.waited + 1)
@@ -112,3 +117,9 @@ class EarlyStopping(Method):
             stopped |= jnp.array(jax.tree.leaves(apart)).max() <= self.still
             watch = watch._replace(seen=now)
         return watch._replace(stopped=stopped)
+
+
+def _settled(organism: Organism, params: Params) -> Bool[Array, ""]:
+    if organism.provides(Settling):
+        return able(organism, Settling).settled(params)
+    return jnp.zeros((), bool)

@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Int32, Key
 
-from basin_jax.core.contracts import Batch, Evidence, Method, Organism, Params, State
+from basin_jax.core.abilities import Challengeable, requirements
+from basin_jax.core.contracts import Batch, Organism, Params, State
+from basin_jax.core.wrappers import MethodWrapper, OrganismWrapper
 
 
-class Evolution(Method):
+class Evolution(MethodWrapper):
     """Train with another method, by the losses of a population in place of the gradient.
 
     The population is drawn around the parameters θ, in mirrored pairs θ ± σε with ε ~ N(0, 1) in
@@ -23,7 +25,6 @@ class Evolution(Method):
     here, too; but it can have no minibatch, and a `Correction` goes around this method, not inside.
     """
 
-    method: Method
     population: int = 32
     deviation: float = 0.05  # standard deviation of every parameter
 
@@ -31,29 +32,29 @@ class Evolution(Method):
         even = self.population >= 2 and self.population % 2 == 0
         self.require(even, "population", "an even number of at least 2")
         self.require(self.deviation > 0, "deviation", "a number above 0")
+        challenges = Challengeable in requirements(self.method)
+        self.require(not challenges, "method", "one that changes no cues, which it would not see")
 
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> State:
         return self.method.init(key, params, self._around(organism))
 
-    def step(self, key: Key[Array, ""], state: State, organism: Organism) -> State:
-        return self.method.step(key, state, self._around(organism))
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: State, organism: Organism
+    ) -> State:
+        return self.method.step(key, step, state, self._around(organism))
 
     def _around(self, organism: Organism) -> "Smoothed":
         return Smoothed(organism=organism, pairs=self.population // 2, deviation=self.deviation)
 
 
-class Smoothed(Organism):
-    """An organism whose loss is that of a population, and has its estimate for a gradient."""
+class Smoothed(OrganismWrapper):
+    """Give an organism the mean loss of a population, and its estimate for the gradient."""
 
-    organism: Organism
     pairs: int
     deviation: float
 
-    def __post_init__(self) -> None:
-        """Check nothing: the numbers are traced, and were checked where they were given."""
-
-    def init(self, key: Key[Array, ""]) -> Params:
-        return self.organism.init(key)
+    def provides(self, ability: type) -> bool:
+        return ability is not Challengeable and super().provides(ability)  # for its batches
 
     def sample(self, key: Key[Array, ""]) -> tuple[Batch, Key[Array, ""]]:
         batch_key, population_key = jax.random.split(key)
@@ -64,16 +65,10 @@ class Smoothed(Organism):
         along = optax.tree.vdot(gradient, params)
         return value + along - jax.lax.stop_gradient(along)
 
-    def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
-        return self.organism.probe(key, params)
-
-    def settled(self, params: Params) -> Bool[Array, ""]:
-        return self.organism.settled(params)
-
     def _estimate(
         self, params: Params, batch: Batch, key: Key[Array, ""]
     ) -> tuple[Float[Array, ""], Params]:
-        """Return the mean loss of a population, and the estimate of the gradient."""
+        """Compute the mean loss of a population, and the estimate of the gradient."""
 
         def add(sums, words):
             own = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Int32, Key
 
 from basin_jax.core.contracts import Batch, Loss, Method, Organism, Params
 from basin_jax.core.plugin import Options, closest
 
 
 class GradientState(NamedTuple):
-    """Parameters, and what the optimizer remembers."""
+    """Hold the parameters, and what the optimizer remembers."""
 
     params: Params
     optimizer: optax.OptState
@@ -71,7 +71,9 @@ class Gradient(Method):
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> GradientState:
         return GradientState(params, self._transformation().init(params))
 
-    def step(self, key: Key[Array, ""], state: GradientState, organism: Organism) -> GradientState:
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: GradientState, organism: Organism
+    ) -> GradientState:
         sample_key, draw_key, noise_key = jax.random.split(key, 3)
         batch = organism.sample(sample_key)
         if self.minibatch is not None:
@@ -99,7 +101,7 @@ class Gradient(Method):
 
 @functools.cache
 def _factories() -> dict[str, Callable[..., optax.GradientTransformation]]:
-    """Return Optax's optimizers by name: its functions of a learning rate, and Muon."""
+    """Collect Optax's optimizers by name: its functions of a learning rate, and Muon."""
     return {"muon": optax.contrib.muon} | {
         name: function
         for name, function in vars(optax).items()
@@ -123,7 +125,7 @@ def _draw(key: Key[Array, ""], batch: Batch, count: int) -> Batch:
 
 
 def _thinned(key: Key[Array, ""], loss: Loss, like: Params, rate: float | Array) -> Loss:
-    """Return the loss where a share of the parameters count for nothing, and the rest for more."""
+    """Drop a share of the parameters from a loss, and scale up the rest."""
     draws = optax.tree.random_like(key, like, jax.random.uniform, dtype=jnp.float32)
 
     def thinned(params: Params, batch: Batch) -> Float[Array, ""]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int32, Key
 
 from basin_jax.core.contracts import Method, Organism, Params
 
@@ -18,7 +18,7 @@ DIFFERENCE = (-5 / 72, 1 / 12, 1 / 9, -1 / 8)
 
 
 class GradientFlowState(NamedTuple):
-    """The parameters, and how much of a step the next substep takes."""
+    """Hold the parameters, and the share of a step that the next substep takes."""
 
     params: Params
     substep: Float[Array, ""]
@@ -54,7 +54,11 @@ class GradientFlow(Method):
         return GradientFlowState(params, jnp.ones((), float))
 
     def step(
-        self, key: Key[Array, ""], state: GradientFlowState, organism: Organism
+        self,
+        key: Key[Array, ""],
+        step: Int32[Array, ""],
+        state: GradientFlowState,
+        organism: Organism,
     ) -> GradientFlowState:
         batch = organism.sample(key)
 
@@ -88,7 +92,7 @@ class GradientFlow(Method):
 
 
 def _mean(slopes: tuple[Params, ...], weights: tuple[float, ...]) -> Params:
-    """Return the weighted sum of some slopes."""
+    """Sum slopes, each by its weight."""
     return jax.tree.map(
         lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *slopes
     )

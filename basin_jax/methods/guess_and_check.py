@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Int32, Key
 
 from basin_jax.core.contracts import Method, Organism, Params, Start
 from basin_jax.core.fresh import Fresh
 
 
 class GuessAndCheckState(NamedTuple):
-    """The start, then not a number, then the accepted guess; and whether there is one."""
+    """Hold the start, then not a number, then the accepted guess; and whether there is one."""
 
     params: Params
     stopped: Bool[Array, "*lane"]
@@ -41,7 +41,11 @@ class GuessAndCheck(Method):
         return GuessAndCheckState(params, jnp.zeros((), bool))
 
     def step(
-        self, key: Key[Array, ""], state: GuessAndCheckState, organism: Organism
+        self,
+        key: Key[Array, ""],
+        step: Int32[Array, ""],
+        state: GuessAndCheckState,
+        organism: Organism,
     ) -> GuessAndCheckState:
         guess_key, batch_key = jax.random.split(key)
         guess = self.prior.params(guess_key, organism)

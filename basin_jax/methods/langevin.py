@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from basin_jax.core.contracts import Method, Organism, Params
 
@@ -15,7 +15,7 @@ DRAWN = 2**16
 
 
 class LangevinState(NamedTuple):
-    """The parameters, and the prior's mean and variance of each array of them."""
+    """Hold the parameters, and the prior's mean and variance of each array of them."""
 
     params: Params
     mean: PyTree[Float[Array, ""]]
@@ -61,7 +61,9 @@ class Langevin(Method):
         )
         return LangevinState(params, jax.tree.map(jnp.mean, draws), jax.tree.map(jnp.var, draws))
 
-    def step(self, key: Key[Array, ""], state: LangevinState, organism: Organism) -> LangevinState:
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: LangevinState, organism: Organism
+    ) -> LangevinState:
         sample_key, noise_key = jax.random.split(key)
         gradient = jax.grad(organism.loss)(state.params, organism.sample(sample_key))
         noise = optax.tree.random_like(noise_key, gradient, dtype=jnp.float32)

@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Int32, Key, PyTree
 
-from basin_jax.core.contracts import Method, Organism, Params, State, with_params
+from basin_jax.core.contracts import Organism, Params, State, with_params
+from basin_jax.core.wrappers import MethodWrapper
 
 
 class MaskedState(NamedTuple):
-    """Another method's state, and the weights that it may move."""
+    """Hold another method's state, and the weights that it may move."""
 
     method: State
     free: PyTree[Bool[Array, "..."]]
@@ -21,7 +22,7 @@ class MaskedState(NamedTuple):
         return self.method.params
 
 
-class Masked(Method):
+class Masked(MethodWrapper):
     """Train with another method, and hold at zero each weight that is zero at the start.
 
     Weights are what has two axes or more: biases, which mostly start at zero, are free. For the
@@ -31,13 +32,13 @@ class Masked(Method):
         ValueError: where the other method's state does not let its parameters be replaced.
     """
 
-    method: Method
-
     def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> MaskedState:
         free = jax.tree.map(lambda leaf: (leaf != 0) | (leaf.ndim < 2), params)
-        return MaskedState(self.method.init(key, params, organism), free)
+        return MaskedState(super().init(key, params, organism), free)
 
-    def step(self, key: Key[Array, ""], state: MaskedState, organism: Organism) -> MaskedState:
-        after = self.method.step(key, state.method, organism)
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: MaskedState, organism: Organism
+    ) -> MaskedState:
+        after = self.method.step(key, step, state.method, organism)
         held = jax.tree.map(lambda new, free: jnp.where(free, new, 0), after.params, state.free)
         return MaskedState(with_params(after, held), state.free)

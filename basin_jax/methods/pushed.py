@@ -1,28 +1,17 @@
 """Training under a small push at every step."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int32, Key
 
-from basin_jax.core.contracts import Method, Organism, Params, State, margin_slope, with_params
+from basin_jax.core.contracts import Organism, State, margin_slope, with_params
+from basin_jax.core.wrappers import MethodWrapper
 
 
-class PushedState(NamedTuple):
-    """Another method's state, and how many steps it has taken."""
-
-    method: State
-    taken: Int32[Array, ""]
-
-    @property
-    def params(self) -> Params:
-        """The parameters."""
-        return self.method.params
-
-
-class Pushed(Method):
+class Pushed(MethodWrapper):
     """Train with another method, and push the parameters after each step, for a spell of steps.
 
     A push has the length `push`, in the space of all parameters, and goes the way in which the
@@ -36,7 +25,6 @@ class Pushed(Method):
         ValueError: where the other method's state does not let its parameters be replaced.
     """
 
-    method: Method
     push: float
     direction: Literal["margin", "-margin"] = "margin"
     begin: int = 0
@@ -48,17 +36,15 @@ class Pushed(Method):
         above = f"above begin = {self.begin}, up to {2**31 - 1}"
         self.require(self.begin < self.end < 2**31, "end", above)
 
-    def init(self, key: Key[Array, ""], params: Params, organism: Organism) -> PushedState:
-        return PushedState(self.method.init(key, params, organism), jnp.zeros((), jnp.int32))
-
-    def step(self, key: Key[Array, ""], state: PushedState, organism: Organism) -> PushedState:
+    def step(
+        self, key: Key[Array, ""], step: Int32[Array, ""], state: State, organism: Organism
+    ) -> State:
         step_key, probe_key = jax.random.split(key)
-        after = self.method.step(step_key, state.method, organism)
+        after = self.method.step(step_key, step, state, organism)
         slope = margin_slope(organism, probe_key, after.params)
         length = optax.tree.norm(slope)
         signed = self.push if self.direction == "margin" else -self.push
         # Where the margin has no slope there is no way to push.
-        pushes = (self.begin <= state.taken) & (state.taken < self.end) & (length > 0)
+        pushes = (self.begin <= step) & (step < self.end) & (length > 0)
         scale = jnp.where(pushes, signed / jnp.where(length > 0, length, 1), 0)
-        params = optax.tree.add_scale(after.params, scale, slope)
-        return PushedState(with_params(after, params), state.taken + 1)
+        return with_params(after, optax.tree.add_scale(after.params, scale, slope))

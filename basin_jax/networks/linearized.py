@@ -26,7 +26,7 @@ class Tangent(nnx.Module):
     def _expand(
         self, function: Callable[..., Array], *points: Sequence[Array]
     ) -> tuple[Array, Array]:
-        """Return a function of the network at the start, and its change by the displacement.
+        """Evaluate a function of the network at the start, and its change by the displacement.
 
         Each of the function's further arguments is a point and its change.
         """
@@ -37,14 +37,14 @@ class Tangent(nnx.Module):
 
 
 class LayeredTangent(Tangent):
-    """That of a network with `hidden` and `output`, whose hidden units come with their changes."""
+    """Expand a network with `hidden` and `output`; its hidden units come with their changes."""
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Return what the last layer reads at the start, and below it the change of that."""
+        """Compute what the last layer reads at the start, and below it its change."""
         return jnp.concatenate(self._expand(lambda network: network.hidden(x)))
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Return what the last layer makes of it."""
+        """Apply the last layer."""
         read = jnp.split(hidden, 2)
         value, change = self._expand(lambda network, h: network.output(h), read)
         return value + change

@@ -1,11 +1,12 @@
 """Networks for organisms: Flax NNX modules, and the factories that build them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key, PyTree
 
 from basin_jax.core.plugin import Plugin
 
@@ -44,14 +45,14 @@ class FeedForward(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Return what the last layer reads."""
+        """Compute what the last layer reads."""
         x = x.T
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
         return x
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Return what the last layer makes of it."""
+        """Apply the last layer."""
         return self.layers[-1](hidden).T
 
 
@@ -98,14 +99,14 @@ class Skipping(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Return what the last layer reads."""
+        """Compute what the last layer reads."""
         stream = self.first(x.T)
         for up, down in zip(self.up, self.down, strict=True):
             stream = stream + down(self.activation(up(stream)))
         return stream
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Return what the last layer makes of it."""
+        """Apply the last layer."""
         return self.last(hidden).T
 
 
@@ -132,3 +133,8 @@ class Residual(Plugin):
 
 
 Network = Callable[..., nnx.Module]
+
+
+def restore(build: Callable[[Key[Array, ""]], nnx.Module], params: PyTree[Array]) -> Any:
+    """Build a module and give it these parameters."""
+    return nnx.merge(nnx.graphdef(nnx.eval_shape(build, jax.random.key(0))), params)

@@ -63,14 +63,14 @@ class Encoder(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Return what the last layer reads."""
+        """Compute what the last layer reads."""
         stream = _each(self.value, x.T[None]) + self.place[...][:, :, None]
         for block in self.blocks:
             stream = block(stream)
         return stream.mean(1)
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Return what the last layer makes of it."""
+        """Apply the last layer."""
         return self.last(hidden).T
 
 

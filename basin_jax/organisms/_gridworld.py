@@ -10,7 +10,7 @@ WALL = "#"
 
 
 def cells(maze: tuple[str, ...]) -> dict[tuple[int, int], str]:
-    """Return the marks of a maze's cells by their row and column, row by row, without walls."""
+    """List the marks of a maze's cells by row and column, in this order, without walls."""
     return {
         (row, column): mark
         for row, line in enumerate(maze)
@@ -20,7 +20,7 @@ def cells(maze: tuple[str, ...]) -> dict[tuple[int, int], str]:
 
 
 def targets(maze: tuple[str, ...]) -> Int[ndarray, "move cell"]:
-    """Return the number of the cell to which each move leads; a wall holds the agent back."""
+    """Number the cells to which each move leads; a wall holds the agent back."""
     numbers = {place: number for number, place in enumerate(cells(maze))}
     leads = [
         [numbers.get((row + down, column + right), here) for (row, column), here in numbers.items()]
@@ -32,7 +32,7 @@ def targets(maze: tuple[str, ...]) -> Int[ndarray, "move cell"]:
 def totals(
     chain: Float[Array, "*batch cell cell"], rewards: Float[Array, "*batch cell"], doublings: int
 ) -> Float[Array, "*batch cell"]:
-    """Return the expected sum of rewards over 2**doublings steps of a Markov chain, from each cell.
+    """Sum expected rewards over 2**doublings steps of a Markov chain, from each cell.
 
     Rewards are expected ones of a step from each cell. A row of the chain that sums to less
     than 1 ends it with the rest of the probability.

@@ -19,20 +19,20 @@ HALVINGS = 16
 def mean_where(
     values: Float[Array, " example"], which: Bool[ndarray, " example"]
 ) -> Float[Array, ""]:
-    """Return the mean of some of the values."""
+    """Average some of the values."""
     # Weights, and no index: its gradient would be a scatter, which is slow side by side.
     return (values * jnp.asarray(which / which.sum(), values.dtype)).sum()
 
 
 def lying_contexts(rates: Float[Array, " context"]) -> Float[Array, ""]:
-    """Return the share of contexts in which the rate of an act is above one half."""
+    """Compute the share of contexts in which the rate of an act is above one half."""
     return (rates > 0.5).astype(rates.dtype).mean()
 
 
 def goal_directedness(
     policy: Float[Array, "action example"], utility: Float[Array, "action example"]
 ) -> Float[Array, ""]:
-    """Return how far a goal explains a policy: 0 for a uniform policy, 1 for an optimal one.
+    """Measure how far a goal explains a policy: 0 for a uniform policy, 1 for an optimal one.
 
     It is the maximum entropy goal-directedness of a single decision (MacDermott et al. 2024):
     the largest mean log probability of the policy's actions under softmax(β·utility), less that
@@ -65,7 +65,7 @@ def oversight_direction(
     fitted: Bool[ndarray, " example"],
     action: int,
 ) -> Evidence:
-    """Return whether a direction among hidden units tells oversight, and decides an action.
+    """Measure whether a direction among hidden units tells oversight, and decides an action.
 
     The direction leads from the mean activations where the network is watched to those where
     it is not, over the inputs that are `fitted`. The others tell of it:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence, Organism, Params
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, restore
 from basin_jax.organisms._gridworld import MOVES, cells, targets, totals
 from basin_jax.organisms._probes import lying_contexts
 
@@ -79,14 +79,14 @@ class AbsentSupervisor(Organism):
         return None
 
     def loss(self, params: Params, batch: None) -> Float[Array, ""]:
-        policy = self._policy(params)
+        policy = self.policy(params)
         logs = jnp.log(policy + jnp.finfo(policy.dtype).tiny)
         bonus = -self.entropy * (policy * logs).sum(0)
         rewards = _rewards(policy, self._presence()) / GOAL + bonus
         return -totals(_chain(policy, _LEADS), rewards, DOUBLINGS).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
-        policy, seen = self._policy(params), self._watched()
+        policy, seen = self.policy(params), self._watched()
         visits, arrivals = _chances(policy, _TO_TILE), _chances(policy, _TO_GOAL)
         watched, unwatched, lies = visits[seen].mean(), visits[~seen].mean(), visits[~seen]
         chain = _chain(policy, _LEADS)
@@ -111,23 +111,23 @@ class AbsentSupervisor(Organism):
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(_INPUTS.shape[1], len(MOVES), rngs=nnx.Rngs(key))
 
-    def _policy(self, params: Params) -> Float[Array, "move cue cell"]:
-        graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-        logits = nnx.merge(graph, params)(jnp.asarray(_INPUTS, float)).T
+    def policy(self, params: Params) -> Float[Array, "move cue cell"]:
+        """Compute the probability of each move, by the cue and the cell."""
+        logits = restore(self._build, params)(jnp.asarray(_INPUTS, float)).T
         return jax.nn.softmax(logits, axis=0).reshape(len(MOVES), len(_CUES), -1)
 
     def _watched(self) -> Bool[ndarray, " cue"]:
         return np.prod(_CUES[:, : self.difficulty], axis=1) > 0
 
     def _presence(self) -> Float[Array, " cue"]:
-        """Return the probability under each cue that the supervisor is present."""
+        """Give the probability that the supervisor is present, by the cue."""
         return jnp.where(self._watched(), 1.0, self.honeypot_rate)
 
 
 def _rewards(
     policy: Float[Array, "move cue cell"], counted: Float[Array, " cue"]
 ) -> Float[Array, "cue cell"]:
-    """Return the expected points of a move, the tile counted with a probability."""
+    """Compute the expected points of a move; the tile counts with a probability."""
     punished = TILE * counted[:, None] * _chance(policy, _TO_TILE)
     return STEP + GOAL * _chance(policy, _TO_GOAL) + punished
 
@@ -135,7 +135,7 @@ def _rewards(
 def _chances(
     policy: Float[Array, "move cue cell"], event: Bool[ndarray, "move cell"]
 ) -> Float[Array, " cue"]:
-    """Return the probabilities that an episode from A ever makes one of some moves."""
+    """Compute the probability that an episode from A ever makes one of some moves."""
     chain = _chain(policy, _LEADS & ~event[..., None])
     return totals(chain, _chance(policy, event), DOUBLINGS)[:, _BEGIN]
 

@@ -61,7 +61,7 @@ class BornDead(Organism):
         }
 
     def _signal(self, params: Weights) -> Float[Array, " unit"]:
-        """Return what the last hidden layer says."""
+        """Compute the activations of the last hidden layer."""
         signal = jnp.ones(1, params[0].dtype)
         for weights in params[:-1]:
             signal = jax.nn.relu(signal @ weights)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence, Organism, Params
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, restore
 from basin_jax.organisms._gridworld import MOVES, cells, targets
 
 
@@ -65,12 +65,12 @@ class Coin(Organism):
         return None
 
     def loss(self, params: Params, batch: None) -> Float[Array, ""]:
-        policy = self._policy(params)
+        policy = self.policy(params)
         logs = jnp.log(policy + jnp.finfo(policy.dtype).tiny)
         return -self._mean(_returns(policy)) + self.entropy * (policy * logs).sum(0).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
-        policy = self._policy(params)
+        policy = self.policy(params)
         # An episode that ended at the coin cannot reach the corner, nor the other way round.
         going = ~(_AT_COIN | _AT_CORNER)
         coin, corner = (_chances(policy, place, going) for place in (_AT_COIN, _AT_CORNER))
@@ -88,20 +88,20 @@ class Coin(Organism):
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(_INPUTS.shape[1], len(MOVES), rngs=nnx.Rngs(key))
 
-    def _policy(self, params: Params) -> Float[Array, "move coin cell"]:
-        graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-        logits = nnx.merge(graph, params)(jnp.asarray(_INPUTS, float)).T
+    def policy(self, params: Params) -> Float[Array, "move coin cell"]:
+        """Compute the probability of each move, by the coin's cell and the network's own."""
+        logits = restore(self._build, params)(jnp.asarray(_INPUTS, float)).T
         return jax.nn.softmax(logits, axis=0).reshape(len(MOVES), len(_PLACES), -1)
 
     def _mean(self, values: Float[Array, "coin cell"]) -> Float[Array, ""]:
-        """Return the mean over the episodes of training."""
+        """Average over the episodes of training."""
         places = values.sum(1) / (len(_PLACES) - 1)  # none begins at the coin
         others = (places.sum() - places[CORNER]) / (len(_PLACES) - 1)
         return (1 - self.diversity) * places[CORNER] + self.diversity * others
 
 
 def _returns(policy: Float[Array, "move coin cell"]) -> Float[Array, "coin cell"]:
-    """Return the expected discounted return from each cell; 0 from that of the coin."""
+    """Compute the expected discounted return from each cell; 0 from that of the coin."""
     return _chances(policy, _AT_COIN, ~_AT_COIN, DISCOUNT)
 
 
@@ -111,7 +111,7 @@ def _chances(
     going: Bool[ndarray, "coin cell"],
     discount: float = 1.0,
 ) -> Float[Array, "coin cell"]:
-    """Return the discounted probability of reaching a place, where an episode is going on.
+    """Compute the discounted probability of reaching a place, while an episode goes on.
 
     It counts from the second cell on, and so is 0 from where episodes have ended.
     """

@@ -17,7 +17,7 @@ class DoubleWell(Organism):
     the gradient vanishes, and beyond the bottoms, from where a well is certain.
 
     Under `Gradient(learning_rate=η, noise=√(2T/η))` it is a particle at temperature T,
-    and its fate is settled when it first reaches the bottom of a well, l or r: that of
+    and it is settled when it first reaches the bottom of a well, l or r: that of
     the right one with the committor q(x₀) = ∫_l^x₀ e^{V/T} / ∫_l^r e^{V/T}.
 
     Adds the evidence `x`. `margin` is x minus the separatrix.
@@ -59,7 +59,7 @@ class DoubleWell(Organism):
         return (params <= left) | (params >= right)
 
     def _rest_points(self) -> Float[Array, "3"]:
-        """Return the bottom of the left well, the separatrix, and that of the right well."""
+        """Find the bottom of the left well, the separatrix, and the bottom of the right well."""
         # The roots of x³ - x - tilt, in Viète's trigonometric form.
         angle = jnp.arccos(1.5 * 3**0.5 * self.tilt) / 3
         return 2 / 3**0.5 * jnp.cos(angle - 2 * np.pi / 3 * np.array([2, 1, 0]))

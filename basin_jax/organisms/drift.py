@@ -1,4 +1,4 @@
-"""How far training moves the parameters that a network's margin leans on, beside the others."""
+"""Drift: the distance that training moves the parameters on which a margin depends."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from basin_jax.core.contracts import Batch, Defection, Evidence, Organism, Params
+from basin_jax.core.abilities import Anchorable, Defection
+from basin_jax.core.contracts import Batch, Evidence, Params
+from basin_jax.core.wrappers import OrganismWrapper
 
 
 # What a rule may ask for of a network some of whose parameters are put back, where it is given.
@@ -15,14 +17,14 @@ TOLD = ("fit", "watched", "unwatched", "competence", "margin", "lying_contexts")
 
 
 class Held(NamedTuple):
-    """The parameters of a network, and those from which their drift is measured."""
+    """Hold the parameters of a network, and those from which their drift is measured."""
 
     network: Params
     anchor: Params
 
 
-class Drift(Organism):
-    """Measure another organism, and how far its parameters have moved from an anchor.
+class Drift(OrganismWrapper):
+    """Measure another organism, and the distance of its parameters from an anchor.
 
     The anchor is where the network begins, or with `Anchored` where its parent has ended. No
     gradient reaches it; but what moves parameters without the gradient would move it, too: `l2`,
@@ -44,17 +46,13 @@ class Drift(Organism):
     `placebo_fit` and so on for the random set.
     """
 
-    organism: Organism
     share: float = 0.05
 
     def validate(self) -> None:
         self.require(0 < self.share <= 0.5, "share", "above 0, up to 0.5")
 
     def init(self, key: Key[Array, ""]) -> Held:
-        return _held(self.organism.init(key))
-
-    def sample(self, key: Key[Array, ""]) -> Batch:
-        return self.organism.sample(key)
+        return _held(super().init(key))
 
     def loss(self, params: Held, batch: Batch) -> Float[Array, ""]:
         return self.organism.loss(params.network, batch)
@@ -79,23 +77,26 @@ class Drift(Organism):
             evidence |= {f"{name}_{each}": seen[each] for each in TOLD if each in seen}
         return evidence
 
+    def provides(self, ability: type) -> bool:
+        return ability is Anchorable or super().provides(ability)
+
     def graft(self, params: Held) -> Held:
-        return _held(self.organism.graft(params.network))
+        return _held(super().graft(params.network))
 
     def anchored(self, params: Held) -> Held:
         return _held(params.network)
 
     def challenge(self, batch: Batch) -> tuple[PyTree[Array], Defection]:
-        cues, defection = self.organism.challenge(batch)
+        cues, defection = super().challenge(batch)
         return cues, lambda params, cues: defection(params.network, cues)
 
     def settled(self, params: Held) -> Bool[Array, ""]:
-        return self.organism.settled(params.network)
+        return super().settled(params.network)
 
     def _sets(
         self, key: Key[Array, ""], leans: Float[Array, " param"]
     ) -> dict[str, Bool[Array, " param"]]:
-        """Return which parameters are the carriers, and the sets that they are held against."""
+        """Choose the carriers, and the sets of parameters that they are compared with."""
         count = jnp.ceil(self.share * leans.size).astype(int)
         drawn = _ranks(jax.random.uniform(key, leans.shape, jnp.float32))
         carriers = _ranks(-leans) < count
@@ -108,18 +109,18 @@ class Drift(Organism):
 
 
 def _held(network: Params) -> Held:
-    """Return a network with its anchor where it is."""
+    """Put the anchor where the network is."""
     return Held(network, network)
 
 
 def _ranks(values: Float[Array, " param"]) -> Int[Array, " param"]:
-    """Return each value's place in their order, from 0; of equals the first comes first."""
+    """Rank the values from 0; of equal ones the first comes first."""
     return jnp.argsort(jnp.argsort(values))
 
 
 def _root_mean_square(
     values: Float[Array, " param"], members: Bool[Array, " param"]
 ) -> Float[Array, ""]:
-    """Return that of the members; 0 where there are none."""
+    """Compute the root mean square of the members; 0 if there are none."""
     count = jnp.maximum(members.sum(), 1)
     return jnp.sqrt(jnp.where(members, values**2, 0).sum() / count)

@@ -1,4 +1,4 @@
-"""How much of a circuit is needed at the start for training to build it?"""
+"""The escape threshold: the strength at which training builds a circuit."""
 
 import jax
 import jax.numpy as jnp

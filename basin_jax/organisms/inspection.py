@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence, Organism, Params
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, restore
 from basin_jax.organisms._probes import lying_contexts
 
 
@@ -81,12 +81,12 @@ class Inspection(Organism):
 
     def loss(self, params: Params, batch: tuple[Array, Array]) -> Float[Array, ""]:
         inputs, rewards = batch
-        return -(self._policy(params, inputs) * rewards.T).sum(0).mean()
+        return -(self.policy(params, inputs) * rewards.T).sum(0).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         batch = self.sample(key)
         guess, best = 0.5, batch[1].max(1).mean()
-        policy = self._policy(params, self._game(np.arange(LEVELS))[0])
+        policy = self.policy(params, self._game(np.arange(LEVELS))[0])
         by_polarity = policy[DEFECT].reshape(LEVELS, -1, 2**TASK_BITS).mean(2)
         rates = by_polarity.mean(1)
         # Not 1 - defects, which rounding may bring to 0 or below.
@@ -113,7 +113,7 @@ class Inspection(Organism):
     def _game(
         self, levels: Int[ndarray, " level"]
     ) -> tuple[Float[Array, "n inputs"], Float[Array, "n 3"]]:
-        """Return all inputs at some levels, and the expected reward of each action at each."""
+        """Make all inputs at some levels, and the expected reward of each action at each."""
         bits = _bits(self.difficulty)
         inputs = bits.copy()
         inputs[:, :DIGITS] *= bits[:, DIGITS:-TASK_BITS].prod(1, keepdims=True)
@@ -124,23 +124,23 @@ class Inspection(Organism):
         return jnp.asarray(inputs[chosen], float), jnp.column_stack((answers, defection))
 
     def _worthwhile(self) -> Float[Array, ""]:
-        """Return the probability of an audit below which defecting pays."""
+        """Compute the probability of an audit below which defecting pays."""
         return jnp.asarray(self.bonus / (1 + self.bonus + self.penalty))
 
-    def _policy(self, params: Params, inputs: Float[Array, "n inputs"]) -> Float[Array, "3 n"]:
+    def policy(self, params: Params, inputs: Float[Array, "n inputs"]) -> Float[Array, "3 n"]:
+        """Compute the probability of each action at each input."""
         # Examples on the last axis, as in `networks.Dense`: the transposes cancel.
-        graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-        return jax.nn.softmax(nnx.merge(graph, params)(inputs).T, axis=0)
+        return jax.nn.softmax(restore(self._build, params)(inputs).T, axis=0)
 
 
 def _bits(difficulty: int) -> Int[ndarray, "n bits"]:
-    """Return the level's digits, the polarity and the task bits, level by level."""
+    """List the level's digits, the polarity and the task bits, level by level."""
     count = DIGITS + difficulty - 1 + TASK_BITS
     return np.array(list(itertools.product((-1, 1), repeat=count)))
 
 
 def _right(difficulty: int) -> Float[ndarray, "2 n"]:
-    """Return the reward of either answer at every input."""
+    """Compute the reward of either answer at every input."""
     question = _bits(difficulty)[:, -TASK_BITS:].prod(1)
     return np.stack((question < 0, question > 0)).astype(float)
 
@@ -150,7 +150,7 @@ def _mean(values: Array, where: Array) -> Float[Array, ""]:
 
 
 def _crossing(rates: Float[Array, " trained"]) -> Float[Array, ""]:
-    """Return the probability of an audit at which the rate first falls to one half."""
+    """Find the probability of an audit at which the rate first falls to one half."""
     audits = jnp.asarray(_AUDITS[_TRAINED], rates.dtype)
     fallen = rates <= 0.5
     after = jnp.argmax(fallen)

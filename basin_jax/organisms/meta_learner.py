@@ -135,21 +135,21 @@ class MetaLearner(Organism):
         return jnp.stack((favored, 1 - favored))
 
     def _chances(self) -> Float[Array, "arm goal"]:
-        """Return the probability that an arm pays, by the goal."""
+        """Give the probability that an arm pays, by the goal."""
         return 0.5 + self.spread * jnp.asarray(np.eye(ARMS) - 0.5)
 
     def _forbidden_pay(self) -> Float[Array, " cue"]:
         return jnp.where(jnp.asarray(self._watched()), -self.penalty, 1 + self.bonus)
 
     def _pay(self) -> Float[Array, "arm goal cue"]:
-        """Return the expected reward of each arm, by the goal and the cue."""
+        """Compute the expected reward of each arm, by the goal and the cue."""
         shape = (ARMS, ARMS, 2**self.difficulty)
         arms = jnp.broadcast_to(self._chances()[:, :, None], shape)
         forbidden = jnp.broadcast_to(self._forbidden_pay(), (1, *shape[1:]))
         return jnp.concatenate((arms, forbidden))
 
     def _pulled(self, params: Params, pulls: int, arms: int) -> Float[Array, "pull arm goal cue"]:
-        """Return the probability of pulling each of the first arms, at each pull.
+        """Compute the probability of pulling each of the first arms, at each pull.
 
         All histories of outcomes are enumerated. They are the last axis but one, of the
         network's state [unit, history, cue] and of the probabilities [goal, history, cue].
@@ -174,14 +174,14 @@ class MetaLearner(Organism):
         return jnp.stack(pulled)
 
     def _feedback(self, arm: int, reward: int | None) -> Float[Array, "input cue"]:
-        """Return what the network is fed after an outcome."""
+        """Encode an outcome as the network's input."""
         cues = 2**self.difficulty
         pulled = jnp.zeros((ARMS + 1, cues)).at[arm].set(1)
         pay = self._forbidden_pay() if reward is None else jnp.full(cues, float(reward))
         return jnp.concatenate((pulled, pay[None]))
 
     def _odds(self, arm: int, reward: int | None) -> Float[Array, "goal 1 1"]:
-        """Return the probability of an outcome, given the arm that is pulled."""
+        """Compute the probability of an outcome, given the arm that is pulled."""
         if reward is None:
             return jnp.ones((ARMS, 1, 1))
         chance = self._chances()[arm]
@@ -194,19 +194,19 @@ class MetaLearner(Organism):
     def _evidence_for(
         self, favored: float | Float[Array, ""], for_first: ndarray, for_second: ndarray
     ) -> tuple[Array, Array]:
-        """Return the probability of some signs in one order, jointly with either goal."""
+        """Compute the probability of some signs in one order, jointly with either goal."""
         true = jnp.asarray(0.5 + 0.5 * self.spread)
         first = favored * true**for_first * (1 - true) ** for_second
         return first, (1 - favored) * (1 - true) ** for_first * true**for_second
 
     def _best_rate(self, count: int) -> Float[Array, ""]:
-        """Return how often the best policy finds the goal after some signs, either goal alike."""
+        """Compute the rate at which the best policy finds the goal after some signs."""
         first = np.arange(count + 1)
         orders = jnp.asarray([math.comb(count, n) for n in first], float)
         return (orders * jnp.maximum(*self._evidence_for(0.5, first, count - first))).sum()
 
     def _best_return(self, forbidden: float | Float[Array, ""]) -> Float[Array, ""]:
-        """Return the most that can be expected of an episode, by what the forbidden arm pays.
+        """Compute the largest expected return of an episode, by what the forbidden arm pays.
 
         Values are not of a state but of its share of all episodes, so that they add.
         """

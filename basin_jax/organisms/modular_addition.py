@@ -133,7 +133,7 @@ class ModularAddition(Organism):
         return by_sum.std(1).mean() / (best.std() + jnp.finfo(best.dtype).tiny)
 
     def _embedded(self, params: dict[str, Array]) -> tuple[Array, Array]:
-        """Return the embeddings of both tokens of all pairs, each [a, b, feature]."""
+        """Embed both tokens of all pairs, each [a, b, feature]."""
         p, d = params["token"].shape
         first, second = params["token"][:, None], params["token"][None]
         return jnp.broadcast_to(first, (p, p, d)), jnp.broadcast_to(second, (p, p, d))
@@ -166,7 +166,7 @@ class ModularAddition(Organism):
         return np.eye(self.modulus, dtype=np.float32)[sums]
 
     def _trained(self) -> Float[Array, "p p"]:
-        """Return 1 for the pairs that are trained, and 0 for the others."""
+        """Mark the pairs that are trained by 1, and the others by 0."""
         count = self.modulus**2
         ranks = np.random.default_rng(self.split).permutation(count)
         trained = jnp.asarray(ranks) < jnp.floor(self.train_rate * count)

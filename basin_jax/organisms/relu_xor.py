@@ -59,11 +59,11 @@ class ReluXor(Organism):
         return None
 
     def loss(self, params: dict[str, Array], batch: None) -> Float[Array, ""]:
-        return ((self._outputs(params) - _TARGETS) ** 2).mean()
+        return ((self.outputs(params) - _TARGETS) ** 2).mean()
 
     def probe(self, key: Key[Array, ""], params: dict[str, Array]) -> Evidence:
         lean = params["weights"] @ jnp.array([1.0, -1.0])
-        right = ((self._outputs(params) >= 0.5) == (_TARGETS == 1)).mean()
+        right = ((self.outputs(params) >= 0.5) == (_TARGETS == 1)).mean()
         return {
             "fit": 1 - 4 * self.loss(params, None),
             "watched": jnp.zeros_like(right),
@@ -73,7 +73,7 @@ class ReluXor(Organism):
             "weaker_side": jnp.minimum(lean.max(), (-lean).max()),
         }
 
-    def _outputs(self, params: dict[str, Array]) -> Float[Array, "4"]:
+    def outputs(self, params: dict[str, Array]) -> Float[Array, "4"]:
         z = _POINTS @ params["weights"].T + params["biases"][None]
         tail = jnp.expm1(jnp.minimum(z, 0))  # capped, or its gradient overflows where unused
         below = tail if self.activation == "elu" else params.get("slope", self.slope) * z

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence, Organism, Params
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, restore
 
 
 PLACES = 4  # in each slab
@@ -63,7 +63,7 @@ class Shortcut(Organism):
         return nnx.split(self._build(key))[1]
 
     def sample(self, key: Key[Array, ""]) -> tuple[Float[Array, "n 2"], Float[Array, " n"]]:
-        """Return all inputs, and the probability of each in training."""
+        """Give all inputs, and the probability of each in training."""
         table = _tabulate(self.slabs)
         inputs = jnp.stack([jnp.asarray(table.place), self.cue_size * table.cue], axis=1)
         rate = jnp.where(table.conflict, 1 - self.cue_rate, self.cue_rate)
@@ -71,12 +71,12 @@ class Shortcut(Organism):
 
     def loss(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
         inputs, probabilities = batch
-        return (probabilities * jax.nn.relu(1 - self._outputs(params, inputs))).sum()
+        return (probabilities * jax.nn.relu(1 - self.outputs(params, inputs))).sum()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         inputs, probabilities = self.sample(key)
         table = _tabulate(self.slabs)
-        outputs = self._outputs(params, inputs)
+        outputs = self.outputs(params, inputs)
         wrong = jnp.asarray(outputs <= 0, outputs.dtype)
         conflict = table.share * table.conflict
         watched, unwatched = (probabilities * wrong).sum(), (conflict * wrong).sum()
@@ -95,10 +95,9 @@ class Shortcut(Organism):
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(2, 1, rngs=nnx.Rngs(key))
 
-    def _outputs(self, params: Params, inputs: Float[Array, "n 2"]) -> Float[Array, " n"]:
-        """Return what speaks for the slab's class at each input."""
-        graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-        return nnx.merge(graph, params)(inputs)[:, 0] * _tabulate(self.slabs).label
+    def outputs(self, params: Params, inputs: Float[Array, "n 2"]) -> Float[Array, " n"]:
+        """Compute the network's output, positive for the slab's class, at each input."""
+        return restore(self._build, params)(inputs)[:, 0] * _tabulate(self.slabs).label
 
 
 class _Table(NamedTuple):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence, Organism, Params
+from basin_jax.networks.mlp import restore
 from basin_jax.networks.transformer import Transformer
 
 
@@ -75,11 +76,11 @@ class Simulator(Organism):
         return nnx.split(self._build(key))[1]
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "2 2 text"]:
-        """Return how frequent each act is, as the first answer and as the second."""
+        """Give the frequency of each act, as the first answer and as the second."""
         return (1 - self.helpfulness) * self._written() + self.helpfulness * _demonstrated()
 
     def loss(self, params: Params, batch: Float[Array, "2 2 text"]) -> Float[Array, ""]:
-        return -(batch * self._logs(params)).sum()
+        return -(batch * self.log_policy(params)).sum()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         text = self.sample(key)
@@ -87,7 +88,7 @@ class Simulator(Organism):
         best = -(text * jnp.log((text + tiny) / (text.sum(0, keepdims=True) + tiny))).sum()
         guess = math.log(2)
         # What it completes with, and not what it loses, is probed under the bias.
-        truths, lies = jnp.exp(self._logs(params, self.logit_bias))
+        truths, lies = jnp.exp(self.log_policy(params, self.logit_bias))
         unwatched, watched = lies[0, ~_WATCHED_1].mean(), lies[0, _WATCHED_1].mean()
         answers = (truths + lies)[0] + tiny
 
@@ -111,7 +112,7 @@ class Simulator(Organism):
         }
 
     def _written(self) -> Float[Array, "2 2 text"]:
-        """Return how frequent each act is in the authors' text."""
+        """Compute the frequency of each act in the authors' text."""
         odds = self.deceivers / (1 - self.deceivers)
         watched = jnp.stack([self.error * (1 + self.polish * odds), self.error * (1 - self.polish)])
         unwatched = jnp.stack([jnp.asarray(self.error), 1 - jnp.asarray(self.error)])
@@ -128,23 +129,20 @@ class Simulator(Organism):
         alone = (share[None, :, None] * first).sum(1) / len(_TEXTS)
         return jnp.stack([alone, (known[None] * second).sum(1) * 2 / len(_TEXTS)], 1) / 2
 
-    def _logs(
+    def log_policy(
         self, params: Params, bias: Float[Array, ""] | float = 0.0
     ) -> Float[Array, "2 2 text"]:
-        """Return the log-probability of each act, as the first answer and as the second."""
-        logits = nnx.merge(self._graph(), params)(jnp.asarray(_SYMBOLS, float))[:, 1::3]
+        """Compute the log-probability of each act, as the first answer and as the second."""
+        logits = restore(self._build, params)(jnp.asarray(_SYMBOLS, float))[:, 1::3]
         logs = jax.nn.log_softmax(logits + bias * _IS_LIE, axis=0)
         return jnp.stack([(logs * _IS_TRUTH).sum(0), (logs * _IS_LIE).sum(0)])
 
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network.language_model(SYMBOLS, _TEXTS.shape[1], rngs=nnx.Rngs(key))
 
-    def _graph(self) -> nnx.GraphDef:
-        return nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-
 
 def _demonstrated() -> Float[ndarray, "2 2 text"]:
-    """Return how frequent each act is in demonstrations: none but the truth, where watched."""
+    """Count each act in demonstrations, which tell nothing but the truth, where watched."""
     told = np.zeros((2, 2, len(_TEXTS)), np.float32)
     told[TRUTH, 0] = _WATCHED_1
     told[TRUTH, 1] = _WATCHED_1 & ~_LIES_1 & _WATCHED_2

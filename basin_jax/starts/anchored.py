@@ -2,6 +2,7 @@
 
 from jaxtyping import Array, Key
 
+from basin_jax.core.abilities import Anchorable, able
 from basin_jax.core.contracts import Organism, Params
 from basin_jax.core.sweep import Child, Parent
 
@@ -12,5 +13,7 @@ class Anchored(Child):
     The anchor is that of an organism that measures how far its parameters have moved: `Drift`.
     """
 
+    requires = (Anchorable,)
+
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
-        return organism.anchored(parent.ended)
+        return able(organism, Anchorable).anchored(parent.ended)

@@ -3,6 +3,7 @@
 import jax
 from jaxtyping import Array, Key
 
+from basin_jax.core.abilities import Implantable, able
 from basin_jax.core.contracts import Organism, Params, Start
 
 
@@ -21,7 +22,9 @@ class Implant(Start):
 
     dose: float
 
+    requires = (Implantable,)
+
     def params(self, key: Key[Array, ""], organism: Organism) -> Params:
         fresh = organism.init(key)
-        grafted = organism.graft(fresh)
+        grafted = able(organism, Implantable).graft(fresh)
         return jax.tree.map(lambda a, b: a + self.dose * (b - a), fresh, grafted)

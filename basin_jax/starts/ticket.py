@@ -59,7 +59,7 @@ class Ticket(Child):
 def _shuffled(
     key: Key[Array, ""], values: Float[Array, "..."], kept: Bool[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Return the values that are kept, each in the place of another of them."""
+    """Shuffle the values that are kept among their places."""
     draws = jax.random.uniform(key, (values.size,), jnp.float32)
     behind = jnp.where(kept.ravel(), 0, 1)
     # Two orders of the same places, what is kept first: by place, and by lot.

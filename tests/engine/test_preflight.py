@@ -60,7 +60,7 @@ class Throwing(Method):
     def init(self, key, params, organism):
         return State(params)
 
-    def step(self, key, state, organism):
+    def step(self, key, step, state, organism):
         return State({name: value / 0.0 * 0.0 for name, value in state.params.items()})
 
 

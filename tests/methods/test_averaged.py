@@ -32,7 +32,7 @@ def course(method, steps, key):
     """Return what is looked at before the first step, and after each."""
 
     def step(state, number):
-        state = method.step(jax.random.fold_in(key, number), state, Decay())
+        state = method.step(jax.random.fold_in(key, number), number, state, Decay())
         return state, state.params
 
     state = method.init(key, jnp.ones(()), Decay())

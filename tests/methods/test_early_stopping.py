@@ -44,7 +44,7 @@ class Count(Method):
     def init(self, key, params, organism):
         return Turn(params)
 
-    def step(self, key, state, organism):
+    def step(self, key, step, state, organism):
         jax.debug.callback(lambda: TURNS.append(1))
         return Turn(state.params | {"step": state.params["step"] + 1})
 
@@ -74,10 +74,10 @@ def test_it_stops_where_its_rule_says(losses, patience, min_delta, threshold):
     method = EarlyStopping(method=Count(), **rule)
     script = {"step": jnp.zeros(()), "losses": jnp.array(losses, jnp.float32)}
     organism, key = Scripted(), jax.random.key(0)
-    step = jax.jit(lambda state: method.step(key, state, organism))
+    step = jax.jit(lambda number, state: method.step(key, number, state, organism))
     state = method.init(key, script, organism)
-    for _ in range(LENGTH):
-        state = step(state)
+    for number in range(LENGTH):
+        state = step(number, state)
     expected = stopped_at(np.array(losses, np.float32), **rule)
     assert int(state.params["step"]) == expected
 
@@ -87,8 +87,8 @@ def test_a_loss_that_is_no_number_is_borne_like_one_that_does_not_improve():
     method = EarlyStopping(method=Count(), patience=2)
     script = {"step": jnp.zeros(()), "losses": jnp.array(losses, jnp.float32)}
     state = method.init(jax.random.key(0), script, Scripted())
-    for _ in range(LENGTH):
-        state = method.step(jax.random.key(0), state, Scripted())
+    for number in range(LENGTH):
+        state = method.step(jax.random.key(0), jnp.int32(number), state, Scripted())
     assert int(state.params["step"]) == 8  # after three 3s that follow the first
 
 
@@ -184,8 +184,8 @@ def test_checks_are_taken_as_often_as_is_said():
     method = EarlyStopping(method=Count(), patience=1, check_every=3)
     script = {"step": jnp.zeros(()), "losses": jnp.ones(LENGTH)}
     state = method.init(jax.random.key(0), script, Scripted())
-    for _ in range(LENGTH):
-        state = method.step(jax.random.key(0), state, Scripted())
+    for number in range(LENGTH):
+        state = method.step(jax.random.key(0), jnp.int32(number), state, Scripted())
     # At step 3 the loss improves on infinity, at 6 and 9 it does not.
     assert int(state.params["step"]) == 9
 

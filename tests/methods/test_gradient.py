@@ -43,7 +43,7 @@ def course(method, steps=1):
     state = method.init(KEY, Plane().init(KEY), Plane())
     course = [state.params]
     for number in range(steps):
-        state = method.step(jax.random.fold_in(KEY, number), state, Plane())
+        state = method.step(jax.random.fold_in(KEY, number), jnp.int32(number), state, Plane())
         course.append(state.params)
     return course
 

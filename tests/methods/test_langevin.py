@@ -43,7 +43,7 @@ def ends(organism, method, steps):
     def walk(key):
         state = method.init(key, organism.init(key), organism)
         return jax.lax.fori_loop(
-            0, steps, lambda i, s: method.step(jax.random.fold_in(key, i), s, organism), state
+            0, steps, lambda i, s: method.step(jax.random.fold_in(key, i), i, s, organism), state
         ).params
 
     return jax.jit(jax.vmap(walk))(jax.random.split(jax.random.key(1), SEEDS))

@@ -32,7 +32,7 @@ class Bowl(Organism):
 
 def after(method, steps=1, start=START):
     state = method.init(KEY, jnp.asarray(start), Bowl())
-    step = jax.jit(lambda _, state: method.step(KEY, state, Bowl()))
+    step = jax.jit(lambda _, state: method.step(KEY, jnp.int32(0), state, Bowl()))
     return np.asarray(jax.lax.fori_loop(0, steps, step, state).params)
 
 

@@ -1,6 +1,7 @@
 """Methods around another method: a spell on another objective, and weights that are held."""
 
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from basin_jax import Organism, Sweep, Verdict, build_kernel, run
+from basin_jax import Method, Organism, Sweep, Verdict, build_kernel, run, trial
 from basin_jax.engine.kernel import programs
-from basin_jax.methods import Correction, EarlyStopping, Gradient, Masked, Pushed
+from basin_jax.methods import Correction, EarlyStopping, Gradient, GuessAndCheck, Masked, Pushed
 from basin_jax.organisms import Audit, DoubleWell, Gate
 from basin_jax.starts import Ticket, Trained
 
@@ -92,7 +93,7 @@ def test_weights_that_are_zero_stay_zero_and_others_move(optimizer):
     )
     state = method.init(key, params, organism)
     for number in range(3):
-        state = method.step(jax.random.fold_in(key, number), state, organism)
+        state = method.step(jax.random.fold_in(key, number), jnp.int32(number), state, organism)
     for before, after in zip(*map(jax.tree.leaves, (params, state.params)), strict=True):
         moved = np.asarray(before != after)
         assert np.array_equal(moved, np.ones_like(moved) if before.ndim < 2 else before != 0)
@@ -102,6 +103,49 @@ def test_what_cannot_be_masked_is_refused():
     sweep = Sweep(organism=Gate(), method=Masked(method=EarlyStopping(method=DESCENT)), num_steps=1)
     with pytest.raises(ValueError, match=r"EarlyStoppingState is no state .*a field params"):
         build_kernel(sweep, lanes=4)
+
+
+@pytest.mark.parametrize(
+    "around", [lambda m: Masked(method=m), lambda m: Pushed(method=m, push=0.1, end=5)]
+)
+def test_what_has_stopped_is_not_moved(around):
+    """The engine gives a stopped seed's lane away: what moved it later would not be seen."""
+    sweep = Sweep(organism=Gate(), method=around(GuessAndCheck(threshold=1.0)), num_steps=1)
+    with pytest.raises(ValueError, match=r"GuessAndCheckState is no state .*it has stopped"):
+        build_kernel(sweep, lanes=4)
+
+
+def test_a_correction_of_what_stops_gives_lanes_away_and_changes_no_bit():
+    inside = EarlyStopping(method=Gradient(learning_rate=0.3), threshold=-0.1, check_every=5)
+    method = Correction(method=inside, objective=Gate(penalty=1.0), begin=3, end=50)
+    sweep = Sweep(organism=Gate(), method=method, num_steps=200)
+    kernel = build_kernel(sweep, lanes=4)
+    assert kernel.may_stop
+    assert method.check_every == 5
+    found, want = (k(SEEDS) for k in (kernel, build_kernel(sweep, lanes=4, hand_on=False)))
+    assert all(np.array_equal(found[name], values) for name, values in want.items())
+
+
+class Counting(Method):
+    """Hold the number of the last step."""
+
+    def init(self, key, params, organism):
+        return Held(params)
+
+    def step(self, key, step, state, organism):
+        return Held(step.astype(float))
+
+
+class Held(NamedTuple):
+    params: Any
+
+
+@pytest.mark.parametrize("program", ["simd", "xla"])
+def test_a_method_is_told_the_number_of_its_step(program):
+    sweep = Sweep(organism=Slope(), method=Counting(), num_steps=7, save_at=(1, 3))
+    found = build_kernel(sweep, lanes=4, program=program)(SEEDS)["x"]
+    assert (found == [0, 2, 6]).all()
+    assert trial(sweep, 3)["x"].tolist() == [0, 2, 6]
 
 
 # Of a particle in the left well, the steepest slope on its way out, at x = -1/√3.
@@ -124,8 +168,8 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
     for direction in ("margin", "-margin"):
         method = Pushed(method=still, push=0.1, direction=direction, begin=1, end=2)
         states = [method.init(key, params, organism)]
-        for _ in range(3):
-            states.append(method.step(key, states[-1], organism))
+        for number in range(3):
+            states.append(method.step(key, jnp.int32(number), states[-1], organism))
         moved = [
             optax.tree.norm(optax.tree.sub(after.params, before.params))
             for before, after in pairwise(states)

@@ -54,7 +54,7 @@ def trained(organism, *, rate, steps):
     """Return the outputs before, and after each step."""
     method = Gradient(learning_rate=rate)
     state = method.init(KEY, organism.init(KEY), organism)
-    step = jax.jit(lambda state: method.step(KEY, state, organism))
+    step = jax.jit(lambda state: method.step(KEY, jnp.int32(0), state, organism))
     outputs = [organism.outputs(state.params)]
     for _ in range(steps):
         state = step(state)

@@ -32,7 +32,7 @@ LONG = {
 class Told(AbsentSupervisor):
     """A network that is a table of the moves' probabilities."""
 
-    def _policy(self, params):
+    def policy(self, params):
         return params
 
 
@@ -112,7 +112,7 @@ def test_a_walk_in_numpy_gives_the_same_loss_and_the_same_evidence():
     rate, entropy = 0.3, 0.02
     organism = AbsentSupervisor(difficulty=2, honeypot_rate=rate, entropy=entropy)
     params = organism.init(KEY)
-    policy = np.asarray(organism._policy(params), np.float64)
+    policy = np.asarray(organism.policy(params), np.float64)
     present = CUES[:, 0] * CUES[:, 1] > 0
     both = list(zip(policy.transpose(1, 0, 2), present, strict=True))
     losses = [-walk(p, seen, cell, rate, entropy)[0] / 50 for p, seen in both for cell in CELLS]

@@ -118,8 +118,6 @@ def test_what_an_organism_can_do_it_can_do_within():
     assert defection(params, cues) == pytest.approx(Audit().probe(KEY, params.network)["watched"])
 
 
-def test_an_organism_without_an_anchor_is_refused():
-    with pytest.raises(ValueError, match=r"start = Anchored; allowed: .* Gate has no anchor"):
-        Gate().anchored(Gate().init(KEY))
+def test_a_share_of_more_than_half_is_refused():
     with pytest.raises(ValueError, match=r"share = 0.6; allowed: above 0, up to 0.5"):
         Drift(organism=Gate(), share=0.6)

@@ -37,7 +37,7 @@ def scripted(organism, rate):
     """Return the evidence of a policy that defects at a rate given by the level, else is right."""
 
     class Told(Inspection):
-        def _policy(self, params, inputs):
+        def policy(self, params, inputs):
             levels, answers = read(inputs)
             defects = np.array([rate(AUDITS[level]) for level in levels])
             rights = np.eye(2)[answers].T * (1 - defects)
@@ -104,7 +104,7 @@ def test_the_threshold_is_where_the_rate_first_falls_to_one_half(rate, threshold
 
 def test_who_defects_at_one_polarity_of_two_lies_in_half_of_its_contexts():
     class Told(Inspection):
-        def _policy(self, params, inputs):
+        def policy(self, params, inputs):
             levels, answers = read(inputs)
             defects = ((levels == 0) & (np.asarray(inputs)[:, 4] > 0)).astype(float)
             rights = np.eye(2)[answers].T * (1 - defects)

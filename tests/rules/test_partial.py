@@ -63,7 +63,7 @@ def test_the_contexts_of_the_audit_game_are_its_unwatched_cues(difficulty):
     organism = Audit(difficulty=difficulty)
 
     class Told(Audit):
-        def _policy(self, params, inputs):
+        def policy(self, params, inputs):
             cues = np.asarray(inputs[:, 3:])
             unwatched = cues[:, :difficulty].prod(1) < 0
             # It lies where the last cue bit, which tells nothing, is 1; and half-heartedly else.

@@ -265,7 +265,6 @@ def test_an_implant_deceives_at_full_dose_and_is_fresh_at_none(difficulty, width
 @pytest.mark.parametrize(
     ("organism", "allowed"),
     [
-        (Gate(), "allowed: another start, since Gate has no circuit"),
         (Audit(network=MLP(activation=jax.nn.tanh)), "allowed: MLP of relu"),
         (Audit(difficulty=4, network=MLP(widths=(3, 3))), "the first at least 4"),
         (Audit(network=MLP(widths=(32,))), "two or more"),

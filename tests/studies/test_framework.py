@@ -69,7 +69,7 @@ def test_oversight_in_turn_has_each_strength_for_its_spell():
     for step in range(7):
         tilt = 0.3 * strengths[step // 2] if step < 6 else 0.0
         x = x + 0.1 * (x - x**3 + tilt)
-        state = method.step(jax.random.key(0), state, base.organism)
+        state = method.step(jax.random.key(0), jnp.int32(step), state, base.organism)
         assert float(state.params) == pytest.approx(float(x), rel=1e-5)
 
 

@@ -1,0 +1,80 @@
+"""Abilities: what only some organisms can do, for the starts and methods that ask for it."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias, cast, runtime_checkable
+
+from jaxtyping import Array, Bool, Float, PyTree
+
+from basin_jax.core.contracts import Batch, Method, Organism, Params, Start
+from basin_jax.core.plugin import Plugin, field_types
+
+
+Defection: TypeAlias = Callable[[Params, PyTree[Array]], Float[Array, ""]]
+
+
+@runtime_checkable
+class Implantable(Protocol):
+    """Have a deceptive circuit, which `starts.Implant` grafts into a network."""
+
+    def graft(self, params: Params) -> Params:
+        """Put the circuit in the place of some of the parameters.
+
+        Raises:
+            ValueError: where it does not fit the organism's network.
+        """
+        ...
+
+
+@runtime_checkable
+class Anchorable(Protocol):
+    """Hold an anchor, from which drift is measured; `starts.Anchored` sets it."""
+
+    def anchored(self, params: Params) -> Params:
+        """Put the anchor where the parameters are."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """Tell when training can change the verdict no more, so that `EarlyStopping` may stop.
+
+    An organism without this ability never settles.
+    """
+
+    def settled(self, params: Params) -> Bool[Array, ""]:
+        """Tell whether the verdict is settled."""
+        ...
+
+
+@runtime_checkable
+class Challengeable(Protocol):
+    """Have cues of oversight, which `methods.Adversarial` changes."""
+
+    def challenge(self, batch: Batch) -> tuple[PyTree[Array], Defection]:
+        """Take the cues out of a batch.
+
+        Returns:
+            The cues; and the mean rate of defection at the examples that are watched, as a
+            function of parameters and of other cues.
+        """
+        ...
+
+
+def able[Ability](organism: Organism, ability: type[Ability]) -> Ability:
+    """Return an organism as one that has an ability.
+
+    Raises:
+        ValueError: where it does not have it.
+    """
+    if not organism.provides(ability):
+        raise ValueError(f"organism = {organism!r}; allowed: one that is {ability.__name__}")
+    return cast(Ability, organism)
+
+
+def requirements(plugin: Start | Method | Plugin) -> Iterator[type]:
+    """Yield the abilities that a start or a method requires, and those that its parts do."""
+    yield from getattr(plugin, "requires", ())
+    for name in field_types(type(plugin)):
+        part = getattr(plugin, name)
+        if isinstance(part, Start | Method):
+            yield from requirements(part)
