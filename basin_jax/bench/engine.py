@@ -68,7 +68,7 @@ def _settling(name: str) -> Work:
             work=count,
             call=lambda: kernel(seeds),
             compile_seconds=took if hand_on else None,  # the same program, found compiled
-            note=f"{kernel.program}, {lanes} lanes",
+            note=f"{kernel.backend.name}, {lanes} lanes",
         )
 
     return [

@@ -14,3 +14,29 @@ thread blocks of GPUs. Neither sees JAX's primitives.
 
 What has no rule is refused with the reason, and XLA trains it.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from basin_jax.compiler.ir import Unsupported as Unsupported
+
+
+def why_not(
+    compile_steps: Callable[..., Callable],
+    step: Callable,
+    fixed: Sequence[Any],
+    state: Sequence[Any],
+) -> str | None:
+    """Return what of a step a target has no program for, or None where it has one.
+
+    Args:
+        compile_steps: of the target.
+        step: and the others, as `compile_steps` takes them.
+        fixed: shapes of what every step reads.
+        state: shapes of the state.
+    """
+    try:
+        compile_steps(step, fixed, state)
+    except Unsupported as why:
+        return str(why)
+    return None

@@ -3,7 +3,7 @@
 A lane trains one seed; a block is the lanes that one device works on at once, few enough that
 their state stays in cache; each local device works through a queue of seeds under `shard_map`,
 some steps a call. A seed's evidence is the same bits whatever the number of seeds, of steps, of
-calls and of devices. The number of lanes is part of the executable: by the program "xla" low bits
+calls and of devices. The number of lanes is part of the executable: by the backend "xla" low bits
 hang on it, by those made for a platform they do not.
 """
 
@@ -30,7 +30,8 @@ from basin_jax.core.trial import (
     signature_of,
     with_beginning,
 )
-from basin_jax.engine.lanes import Lanes, Program, idle, may_stop, why_not
+from basin_jax.engine.backends import BACKENDS, Backend, backends_for
+from basin_jax.engine.lanes import Lanes, idle, may_stop
 from basin_jax.engine.sharded import Devices, advance, put
 
 
@@ -46,9 +47,6 @@ ROUNDS = 40
 
 Part: TypeAlias = tuple[ndarray, dict[str, ndarray]]  # which of the seeds, and their evidence
 
-# The program that is made for a platform's devices; "xla" runs on all.
-OWN: dict[str, Program] = {"cpu": "simd", "gpu": "fused"}
-
 
 def capacity(lanes: int) -> int:
     """Return how many blocks of so many lanes a call can hold a device."""
@@ -62,7 +60,7 @@ class Kernel:
     cells: tuple[Sweep, ...]
     lanes: int
     devices: Devices
-    program: Program
+    backend: Backend
     may_stop: bool  # a seed, before the last step
     hands_on: bool  # its lane to the next one, as soon as it has stopped
     output: Output = "evidence"
@@ -186,7 +184,7 @@ class Kernel:
         def call(lanes: Lanes, budget: int) -> tuple[Lanes, Array]:
             limits = (np.int32(stride), np.int32(budget), np.bool_(self.hands_on))
             with numerics(self._signature.precision):
-                run = advance(self._signature, self.program, self.devices)
+                run = advance(self._signature, self.backend, self.devices)
                 return run(np.asarray(stops, np.int32), *limits, given, queue, lanes)
 
         budget, seen, done = pace.budget(unit), np.zeros_like(places, bool), False
@@ -291,7 +289,7 @@ def build_kernel(
     *,
     lanes: int,
     devices: Devices | None = None,
-    program: Program | None = None,
+    backend: str | None = None,
     hand_on: bool = True,
 ) -> Kernel:
     """Return the compiled program of a sweep, for some or for all local devices.
@@ -301,25 +299,29 @@ def build_kernel(
             seeds share lanes.
         lanes: seeds trained side by side.
         devices: where; all local devices if None.
-        program: "simd", "fused" or "xla"; if None, that of the devices' kind, or else "xla".
+        backend: "cpu", "cuda" or "xla"; if None, the one made for the devices, or else "xla".
         hand_on: whether a lane goes to the next seed as soon as its own has stopped. It
             changes no bit, only the time it takes.
 
     Raises:
         ValueError: where the plug-ins do not fit together, the lanes are not positive,
-            cells differ in more than numbers, or there is no such program, with the reason.
+            cells differ in more than numbers, or the backend has no program for the sweep,
+            with the reason.
     """
     if lanes < 1:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1")
+    if backend is not None and backend not in BACKENDS:
+        raise ValueError(f"backend = {backend!r}; allowed: {', '.join(BACKENDS)}")
     cells = (sweep,) if isinstance(sweep, Sweep) else tuple(sweep)
-    return _build(cells, lanes, devices or tuple(jax.local_devices()), program, hand_on)
+    asked = None if backend is None else BACKENDS[backend]
+    return _build(cells, lanes, devices or tuple(jax.local_devices()), asked, hand_on)
 
 
 def _build(
     cells: tuple[Sweep, ...],
     lanes: int,
     devices: Devices,
-    program: Program | None,
+    backend: Backend | None,
     hand_on: bool,
     output: Output = "evidence",
 ) -> Kernel:
@@ -331,45 +333,24 @@ def _build(
     unique = tuple(dict.fromkeys(parents))
     parent = None
     if unique:
-        # Its own program, where the one asked for has no operation for its steps.
-        forced = None if program and _why_not(signature_of(unique[0]), program) else program
-        parent = _build(unique, lanes, devices, forced, hand_on, "params")
-    if program is None:
-        program = programs(cells[0])[0]
-    elif program != "xla" and (why := _why_not(signature, program)):
+        # The native backend, or XLA, where the one asked for has no program for its steps.
+        refused = backend and backend.why_not(signature_of(unique[0]))
+        parent = _build(unique, lanes, devices, None if refused else backend, hand_on, "params")
+    if backend is None:
+        backend = backends_for(cells[0])[0]
+    elif why := backend.why_not(signature):
         raise ValueError(
-            f'program = "{program}"; allowed: "xla", since {program} has none for {why}'
+            f'backend = "{backend.name}"; allowed: "xla", since {backend.name} has no program '
+            f"for {why}"
         )
     return Kernel(
         cells=cells,
         lanes=lanes,
         devices=devices,
-        program=program,
+        backend=backend,
         may_stop=may_stop(signature),
         hands_on=hand_on,
         output=output,
         parent=parent,
         descent=tuple(map(unique.index, parents)),
     )
-
-
-def own_program() -> Program:
-    """Return the program that is made for the local devices."""
-    return OWN.get(jax.local_devices()[0].platform, "xla")
-
-
-def programs(sweep: Sweep) -> tuple[Program, ...]:
-    """Return the programs that can train a sweep here, the devices' own first."""
-    return ("xla",) if refusal(sweep) else (own_program(), "xla")
-
-
-def refusal(sweep: Sweep) -> str | None:
-    """Return why a sweep has no program of the devices' own, or None where it has one."""
-    own = own_program()
-    return "these devices" if own == "xla" else why_not(signature_of(sweep), own)
-
-
-def _why_not(signature: Signature, program: Program) -> str | None:
-    # CPUs emulate GPUs, for tests.
-    runs = program == own_program() or jax.local_devices()[0].platform == "cpu"
-    return why_not(signature, program) if runs else "these devices"

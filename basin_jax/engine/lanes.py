@@ -1,23 +1,17 @@
 """Blocks of lanes: many seeds side by side, each from its first step to its last.
 
-A block takes its steps by one of several programs: "xla" is `lane` under `vmap`; in "simd" they
-are compiled for the CPU's vectors, in "fused" for a GPU's thread blocks. The lane of a seed that
-ends, or stops early, is handed to the next seed of a queue; a stopped state never changes, so the
-evidence is that of all steps.
+A backend takes the steps of a block. The lane of a seed that ends, or stops early, is handed to
+the next seed of a queue; a stopped state never changes, so the evidence is that of all steps.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from basin_jax.compiler.cpu import build as simd
-from basin_jax.compiler.cuda import build as fused
-from basin_jax.compiler.cuda.nvrtc import Binary
-from basin_jax.compiler.ir import Unsupported
 from basin_jax.core.contracts import State
 from basin_jax.core.trial import (
     Keys,
@@ -26,23 +20,15 @@ from basin_jax.core.trial import (
     abstract_inputs,
     init_trial,
     numerics,
-    plugins_of,
     probe_trial,
-    step,
 )
+from basin_jax.engine.backends import Backend, lane_shapes
 
 
-Program: TypeAlias = Literal["simd", "fused", "xla"]
 # The share of lanes that wait before they are handed on: looking and beginning have a price.
 WAITING = 1 / 8
 
 Stops: TypeAlias = Int32[Array, " stop"]
-
-
-def _shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:
-    """Return what the rows, states and keys of lanes look like, by tracing."""
-    rows = abstract_inputs(signature, lanes)[1]
-    return rows, *jax.eval_shape(jax.vmap(functools.partial(init_trial, signature)), rows)
 
 
 def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
@@ -58,80 +44,6 @@ def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lane
     return jax.lax.platform_dependent(
         which, others, *lanes, cpu=in_turn, default=lambda *lanes: jax.vmap(one)(*lanes)
     )
-
-
-def _advance(
-    signature: Signature,
-    program: Program,
-    rows: TrialInputs,
-    keys: Keys,
-    state: State,
-    numbers: Int32[Array, " lane"],
-    count: Int32[Array, ""],
-) -> State:
-    """Take some steps in every lane, each from a number of its own."""
-    if program == "xla":
-
-        def turn(i, state):
-            def one(inputs, keys, number, state):
-                return step(plugins_of(signature, inputs.hyperparameters), keys, number + i, state)
-
-            return jax.vmap(one)(rows, keys, numbers, state)
-
-        return jax.lax.fori_loop(0, count, turn, state)
-
-    compile_steps = {"simd": simd.compile_steps, "fused": fused.compile_steps}[program]
-    steps = compile_steps(*_one_step(signature, rows, keys, state))
-    leaves, structure = jax.tree.flatten(state)
-    return jax.tree.unflatten(
-        structure, steps(numbers, count, [rows.hyperparameters, keys.step], leaves)
-    )
-
-
-def _one_step(
-    signature: Signature, rows: TrialInputs, keys: Keys, state: State
-) -> tuple[Any, list, list]:
-    """Return a step as a function of one lane's arrays, and their shapes: fixed, and state."""
-    leaves, structure = jax.tree.flatten(state)
-
-    def one(number, fixed, leaves):
-        numbers, words = fixed
-        plugins = plugins_of(signature, numbers)
-        after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
-        return jax.tree.leaves(after)
-
-    def shapes(arrays):
-        return [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
-
-    return one, shapes([rows.hyperparameters, keys.step]), shapes(leaves)
-
-
-def lowered(signature: Signature, architecture: str) -> Binary:
-    """Return a sweep's fused kernel, compiled for a kind of GPU, which need not be there.
-
-    Raises:
-        Unsupported: where there is none, with the reason.
-    """
-    with numerics(signature.precision):
-        rows, state, keys = _shapes(signature, 1)
-        return fused.lowered(*_one_step(signature, rows, keys, state), architecture=architecture)
-
-
-@functools.cache
-def why_not(signature: Signature, program: Program) -> str | None:
-    """Return why a program cannot take a sweep's steps, or None where it can."""
-
-    def one_step(rows):
-        state, keys = jax.vmap(functools.partial(init_trial, signature))(rows)
-        number = jnp.zeros(len(rows.seed_bits), jnp.int32)
-        return _advance(signature, program, rows, keys, state, number, jnp.int32(1))
-
-    with numerics(signature.precision):
-        try:
-            jax.eval_shape(one_step, abstract_inputs(signature, 1)[1])
-        except Unsupported as why:
-            return str(why)
-    return None
 
 
 @functools.cache
@@ -175,7 +87,7 @@ class Lanes(NamedTuple):
 def idle(signature: Signature, lanes: int, length: int, stops: int) -> Any:
     """Return the shapes of `Lanes` at work on a queue of some length."""
     with numerics(signature.precision):
-        rows, state, keys = _shapes(signature, lanes)
+        rows, state, keys = lane_shapes(signature, lanes)
         look_at = jax.vmap(functools.partial(probe_trial, signature))
         seen = jax.eval_shape(look_at, rows, keys, state)
     each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
@@ -190,7 +102,7 @@ def idle(signature: Signature, lanes: int, length: int, stops: int) -> Any:
 
 def advance_queue(
     signature: Signature,
-    program: Program,
+    backend: Backend,
     stops: Stops,
     queue: TrialInputs,
     count: Int32[Array, ""],
@@ -204,7 +116,7 @@ def advance_queue(
 
     Args:
         shape: of the sweep.
-        program: how steps are taken.
+        backend: takes the steps.
         stops: the steps at which the network is looked at.
         queue: the seeds.
         count: how many of them there are; the rest is padding.
@@ -242,8 +154,8 @@ def advance_queue(
         # The next round looks at those that have begun, if that is asked for.
         steps = jnp.where((at_work.taken > taken) & (stops == 0).any(), 0, steps)
         steps = jnp.minimum(steps, jnp.minimum(stride, left))
-        state = _advance(
-            signature, program, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
+        state = backend.advance(
+            signature, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
         )
         at_work = at_work._replace(state=state, number=at_work.number + steps)
         return at_work, left - jnp.maximum(steps, 1)

@@ -16,7 +16,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from basin_jax.core.trial import Signature, abstract_inputs
-from basin_jax.engine.lanes import Program, advance_queue, idle
+from basin_jax.engine.backends import Backend
+from basin_jax.engine.lanes import advance_queue, idle
 
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
@@ -42,7 +43,7 @@ def put[T](tree: T, devices: Devices) -> T:
 
 
 @functools.cache
-def advance(signature: Signature, program: Program, devices: Devices) -> Callable:
+def advance(signature: Signature, backend: Backend, devices: Devices) -> Callable:
     """Return the compiled `advance_queue` of each device.
 
     A function of (stops, stride, budget, early; count, queue and lanes, with a leading axis of
@@ -54,7 +55,7 @@ def advance(signature: Signature, program: Program, devices: Devices) -> Callabl
         queue = _whole(abstract_inputs(signature, length)[1], queue)
         lanes = _whole(idle(signature, size, length, len(stops)), lanes)
         limits = {"stride": stride, "budget": budget, "early": early}
-        go_on = functools.partial(advance_queue, signature, program)
+        go_on = functools.partial(advance_queue, signature, backend)
         after = _with_constants_inside(go_on, stops, queue, counts[0], lanes=lanes, **limits)
         return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
 

@@ -167,7 +167,7 @@ class _Run:
         """Train cells that share lanes, yielding after each time that chunks are committed."""
         plan = self.manifest["cells"][next(iter(cells))]
         kernel = build_kernel(
-            list(cells.values()), lanes=plan["lanes"], program=plan["program"]["name"]
+            list(cells.values()), lanes=plan["lanes"], backend=plan["backend"]["name"]
         )
         numbers = {digest: number for number, digest in enumerate(cells)}
         todo = {digest: self._chunks(digest) for digest in cells}
@@ -245,11 +245,11 @@ class _Run:
 
 
 def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str, Sweep]]:
-    """Return cells in groups that one program trains side by side."""
+    """Return cells in groups that one kernel trains side by side."""
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
         plan = manifest["cells"][digest]
-        key = signature_of(cell), cell.schedule, plan["lanes"], plan["program"]["name"]
+        key = signature_of(cell), cell.schedule, plan["lanes"], plan["backend"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
 

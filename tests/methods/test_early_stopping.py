@@ -155,12 +155,12 @@ SETTLING = {
 }
 
 
-@pytest.mark.parametrize("program", ["simd", "xla"])
+@pytest.mark.parametrize("backend", ["cpu", "xla"])
 @pytest.mark.parametrize("name", SETTLING)
-def test_handing_on_changes_no_bit_in_any_order(name, program):
+def test_handing_on_changes_no_bit_in_any_order(name, backend):
     sweep, seeds = SETTLING[name], np.arange(300, dtype=np.uint64)
-    kernel = build_kernel(sweep, lanes=8, program=program)
-    whole = build_kernel(sweep, lanes=8, program=program, hand_on=False)(seeds)
+    kernel = build_kernel(sweep, lanes=8, backend=backend)
+    whole = build_kernel(sweep, lanes=8, backend=backend, hand_on=False)(seeds)
     assert kernel.may_stop
     handed = kernel(seeds)
     shuffled = np.random.default_rng(0).permutation(seeds)

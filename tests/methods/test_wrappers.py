@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from basin_jax import Organism, Sweep, Verdict, build_kernel, run
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Correction, EarlyStopping, Gradient, Masked, Pushed
 from basin_jax.organisms import Audit, DoubleWell, Gate
 from basin_jax.starts import Ticket, Trained
@@ -64,7 +64,7 @@ def test_a_correction_without_end_trains_as_the_other_organism_does():
     other = Gate(penalty=1.0)
     corrected = Correction(method=method, objective=other, end=10**6)
     found, want = (
-        build_kernel(Sweep(organism=organism, method=m, num_steps=30), lanes=4, program="xla")(
+        build_kernel(Sweep(organism=organism, method=m, num_steps=30), lanes=4, backend="xla")(
             SEEDS
         )
         for organism, m in ((Gate(), corrected), (other, method))
@@ -74,7 +74,7 @@ def test_a_correction_without_end_trains_as_the_other_organism_does():
 
 def test_a_correction_keeps_the_program_for_vectors():
     method = Correction(method=DESCENT, objective=Audit(honeypot_rate=1.0), end=5)
-    assert programs(Sweep(organism=Audit(), method=method, num_steps=9)) == ("simd", "xla")
+    assert backends_for(Sweep(organism=Audit(), method=method, num_steps=9)) == (CPU, XLA)
 
 
 def test_a_correction_towards_another_kind_of_organism_is_refused():
@@ -138,7 +138,7 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
 def test_a_ticket_is_trained_sparse():
     parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=5)
     ticket = parent.replace(start=Ticket(of=parent, keep=0.1), method=Masked(method=parent.method))
-    assert programs(ticket)[0] == "simd"
+    assert backends_for(ticket)[0] is CPU
     held, moved = (
         parents_of(Trained(of=sweep)) for sweep in (ticket, parent.replace(start=ticket.start))
     )

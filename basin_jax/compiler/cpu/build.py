@@ -9,7 +9,7 @@ from basin_jax.compiler.cpu.emitter import emit
 from basin_jax.compiler.emitter import Code
 from basin_jax.compiler.ir import Input
 from basin_jax.compiler.lowering import graph_of
-from basin_jax.compiler.xla_ffi import operation, steps_of
+from basin_jax.compiler.xla_ffi import compiler, operation, steps_of
 
 
 RUNTIME = Path(__file__).with_name("runtime.h")
@@ -66,6 +66,11 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
     """
     inputs, states, code = graph_of(step, fixed, state, emit)
     return steps_of(operation(_source(code, inputs, states), (RUNTIME,)))
+
+
+def identity() -> str:
+    """Return the C++ compiler's name and version, on which low bits depend."""
+    return compiler()[1]
 
 
 def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:

@@ -11,3 +11,6 @@ array's elements. What does not fit there is refused, and XLA trains it.
 Without a GPU the same text runs on a CPU, a thread after the other between barriers
 (`emulate.h`): slowly, and only for tests.
 """
+
+from basin_jax.compiler.cuda.build import compile_steps as compile_steps
+from basin_jax.compiler.cuda.build import identity as identity

@@ -10,7 +10,7 @@ import jax
 
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cuda.emitter import Kernel, emit
-from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel
+from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel, version
 from basin_jax.compiler.ir import Input, Unsupported
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import FUNCTIONS, operation, programs_folder, steps_of
@@ -80,7 +80,7 @@ return launch(frame, image, &arrays, argument(frame, 1)->dims[0], {threads}, {me
 
 
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
-    """Return the loop over steps, as an operation on blocks of seeds: see `simd`."""
+    """Return the loop over steps, as an operation on blocks of seeds: see `cpu`."""
     inputs, states, code = graph_of(step, fixed, state, emit)
     kernel, device = _kernel(code, inputs, states), jax.local_devices()[0]
     if device.platform == "cpu":
@@ -89,6 +89,11 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
     major, minor = device.compute_capability.split(".")
     source = launcher(code, inputs, states, _binary(kernel, f"sm_{major}{minor}"))
     return steps_of(operation(source, (LAUNCH,), "CUDA"))
+
+
+def identity() -> str:
+    """Return the name and version of NVRTC, on which low bits depend."""
+    return "NVRTC {}.{}".format(*version())
 
 
 def lowered(
