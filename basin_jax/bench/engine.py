@@ -1,6 +1,6 @@
 """What the engine saves, and what it costs, beside the steps of its kernel.
 
-Seeds whose fate is settled hand their lanes on; the cells of a grid share one compilation
+The lanes of seeds whose fate is settled are refilled; the cells of a grid share one compilation
 and its lanes; a whole run stores, judges and counts what the kernel trains. Each is work of
 its own, timed against the same work without it.
 """
@@ -52,7 +52,7 @@ COMPILATIONS = 3  # of which the median is taken
 
 
 def settling() -> Work:
-    """Prepare seeds that settle, with lanes handed on and without, and all trained to the end."""
+    """Prepare seeds that settle, with lanes refilled and without, and all trained to the end."""
     return [timed for name in STOPPING for timed in _settling(name)]
 
 
@@ -61,19 +61,19 @@ def _settling(name: str) -> Work:
     stopping = sweep.replace(method=EarlyStopping(method=sweep.method, **rule))
     seeds = np.arange(count, dtype=np.uint64)
 
-    def prepare(cell: Sweep, hand_on: bool) -> Prepared:
-        kernel = build_kernel(cell, lanes=lanes, hand_on=hand_on)
+    def prepare(cell: Sweep, refill: bool) -> Prepared:
+        kernel = build_kernel(cell, lanes=lanes, refill=refill)
         took = kernel.compile()
         return Prepared(
             work=count,
             call=lambda: kernel(seeds),
-            compile_seconds=took if hand_on else None,  # the same program, found compiled
+            compile_seconds=took if refill else None,  # the same program, found compiled
             note=f"{kernel.backend.name}, {lanes} lanes",
         )
 
     return [
         (name, OURS, prepare(stopping, True)),
-        (name, "lanes not handed on", prepare(stopping, False)),
+        (name, "lanes not refilled", prepare(stopping, False)),
         (name, "all to the last step", prepare(sweep, True)),
     ]
 

@@ -16,7 +16,7 @@ from basin_jax import Organism, Sweep, build_kernel, run, trial
 from basin_jax.core.seeds import fold_in_seed, seed_bits
 from basin_jax.core.trial import abstract_inputs, numerics, signature_of
 from basin_jax.engine.backends import XLA
-from basin_jax.engine.lanes import advance_queue, idle
+from basin_jax.engine.lanes import advance_queue, shapes_of_lanes
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate
@@ -236,7 +236,7 @@ def test_cells_share_lanes_and_keep_their_bits():
             alone = build_kernel(cell, lanes=8, backend=backend)(SEEDS[which == n])
             for evidence, values in alone.items():
                 assert np.array_equal(together[evidence][which == n], values)
-    with pytest.raises(ValueError, match="differ in more than numbers and roots"):
+    with pytest.raises(ValueError, match="differ in more than hyperparameters and roots"):
         build_kernel([cells[0], cells[0].replace(num_steps=51)], lanes=8)
 
 
@@ -311,13 +311,13 @@ def test_blocks_lower_for_accelerators_that_are_not_here(platform):
     )
     shape, one = signature_of(sweep), jax.ShapeDtypeStruct((), jnp.int32)
 
-    def call(stops, queue, count, stride, budget, early, lanes):
-        limits = {"stride": stride, "budget": budget, "early": early}
+    def call(stops, queue, count, stride, budget, refill, lanes):
+        limits = {"stride": stride, "budget": budget, "refill": refill}
         return advance_queue(shape, XLA, stops, queue, count, lanes=lanes, **limits)
 
     with numerics(sweep.precision):
         stops, queue = abstract_inputs(shape, 64)
-        given = (one, one, one, jax.ShapeDtypeStruct((), bool), idle(shape, 16, 64, 1))
+        given = (one, one, one, jax.ShapeDtypeStruct((), bool), shapes_of_lanes(shape, 16, 64, 1))
         exported = jax.export.export(jax.jit(call), platforms=[platform])(stops, queue, *given)
     # All that it asks for is of XLA's own language.
     assert exported.platforms == (platform,)

@@ -93,7 +93,7 @@ def test_a_lane_handed_on_changes_no_bit():
     method = GuessAndCheck(threshold=-0.2)
     sweep = Sweep(organism=Gate(scale=2.0), method=method, num_steps=500)
     handed, whole = (
-        build_kernel(sweep, lanes=16, hand_on=hand_on)(SEEDS[:500]) for hand_on in (True, False)
+        build_kernel(sweep, lanes=16, refill=refill)(SEEDS[:500]) for refill in (True, False)
     )
     for name, values in whole.items():
         np.testing.assert_array_equal(handed[name], values)
