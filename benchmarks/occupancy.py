@@ -8,7 +8,7 @@ The table of `docs/performance.md`.
 import re
 
 from basin_jax.bench.cases import CASES
-from basin_jax.compiler.cuda.build import lowered
+from basin_jax.compiler.cuda.build import compile_for_gpu
 from basin_jax.compiler.cuda.emitter import emit
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.core.trial import numerics, signature_of
@@ -22,7 +22,7 @@ for case in (case for cases in CASES.values() for case in cases):
     with numerics(signature.precision):
         step = step_of(signature)
         code = graph_of(*step, emit)[-1]
-        log = lowered(*step, architecture=ARCHITECTURE).log
+        log = compile_for_gpu(*step, architecture=ARCHITECTURE).log
     counts = [
         f"{code.memory / 1024:.0f}",
         code.threads,

@@ -172,7 +172,7 @@ def test_a_seed_alone_has_the_same_bits():
 def test_kernels_compile_for_a_gpu_that_is_not_here(name, precision):
     sweep = TRIALS[name].replace(precision=precision)
     with numerics(precision):
-        image, log = build.lowered(*step_of(signature_of(sweep)), architecture="sm_90a")
+        image, log = build.compile_for_gpu(*step_of(signature_of(sweep)), architecture="sm_90a")
     assert image.startswith(b"\x7fELF")
     # What does not fit into a thread's registers goes to memory and back: here up to 76 bytes.
     (spilled,) = re.findall(r"(\d+) bytes spill stores", log)
@@ -186,7 +186,7 @@ def test_the_launcher_compiles_and_fails_with_the_reason_where_there_is_no_gpu()
 
     shapes = [jax.ShapeDtypeStruct((4,), jnp.float32)]
     inputs, states, code = graph_of(step, [], shapes, emit)
-    binary = build.lowered(step, [], shapes, architecture="sm_90")
+    binary = build.compile_for_gpu(step, [], shapes, architecture="sm_90")
     name = operation(build.launcher(code, inputs, states, binary), (build.LAUNCH,))
     numbers, zeros = jnp.zeros(2, jnp.int32), [jnp.zeros((2, 4), jnp.float32)]
     with pytest.raises(

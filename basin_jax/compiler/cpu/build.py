@@ -1,4 +1,4 @@
-"""A step as an operation of XLA on blocks of seeds, for the CPU's vectors."""
+"""Compile a step to an operation of XLA, for the vectors of CPUs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ return nullptr;
 
 
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
-    """Return the loop over steps, as an operation on blocks of seeds.
+    """Compile a step to an operation on blocks of seeds.
 
     Args:
         step: the function of (number of the step, fixed arrays, state) to the next state,

@@ -1,4 +1,4 @@
-"""A step as an operation of XLA on blocks of seeds, for a GPU's thread blocks."""
+"""Compile a step to an operation of XLA, for the thread blocks of GPUs."""
 
 import functools
 import hashlib
@@ -80,7 +80,7 @@ return launch(frame, image, &arrays, argument(frame, 1)->dims[0], {threads}, {me
 
 
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
-    """Return the loop over steps, as an operation on blocks of seeds: see `cpu`."""
+    """Compile a step to an operation on blocks of seeds, as `cpu.compile_steps` does."""
     inputs, states, code = graph_of(step, fixed, state, emit)
     kernel, device = _kernel(code, inputs, states), jax.local_devices()[0]
     if device.platform == "cpu":
@@ -96,10 +96,10 @@ def identity() -> str:
     return "NVRTC {}.{}".format(*version())
 
 
-def lowered(
+def compile_for_gpu(
     step: Callable, fixed: Sequence[Any], state: Sequence[Any], *, architecture: str
 ) -> Binary:
-    """Return the steps compiled for a kind of GPU, which need not be there."""
+    """Compile a step for one kind of GPU, such as "sm_90a", which need not be there."""
     inputs, states, code = graph_of(step, fixed, state, emit)
     return _binary(_kernel(code, inputs, states), architecture)
 
