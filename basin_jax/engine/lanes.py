@@ -116,8 +116,7 @@ def advance_queue(
         count: the number of seeds in the queue; the rest is padding.
         stride: the most steps of a round. Lanes are probed and refilled between rounds.
         budget: the most steps that a lane takes in this call.
-        refill: whether a lane is refilled as soon as its seed has stopped, or at the last stop
-            only.
+        refill: whether a lane is refilled as soon as its seed has stopped.
         lanes: as the last call returned them.
 
     Returns:
@@ -137,8 +136,8 @@ def advance_queue(
         at_stop = (busy & (lanes.steps[:, None] == stops[None]).any(1)).any()
         enough = free.sum() >= REFILL_SHARE * len(free)
         due = at_stop | free.all() | (enough & (lanes.started < count))
-        exchange = functools.partial(_probe_and_refill, signature, stops, queue, count, refill)
         started = lanes.started
+        exchange = functools.partial(_probe_and_refill, signature, stops, queue, count, refill)
         lanes = jax.lax.cond(due, exchange, lambda same: same, lanes)
         # No further than the next stop of any lane, so that none has to wait in its place.
         ahead = stops[None] - lanes.steps[:, None]
@@ -149,11 +148,10 @@ def advance_queue(
         # Seeds that have just been initialized are probed in the next round, where 0 is a stop.
         steps = jnp.where((lanes.started > started) & (stops == 0).any(), 0, steps)
         steps = jnp.minimum(steps, jnp.minimum(stride, left))
-        state = backend.advance(
-            signature, lanes.inputs, lanes.keys, lanes.state, lanes.steps, steps
-        )
-        lanes = lanes._replace(state=state, steps=lanes.steps + steps)
-        return lanes, left - jnp.maximum(steps, 1)
+        taken = lanes.inputs, lanes.keys, lanes.state, lanes.steps
+        state = backend.advance(signature, *taken, steps)
+        after = lanes._replace(state=state, steps=lanes.steps + steps)
+        return after, left - jnp.maximum(steps, 1)
 
     return jax.lax.while_loop(goes_on, take_a_round, (lanes, budget))
 
