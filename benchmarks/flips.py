@@ -37,7 +37,7 @@ HEADINGS = ("organism", "computed by", "against", "verdicts that differ [95 %]",
 class Way(NamedTuple):
     """A way to compute the same evidence."""
 
-    program: str = "simd"
+    backend: str = "cpu"
     lanes: int = 16
     devices: int | None = None
     precision: str = "float32"
@@ -47,26 +47,26 @@ class Way(NamedTuple):
     def __str__(self) -> str:
         devices = self.devices or len(jax.local_devices())
         plural = "s" if devices > 1 else ""
-        said = [self.program, f"{self.lanes} lanes", f"{devices} device{plural}", self.precision]
+        said = [self.backend, f"{self.lanes} lanes", f"{devices} device{plural}", self.precision]
         said += ["each seed in another lane"] * self.shifted + [
             "stopped where settled"
         ] * self.settled
         return ", ".join(said)
 
 
-SIMD, XLA = Way(), Way(program="xla")
-# Each way, and its reference.
+CPU, XLA = Way(), Way(backend="xla")
+# Each way, and what it is held against.
 PAIRS = [
-    (SIMD._replace(lanes=64), SIMD),
-    (SIMD._replace(shifted=True), SIMD),
-    (SIMD._replace(devices=1), SIMD),
-    (XLA, SIMD),
+    (CPU._replace(lanes=64), CPU),
+    (CPU._replace(shifted=True), CPU),
+    (CPU._replace(devices=1), CPU),
+    (XLA, CPU),
     (XLA._replace(shifted=True), XLA),
     (XLA._replace(lanes=64), XLA),
     (XLA._replace(devices=1), XLA),
-    (SIMD._replace(precision="float64"), SIMD),
+    (CPU._replace(precision="float64"), CPU),
     (XLA._replace(precision="float64"), XLA),
-    (SIMD._replace(settled=True), SIMD),
+    (CPU._replace(settled=True), CPU),
 ]
 
 
@@ -75,7 +75,7 @@ def compute(name: str, sweep: Sweep, way: Way, count: int) -> dict[str, np.ndarr
     sweep = sweep.replace(precision=way.precision)
     if way.settled:
         sweep = sweep.replace(method=EarlyStopping(method=sweep.method, **SETTLED[name]))
-    chosen: Any = {"program": way.program, "devices": tuple(jax.local_devices()[: way.devices])}
+    chosen: Any = {"backend": way.backend, "devices": tuple(jax.local_devices()[: way.devices])}
     seeds = np.arange(count, dtype=np.uint64)
     shift = way.lanes // 2 if way.shifted else 0
     found = build_kernel(sweep, lanes=way.lanes, **chosen)(np.roll(seeds, shift))

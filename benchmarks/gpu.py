@@ -2,7 +2,7 @@
 
     uv run --extra cuda python benchmarks/gpu.py --out benchmarks/records/DATE_DEVICE_gpu
 
-Where there is no GPU it runs to its end all the same, small, with the fused kernel emulated, and
+Where there is no GPU it runs to its end all the same, small, with the backend `cuda` emulated, and
 says of every ceiling and every speed: not measured. The short table comes last.
 """
 
@@ -29,7 +29,6 @@ from basin_jax.bench.timing import Prepared, measure
 from basin_jax.core.sweep import Precision
 from basin_jax.engine import sharded
 from basin_jax.engine.kernel import build_kernel
-from basin_jax.engine.lanes import Program
 
 
 HERE = Path(__file__)
@@ -44,11 +43,11 @@ MLP_64 = TIMED[1].name
 CONTINUOUS = {"audit": "fit", MLP_64: "loss"}
 # Seed-steps a second on an H100; 10^6 seeds of `Audit` of 2,000 steps in ten minutes.
 TARGETS = {
-    ("audit", "fused", "float32"): 1e6 * 2000 / 600,
+    ("audit", "cuda", "float32"): 1e6 * 2000 / 600,
     (MLP_64, "xla", "float32"): 8e6,
-    (MLP_64, "fused", "float32"): 27e6,
-    (MLP_64, "fused", "tf32"): 60e6,
-    (MLP_64, "fused", "bf16"): 60e6,
+    (MLP_64, "cuda", "float32"): 27e6,
+    (MLP_64, "cuda", "tf32"): 60e6,
+    (MLP_64, "cuda", "bf16"): 60e6,
 }
 # The steps of a loop as one launch: XLA's own list, and the two that it leaves out.
 COMMAND_BUFFER = {
@@ -63,7 +62,7 @@ class Size(NamedTuple):
 
     side: int  # of a product's square matrices
     stream: int  # bytes that are read and written
-    lanes: dict[Program, tuple[int, ...]]  # tried, the last one for checks, too
+    lanes: dict[str, tuple[int, ...]]  # tried, the last one for checks, too
     seconds: float  # of a timing
     checked: int  # seeds compared with float64
     steps: int  # of those seeds
@@ -71,8 +70,8 @@ class Size(NamedTuple):
     trained: int  # steps of those
 
 
-CARD = Size(8192, 2**31, {"fused": (1056, 4224), "xla": (4096, 16384)}, 1.0, 512, 100, 10_000, 2000)
-SMALL = Size(64, 2**16, {"fused": (2,), "xla": (2,)}, 1e-3, 4, 3, 4, 3)
+CARD = Size(8192, 2**31, {"cuda": (1056, 4224), "xla": (4096, 16384)}, 1.0, 512, 100, 10_000, 2000)
+SMALL = Size(64, 2**16, {"cuda": (2,), "xla": (2,)}, 1e-3, 4, 3, 4, 3)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,30 +127,30 @@ def _timed(case: str, what: str, value: float, found: str, **more: Any) -> Row:
     return Row(case=case, what=what, value=value, found=found, **more)
 
 
-def speeds(program: Program, size: Size, roofs: dict[str, float]) -> Iterator[Row]:
-    """Time a program in each precision, at the lanes that are best in float32."""
+def speeds(backend: str, size: Size, roofs: dict[str, float]) -> Iterator[Row]:
+    """Time a backend in each precision, at the lanes that are best in float32."""
     for case in TIMED:
-        tried = [(_speed(case, program, "float32", n, size), n) for n in size.lanes[program]]
+        tried = [(_speed(case, backend, "float32", n, size), n) for n in size.lanes[backend]]
         found, best = max(tried)
-        yield _variant(case, program, "float32", best, found, roofs)
+        yield _variant(case, backend, "float32", best, found, roofs)
         for precision in PRECISIONS[1:]:
-            found = _speed(case, program, precision, best, size)
-            yield _variant(case, program, precision, best, found, roofs)
+            found = _speed(case, backend, precision, best, size)
+            yield _variant(case, backend, precision, best, found, roofs)
 
 
 def _speed(
-    case: Case, program: Program, precision: Precision, lanes: int, size: Size
+    case: Case, backend: str, precision: Precision, lanes: int, size: Size
 ) -> tuple[float, float]:
     """Return the seed-steps per second, and the seconds of compilation."""
     sweep = case.sweep.replace(precision=precision)
-    kernel = build_kernel(sweep, lanes=lanes, program=program)
+    kernel = build_kernel(sweep, lanes=lanes, backend=backend)
     took = kernel.compile()
     return kernel.speed(seconds=size.seconds), took
 
 
 def _variant(
     case: Case,
-    program: Program,
+    backend: str,
     precision: Precision,
     lanes: int,
     found: tuple[float, float],
@@ -159,10 +158,10 @@ def _variant(
     note: str = "",
 ) -> Row:
     speed, took = found
-    roof, target = roofs.get(precision), TARGETS.get((case.name, program, precision))
+    roof, target = roofs.get(precision), TARGETS.get((case.name, backend, precision))
     return _timed(
         case.name,
-        f"{program}, {precision}, {lanes:,} lanes{note}",
+        f"{backend}, {precision}, {lanes:,} lanes{note}",
         speed,
         f"{speed / 1e6:,.2f} M seed-steps/s",
         share=roof and speed * case.flop / roof,
@@ -189,53 +188,53 @@ def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
 
 
 def exactness(size: Size) -> Iterator[Row]:
-    """Hold each program and precision against XLA in float64, after some steps."""
+    """Hold each backend and precision against XLA in float64, after some steps."""
     seeds = np.arange(size.checked, dtype=np.uint64)
     for case in TIMED:
 
         @functools.cache
-        def evidence(program: Program, precision: Precision, case: Case = case):
+        def evidence(backend: str, precision: Precision, case: Case = case):
             sweep = case.sweep.replace(precision=precision, num_steps=size.steps)
-            lanes = size.lanes[program][-1]
-            found = build_kernel(sweep, lanes=lanes, program=program)(seeds)
+            lanes = size.lanes[backend][-1]
+            found = build_kernel(sweep, lanes=lanes, backend=backend)(seeds)
             return found[CONTINUOUS[case.name]][:, -1]
 
         exact = evidence("xla", "float64")
-        for program in ("fused", "xla"):
+        for backend in ("cuda", "xla"):
             for precision in PRECISIONS:
-                wrong = np.abs(evidence(program, precision) - exact) / np.abs(exact)
+                wrong = np.abs(evidence(backend, precision) - exact) / np.abs(exact)
                 found = f"{np.median(wrong):.1e} median, {wrong.max():.1e} most"
-                what = f"{program}, {precision}: relative error after {size.steps} steps"
+                what = f"{backend}, {precision}: relative error after {size.steps} steps"
                 yield Row(case=case.name, what=what, found=found, value=float(np.median(wrong)))
 
 
 def invariance(size: Size) -> Iterator[Row]:
     """Compare a seed's bits among others, alone, and in other lanes."""
-    few, most = 7, size.lanes["fused"][-1]
+    few, most = 7, size.lanes["cuda"][-1]
     seeds = np.arange(size.checked, dtype=np.uint64)
     for case in TIMED:
         for precision in PRECISIONS:
             sweep = case.sweep.replace(precision=precision, num_steps=size.steps)
-            kernel = build_kernel(sweep, lanes=most, program="fused")
+            kernel = build_kernel(sweep, lanes=most, backend="cuda")
             want, turned = kernel(seeds), kernel(seeds[::-1])
-            fewer = build_kernel(sweep, lanes=few, program="fused")(seeds[:few])
+            fewer = build_kernel(sweep, lanes=few, backend="cuda")(seeds[:few])
             same = min(
                 same_bits({n: v[::-1] for n, v in turned.items()}, want),
                 same_bits(fewer, {n: v[:few] for n, v in want.items()}),
             )
-            what = f"fused, {precision}: same bits in other lanes, and among {few} others"
+            what = f"cuda, {precision}: same bits in other lanes, and among {few} others"
             yield Row(case=case.name, what=what, found=f"{same:.1%}", value=same, target="100.0 %")
 
 
 def flips(size: Size) -> Iterator[Row]:
-    """Count verdicts that hang on program or precision."""
-    fused = Way(program="fused", lanes=size.lanes["fused"][-1])
-    xla = Way(program="xla", lanes=size.lanes["xla"][-1])
+    """Count verdicts that hang on backend or precision."""
+    cuda = Way(backend="cuda", lanes=size.lanes["cuda"][-1])
+    xla = Way(backend="xla", lanes=size.lanes["xla"][-1])
     pairs = [
-        (fused, xla),
-        (fused._replace(precision="tf32"), fused),
-        (fused._replace(precision="bf16"), fused),
-        (fused, xla._replace(precision="float64")),
+        (cuda, xla),
+        (cuda._replace(precision="tf32"), cuda),
+        (cuda._replace(precision="bf16"), cuda),
+        (cuda, xla._replace(precision="float64")),
         (xla._replace(precision="tf32"), xla),
     ]
     sweep = AUDIT.replace(num_steps=size.trained)
@@ -250,7 +249,7 @@ def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     began, roofs = time.perf_counter(), {}
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "ceilings": lambda: ceilings(size),
-        "fused": lambda: speeds("fused", size, roofs),
+        "cuda": lambda: speeds("cuda", size, roofs),
         "exactness": lambda: exactness(size),
         "invariance": lambda: invariance(size),
         "flips": lambda: flips(size),
@@ -300,7 +299,7 @@ def main(
         typer.echo(line)
 
     device = jax.local_devices()[0]
-    emulated = "" if ON_CARD else ", no GPU: the fused kernel is emulated, and nothing is timed"
+    emulated = "" if ON_CARD else ", no GPU: the backend cuda is emulated, and nothing is timed"
     tell(f"{device.device_kind} ({len(jax.local_devices())}){emulated}")
     table = ""
     for row in all_rows(CARD if ON_CARD else SMALL, tell):

@@ -25,7 +25,7 @@ def cell_of(fields: dict[str, Any], stops: Sequence[int]) -> tuple[str, dict[str
         "fields": fields,
         "sources": SOURCES,
         "trace": "",
-        "program": {"name": "xla", "why": "a test"},
+        "backend": {"name": "xla", "why": "a test"},
         "lanes": 8,
         "speed": 1000,
     }

@@ -61,19 +61,19 @@ def _settling(name: str) -> Work:
     stopping = sweep.replace(method=EarlyStopping(method=sweep.method, **rule))
     seeds = np.arange(count, dtype=np.uint64)
 
-    def prepare(cell: Sweep, hand_on: bool) -> Prepared:
-        kernel = build_kernel(cell, lanes=lanes, hand_on=hand_on)
+    def prepare(cell: Sweep, refill: bool) -> Prepared:
+        kernel = build_kernel(cell, lanes=lanes, refill=refill)
         took = kernel.compile()
         return Prepared(
             work=count,
             call=lambda: kernel(seeds),
-            compile_seconds=took if hand_on else None,  # the same program, found compiled
-            note=f"{kernel.program}, {lanes} lanes",
+            compile_seconds=took if refill else None,  # the same program, found compiled
+            note=f"{kernel.backend.name}, {lanes} lanes",
         )
 
     return [
         (name, OURS, prepare(stopping, True)),
-        (name, "lanes not handed on", prepare(stopping, False)),
+        (name, "lanes not refilled", prepare(stopping, False)),
         (name, "all to the last step", prepare(sweep, True)),
     ]
 

@@ -26,7 +26,7 @@ LOOKS = {
     "torch.func vmap": ("#009e73", "^"),
     "PyTorch loop": ("#cc79a7", "X"),
 }
-PROGRAMS = {"simd": ("#d55e00", "o", "-"), "xla": ("#0072b2", "s", "--")}
+BACKENDS = {"cpu": ("#d55e00", "o", "-"), "xla": ("#0072b2", "s", "--")}
 HELD = {"seeds": SEEDS, "lanes": LANES, "width": WIDTH}
 NAMES = {
     "seeds": "seeds in a run",
@@ -123,7 +123,7 @@ def _legend(figure: Figure, shown: set[str]) -> None:
 
 
 def growth(points: Sequence[dict[str, Any]]) -> Figure:
-    """Draw speed against seeds, lanes, width and devices, for each program.
+    """Draw speed against seeds, lanes, width and devices, for each backend.
 
     Args:
         points: of `scaling`.
@@ -133,8 +133,8 @@ def growth(points: Sequence[dict[str, Any]]) -> Figure:
         panels = figure.subplots(1, len(NAMES), sharey=True)
         for axes, axis in zip(panels, NAMES, strict=True):
             values = sorted({point["value"] for point in points if point["axis"] == axis})
-            for program, (color, marker, line) in PROGRAMS.items():
-                along = [p for p in points if (p["axis"], p["program"]) == (axis, program)]
+            for backend, (color, marker, line) in BACKENDS.items():
+                along = [p for p in points if (p["axis"], p["backend"]) == (axis, backend)]
                 axes.plot(
                     [point["value"] for point in along],
                     [point["speed"] for point in along],
@@ -144,7 +144,7 @@ def growth(points: Sequence[dict[str, Any]]) -> Figure:
                     mec="white",
                     mew=0.4,
                     color=color,
-                    label=program,
+                    label=backend,
                 )
             axes.set(xscale="log", yscale="log", xlabel=NAMES[axis])
             axes.set_xticks(values, [f"{value:,}" for value in values])

@@ -97,11 +97,11 @@ def run(
 
 
 def _tunings(names: Sequence[str], tell: Tell) -> dict[str, Tuning]:
-    """Choose program and lanes in a process that ends, and with it what it compiled."""
+    """Choose backend and lanes anew, in a process that ends: what it compiled is gone."""
     tunings = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name, tuning in zip(names, pool.map(_tune, names), strict=True):
-            tell(f"{name}: {tuning.program}, {tuning.lanes} lanes")
+            tell(f"{name}: {tuning.backend}, {tuning.lanes} lanes")
             tunings[name] = tuning
     return tunings
 

@@ -38,7 +38,7 @@ def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
         work=len(seeds) * NUM_STEPS,
         call=lambda: kernel(seeds),
         compile_seconds=compile_seconds,
-        note=f"{tuning.program}, {tuning.lanes} lanes",
+        note=f"{tuning.backend}, {tuning.lanes} lanes",
     )
 
 
@@ -58,14 +58,14 @@ def our_pendulum(tuning: Tuning) -> Prepared:
         work=TRIALS,
         call=call,
         compile_seconds=compile_seconds,
-        note=f"{tuning.program}, {tuning.lanes} lanes",
+        note=f"{tuning.backend}, {tuning.lanes} lanes",
         basin=basin,
     )
 
 
 def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, float]:
     began = time.perf_counter()
-    kernel = build_kernel(sweep, lanes=tuning.lanes, program=tuning.program)
+    kernel = build_kernel(sweep, lanes=tuning.lanes, backend=tuning.backend)
     kernel.compile()
     return kernel, time.perf_counter() - began
 
@@ -112,7 +112,7 @@ def plain_vmap_of_organism(case: Case) -> list[Prepared]:
     """Prepare `jit(vmap(scan))` of the package's own organism and method.
 
     What lies between this and `ours` is the kernel: blocks of lanes, a device a core, and
-    its own programs.
+    its own backends.
     """
     organism, method = case.sweep.organism, case.sweep.method
 

@@ -9,8 +9,8 @@ import numpy as np
 from basin_jax.bench.cases import mlp
 from basin_jax.bench.timing import Prepared, measure
 from basin_jax.core.sweep import Sweep
-from basin_jax.engine.kernel import build_kernel, programs
-from basin_jax.engine.lanes import Program
+from basin_jax.engine.backends import backends_for
+from basin_jax.engine.kernel import build_kernel
 
 
 # Where the three others are held.
@@ -29,26 +29,26 @@ AXES = {
 
 
 def scaling(tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Measure the speed of each program along each axis, the others held.
+    """Measure the speed of each backend along each axis, the others held.
 
     Returns:
-        Points of `axis`, `value`, `program` and `speed`, in seed-steps a second.
+        Points of `axis`, `value`, `backend` and `speed`, in seed-steps a second.
     """
     points = []
-    for axis, value, program, settings in _settings():
-        speed = _speed(**settings, program=program)
-        points.append({"axis": axis, "value": value, "program": program, "speed": speed})
-        tell(f"scaling: {axis} = {value:,}, {program}, {speed:,.0f} seed-steps/s")
+    for axis, value, backend, settings in _settings():
+        speed = _speed(**settings, backend=backend)
+        points.append({"axis": axis, "value": value, "backend": backend, "speed": speed})
+        tell(f"scaling: {axis} = {value:,}, {backend}, {speed:,.0f} seed-steps/s")
     return points
 
 
-def _settings() -> Iterator[tuple[str, int, Program, dict[str, int]]]:
+def _settings() -> Iterator[tuple[str, int, str, dict[str, int]]]:
     counts = [2**n for n in range(10) if 2**n < len(jax.local_devices())]
     axes = {**AXES, "devices": (*counts, len(jax.local_devices()))}
     for axis, values in axes.items():
-        for program in programs(_sweep(WIDTH)):
+        for backend in backends_for(_sweep(WIDTH)):
             for value in values:
-                yield axis, value, program, {axis: value}
+                yield axis, value, backend.name, {axis: value}
 
 
 def _sweep(width: int) -> Sweep:
@@ -57,14 +57,14 @@ def _sweep(width: int) -> Sweep:
 
 def _speed(
     *,
-    program: Program,
+    backend: str,
     seeds: int = SEEDS,
     lanes: int = LANES,
     width: int = WIDTH,
     devices: int | None = None,
 ) -> float:
     chosen = tuple(jax.local_devices()[:devices])
-    kernel = build_kernel(_sweep(width), lanes=lanes, devices=chosen, program=program)
+    kernel = build_kernel(_sweep(width), lanes=lanes, devices=chosen, backend=backend)
     kernel.compile()
     rows = np.arange(seeds, dtype=np.uint64)
     prepared = Prepared(work=seeds * NUM_STEPS, call=lambda: kernel(rows))

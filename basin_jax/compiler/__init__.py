@@ -1,16 +1,32 @@
-"""What a method's step computes for one seed, as JAX traces it: from a graph to C++.
+"""Compile the training step of one seed to an operation on blocks of seeds, without XLA.
 
-Programs of two kinds are written from it: `simd`, for the vectors of CPUs, and `fused`, for the
-thread blocks of GPUs. Neither sees JAX's primitives.
-
-    arrays    the graph of arrays
-    rules     what each of JAX's primitives is in it; `draws`: the random ones
-    lower     a traced step to that graph
-    text      C++ for numbers and names
-    storage   what has to be stored, and where
-    loops     C++ loops over the elements of an array; `products`: of matrices
-    emit      a loop for each array that is stored
-    library   C++ to an operation that XLA calls
-
-What has no rule is refused with the reason, and XLA trains it.
+`compiler.cpu` and `compiler.cuda` are its targets: each has `compile_steps` and `identity`. What a
+target cannot compile is `Unsupported`, and `why_not` says why. README.md describes the stages, and
+how to add an operation or a target.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from basin_jax.compiler.ir import Unsupported as Unsupported
+
+
+def why_not(
+    compile_steps: Callable[..., Callable],
+    step: Callable,
+    fixed: Sequence[Any],
+    state: Sequence[Any],
+) -> str | None:
+    """Return the reason why a target cannot compile a step, or None where it can.
+
+    Args:
+        compile_steps: of the target.
+        step: the function of (number of the step, fixed arrays, state) to the next state.
+        fixed: shape and type of each array that every step reads.
+        state: shape and type of each array of the state.
+    """
+    try:
+        compile_steps(step, fixed, state)
+    except Unsupported as why:
+        return str(why)
+    return None

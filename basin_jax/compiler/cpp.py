@@ -1,4 +1,4 @@
-"""C++ for numbers, and names that are used once."""
+"""C++ for numbers, and the symbols of a program."""
 
 import itertools
 from typing import Any
@@ -18,8 +18,8 @@ SCALARS = {
 }
 
 
-class Text:
-    """What the whole program shares: names, and tables of constants."""
+class Symbols:
+    """The symbols of a program: names that are used once, and tables of constants."""
 
     def __init__(self) -> None:
         self._count = itertools.count()

@@ -1,4 +1,4 @@
-"""A graph of arrays as C++: a loop for each array that is stored, one after the other."""
+"""Emit a graph of arrays as C++: one loop after the other, for each array that is stored."""
 
 import abc
 from collections.abc import Collection, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from basin_jax.compiler.ir import Input, Join, Linear, Node, Product, While
+from basin_jax.compiler.ir import Gather, Input, Linear, Node, Product, While
 from basin_jax.compiler.loops import Loop, element
 from basin_jax.compiler.memory import Storage
 
@@ -29,8 +29,8 @@ class Code:
 class Emitter(abc.ABC):
     """Write down what computes all that is stored.
 
-    A kind of program says how it goes through an array, how it multiplies matrices, and what
-    has to come between two loops.
+    A target says how it goes through an array, how it multiplies matrices, and what has to come
+    between two loops.
     """
 
     def __init__(self, storage: Storage):
@@ -86,7 +86,7 @@ class Emitter(abc.ABC):
         lines = self.between(self.storage.reads[node], node)
         if isinstance(node, Product):
             return lines + self.product(node)
-        return lines + (self._join(node) if isinstance(node, Join) else self.array(node))
+        return lines + (self._gather(node) if isinstance(node, Gather) else self.array(node))
 
     def _replace(self) -> list[str]:
         """Copy results that could not overwrite their state, once all is computed."""
@@ -120,15 +120,15 @@ class Emitter(abc.ABC):
         lines += [*ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
         return [*lines, "if (!any(goes_on)) break;", *step, "}", *self.barrier()]
 
-    def _join(self, node: Join) -> list[str]:
+    def _gather(self, node: Gather) -> list[str]:
         """Move elements as a table says."""
         storage = self.storage
-        table = storage.text.table(node.places.reshape(-1).astype(np.int32), "int32_t")
+        table = storage.symbols.table(node.places.reshape(-1).astype(np.int32), "int32_t")
         lines, first = [], 0
         for arg in node.args:
             loop = self.loop()
             (e,) = loop.over((node.size,)) or (Linear(),)
-            source = storage.text.name()
+            source = storage.symbols.name()
             loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
             moved = f"{storage.array(node)}[{e}] = {element(storage, arg, source)};"
             loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")

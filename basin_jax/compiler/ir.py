@@ -1,7 +1,7 @@
 """What a step computes for one seed: a graph of arrays.
 
 An element of an array becomes a vector with a seed in each lane, or a number where all seeds
-share it. Nodes say what is computed, not where it is stored: that is for `emit` to plan.
+share it. Nodes say what is computed, not where it is stored: that is for `memory` to plan.
 """
 
 import itertools
@@ -15,7 +15,16 @@ from numpy import ndarray
 
 
 class Unsupported(Exception):
-    """A step that has no program of this kind, and why."""
+    """What a target has no program for, and where in the user's code it stands.
+
+    Attributes:
+        where: the file, line and function, once an equation is known that it comes from.
+    """
+
+    where = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}{self.where and f' ({self.where})'}"
 
 
 _NAMES = {
@@ -181,16 +190,14 @@ class Iota(Node):
 
 
 @dataclass(eq=False, repr=False)
-class Rows(Node):
-    """Rows of the first argument along its first axis; the second says which, a seed each."""
+class TakeRows(Node):
+    """Rows of the first argument; the second holds the index of each, which a seed decides."""
 
 
 @dataclass(eq=False, repr=False)
-class Join(Node):
-    """Arrays one after the other along an axis, or elements moved to other places.
-
-    Element e is element `places[e]` of all the arguments' elements in their order.
-    """
+class Gather(Node):
+    """Elements at constant places: element e is element `places[e]` of all the arguments' elements,
+    one argument after the other."""
 
     places: ndarray = field(kw_only=True)
 
@@ -259,8 +266,8 @@ class While(Node):
 
 
 @dataclass(eq=False, repr=False)
-class Part(Node):
-    """One of the arrays that a loop leaves behind."""
+class LoopResult(Node):
+    """One of the arrays that a loop ends with."""
 
     which: int = field(kw_only=True)
 
@@ -281,14 +288,14 @@ def constant(value: np.ndarray) -> Constant:
     return Constant((), value.shape, value.dtype, value=value)
 
 
-def each(template: str, args: Sequence[Node], shape, dtype, cost: int = 1) -> Elementwise:
-    alike = tuple(arg if arg.shape == shape else spread(arg, shape) for arg in args)
+def elementwise(template: str, args: Sequence[Node], shape, dtype, cost: int = 1) -> Elementwise:
+    alike = tuple(arg if arg.shape == shape else broadcast_to(arg, shape) for arg in args)
     total = cost + sum(arg.cost for arg in alike)
     return Elementwise(alike, shape, dtype, template=template, cost=total)
 
 
-def spread(arg: Node, shape: tuple[int, ...]) -> Node:
-    """Repeat a scalar, or an array along its axes of length one."""
+def broadcast_to(arg: Node, shape: tuple[int, ...]) -> Node:
+    """Repeat a scalar, or an array along its axes of length one, without a copy."""
     if isinstance(arg, Constant) and arg.is_splat:
         return constant(np.broadcast_to(np.asarray(arg.scalar), shape))
     return view(arg, shape, [(d if n > 1 else None, 0, 1) for d, n in enumerate(arg.shape)])
@@ -306,15 +313,15 @@ def reshape(arg: Node, shape: tuple[int, ...]) -> Node:
         return constant(arg.value.reshape(shape))
     kept = [d for d, n in enumerate(shape) if n != 1]
     if [shape[d] for d in kept] != [n for n in arg.shape if n != 1]:
-        return Reshape((solid(arg),), shape, arg.dtype)
+        return Reshape((contiguous(arg),), shape, arg.dtype)
     places = iter(kept)
     return view(arg, shape, [(None if n == 1 else next(places), 0, 1) for n in arg.shape])
 
 
-def solid(node: Node) -> Node:
+def contiguous(node: Node) -> Node:
     """Return a node whose elements lie in memory in the order of its axes."""
     if isinstance(node, View | Reshape | Iota) or (isinstance(node, Constant) and node.is_splat):
-        return each("{0}", [node], node.shape, node.dtype)
+        return elementwise("{0}", [node], node.shape, node.dtype)
     return node
 
 

@@ -17,7 +17,7 @@ from basin_jax.compiler.ir import (
     Random,
     Reduce,
     Reshape,
-    Rows,
+    TakeRows,
     View,
     place,
 )
@@ -30,7 +30,7 @@ def element(storage: Storage, node: Node, flat: Linear | str) -> str:
         return f"{storage.array(node)}[{flat}]"
     if node.is_splat:
         return f"K_{node.type}({literal(node.scalar)})"
-    return f"K_{node.type}({storage.text.table(node.value, SCALARS[node.type])}[{flat}])"
+    return f"K_{node.type}({storage.symbols.table(node.value, SCALARS[node.type])}[{flat}])"
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Loop:
             if n == 1:
                 index.append(Linear())
                 continue
-            name, step = self.storage.text.name("n"), stride if axis == len(shape) - 1 else 1
+            name, step = self.storage.symbols.name("n"), stride if axis == len(shape) - 1 else 1
             self.lines.append(f"for (long {name} = 0; {name} < {n}; {name} += {step}) {{")
             self.depth += 1
             index.append(Linear(0, ((name, 1),)))
@@ -99,7 +99,7 @@ class Loop:
             return self.known[node.number, index]
         if isinstance(node, Reduce):
             return self._reduce(node, index)
-        if isinstance(node, Rows):
+        if isinstance(node, TakeRows):
             return self._row(node, index)
         if isinstance(node, Random):
             return self._random(node, index)
@@ -110,7 +110,7 @@ class Loop:
     def _keep(self, node: Node, index: Index, text: str, args: Sequence[str] = ()) -> str:
         key = node.number, index
         if key not in self.known:
-            name = self.known[key] = self.storage.text.name()
+            name = self.known[key] = self.storage.symbols.name()
             same = not any(axis.terms for axis in index)
             if same and all(arg in self.fixed or arg.startswith("K_") for arg in args):
                 self.fixed.add(name)
@@ -120,7 +120,7 @@ class Loop:
 
     def _reduce(self, node: Reduce, index: Index) -> str:
         (arg,) = node.args
-        total = self.storage.text.name()
+        total = self.storage.symbols.name()
         self.lines.append(f"{node.type} {total} = {start_of(node)};")
         inner = self.nested()
         where = node.where(index, inner.over([arg.shape[d] for d in node.axes]))
@@ -137,7 +137,7 @@ class Loop:
         keys = {(high, low) for high, low, *_ in args}
         if len(keys) > 1:
             return
-        (key,), name, size = keys, self.storage.text.name(), len(places)
+        (key,), name, size = keys, self.storage.symbols.name(), len(places)
         words = [[one[i] for one in args] for i in (2, 3)]
         for i in (0, 1):
             self.lines.append(f"u32 {name}_{i}[{size}] = {{{', '.join(words[i])}}};")
@@ -152,25 +152,25 @@ class Loop:
         self.draw(node, [index])
         return self.known[self._drawn(node), index].format(node.word)
 
-    def _row(self, node: Rows, index: Index) -> str:
+    def _row(self, node: TakeRows, index: Index) -> str:
         rows, which = node.args
         beside = len(which.shape)
         # No further than the rows go: lanes without a seed of their own may ask for anything.
         kind, last = which.type, rows.shape[0] - 1
         asked = f"maximum({self.at(which, index[:beside])}, K_{kind}(0))"
-        chosen = self.storage.text.name()
+        chosen = self.storage.symbols.name()
         self.lines.append(f"const {kind} {chosen} = minimum({asked}, K_{kind}({last}));")
         apart, *others = self.storage.strides(rows)
         behind = place(index[beside:], others)
-        name = self.known[node.number, index] = self.storage.text.name()
+        name = self.known[node.number, index] = self.storage.symbols.name()
         self.lines += self.picked(node, name, chosen, f"{apart} + {behind}")
         return name
 
-    def picked(self, node: Rows, name: str, chosen: str, rest: str) -> list[str]:
+    def picked(self, node: TakeRows, name: str, chosen: str, rest: str) -> list[str]:
         """Return what picks an element of a row, which each seed chooses."""
         rows, flat = node.args[0], f"{chosen}[s] * {rest}"
         if isinstance(rows, Constant):
-            text = f"{self.storage.text.table(rows.value, SCALARS[rows.type])}[{flat}]"
+            text = f"{self.storage.symbols.table(rows.value, SCALARS[rows.type])}[{flat}]"
             text = f"-int({text})" if rows.type == "b32" else text
         else:
             text = f"{self.storage.array(rows)}[{flat}][s]"

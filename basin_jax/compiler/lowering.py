@@ -1,33 +1,35 @@
-"""A traced step as a graph of arrays."""
+"""Lower a traced step to a graph of arrays, one equation after the other."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from basin_jax.compiler.ir import (
     Constant,
     Input,
+    LoopResult,
     Node,
-    Part,
-    Rows,
+    TakeRows,
     Unsupported,
     While,
     constant,
-    each,
-    solid,
+    contiguous,
+    elementwise,
 )
-from basin_jax.compiler.lowering_random import DRAWS, MOVES, Keys
-from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, concretely, elementwise, replacing
+from basin_jax.compiler.lowering_random import MOVES_KEYS, Keys
+from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, concretely, replacing
 
 
 class Refused(NamedTuple):
-    """What has no rule; it matters only if something needs it."""
+    """A value that has no program; it matters only if something needs it."""
 
-    why: str
+    why: Unsupported
 
 
 Value = Any  # Node, Keys or Refused
@@ -75,7 +77,7 @@ def graph_of(
     except Unsupported:
         raise
     except Exception as error:
-        raise Unsupported(f"its own fault: {type(error).__name__}: {error}") from error
+        raise Unsupported(f"a fault of the compiler: {type(error).__name__}: {error}") from error
 
 
 def lower(jaxpr: Any, inputs: Sequence[Node]) -> list[Node]:
@@ -101,8 +103,9 @@ def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
     for eqn in inner.eqns:
         try:
             outputs = _apply(eqn, [read(atom) for atom in eqn.invars])
-        except Unsupported as refusal:
-            outputs = [Refused(str(refusal))] * len(eqn.outvars)
+        except Unsupported as why:
+            why.where = why.where or _where(eqn)
+            outputs = [Refused(why)] * len(eqn.outvars)
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in inner.outvars]
 
@@ -110,7 +113,7 @@ def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
 def _nodes(values: Sequence[Value]) -> list[Node]:
     for value in values:
         if isinstance(value, Refused):
-            raise Unsupported(value.why)
+            raise value.why
         if isinstance(value, Keys):
             raise Unsupported("a random key where numbers are kept")
     return list(values)
@@ -122,27 +125,33 @@ def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         return _closed(eqn.params[INLINED[name]], args)
     for arg in args:
         if isinstance(arg, Refused):
-            raise Unsupported(arg.why)
+            raise arg.why
     if name == "optimization_barrier":
-        return _tied(args)
+        return _optimization_barrier(args)
     if name == "cond":
         return _cond(eqn, args)
     if name in ("while", "scan"):
         return (_while if name == "while" else _scan)(eqn, args)
-    rule = DRAWS.get(name) or RULES.get(name) or (elementwise if name in TEMPLATES else None)
+    rule = RULES.get(name)
     if rule is None:
         raise Unsupported(f"the primitive {name}")
     if any(np.prod(shape) == 0 for shape in _shapes([*eqn.invars, *eqn.outvars])):
         raise Unsupported("an array without elements")
-    if any(isinstance(arg, Keys) for arg in args) and name not in {*DRAWS, *MOVES}:
+    of_keys = any(isinstance(arg, Keys) for arg in args)
+    if of_keys and not name.startswith("random_") and name not in MOVES_KEYS:
         raise Unsupported(f"the primitive {name} of random keys")
     small = all(np.prod(shape) <= LARGEST_TABLE for shape in _shapes(eqn.outvars))
     if small and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
         return _fold(eqn, args)
-    if name in MOVES and any(isinstance(arg, Keys) for arg in args):
+    if of_keys and name in MOVES_KEYS:
         halves = [rule(eqn, [_half(arg, i) for arg in args]) for i in (0, 1)]
         return [Keys(*pair) for pair in zip(*halves, strict=True)]
     return list(rule(eqn, args))
+
+
+def _where(eqn: JaxprEqn) -> str:
+    """Return the user's line that an equation comes from, as file:line:column (function)."""
+    return source_info_util.summarize(eqn.source_info).rpartition(os.sep)[2]
 
 
 def _half(value: Value, i: int) -> Value:
@@ -159,12 +168,12 @@ def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:
     return [constant(np.broadcast_to(r, shape)) for r, shape in zip(results, shapes, strict=True)]
 
 
-def _tied(args: list[Value]) -> list[Value]:
+def _optimization_barrier(args: list[Value]) -> list[Value]:
     """Make each of some values wait for all of them, so that no loop is left by one alone."""
     flat = [node for arg in args for node in (arg if isinstance(arg, Keys) else (arg,))]
 
     def tie(node: Node) -> Node:
-        tied = each("{0}", [node], node.shape, node.dtype, cost=0)
+        tied = elementwise("{0}", [node], node.shape, node.dtype, cost=0)
         tied.ties = tuple(flat)
         return tied
 
@@ -177,9 +186,9 @@ def _cond(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     branches = [_nodes(_closed(branch, operands)) for branch in eqn.params["branches"]]
     if len(branches) != 2:
         raise Unsupported("a choice among more than two branches")
-    taken = each("{0} > 0", _nodes([which]), (), np.dtype(bool))
+    taken = elementwise("{0} > 0", _nodes([which]), (), np.dtype(bool))
     return [
-        each("select({0}, {1}, {2})", [taken, on, off], on.shape, on.dtype)
+        elementwise("select({0}, {1}, {2})", [taken, on, off], on.shape, on.dtype)
         for off, on in zip(*branches, strict=True)
     ]
 
@@ -192,7 +201,7 @@ def _while(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     carry = [Input((), node.shape, node.dtype, varies=True) for node in start]
     (goes_on,) = _nodes(_closed(eqn.params["cond_jaxpr"], [*cond_consts, *carry]))
     results = _nodes(_closed(eqn.params["body_jaxpr"], [*body_consts, *carry]))
-    return _parts(start, carry, goes_on, results)
+    return _results(start, carry, goes_on, results)
 
 
 def _scan(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
@@ -212,22 +221,23 @@ def _scan(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     step = "{0} - 1" if eqn.params["reverse"] else "{0} + 1"
     first = constant(np.asarray(length - 1 if eqn.params["reverse"] else 0, np.int32))
     rows = [
-        Rows((solid(xs), turn), xs.shape[1:], xs.dtype) for xs in _nodes(args[consts + carried :])
+        TakeRows((contiguous(xs), turn), xs.shape[1:], xs.dtype)
+        for xs in _nodes(args[consts + carried :])
     ]
     results = _nodes(_closed(eqn.params["jaxpr"], [*args[:consts], *carry, *rows]))
     inside = f"({{0}} >= 0) & ({{0}} < {length})"
-    goes_on = each(inside, [turn], (), np.dtype(bool))
-    following = each(step, [turn], (), np.dtype(np.int32))
-    return _parts([*start, first], [*carry, turn], goes_on, [*results, following])[:-1]
+    goes_on = elementwise(inside, [turn], (), np.dtype(bool))
+    following = elementwise(step, [turn], (), np.dtype(np.int32))
+    return _results([*start, first], [*carry, turn], goes_on, [*results, following])[:-1]
 
 
 def _shapes(atoms: Any) -> list[tuple[int, ...]]:
     return [atom.aval.shape for atom in atoms]
 
 
-def _parts(
+def _results(
     start: list[Node], carry: Sequence[Input], goes_on: Node, results: Sequence[Node]
 ) -> list[Value]:
     results = tuple(map(replacing, carry, results))
     loop = While.of(start, carry=tuple(carry), goes_on=goes_on, results=results)
-    return [Part((loop,), n.shape, n.dtype, which=i) for i, n in enumerate(start)]
+    return [LoopResult((loop,), n.shape, n.dtype, which=i) for i, n in enumerate(start)]

@@ -1,6 +1,5 @@
 """Random numbers: Threefry's words, as JAX counts them (`jax_threefry_partitionable`)."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +12,17 @@ from basin_jax.compiler.ir import (
     Node,
     Random,
     Unsupported,
+    broadcast_to,
     constant,
-    each,
+    elementwise,
     row_major,
-    spread,
     view,
 )
+from basin_jax.compiler.lowering_rules import lowers
+
+
+# What moves keys as it moves numbers, a word at a time.
+MOVES_KEYS = {"slice", "squeeze", "reshape", "unstack", "transpose", "broadcast_in_dim"}
 
 
 class Keys(NamedTuple):
@@ -28,6 +32,7 @@ class Keys(NamedTuple):
     low: Node
 
 
+@lowers("random_wrap")
 def _random_wrap(eqn: JaxprEqn, args: list[Node]) -> list[Any]:
     (words,) = args
     if words.shape[-1:] != (2,) or str(eqn.params["impl"]) not in ("fry", "threefry2x32"):
@@ -37,6 +42,7 @@ def _random_wrap(eqn: JaxprEqn, args: list[Node]) -> list[Any]:
     return [Keys(*halves)]
 
 
+@lowers("random_seed")
 def _random_seed(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
     (seed,) = args
     if not isinstance(seed, Constant):
@@ -49,7 +55,7 @@ def _random_seed(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
 def _threefry(keys: Keys, high: Node, low: Node) -> Keys:
     args = (keys.high, keys.low, high, low)
     shape = max((arg.shape for arg in args), key=len)
-    alike = tuple(arg if arg.shape == shape else spread(arg, shape) for arg in args)
+    alike = tuple(arg if arg.shape == shape else broadcast_to(arg, shape) for arg in args)
     # Dear enough never to be done twice.
     words = [Random(alike, shape, np.dtype(np.uint32), word=i, cost=100) for i in (0, 1)]
     return Keys(*words)
@@ -67,29 +73,21 @@ def _counted(keys: Keys, shape: tuple[int, ...]) -> Keys:
     return _threefry(keys, zero, Iota((), shape, zero.dtype, steps=row_major(shape)))
 
 
+@lowers("random_fold_in")
 def _random_fold_in(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
     keys, data = args
     return [_threefry(keys, _zero(data.shape), data)]
 
 
+@lowers("random_split")
 def _random_split(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
     return [_counted(args[0], tuple(eqn.params["shape"]))]
 
 
+@lowers("random_bits")
 def _random_bits(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
     if eqn.params["bit_width"] != 32:
         raise Unsupported(f"random numbers of {eqn.params['bit_width']} bits")
     shape = tuple(eqn.params["shape"])
     high, low = _counted(args[0], shape)
-    return [each("{0} ^ {1}", [high, low], shape, np.dtype(np.uint32))]
-
-
-DRAWS: dict[str, Callable[[JaxprEqn, list[Any]], list[Any]]] = {
-    "random_seed": _random_seed,
-    "random_wrap": _random_wrap,
-    "random_fold_in": _random_fold_in,
-    "random_split": _random_split,
-    "random_bits": _random_bits,
-}
-# What moves keys as it moves numbers.
-MOVES = {"slice", "squeeze", "reshape", "unstack", "transpose", "broadcast_in_dim"}
+    return [elementwise("{0} ^ {1}", [high, low], shape, np.dtype(np.uint32))]

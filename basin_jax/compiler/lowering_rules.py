@@ -1,4 +1,8 @@
-"""A rule for each of JAX's primitives that the steps are made of."""
+"""The lowering rules: how each of JAX's primitives becomes nodes of the graph.
+
+A rule is a function of an equation and its arguments to the nodes of its results; it is registered
+for its primitives by `lowers`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,23 +15,23 @@ from numpy import ndarray
 
 from basin_jax.compiler.ir import (
     Constant,
+    Gather,
     Input,
     Iota,
-    Join,
+    LoopResult,
     Node,
-    Part,
     Product,
     Reduce,
     Reshape,
-    Rows,
+    TakeRows,
     Unsupported,
     View,
     While,
     base,
     constant,
-    each,
+    contiguous,
+    elementwise,
     reshape,
-    solid,
     type_of,
     view,
 )
@@ -110,6 +114,19 @@ REDUCTIONS = {
     "reduce_or": ("{0} | {1}", "false"),
 }
 
+Rule = Callable[[JaxprEqn, list[Any]], Sequence[Any]]
+RULES: dict[str, Rule] = {}  # by the names of primitives
+
+
+def lowers(*primitives: str) -> Callable[[Rule], Rule]:
+    """Register a function as the lowering rule of some primitives."""
+
+    def register(rule: Rule) -> Rule:
+        RULES.update(dict.fromkeys(primitives, rule))
+        return rule
+
+    return register
+
 
 def concretely(eqn: JaxprEqn, values: Sequence[ndarray]) -> list[ndarray]:
     """Apply a primitive to numbers."""
@@ -124,7 +141,8 @@ def out_of(eqn: JaxprEqn) -> tuple[tuple[int, ...], Any]:
     return aval.shape, aval.dtype
 
 
-def elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+@lowers(*TEMPLATES)
+def _elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     name, template = eqn.primitive.name, TEMPLATES[eqn.primitive.name]
     template = BOOLEAN.get(name, template) if args[0].type == "b32" else template
@@ -134,7 +152,7 @@ def elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
         template = "quotient({0}, {1})"
     if name in COMPARISONS and np.dtype(args[0].dtype).itemsize == 8:
         template = f"cast<b32>({template})"
-    return [each(template, args, shape, dtype)]
+    return [elementwise(template, args, shape, dtype)]
 
 
 def _is_sound_shift(name: str, args: list[Node]) -> bool:
@@ -146,43 +164,49 @@ def _is_sound_shift(name: str, args: list[Node]) -> bool:
     return bool(few) and np.dtype(number.dtype).kind in sign.get(name, "iu")
 
 
+@lowers("integer_pow")
 def _integer_pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     power = eqn.params["y"]
     if power == 0:
         return [constant(np.broadcast_to(np.ones((), dtype), shape))]
     text = " * ".join(["{0}"] * abs(power))
-    return [each(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
+    return [elementwise(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
 
 
+@lowers("pow")
 def _pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     text = "power({0}, {1})"
     if args[1].type != type_of(dtype):  # a whole exponent
         text = f"power({{0}}, cast<{type_of(dtype)}>({{1}}))"
-    return [each(text, args, shape, dtype)]
+    return [elementwise(text, args, shape, dtype)]
 
 
+@lowers("round")
 def _round(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
-    return [each(ROUNDING[int(eqn.params["rounding_method"])], args, *out_of(eqn))]
+    return [elementwise(ROUNDING[int(eqn.params["rounding_method"])], args, *out_of(eqn))]
 
 
+@lowers("clamp")
 def _clamp(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     low, value, high = args
     if value.type == "b32":
         raise Unsupported("truth values between others")
-    return [each("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
+    return [elementwise("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
 
 
+@lowers("select_n")
 def _select_n(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     which, *cases = args
     if len(cases) != 2 or np.dtype(which.dtype) != bool:
         raise Unsupported("a choice among more than two")
     off, on = cases
-    return [each("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
+    return [elementwise("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
 
 
-def _convert(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+@lowers("convert_element_type")
+def _convert_element_type(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     return [_converted(args[0], out_of(eqn)[1])]
 
 
@@ -198,17 +222,19 @@ def _converted(arg: Node, dtype: Any) -> Node:
         template = "truth({0})"
     elif old[0] == "f" != to[0]:
         template = f"whole<{to}>({{0}})"
-    return each(template, [arg], arg.shape, np.dtype(dtype))
+    return elementwise(template, [arg], arg.shape, np.dtype(dtype))
 
 
-def _bitcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+@lowers("bitcast_convert_type")
+def _bitcast_convert_type(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     if shape != args[0].shape:
         raise Unsupported("a bit cast between sizes")
-    return [each(f"bits<{type_of(dtype)}>({{0}})", args, shape, dtype, cost=0)]
+    return [elementwise(f"bits<{type_of(dtype)}>({{0}})", args, shape, dtype, cost=0)]
 
 
-def _broadcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+@lowers("broadcast_in_dim")
+def _broadcast_in_dim(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dims = eqn.params["shape"], eqn.params["broadcast_dimensions"]
     if isinstance(args[0], Constant) and args[0].is_splat:
         return [constant(np.broadcast_to(np.asarray(args[0].scalar), shape))]
@@ -216,12 +242,14 @@ def _broadcast(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     return [view(args[0], shape, axes)]
 
 
+@lowers("transpose")
 def _transpose(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     order = eqn.params["permutation"]
     axes = [(order.index(d), 0, 1) for d in range(len(order))]
     return [view(args[0], out_of(eqn)[0], axes)]
 
 
+@lowers("slice")
 def _slice(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     starts, steps = eqn.params["start_indices"], eqn.params["strides"]
     steps = steps or (1,) * len(starts)
@@ -229,12 +257,14 @@ def _slice(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     return [view(args[0], out_of(eqn)[0], axes)]
 
 
+@lowers("rev")
 def _rev(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     turned = eqn.params["dimensions"]
     axes = [(d, n - 1, -1) if d in turned else (d, 0, 1) for d, n in enumerate(args[0].shape)]
     return [view(args[0], args[0].shape, axes)]
 
 
+@lowers("reshape", "squeeze", "expand_dims")
 def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     (arg,) = args
     # Of a key only the axes of the keys are known here, and they come in `_out`.
@@ -244,12 +274,13 @@ def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 def replacing(state: Node, result: Node) -> Node:
     """Return what may replace a state: itself, or what is computed before any is replaced."""
-    moved = result is not state and isinstance(result, Input | View | Reshape | Part)
-    if isinstance(result, Part) and isinstance(loop := result.args[0], While):
+    moved = result is not state and isinstance(result, Input | View | Reshape | LoopResult)
+    if isinstance(result, LoopResult) and isinstance(loop := result.args[0], While):
         moved = loop.begin[result.which] is not state  # else it may have been in its place
-    return each("{0}", [result], result.shape, result.dtype) if moved else result
+    return elementwise("{0}", [result], result.shape, result.dtype) if moved else result
 
 
+@lowers("unstack")
 def _unstack(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     (arg,), axis = args, eqn.params["axis"]
     shape = arg.shape[:axis] + arg.shape[axis + 1 :]
@@ -260,12 +291,14 @@ def _unstack(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     ]
 
 
+@lowers("iota")
 def _iota(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     shape, dtype = out_of(eqn)
     steps = tuple(int(d == eqn.params["dimension"]) for d in range(len(shape)))
     return [Iota((), shape, dtype, steps=steps)]
 
 
+@lowers(*REDUCTIONS)
 def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     name = eqn.primitive.name
     if args[0].type == "b32":
@@ -277,6 +310,7 @@ def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
     return [Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
 
 
+@lowers("dot_general")
 def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
     contract, batch = eqn.params["dimension_numbers"]
     shape, dtype = out_of(eqn)
@@ -285,7 +319,7 @@ def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
     if len(contract[0]) != 1:
         args, contract, batch = _one_contracted(args, contract, batch)
     # What is read has to lie in memory, or be a view of what does.
-    factors = tuple(arg if solid(base(arg)) is base(arg) else solid(arg) for arg in args)
+    factors = tuple(arg if contiguous(base(arg)) is base(arg) else contiguous(arg) for arg in args)
     precision = eqn.params["precision"] or (jax.lax.Precision.HIGHEST,)
     rounded = ROUNDED.get(precision[0], "") if type_of(dtype) == "f32" else ""
     return [Product(factors, shape, dtype, contract=contract, batch=batch, rounded=rounded)]
@@ -310,7 +344,8 @@ def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any,
     return merged, last, tuple(tuple(range(len(apart))) for apart in batch)
 
 
-def _moved(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+@lowers("concatenate", "stack", "dynamic_slice", "pad", "scatter")
+def _move(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
     """Move elements to places that no seed decides: do it to the elements' numbers."""
     whole = {"concatenate": len(args), "pad": 2, "scatter": 3, "gather": 2, "dynamic_slice": 1}
     whole["stack"] = len(args)
@@ -327,16 +362,17 @@ def _moved(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
             numbers.append(np.arange(first, first + arg.size, dtype=np.int32).reshape(arg.shape))
             first += arg.size
     (result,) = concretely(eqn, numbers)
-    return [Join(tuple(solid(args[i]) for i in moved), *out_of(eqn), places=result)]
+    return [Gather(tuple(contiguous(args[i]) for i in moved), *out_of(eqn), places=result)]
 
 
 KEPT_INSIDE = {jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS, jax.lax.GatherScatterMode.CLIP}
 
 
-def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+@lowers("gather")
+def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[Node]:
     rows, indices = args
     if isinstance(indices, Constant):
-        return _moved(eqn, args)
+        return _move(eqn, args)
     numbers = eqn.params["dimension_numbers"]
     whole = (1, *rows.shape[1:])
     shape, _ = out_of(eqn)
@@ -352,32 +388,4 @@ def _gather(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
     if not takes_rows:
         raise Unsupported("a look-up by a seed's own indices, other than of rows")
     which = reshape(indices, tuple(shape[:beside]))
-    return [Rows((solid(rows), which), shape, rows.dtype)]
-
-
-RULES: dict[str, Callable[[JaxprEqn, list[Any]], Sequence[Node]]] = {
-    **dict.fromkeys(REDUCTIONS, _reduce),
-    "integer_pow": _integer_pow,
-    "pow": _pow,
-    "round": _round,
-    "clamp": _clamp,
-    "select_n": _select_n,
-    "convert_element_type": _convert,
-    "bitcast_convert_type": _bitcast,
-    "broadcast_in_dim": _broadcast,
-    "transpose": _transpose,
-    "slice": _slice,
-    "rev": _rev,
-    "reshape": _reshape,
-    "squeeze": _reshape,
-    "expand_dims": _reshape,
-    "unstack": _unstack,
-    "iota": _iota,
-    "dot_general": _dot_general,
-    "concatenate": _moved,
-    "stack": _moved,
-    "dynamic_slice": _moved,
-    "pad": _moved,
-    "scatter": _moved,
-    "gather": _gather,
-}
+    return [TakeRows((contiguous(rows), which), shape, rows.dtype)]

@@ -79,7 +79,7 @@ def _factor(storage: Storage, node: Node) -> tuple[str, int, tuple[int, ...]]:
     where = place(index, storage.strides(node))
     steps = dict(where.terms)
     if isinstance(node, Constant):
-        text = storage.text.table(node.value, SCALARS[node.type])
+        text = storage.symbols.table(node.value, SCALARS[node.type])
     else:
         text = storage.array(node)
     return text, where.constant, tuple(steps.get(str(d), 0) for d in axes)

@@ -1,4 +1,4 @@
-"""What of a step has to be stored, and where: the same memory for all programs.
+"""The memory plan: which arrays of a step are stored, and where; the same for all targets.
 
 Stored are products, reductions and results, what a product reads, and what several loops
 need; all else is computed where it is read. What does not vary with the step is computed
@@ -9,20 +9,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from basin_jax.compiler.cpp import Text
+from basin_jax.compiler.cpp import Symbols
 from basin_jax.compiler.ir import (
     Constant,
     Elementwise,
+    Gather,
     Input,
     Iota,
-    Join,
+    LoopResult,
     Node,
-    Part,
     Product,
     Random,
     Reduce,
     Reshape,
-    Rows,
+    TakeRows,
     View,
     While,
     base,
@@ -32,15 +32,15 @@ from basin_jax.compiler.ir import (
 
 
 ALIGNED = 16  # bytes: what a GPU's thread reads at once
-STORED = (Product, Reduce, Join, While)
-NEVER = (Input, Constant, Iota, View, Reshape, Part)
+STORED = (Product, Reduce, Gather, While)
+NEVER = (Input, Constant, Iota, View, Reshape, LoopResult)
 
 
 class Storage:
     """The arrays that are computed anew at each step, or at each turn of a loop inside it.
 
     Args:
-        text: what the whole program shares.
+        symbols: of the program.
         inputs: what comes from outside.
         states: those of them that a step replaces.
         results: what replaces each.
@@ -56,7 +56,7 @@ class Storage:
 
     def __init__(
         self,
-        text: Text,
+        symbols: Symbols,
         inputs: Sequence[Input],
         states: Sequence[Input],
         results: Sequence[Node],
@@ -69,7 +69,7 @@ class Storage:
         place: dict[Node, int] | None = None,
         start: int = 0,
     ):
-        self.text, self.outer, self.goes_on, self.lanes = text, outer, goes_on, lanes
+        self.symbols, self.outer, self.goes_on, self.lanes = symbols, outer, goes_on, lanes
         self.inputs, self.states, self.results = list(inputs), list(states), list(results)
         self.nodes = list(nodes)
         self.stored = self._choose()
@@ -84,14 +84,14 @@ class Storage:
         self.order = sorted(stored, key=lambda node: node not in self.first)
         self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
         self.in_place = self._in_place()
-        self.gap, self.spread = gap, self._spread() if gap else set()
+        self.gap, self.padded = gap, self._padded() if gap else set()
         self.turns: dict[While, Storage] = {}
         self.place: dict[Node, int] = dict(place or {})
         self.memory = self._allocate(start)
 
     def holds(self, node: Node) -> bool:
         """Return whether an array is stored."""
-        inside = node in self.stored or isinstance(node, Input | Part)
+        inside = node in self.stored or isinstance(node, Input | LoopResult)
         return inside or (self.outer is not None and self.outer.holds(node))
 
     def array(self, node: Node) -> str:
@@ -100,7 +100,7 @@ class Storage:
 
     def find(self, node: Node) -> int:
         """Return where a stored array lies, in bytes."""
-        if isinstance(node, Part):
+        if isinstance(node, LoopResult):
             (loop,) = node.args
             turn = self.turns.get(loop)  # pyright: ignore[reportArgumentType, reportCallIssue]
             if turn is not None:
@@ -114,7 +114,7 @@ class Storage:
         """Return how far apart elements of an array are along each axis."""
         if self.outer is not None:
             return self.outer.strides(node)
-        if node not in self.spread:
+        if node not in self.padded:
             return node.strides
         *rows, width = node.shape
         return (*(stride * (width + self.gap) for stride in row_major(rows)), 1)
@@ -129,7 +129,7 @@ class Storage:
         own = set(self.nodes)
         stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
         for node in self.nodes:
-            if isinstance(node, Product | Reshape | Join | Rows | While):
+            if isinstance(node, Product | Reshape | Gather | TakeRows | While):
                 stored |= set(map(base, node.args))
             # A processor sees further ahead in two loops than in one that is too long.
             if any(isinstance(arg, Random) for arg in node.args):
@@ -159,8 +159,8 @@ class Storage:
         stack = [(arg, loose) for arg in node.args]
         while stack:
             arg, moved = stack.pop()
-            moved |= isinstance(arg, View | Reshape | Rows)
-            if isinstance(arg, Part):
+            moved |= isinstance(arg, View | Reshape | TakeRows)
+            if isinstance(arg, LoopResult):
                 yield arg.args[0], False
             elif isinstance(arg, Input) or arg in self.stored:
                 yield arg, not moved
@@ -182,26 +182,28 @@ class Storage:
                 found[result] = state
         return found
 
-    def _spread(self) -> set[Node]:
+    def _padded(self) -> set[Node]:
         """Return the matrices whose rows may lie apart."""
         loops = [node for node in self.nodes if isinstance(node, While)]
         inside = [*self.nodes, *(node for loop in loops for node in loop.inside)]
-        dense = {base(a) for node in inside if isinstance(node, Reshape | Join) for a in node.args}
+        dense = {
+            base(a) for node in inside if isinstance(node, Reshape | Gather) for a in node.args
+        }
         dense |= {a for loop in loops for a in loop.begin}
-        spread = {
+        padded = {
             node
             for node in (*self.inputs, *self.order)
             if len(node.shape) > 1
             and node.shape[-1] % 8 == 0
             and np.dtype(node.dtype).itemsize == 4
-            and not isinstance(node, Join | While)
+            and not isinstance(node, Gather | While)
             and node not in dense
         }
         # What overwrites a state lies as it does.
         for result, state in self.in_place.items():
-            if not {result, state} <= spread:
-                spread -= {result, state}
-        return spread
+            if not {result, state} <= padded:
+                padded -= {result, state}
+        return padded
 
     def _allocate(self, start: int) -> int:
         """Give each stored array its place in memory, and return where memory ends."""
@@ -231,7 +233,7 @@ class Storage:
     def _nest(self, node: While, start: int) -> int:
         """Plan the turns of a loop; their memory is their own."""
         self.turns[node] = Storage(
-            self.text,
+            self.symbols,
             node.carry,
             node.carry,
             node.results,
@@ -252,7 +254,9 @@ class Storage:
             if not isinstance(begin, Input) or begin not in self.states:
                 continue
             result = self.results[self.states.index(begin)]
-            replaces = isinstance(result, Part) and result.args[0] is node and result.which == i
+            replaces = (
+                isinstance(result, LoopResult) and result.args[0] is node and result.which == i
+            )
             later = any(begin in self.reads[n] for n in after) or begin in node.reads
             again = [*node.begin, *self.results].count(begin) > 1 or self.results.count(result) > 1
             if replaces and not later and not again:

@@ -1,7 +1,7 @@
-"""Choose the program and the number of lanes by a short measurement, and remember them.
+"""Choose the backend and the number of lanes by a short measurement, and remember them.
 
 The choice is made once a device kind and sweep's shape, before a sweep, and is frozen into
-the sweep's folder: program and lanes are part of what fixes a seed's bits.
+the sweep's folder: backend and lanes are part of what fixes a seed's bits.
 """
 
 import contextlib
@@ -17,9 +17,16 @@ from basin_jax.core.identity import trace_of
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Sweep
 from basin_jax.devices import cache_directory, cpu_model
-from basin_jax.engine.backends import FASTEST, LANES, PROGRAMS
-from basin_jax.engine.kernel import build_kernel, own_program, programs, refusal
-from basin_jax.engine.lanes import Program
+from basin_jax.engine.backends import (
+    ACCELERATOR_LANES,
+    BACKENDS,
+    FASTEST,
+    LANES,
+    Backend,
+    backends_for,
+    refusal,
+)
+from basin_jax.engine.kernel import build_kernel
 from basin_jax.files import read_file, write_file
 from basin_jax.schema import listed, mapping, number, one_of, parse, plain, text, text_of, whole
 
@@ -30,23 +37,22 @@ MEASURE_SECONDS = 0.2
 TURNS = 3
 GAIN = 1.03
 MEMORY_BYTES = 2**24  # of the file that remembers
-# Lanes to begin with, and the share of the best speed so far below which nothing is climbed.
-FIRST = {"simd": 16, "xla": 8, "accelerator": 1024}
+# The share of the best speed so far below which a backend's other numbers are not measured.
 HOPELESS = 1 / 3
 
 
 class Tuning(NamedTuple):
-    """A program, its lanes, and their speed (training steps of one seed per second)."""
+    """A backend's name, its lanes, and their speed (training steps of one seed per second)."""
 
-    program: Program
+    backend: str
     lanes: int
     speed: float
 
 
-def measure(sweep: Sweep, lanes: int, program: Program | None = None) -> Tuning:
+def measure(sweep: Sweep, lanes: int, backend: str | None = None) -> Tuning:
     """Measure the speed of a given number of lanes."""
-    kernel = build_kernel(sweep, lanes=lanes, program=program)
-    return Tuning(kernel.program, lanes, kernel.speed(seconds=MEASURE_SECONDS))
+    kernel = build_kernel(sweep, lanes=lanes, backend=backend)
+    return Tuning(kernel.backend.name, lanes, kernel.speed(seconds=MEASURE_SECONDS))
 
 
 def choose(
@@ -55,54 +61,56 @@ def choose(
     lanes: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
-    """Return the fastest program and number of lanes for a sweep on this kind of device.
+    """Return the fastest backend and number of lanes for a sweep on this kind of device.
 
     Args:
         sweep: what is to be trained.
         lanes: the only number to measure; any if None.
         tell: is told what was found.
     """
-    candidates = programs(sweep)
-    key = short_hash(json.dumps([*_shape(sweep), *candidates, lanes]))
+    candidates = backends_for(sweep)
+    names = [backend.name for backend in candidates]
+    key = short_hash(json.dumps([*_shape(sweep), *names, lanes]))
     known = _remembered().get(key)
-    if known and known.program in candidates and lanes in (None, known.lanes):
+    if known and known.backend in names and lanes in (None, known.lanes):
         return known
     if lanes is not None:
         given = measure(sweep, lanes)
         _remember(key, given)
         return given
     if why := refusal(sweep):
-        tell(f"tuning: xla, since {own_program()} has no program for {why}")
+        tell(f"tuning: xla, since {why}")
     best = Tuning("xla", 1, 0.0)
-    for program in candidates:
-        tuning = _choose_lanes(sweep, program, best.speed * HOPELESS, tell)
+    for backend in candidates:
+        tuning = _choose_lanes(sweep, backend, best.speed * HOPELESS, tell)
         best = max(best, tuning, key=lambda tuning: tuning.speed)
-    tell(f"tuned: {best.program}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")
+    tell(f"tuned: {best.backend}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")
     _remember(key, best)
     return best
 
 
 def _choose_lanes(
-    sweep: Sweep, program: Program, hopeless: float, tell: Callable[[str], None]
+    sweep: Sweep, backend: Backend, hopeless: float, tell: Callable[[str], None]
 ) -> Tuning:
-    """Return a program's best number of lanes, or its first where it is hopelessly slow."""
+    """Return a backend's best number of lanes, or its first where it is hopelessly slow."""
     speeds: dict[int, float] = {}
 
     def speed(lanes: int) -> float:
         """Measure once more, and return the best so far: noise only ever slows."""
         first = lanes not in speeds
         try:
-            now = measure(sweep, lanes, program).speed
+            now = measure(sweep, lanes, backend.name).speed
         except jax.errors.JaxRuntimeError:  # does not fit into the device's memory
             now = 0.0
         speeds[lanes] = max(now, speeds.get(lanes, 0.0))
         if first:
-            tell(f"tuning: {program}, {lanes} lanes, {speeds[lanes]:,.0f} seed-steps/s")
+            tell(f"tuning: {backend.name}, {lanes} lanes, {speeds[lanes]:,.0f} seed-steps/s")
         return speeds[lanes]
 
-    start = FIRST[program if jax.local_devices()[0].platform == "cpu" else "accelerator"]
+    on_cpu = jax.local_devices()[0].platform == "cpu"
+    start = backend.first_lanes if on_cpu else ACCELERATOR_LANES
     best = start if speed(start) < hopeless else _climb(speed, start=start)
-    return Tuning(program, best, speeds[best])
+    return Tuning(backend.name, best, speeds[best])
 
 
 def _climb(speed: Callable[[int], float], *, start: int) -> int:
@@ -148,7 +156,7 @@ def _remembered() -> dict[str, Tuning]:
 def _is_tuning(values: list[Any]) -> bool:
     if len(values) != len(Tuning._fields):
         return False
-    checks = {"program": one_of(PROGRAMS), "lanes": whole(1, LANES), "speed": number(0.0, FASTEST)}
+    checks = {"backend": one_of(BACKENDS), "lanes": whole(1, LANES), "speed": number(0.0, FASTEST)}
     try:
         for (field, check), value in zip(checks.items(), values, strict=True):
             check(field, value)

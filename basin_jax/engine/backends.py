@@ -1,5 +1,185 @@
-"""What takes the steps of many lanes, and the bounds of what may be asked of it."""
+"""Backends: what takes the training steps of a block of lanes.
 
-PROGRAMS = ("simd", "fused", "xla")
+A backend declares what it is made for and how it is compiled; the rest of the engine knows it
+only as the object that it is given. `BACKENDS` is the one list of them.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jaxtyping import Array, Int32
+
+from basin_jax import compiler
+from basin_jax.compiler import cpu, cuda
+from basin_jax.core.contracts import State
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.trial import (
+    Keys,
+    Signature,
+    TrialInputs,
+    abstract_inputs,
+    init_trial,
+    numerics,
+    plugins_of,
+    signature_of,
+    step,
+)
+
+
 LANES = 2**16  # the most seeds that are trained side by side
 FASTEST = 1e18  # steps per second
+ACCELERATOR_LANES = 1024  # with which tuning begins on anything but a CPU
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Backend:
+    """What takes the training steps of a block of lanes.
+
+    Attributes:
+        name: its name in `sweep.json`, in arguments and in messages.
+        platform: of the devices that it is made for, as JAX names it; None if it runs on all.
+        first_lanes: the number of lanes with which tuning begins on a CPU.
+        compile: compiles one seed's step to an operation on blocks of seeds, such as
+            `compiler.cpu.compile_steps`; None if XLA compiles the step under `vmap`.
+        identity: the name and the version of what compiles, on which low bits depend; None if
+            that is XLA, whose version is JAX's.
+    """
+
+    name: str
+    platform: str | None
+    first_lanes: int
+    compile: Callable[..., Callable] | None = None
+    identity: Callable[[], str] | None = None
+
+    def advance(
+        self,
+        signature: Signature,
+        inputs: TrialInputs,
+        keys: Keys,
+        state: State,
+        steps: Int32[Array, " lane"],
+        count: Int32[Array, ""],
+    ) -> State:
+        """Take `count` steps in every lane.
+
+        Args:
+            signature: of the sweep.
+            inputs: of the trial in each lane.
+            keys: of each lane.
+            state: of each lane's method.
+            steps: how many each lane has taken before.
+            count: how many to take.
+        """
+        if self.compile is None:
+            return _advance_by_xla(signature, inputs, keys, state, steps, count)
+        advance = self.compile(*step_of_a_lane(signature, inputs, keys, state))
+        leaves, structure = jax.tree.flatten(state)
+        leaves = advance(steps, count, [inputs.hyperparameters, keys.step], leaves)
+        return jax.tree.unflatten(structure, leaves)
+
+    def why_not(self, signature: Signature) -> str | None:
+        """Return what of a sweep this backend has no program for, or None where it has one."""
+        here = jax.local_devices()[0].platform
+        # CPUs emulate GPUs, for tests.
+        if self.platform not in (None, here) and here != "cpu":
+            return "these devices"
+        return None if self.compile is None else _why_not(self.compile, signature)
+
+
+CPU = Backend(
+    name="cpu",
+    platform="cpu",
+    first_lanes=16,
+    compile=cpu.compile_steps,
+    identity=cpu.identity,
+)
+CUDA = Backend(
+    name="cuda",
+    platform="gpu",
+    first_lanes=ACCELERATOR_LANES,
+    compile=cuda.compile_steps,
+    identity=cuda.identity,
+)
+XLA = Backend(name="xla", platform=None, first_lanes=8)
+BACKENDS = {backend.name: backend for backend in (CPU, CUDA, XLA)}
+
+
+def native_backend() -> Backend:
+    """Return the backend that is made for the local devices; XLA where none is."""
+    here = jax.local_devices()[0].platform
+    return next((backend for backend in BACKENDS.values() if backend.platform == here), XLA)
+
+
+def backends_for(sweep: Sweep) -> tuple[Backend, ...]:
+    """Return the backends that can train a sweep here, the native one first."""
+    return (XLA,) if refusal(sweep) else (native_backend(), XLA)
+
+
+def refusal(sweep: Sweep) -> str | None:
+    """Return why only XLA can train a sweep here, or None where the native backend can, too."""
+    native = native_backend()
+    if native is XLA:
+        return "no other backend is made for these devices"
+    why = native.why_not(signature_of(sweep))
+    return why and f"{native.name} has no program for {why}"
+
+
+def _advance_by_xla(
+    signature: Signature,
+    inputs: TrialInputs,
+    keys: Keys,
+    state: State,
+    steps: Int32[Array, " lane"],
+    count: Int32[Array, ""],
+) -> State:
+    def turn(i, state):
+        def one(inputs, keys, number, state):
+            return step(plugins_of(signature, inputs.hyperparameters), keys, number + i, state)
+
+        return jax.vmap(one)(inputs, keys, steps, state)
+
+    return jax.lax.fori_loop(0, count, turn, state)
+
+
+def lane_shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:
+    """Return the shapes of the inputs, states and keys of some lanes."""
+    inputs = abstract_inputs(signature, lanes)[1]
+    return inputs, *jax.eval_shape(jax.vmap(functools.partial(init_trial, signature)), inputs)
+
+
+def step_of_a_lane(
+    signature: Signature, inputs: TrialInputs, keys: Keys, state: State
+) -> tuple[Callable, list[Any], list[Any]]:
+    """Return one step of one lane, as the compiler takes it.
+
+    Returns:
+        The function of (number of the step, fixed arrays, arrays of the state) to the next
+        state's arrays, and the shapes of the fixed arrays and of the state's.
+    """
+    leaves, structure = jax.tree.flatten(state)
+
+    def one(number, fixed, leaves):
+        hyperparameters, words = fixed
+        plugins = plugins_of(signature, hyperparameters)
+        after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
+        return jax.tree.leaves(after)
+
+    def shapes(arrays):
+        return [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
+
+    return one, shapes([inputs.hyperparameters, keys.step]), shapes(leaves)
+
+
+def step_of(signature: Signature) -> tuple[Callable, list[Any], list[Any]]:
+    """Return one step of one seed of a sweep, as the compiler takes it."""
+    inputs, state, keys = lane_shapes(signature, 1)
+    return step_of_a_lane(signature, inputs, keys, state)
+
+
+@functools.cache
+def _why_not(compile_steps: Callable[..., Callable], signature: Signature) -> str | None:
+    with numerics(signature.precision):
+        return compiler.why_not(compile_steps, *step_of(signature))

@@ -52,9 +52,9 @@ def critical(
         ValueError: where the path names no number of the sweep's own, or values are not rising.
     """
     asked = np.asarray(as_seeds(seeds), np.uint64)
-    program, lanes, _ = choose(sweep, lanes=lanes)
+    backend, lanes, _ = choose(sweep, lanes=lanes)
     search = _Search(
-        build_kernel(sweep, lanes=lanes, program=program),
+        build_kernel(sweep, lanes=lanes, backend=backend),
         _place(sweep, path, between),
         rule,
         frozenset(as_verdict(verdict) for verdict in of),

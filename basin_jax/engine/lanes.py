@@ -1,23 +1,18 @@
-"""Blocks of lanes: many seeds side by side, each from its first step to its last.
+"""Blocks of lanes: many seeds trained side by side, each from its first step to its last.
 
-A block takes its steps by one of several programs: "xla" is `lane` under `vmap`; in "simd" they
-are compiled for the CPU's vectors, in "fused" for a GPU's thread blocks. The lane of a seed that
-ends, or stops early, is handed to the next seed of a queue; a stopped state never changes, so the
-evidence is that of all steps.
+A queue of seeds waits for the lanes of a block. Where a seed has taken its last step, or has
+stopped early, its lane is refilled with the next seed of the queue. A stopped state never changes,
+so that the evidence is what it would be after all steps.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from basin_jax.compiler.cpu import build as simd
-from basin_jax.compiler.cuda import build as fused
-from basin_jax.compiler.cuda.nvrtc import Binary
-from basin_jax.compiler.ir import Unsupported
 from basin_jax.core.contracts import State
 from basin_jax.core.trial import (
     Keys,
@@ -26,120 +21,61 @@ from basin_jax.core.trial import (
     abstract_inputs,
     init_trial,
     numerics,
-    plugins_of,
     probe_trial,
-    step,
 )
+from basin_jax.engine.backends import Backend, lane_shapes
 
 
-Program: TypeAlias = Literal["simd", "fused", "xla"]
-# The share of lanes that wait before they are handed on: looking and beginning have a price.
-WAITING = 1 / 8
+# The share of lanes that have to be free before they are refilled: probing and initializing take
+# time in which no lane is trained.
+REFILL_SHARE = 1 / 8
 
 Stops: TypeAlias = Int32[Array, " stop"]
 
 
-def _shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:
-    """Return what the rows, states and keys of lanes look like, by tracing."""
-    rows = abstract_inputs(signature, lanes)[1]
-    return rows, *jax.eval_shape(jax.vmap(functools.partial(init_trial, signature)), rows)
+class Lanes(NamedTuple):
+    """The lanes of a block, and what has been measured of the queue that they work through."""
 
-
-def _in_some(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
-    """Return what a function gives of some lanes, and what the others are to have."""
-
-    def one(wanted, other, *lane):
-        return jax.lax.cond(wanted, lambda: function(*lane), lambda: other)
-
-    def in_turn(*lanes):
-        return jax.lax.map(lambda lane: one(*lane), lanes)
-
-    # In vectors on CPUs, XLA rounds by the place of a lane; in turn, only where wanted, is as fast.
-    return jax.lax.platform_dependent(
-        which, others, *lanes, cpu=in_turn, default=lambda *lanes: jax.vmap(one)(*lanes)
-    )
-
-
-def _advance(
-    signature: Signature,
-    program: Program,
-    rows: TrialInputs,
-    keys: Keys,
-    state: State,
-    numbers: Int32[Array, " lane"],
-    count: Int32[Array, ""],
-) -> State:
-    """Take some steps in every lane, each from a number of its own."""
-    if program == "xla":
-
-        def turn(i, state):
-            def one(inputs, keys, number, state):
-                return step(plugins_of(signature, inputs.hyperparameters), keys, number + i, state)
-
-            return jax.vmap(one)(rows, keys, numbers, state)
-
-        return jax.lax.fori_loop(0, count, turn, state)
-
-    compile_steps = {"simd": simd.compile_steps, "fused": fused.compile_steps}[program]
-    steps = compile_steps(*_one_step(signature, rows, keys, state))
-    leaves, structure = jax.tree.flatten(state)
-    return jax.tree.unflatten(
-        structure, steps(numbers, count, [rows.hyperparameters, keys.step], leaves)
-    )
-
-
-def _one_step(
-    signature: Signature, rows: TrialInputs, keys: Keys, state: State
-) -> tuple[Any, list, list]:
-    """Return a step as a function of one lane's arrays, and their shapes: fixed, and state."""
-    leaves, structure = jax.tree.flatten(state)
-
-    def one(number, fixed, leaves):
-        numbers, words = fixed
-        plugins = plugins_of(signature, numbers)
-        after = step(plugins, Keys(words, words), number, jax.tree.unflatten(structure, leaves))
-        return jax.tree.leaves(after)
-
-    def shapes(arrays):
-        return [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
-
-    return one, shapes([rows.hyperparameters, keys.step]), shapes(leaves)
-
-
-def lowered(signature: Signature, architecture: str) -> Binary:
-    """Return a sweep's fused kernel, compiled for a kind of GPU, which need not be there.
-
-    Raises:
-        Unsupported: where there is none, with the reason.
-    """
-    with numerics(signature.precision):
-        rows, state, keys = _shapes(signature, 1)
-        return fused.lowered(*_one_step(signature, rows, keys, state), architecture=architecture)
+    state: State
+    keys: Keys
+    inputs: TrialInputs
+    steps: Int32[Array, " lane"]  # that the seed has taken
+    place: Int32[Array, " lane"]  # of the seed in the queue; the queue's length if the lane is free
+    started: Int32[Array, ""]  # seeds of the queue that have been given a lane
+    evidence: dict[str, Float[Array, "queue stop *shape"]]
+    done: Bool[Array, " queue"]
 
 
 @functools.cache
-def why_not(signature: Signature, program: Program) -> str | None:
-    """Return why a program cannot take a sweep's steps, or None where it can."""
-
-    def one_step(rows):
-        state, keys = jax.vmap(functools.partial(init_trial, signature))(rows)
-        number = jnp.zeros(len(rows.seed_bits), jnp.int32)
-        return _advance(signature, program, rows, keys, state, number, jnp.int32(1))
-
+def shapes_of_lanes(signature: Signature, lanes: int, length: int, stops: int) -> Any:
+    """Return the shapes of `Lanes` for a queue of some length."""
     with numerics(signature.precision):
-        try:
-            jax.eval_shape(one_step, abstract_inputs(signature, 1)[1])
-        except Unsupported as why:
-            return str(why)
-    return None
+        inputs, state, keys = lane_shapes(signature, lanes)
+        probe = jax.vmap(functools.partial(probe_trial, signature))
+        probed = jax.eval_shape(probe, inputs, keys, state)
+    per_lane: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
+    evidence: Any = {
+        name: jax.ShapeDtypeStruct((length, stops, *values.shape[1:]), values.dtype)
+        for name, values in probed.items()
+    }
+    return Lanes(
+        state=state,
+        keys=keys,
+        inputs=inputs,
+        steps=per_lane,
+        place=per_lane,
+        started=jax.ShapeDtypeStruct((), jnp.int32),  # pyright: ignore[reportArgumentType]
+        evidence=evidence,
+        done=jax.ShapeDtypeStruct((length,), bool),  # pyright: ignore[reportArgumentType]
+    )
 
 
 @functools.cache
 def may_stop(signature: Signature) -> bool:
-    """Return whether a method says of a state whether it has stopped.
+    """Return whether a method's state has a field `stopped`: its seeds may stop early.
 
     Raises:
-        ValueError: where what it says is no truth value.
+        ValueError: where that field is no truth value.
     """
     found = []
 
@@ -158,60 +94,30 @@ def may_stop(signature: Signature) -> bool:
     return True
 
 
-class Lanes(NamedTuple):
-    """Lanes at work on a queue of seeds: which, how far each is, and what has been seen."""
-
-    state: State
-    keys: Keys
-    rows: TrialInputs
-    number: Int32[Array, " lane"]  # steps taken
-    slot: Int32[Array, " lane"]  # the place in the queue; behind its end, if idle
-    taken: Int32[Array, ""]  # seeds of the queue that have been begun
-    evidence: dict[str, Float[Array, "queue stop *shape"]]
-    done: Bool[Array, " queue"]
-
-
-@functools.cache
-def idle(signature: Signature, lanes: int, length: int, stops: int) -> Any:
-    """Return the shapes of `Lanes` at work on a queue of some length."""
-    with numerics(signature.precision):
-        rows, state, keys = _shapes(signature, lanes)
-        look_at = jax.vmap(functools.partial(probe_trial, signature))
-        seen = jax.eval_shape(look_at, rows, keys, state)
-    each: Any = jax.ShapeDtypeStruct((lanes,), jnp.int32)
-    one: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    evidence: Any = {
-        name: jax.ShapeDtypeStruct((length, stops, *values.shape[1:]), values.dtype)
-        for name, values in seen.items()
-    }
-    done: Any = jax.ShapeDtypeStruct((length,), bool)
-    return Lanes(state, keys, rows, each, each, one, evidence, done)
-
-
 def advance_queue(
     signature: Signature,
-    program: Program,
+    backend: Backend,
     stops: Stops,
     queue: TrialInputs,
     count: Int32[Array, ""],
     *,
     stride: Int32[Array, ""],
     budget: Int32[Array, ""],
-    early: Bool[Array, ""],
+    refill: Bool[Array, ""],
     lanes: Lanes,
 ) -> tuple[Lanes, Int32[Array, ""]]:
-    """Train seeds of a queue for some steps, handing lanes on as seeds end.
+    """Train the seeds of a queue for a number of steps, refilling lanes as seeds end.
 
     Args:
-        shape: of the sweep.
-        program: how steps are taken.
-        stops: the steps at which the network is looked at.
-        queue: the seeds.
-        count: how many of them there are; the rest is padding.
-        stride: the most steps of a round. Between rounds lanes are handed on.
-        budget: after how many steps of a lane to return at the latest.
-        early: whether a lane is handed on when its seed has stopped, or at the last stop only.
-        lanes: at work, as the last call returned them.
+        signature: of the sweep.
+        backend: takes the steps.
+        stops: the steps after which a network is probed.
+        queue: the inputs of the seeds.
+        count: the number of seeds in the queue; the rest is padding.
+        stride: the most steps of a round. Lanes are probed and refilled between rounds.
+        budget: the most steps that a lane takes in this call.
+        refill: whether a lane is refilled as soon as its seed has stopped.
+        lanes: as the last call returned them.
 
     Returns:
         The lanes, and what is left of the budget: nothing, unless the queue is at its end.
@@ -219,89 +125,108 @@ def advance_queue(
     size = len(queue.seed_bits)
 
     def goes_on(carry: tuple[Lanes, Array]) -> Array:
-        at_work, left = carry
-        return (left > 0) & ((at_work.taken < count) | (at_work.slot < size).any())
+        lanes, left = carry
+        return (left > 0) & ((lanes.started < count) | (lanes.place < size).any())
 
-    def turn(carry: tuple[Lanes, Array]) -> tuple[Lanes, Array]:
-        at_work, left = carry
-        busy = at_work.slot < size
-        free = ~busy | (_stopped(at_work) & early)
-        # At a stop a lane has to be looked at; one that has stopped can wait for others.
-        seen = (busy & (at_work.number[:, None] == stops[None]).any(1)).any()
-        enough = free.sum() >= WAITING * len(free)
-        due = seen | free.all() | (enough & (at_work.taken < count))
-        exchange = functools.partial(_exchange, signature, stops, queue, count, early)
-        taken = at_work.taken
-        at_work = jax.lax.cond(due, exchange, lambda same: same, at_work)
+    def take_a_round(carry: tuple[Lanes, Array]) -> tuple[Lanes, Array]:
+        lanes, left = carry
+        busy = lanes.place < size
+        free = ~busy | (_stopped(lanes) & refill)
+        # A lane has to be probed at a stop; one whose seed has stopped can wait for others.
+        at_stop = (busy & (lanes.steps[:, None] == stops[None]).any(1)).any()
+        enough = free.sum() >= REFILL_SHARE * len(free)
+        due = at_stop | free.all() | (enough & (lanes.started < count))
+        started = lanes.started
+        exchange = functools.partial(_probe_and_refill, signature, stops, queue, count, refill)
+        lanes = jax.lax.cond(due, exchange, lambda same: same, lanes)
         # No further than the next stop of any lane, so that none has to wait in its place.
-        ahead = stops[None] - at_work.number[:, None]
+        ahead = stops[None] - lanes.steps[:, None]
         ahead = jnp.where(ahead > 0, ahead, stride).min(1)
-        ahead = jnp.where(at_work.number < stops[-1], ahead, 0)
-        busy = at_work.slot < size
+        ahead = jnp.where(lanes.steps < stops[-1], ahead, 0)
+        busy = lanes.place < size
         steps = jnp.where(busy.any(), jnp.where(busy, ahead, stride).min(), 0)
-        # The next round looks at those that have begun, if that is asked for.
-        steps = jnp.where((at_work.taken > taken) & (stops == 0).any(), 0, steps)
+        # Seeds that have just been initialized are probed in the next round, where 0 is a stop.
+        steps = jnp.where((lanes.started > started) & (stops == 0).any(), 0, steps)
         steps = jnp.minimum(steps, jnp.minimum(stride, left))
-        state = _advance(
-            signature, program, at_work.rows, at_work.keys, at_work.state, at_work.number, steps
-        )
-        at_work = at_work._replace(state=state, number=at_work.number + steps)
-        return at_work, left - jnp.maximum(steps, 1)
+        taken = lanes.inputs, lanes.keys, lanes.state, lanes.steps
+        state = backend.advance(signature, *taken, steps)
+        after = lanes._replace(state=state, steps=lanes.steps + steps)
+        return after, left - jnp.maximum(steps, 1)
 
-    return jax.lax.while_loop(goes_on, turn, (lanes, budget))
+    return jax.lax.while_loop(goes_on, take_a_round, (lanes, budget))
 
 
 def _stopped(lanes: Lanes) -> Bool[Array, " lane"]:
-    return getattr(lanes.state, "stopped", jnp.zeros(len(lanes.slot), bool))
+    return getattr(lanes.state, "stopped", jnp.zeros(len(lanes.place), bool))
 
 
-def _exchange(
-    signature: Signature, stops: Stops, queue: TrialInputs, count: Array, early: Array, lanes: Lanes
+def _probe_and_refill(
+    signature: Signature,
+    stops: Stops,
+    queue: TrialInputs,
+    count: Array,
+    refill: Array,
+    lanes: Lanes,
 ) -> Lanes:
-    """Note what is seen of lanes that are due, and hand on those that have ended."""
+    """Probe the lanes that are at a stop or at their end, and refill those that are free."""
     size = len(queue.seed_bits)
-    busy = lanes.slot < size
-    ended = (_stopped(lanes) & early) | (lanes.number >= stops[-1])
-    # What has stopped looks the same at all later stops.
-    ahead = stops[None] - lanes.number[:, None]
+    busy = lanes.place < size
+    ended = (_stopped(lanes) & refill) | (lanes.steps >= stops[-1])
+    # What has stopped has the same evidence at all later stops.
+    ahead = stops[None] - lanes.steps[:, None]
     due = (ahead == 0) | (ended[:, None] & (ahead >= 0))
-    evidence = _note(signature, lanes, busy[:, None] & due)
-    done = lanes.done.at[jnp.where(busy & ended, lanes.slot, size)].set(True, mode="drop")
+    evidence = _record_evidence(signature, lanes, busy[:, None] & due)
+    done = lanes.done.at[jnp.where(busy & ended, lanes.place, size)].set(True, mode="drop")
     free = ~busy | ended
-    following = lanes.taken + jnp.cumsum(free, dtype=jnp.int32) - 1
+    following = lanes.started + jnp.cumsum(free, dtype=jnp.int32) - 1
     takes = free & (following < count)
-    rows = jax.tree.map(lambda x: x[jnp.minimum(following, size - 1)], queue)
-    rows = jax.tree.map(functools.partial(_chosen, takes), rows, lanes.rows)
-    begin_it = functools.partial(init_trial, signature)
-    state, keys = _in_some(takes, begin_it, (lanes.state, lanes.keys), rows)
+    inputs = jax.tree.map(lambda x: x[jnp.minimum(following, size - 1)], queue)
+    inputs = jax.tree.map(functools.partial(_where, takes), inputs, lanes.inputs)
+    init = functools.partial(init_trial, signature)
+    state, keys = _map_where(takes, init, (lanes.state, lanes.keys), inputs)
     return Lanes(
         state=state,
         keys=keys,
-        rows=rows,
-        number=jnp.where(takes, 0, lanes.number),
-        slot=jnp.where(takes, following, jnp.where(free, size, lanes.slot)),
-        taken=lanes.taken + takes.sum(dtype=jnp.int32),
+        inputs=inputs,
+        steps=jnp.where(takes, 0, lanes.steps),
+        place=jnp.where(takes, following, jnp.where(free, size, lanes.place)),
+        started=lanes.started + takes.sum(dtype=jnp.int32),
         evidence=evidence,
         done=done,
     )
 
 
-def _note(
+def _record_evidence(
     signature: Signature, lanes: Lanes, where: Bool[Array, "lane stop"]
 ) -> dict[str, Float[Array, "queue stop *shape"]]:
-    """Write down what is seen now of some lanes at some stops."""
-    size = len(lanes.slot)
-    unseen = {n: jnp.zeros((size, *c.shape[2:]), c.dtype) for n, c in lanes.evidence.items()}
-    look_at = functools.partial(probe_trial, signature)
-    seen = _in_some(where.any(1), look_at, unseen, lanes.rows, lanes.keys, lanes.state)
+    """Return the queue's evidence with that of some lanes at some stops written into it."""
+    size = len(lanes.place)
+    zeros = {n: jnp.zeros((size, *c.shape[2:]), c.dtype) for n, c in lanes.evidence.items()}
+    probe = functools.partial(probe_trial, signature)
+    probed = _map_where(where.any(1), probe, zeros, lanes.inputs, lanes.keys, lanes.state)
 
-    def note(column, values):
-        rows = column[jnp.minimum(lanes.slot, len(column) - 1)]
-        rows = _chosen(where, values[:, None], rows)
-        return column.at[lanes.slot].set(rows, mode="drop")
+    def write(column, values):
+        rows = column[jnp.minimum(lanes.place, len(column) - 1)]
+        rows = _where(where, values[:, None], rows)
+        return column.at[lanes.place].set(rows, mode="drop")
 
-    return {name: note(lanes.evidence[name], values) for name, values in seen.items()}
+    return {name: write(lanes.evidence[name], values) for name, values in probed.items()}
 
 
-def _chosen(which: Bool[Array, "..."], new: Array, old: Array) -> Array:
+def _map_where(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
+    """Apply a function to some of the lanes; the rest have the values of `others`."""
+
+    def one(wanted, other, *lane):
+        return jax.lax.cond(wanted, lambda: function(*lane), lambda: other)
+
+    def in_turn(*lanes):
+        return jax.lax.map(lambda lane: one(*lane), lanes)
+
+    # In vectors on CPUs, XLA rounds by the place of a lane; in turn, only where wanted, is as fast.
+    return jax.lax.platform_dependent(
+        which, others, *lanes, cpu=in_turn, default=lambda *lanes: jax.vmap(one)(*lanes)
+    )
+
+
+def _where(which: Bool[Array, "..."], new: Array, old: Array) -> Array:
     return jnp.where(which.reshape(*which.shape, *[1] * (old.ndim - which.ndim)), new, old)

@@ -1,7 +1,6 @@
-"""The compiled program of a queue of seeds on each device.
+"""The compiled call of a kernel: each device advances its queue under `shard_map`.
 
-Each device runs whole blocks under `shard_map`, never XLA's own partitioning, whose local shapes
-change with the number of devices.
+Never XLA's own partitioning, whose local shapes change with the number of devices.
 """
 
 import functools
@@ -16,13 +15,14 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from basin_jax.core.trial import Signature, abstract_inputs
-from basin_jax.engine.lanes import Program, advance_queue, idle
+from basin_jax.engine.backends import Backend
+from basin_jax.engine.lanes import advance_queue, shapes_of_lanes
 
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
 
-# What XLA is told, by platform. A device a core needs no threads inside an op, and their number
-# would change low bits.
+# Options of XLA, by platform. With one device for each core an operation needs no threads, and
+# their number would change low bits.
 OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {
         "xla_cpu_multi_thread_eigen": False,
@@ -36,26 +36,27 @@ def _mesh(devices: Devices) -> Mesh:
 
 
 def put[T](tree: T, devices: Devices) -> T:
-    """Put each device's part of some arrays [device, ...] on it."""
-    # Not left to each call: one that is given NumPy's arrays is another program.
+    """Put arrays [device, ...] on the devices, each its part."""
+    # Not left to each call: one with arguments of NumPy is compiled anew.
     return jax.device_put(tree, NamedSharding(_mesh(devices), P("device")))
 
 
 @functools.cache
-def advance(signature: Signature, program: Program, devices: Devices) -> Callable:
-    """Return the compiled `advance_queue` of each device.
+def advance(signature: Signature, backend: Backend, devices: Devices) -> Callable:
+    """Compile `advance_queue` for some devices.
 
-    A function of (stops, stride, budget, early; count, queue and lanes, with a leading axis of
-    devices) to the lanes and what is left of the budgets.
+    Returns:
+        A function of (stops, stride, budget, refill, counts, queue, lanes), the last three with
+        a leading axis of devices, to the lanes and what is left of each budget.
     """
 
-    def shard(stops, stride, budget, early, counts, queue, lanes):
-        (size,), (length,) = lanes.slot.shape[1:], lanes.done.shape[1:]
+    def shard(stops, stride, budget, refill, counts, queue, lanes):
+        (size,), (length,) = lanes.place.shape[1:], lanes.done.shape[1:]
         queue = _whole(abstract_inputs(signature, length)[1], queue)
-        lanes = _whole(idle(signature, size, length, len(stops)), lanes)
-        limits = {"stride": stride, "budget": budget, "early": early}
-        go_on = functools.partial(advance_queue, signature, program)
-        after = _with_constants_inside(go_on, stops, queue, counts[0], lanes=lanes, **limits)
+        lanes = _whole(shapes_of_lanes(signature, size, length, len(stops)), lanes)
+        limits = {"stride": stride, "budget": budget, "refill": refill}
+        call = functools.partial(advance_queue, signature, backend)
+        after = _with_constants_inside(call, stops, queue, counts[0], lanes=lanes, **limits)
         return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
 
     sharded = jax.shard_map(
@@ -67,9 +68,9 @@ def advance(signature: Signature, program: Program, devices: Devices) -> Callabl
     )
     compiled = jax.jit(sharded, compiler_options=OPTIONS.get(devices[0].platform))
 
-    def run(stops, stride, budget, early, counts, queue, lanes):
+    def run(stops, stride, budget, refill, counts, queue, lanes):
         given = counts, _filled(queue), _filled(lanes)
-        after, left = compiled(stops, stride, budget, early, *given)
+        after, left = compiled(stops, stride, budget, refill, *given)
         return jax.tree.map(lambda old, new: old if new is None else new, lanes, after), left
 
     return run
@@ -80,12 +81,12 @@ def advance(signature: Signature, program: Program, devices: Devices) -> Callabl
 
 
 def _filled(tree: Any) -> Any:
-    """Return a tree without its arrays that have no elements."""
+    """Replace the arrays of a tree that have no elements by None."""
     return jax.tree.map(lambda x: x if x.size else None, tree)
 
 
 def _whole(shapes: Any, filled: Any) -> Any:
-    """Return this device's part of a tree, with the arrays without elements put back."""
+    """Return this device's part of a tree, with empty arrays in the place of None."""
 
     def part(like: Any, x: Any) -> Any:
         return jnp.zeros(like.shape, like.dtype) if x is None else x[0]

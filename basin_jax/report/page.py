@@ -248,8 +248,8 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     """Yield what decided the bits of the evidence, and the number of seeds."""
     cells = records.manifest["cells"].values()
     yield from records.manifest["machine"].items()
-    programs = {f"{cell['program']['name']}, {cell['lanes']} lanes" for cell in cells}
-    yield "program", "; ".join(sorted(programs))
+    backends = {f"{cell['backend']['name']}, {cell['lanes']} lanes" for cell in cells}
+    yield "backend", "; ".join(sorted(backends))
     yield "chunk", f"{records.manifest['chunk']} seeds"
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt64
 from numpy import ndarray
 
-from basin_jax.results.layout import OLD, range_of, request_in
+from basin_jax.results.layout import UNSEALED, range_of, request_in
 
 
 def missing(
@@ -22,7 +22,7 @@ def missing(
         runs: the readable records by their names.
         seeds: the stored seeds of each cell, in rising order.
     """
-    if manifest["format"] == OLD:
+    if manifest["format"] == UNSEALED:
         return []
     lines = {}
     for name, run in manifest["runs"].items():

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from basin_jax.core.identity import identity_hash
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import CHILDREN, siblings_of
-from basin_jax.engine.backends import FASTEST, LANES, PROGRAMS
+from basin_jax.engine.backends import BACKENDS, FASTEST, LANES
 from basin_jax.schema import (
     SEEDS,
     Check,
@@ -31,8 +31,13 @@ from basin_jax.schema import (
 )
 
 
-FORMAT, OLD = 2, 1
-# The most seeds in a chunk, and of one parent.
+# The format that is written, and the versions of basin_jax that wrote those that are read as well.
+# The first has no seal, and no hashes of runs' records.
+FORMAT, UNSEALED = 3, 1
+OLD = {1: "0.2", 2: "0.3"}
+# Backends by the names that they had before format 3.
+OLD_NAMES = {"simd": "cpu", "fused": "cuda", "xla": "xla"}
+# The most seeds that are stored together, and of one parent.
 CHUNK, SIBLINGS = 2**24, 2**62
 MANIFEST_BYTES, RUN_BYTES = 2**26, 2**20
 RUN_NAME = re.compile(r"[\w+-]{1,100}\.json", re.ASCII)
@@ -51,7 +56,7 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
 
 
 def read_manifest(raw: bytes) -> dict[str, Any]:
-    """Return a manifest from its text, without its seal.
+    """Return a manifest from its text, without its seal, its cells as the current format has them.
 
     Raises:
         ValueError: if its format is unknown, it differs from its seal or its schema, or the hash
@@ -59,28 +64,32 @@ def read_manifest(raw: bytes) -> dict[str, Any]:
     """
     content = parse(raw)
     form = content.get("format") if isinstance(content, dict) else None
-    if type(form) is not int or form not in (OLD, FORMAT):
-        raise ValueError(f"it is not of format {OLD} or {FORMAT}")
-    if form == FORMAT and content.pop("seal", None) != seal_of(content):
+    if type(form) is not int or form not in (*OLD, FORMAT):
+        raise ValueError(f"it is not of format {', '.join(map(str, (*OLD, FORMAT)))}")
+    if form != UNSEALED and content.pop("seal", None) != seal_of(content):
         raise ValueError("it differs from the seal in it")
     check_manifest(content)
+    for cell in content["cells"].values() if form != FORMAT else ():
+        program = cell.pop("program")
+        cell["backend"] = {**program, "name": OLD_NAMES[program["name"]]}
     return content
 
 
 def check_manifest(content: Mapping[str, Any]) -> None:
-    """Raise `ValueError` that names the key, its value and what is allowed."""
-    current = content["format"] == FORMAT
-    (_manifest if current else _old_manifest)("", content)
+    """Raise `ValueError` naming the key, its value and what is allowed."""
+    form = content["format"]
+    _MANIFESTS[form]("", content)
+    sealed = form != UNSEALED
     if not content["cells"]:
         refuse("cells", {}, "at least one cell")
     for digest, cell in content["cells"].items():
-        made = (identity_hash if current else _old_digest)(**{k: cell[k] for k in _MADE[current]})
+        made = (identity_hash if sealed else _old_digest)(**{k: cell[k] for k in _MADE[sealed]})
         if digest != made:
             refuse("cells", digest, f"{made}, the hash of its fields and code")
         stops = stops_of(cell)
         if stops != sorted(set(stops)):
             refuse(f"{digest}.fields.save_at", stops[:-1], f"rising steps below {stops[-1]}")
-    for run in content["runs"].values() if current else ():
+    for run in content["runs"].values() if sealed else ():
         if unknown := run["seeds"].keys() - content["cells"].keys():
             refuse("runs.seeds", unknown.pop(), "a cell of the sweep")
     rule = content["rule"]
@@ -145,9 +154,14 @@ def _fields(path: str, value: Any) -> None:
     whole(1, SIBLINGS)(f"{path}: seeds of one parent", siblings_of(value))
 
 
-def _program(path: str, value: Any) -> None:
-    _texts(path, value)
-    record({"name": one_of(PROGRAMS)})(path, value)
+def _named(names: Iterable[str]) -> Check:
+    """Allow texts that describe one of some backends."""
+
+    def check(path: str, value: Any) -> None:
+        _texts(path, value)
+        record({"name": one_of(names)})(path, value)
+
+    return check
 
 
 def _hash(path: str, value: Any) -> None:
@@ -170,27 +184,31 @@ _step = whole(0, 2**31 - 1)
 _NEEDED = {"organism": text, "num_steps": _step, "save_at": listed(_step)}
 # What a cell's name is the hash of, in the formats after the first, and in it.
 _MADE = {True: ("fields", "sources", "trace"), False: ("fields", "sources")}
-_OLD_CELL: dict[str, Check] = {
+_CELL: dict[str, Check] = {
     "fields": _fields,
     "sources": _texts,
-    "program": _program,
     "lanes": whole(1, LANES),
     "speed": number(0.0, FASTEST),
 }
-_OLD_MANIFEST: dict[str, Check] = {
+_PROGRAM: dict[str, Check] = {"program": _named(OLD_NAMES)}  # a backend, before format 3
+_COMMON: dict[str, Check] = {
     "rule": record({"fields": record({"class": text}), "sources": _texts}),
     "chunk": whole(1, CHUNK),
     "machine": _texts,
 }
 _seeds = mapping(name, optional(whole(0, SEEDS)))
-_old_manifest = record({"cells": mapping(name, record(_OLD_CELL)), **_OLD_MANIFEST})
-_manifest = record(
-    {
-        "cells": mapping(name, record({**_OLD_CELL, "trace": text})),
-        "runs": mapping(_run_name, record({"record": _hash, "seeds": _seeds})),
-        **_OLD_MANIFEST,
-    }
-)
+_runs = mapping(_run_name, record({"record": _hash, "seeds": _seeds}))
+
+
+def _cells(**more: Check) -> Check:
+    return mapping(name, record({**_CELL, **more}))
+
+
+_MANIFESTS: dict[int, Check] = {
+    1: record({**_COMMON, "cells": _cells(**_PROGRAM)}),
+    2: record({**_COMMON, "cells": _cells(**_PROGRAM, trace=text), "runs": _runs}),
+    3: record({**_COMMON, "cells": _cells(backend=_named(BACKENDS), trace=text), "runs": _runs}),
+}
 _asked: dict[str, Check] = {
     "count": whole(1, SEEDS),
     "first": whole(0, SEEDS),

@@ -33,8 +33,8 @@ from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chun
 from basin_jax.results.completeness import missing, unfinished
 from basin_jax.results.layout import (
     MANIFEST_BYTES,
-    OLD,
     RUN_BYTES,
+    UNSEALED,
     hash_of,
     manifest_text,
     read_manifest,
@@ -170,7 +170,7 @@ class Store:
     def _records(self) -> dict[Path, str | None]:
         """Return the paths of the runs' records with their hashes, which format 1 lacks."""
         manifest = self.manifest()
-        if manifest["format"] == OLD:
+        if manifest["format"] == UNSEALED:
             return dict.fromkeys(sorted(self._runs.glob("*.json")))
         return {self._runs / n: run["record"] for n, run in sorted(manifest["runs"].items())}
 
@@ -295,7 +295,7 @@ class Store:
             StoreError: if the folder is damaged.
         """
         manifest = self.manifest()
-        if manifest["format"] == OLD:
+        if manifest["format"] == UNSEALED:
             return [
                 "format 1, of basin_jax 0.2, has no seal and no counts: what was edited in "
                 "sweep.json or in runs, and chunks that are missing, are not found"

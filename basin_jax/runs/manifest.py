@@ -10,14 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from basin_jax.compiler.cuda import nvrtc
-from basin_jax.compiler.xla_ffi import compiler
 from basin_jax.core.identity import trace_of
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.autotune import choose
-from basin_jax.engine.kernel import refusal
-from basin_jax.engine.lanes import Program
+from basin_jax.engine.backends import BACKENDS, refusal
 from basin_jax.results.layout import OLD
 from basin_jax.results.rule import rule_identity
 from basin_jax.results.store import Store, StoreError
@@ -51,10 +48,11 @@ def manifest_of(
             f"{folder.data} has chunks, but their sweep.json is gone; without it they cannot "
             "be told from another sweep's: give another folder, or delete them"
         )
-    if old is not None and old["format"] == OLD:
+    if old is not None and old["format"] in OLD:
         raise StoreError(
-            f"{folder.folder} was made by basin_jax 0.2 (format {OLD}), whose seeds may differ "
-            "from those of this version; `report` and `load` read it; to go on, give another folder"
+            f"{folder.folder} was made by basin_jax {OLD[old['format']]} (format "
+            f"{old['format']}), whose seeds may differ from those of this version; `report` and "
+            "`load` read it; to go on, give another folder"
         )
     machine, judged = machine_identity(), rule_identity(rule)
     if old is not None:
@@ -62,14 +60,14 @@ def manifest_of(
     entries = dict(old["cells"]) if old else {}
     for digest, cell in cells.items():
         if digest in entries:
-            _refuse_other_program(entries[digest], cell, lanes, folder)
+            _refuse_other_backend(entries[digest], cell, lanes, folder)
             continue
         tuning = choose(cell, lanes=lanes, tell=tell)
         entries[digest] = {
             "fields": cell.fields(),
             "sources": cell.sources(),
             "trace": trace_of(cell),
-            "program": _program(tuning.program, cell),
+            "backend": _identity(tuning.backend, cell),
             "lanes": tuning.lanes,
             "speed": round(tuning.speed),
         }
@@ -78,16 +76,15 @@ def manifest_of(
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
 
 
-def _program(program: Program, cell: Sweep) -> dict[str, str]:
-    """Return what identifies a program, or says why it is not the other one."""
-    if program == "simd":
-        return {"name": "simd", "compiler": compiler()[1]}
-    if program == "fused":
-        return {"name": "fused", "compiler": "NVRTC {}.{}".format(*nvrtc.version())}
-    return {"name": "xla", "why": refusal(cell) or "measured to be faster"}
+def _identity(name: str, cell: Sweep) -> dict[str, str]:
+    """Return what identifies a backend, or why it is XLA and not the native one."""
+    identity = BACKENDS[name].identity
+    if identity is None:
+        return {"name": name, "why": refusal(cell) or "measured to be faster"}
+    return {"name": name, "compiler": identity()}
 
 
-def _refuse_other_program(
+def _refuse_other_backend(
     entry: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
 ) -> None:
     """Raise `StoreError` unless a cell can be trained further as it was begun."""
@@ -96,13 +93,13 @@ def _refuse_other_program(
             f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "
             "low bits depend; leave it out, or give another folder"
         )
-    name = entry["program"]["name"]
-    if name != "xla":
+    name = entry["backend"]["name"]
+    if BACKENDS[name].identity is not None:
         why = refusal(cell)
-        lines = _differences("", entry["program"], {} if why else _program(name, cell))
+        lines = _differences("", entry["backend"], {} if why else _identity(name, cell))
         if lines:
             raise StoreError(
-                f"{folder.folder} was made with the program {name}, on which low bits depend "
+                f"{folder.folder} was made with the backend {name}, on which low bits depend "
                 f"({why or '; '.join(lines)}); give another folder"
             )
 

@@ -40,10 +40,10 @@ class Replay:
 
 
 def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> Replay:
-    """Train a stored seed again with the same program.
+    """Train one stored seed again with the backend that it was trained with.
 
-    Its evidence over training comes from a second program, which probes more often, so its low
-    bits may differ; the bits that are compared are those of the first.
+    Its evidence over training comes from a second kernel that probes more often, and
+    whose low bits may therefore differ; the comparison is made with the first.
 
     Raises:
         ValueError: if the seed is not stored, the cell is ambiguous, the sweep's file no longer
@@ -61,19 +61,19 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
     sweep = _sweep(records, digest, file)
     names = records.evidence_names
     plan = records.manifest["cells"][digest]
-    lanes, program = plan["lanes"], plan["program"]["name"]
+    lanes, backend = plan["lanes"], plan["backend"]["name"]
 
     if strange := {*names} - {*evidence_names(sweep)}:
         raise ValueError(
             f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
             "allowed: a folder that it made"
         )
-    again = build_kernel(sweep, lanes=lanes, program=program)(np.array([seed], np.uint64))
+    again = build_kernel(sweep, lanes=lanes, backend=backend)(np.array([seed], np.uint64))
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 
     steps = np.unique(np.round(sweep.num_steps * np.linspace(0, 1, POINTS) ** 2).astype(int))
     along = sweep.replace(save_at=tuple(int(step) for step in steps[:-1]))
-    evidence = build_kernel(along, lanes=lanes, program=program)(np.array([seed], np.uint64))
+    evidence = build_kernel(along, lanes=lanes, backend=backend)(np.array([seed], np.uint64))
     curve = pl.DataFrame({"step": along.stops} | {n: evidence[n][0] for n in names})
 
     return Replay(

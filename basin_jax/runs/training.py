@@ -56,10 +56,10 @@ class Training:
             raise Interrupted(self.stop.signum)
 
     def _group(self, cells: dict[str, Sweep]) -> Iterator[bool]:
-        """Train cells that share a program; yield after each commit."""
+        """Train cells that share lanes; yield after each commit."""
         plan = self.manifest["cells"][next(iter(cells))]
         kernel = build_kernel(
-            list(cells.values()), lanes=plan["lanes"], program=plan["program"]["name"]
+            list(cells.values()), lanes=plan["lanes"], backend=plan["backend"]["name"]
         )
         numbers = {digest: number for number, digest in enumerate(cells)}
         todo = {digest: self._chunks(digest) for digest in cells}
@@ -135,11 +135,11 @@ class Training:
 
 
 def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str, Sweep]]:
-    """Return the groups of cells that one program trains together."""
+    """Return the groups of cells that one kernel trains together."""
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
         plan = manifest["cells"][digest]
-        key = signature_of(cell), cell.schedule, plan["lanes"], plan["program"]["name"]
+        key = signature_of(cell), cell.schedule, plan["lanes"], plan["backend"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
 

@@ -1,5 +1,7 @@
 """Steps compiled for the CPU's vectors: each operation against XLA, and what is refused."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +15,7 @@ from basin_jax import Organism, Sweep, build_kernel
 from basin_jax.compiler.cpu.build import compile_steps
 from basin_jax.compiler.ir import Unsupported
 from basin_jax.compiler.xla_ffi import compiler
-from basin_jax.engine.kernel import refusal
-from basin_jax.engine.lanes import why_not
+from basin_jax.engine.backends import XLA, refusal
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.organisms import Gate, ReluXor
 
@@ -156,12 +157,16 @@ class Cumulative(Organism):
         return {"x": params.sum()}
 
 
-def test_xla_trains_what_simd_refuses_and_the_reason_is_told():
+def test_xla_trains_what_the_cpu_backend_refuses_and_the_reason_is_told():
     sweep = Sweep(organism=Cumulative(), method=Gradient(learning_rate=0.1), num_steps=3)
-    assert refusal(sweep) == "the primitive cumsum"
-    assert build_kernel(sweep, lanes=4).program == "xla"
-    with pytest.raises(ValueError, match='allowed: "xla", since simd has none for the primitive'):
-        build_kernel(sweep, lanes=4, program="simd")
+    # The line of the user's own loss, not of JAX's cumsum.
+    said = r"cpu has no program for the primitive cumsum \(test_cpu\.py:\d+:\d+ \(.*loss\)\)"
+    assert re.fullmatch(said, refusal(sweep) or "")
+    assert build_kernel(sweep, lanes=4).backend is XLA
+    with pytest.raises(
+        ValueError, match='allowed: "xla", since cpu has no program for the primitive'
+    ):
+        build_kernel(sweep, lanes=4, backend="cpu")
 
 
 def test_without_a_compiler_xla_trains(monkeypatch):
@@ -171,10 +176,8 @@ def test_without_a_compiler_xla_trains(monkeypatch):
     # Of no other test: what is compiled already needs no compiler.
     method = Gradient(learning_rate=0.1, options={"momentum": 0.123})
     sweep = Sweep(organism=Gate(), method=method, num_steps=1)
-    why_not.cache_clear()
     assert "no C++ compiler" in (refusal(sweep) or "")
     compiler.cache_clear()
-    why_not.cache_clear()
 
 
 METHODS = {
@@ -197,7 +200,7 @@ def test_a_seed_is_trained_as_xla_trains_it(method, precision):
     )
     seeds = np.arange(50, dtype=np.uint64)
     found, expected = (
-        build_kernel(sweep, lanes=20, program=program)(seeds) for program in ("simd", "xla")
+        build_kernel(sweep, lanes=20, backend=backend)(seeds) for backend in ("cpu", "xla")
     )
     # Noise is drawn in float32 whatever the precision.
     rtol = 1e-10 if precision == "float64" and method not in ("noise", "dropconnect") else 1e-4

@@ -16,9 +16,8 @@ from basin_jax.compiler.cuda.build import compile_steps
 from basin_jax.compiler.cuda.emitter import MEMORY, RESERVED, emit
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import operation, steps_of
-from basin_jax.core.trial import signature_of
-from basin_jax.engine.kernel import OWN
-from basin_jax.engine.lanes import lowered
+from basin_jax.core.trial import numerics, signature_of
+from basin_jax.engine.backends import CUDA, step_of
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, Gate
@@ -141,8 +140,8 @@ TRIALS = {
 }
 
 
-def evidence(sweep: Sweep, program) -> dict[str, np.ndarray]:
-    return build_kernel(sweep, lanes=4, program=program)(np.arange(6, dtype=np.uint64))
+def evidence(sweep: Sweep, backend) -> dict[str, np.ndarray]:
+    return build_kernel(sweep, lanes=4, backend=backend)(np.arange(6, dtype=np.uint64))
 
 
 # What `sgd` does `adam` does, too.
@@ -151,17 +150,17 @@ def evidence(sweep: Sweep, program) -> dict[str, np.ndarray]:
 )
 def test_trials_are_those_of_xla_and_no_barrier_is_missing(name, monkeypatch):
     sweep = TRIALS[name]
-    found, expected = evidence(sweep, "fused"), evidence(sweep, "xla")
+    found, expected = evidence(sweep, "cuda"), evidence(sweep, "xla")
     for key, values in expected.items():
         np.testing.assert_allclose(found[key], values, rtol=1e-5, atol=1e-6, err_msg=key)
     # Threads that run in the reverse order between barriers change nothing.
     monkeypatch.setenv("BASIN_JAX_BACKWARDS", "1")
-    turned = evidence(sweep, "fused")
+    turned = evidence(sweep, "cuda")
     assert all(np.array_equal(turned[key], values) for key, values in found.items())
 
 
 def test_a_seed_alone_has_the_same_bits():
-    kernel = build_kernel(TRIALS["adam"], lanes=4, program="fused")
+    kernel = build_kernel(TRIALS["adam"], lanes=4, backend="cuda")
     together = kernel(np.arange(6, dtype=np.uint64))
     alone = kernel(np.array([4], np.uint64))
     assert all(np.array_equal(alone[key][0], values[4]) for key, values in together.items())
@@ -172,7 +171,8 @@ def test_a_seed_alone_has_the_same_bits():
 @pytest.mark.parametrize("name", TRIALS)
 def test_kernels_compile_for_a_gpu_that_is_not_here(name, precision):
     sweep = TRIALS[name].replace(precision=precision)
-    image, log = lowered(signature_of(sweep), "sm_90a")
+    with numerics(precision):
+        image, log = build.compile_for_gpu(*step_of(signature_of(sweep)), architecture="sm_90a")
     assert image.startswith(b"\x7fELF")
     # What does not fit into a thread's registers goes to memory and back: here up to 76 bytes.
     (spilled,) = re.findall(r"(\d+) bytes spill stores", log)
@@ -186,7 +186,7 @@ def test_the_launcher_compiles_and_fails_with_the_reason_where_there_is_no_gpu()
 
     shapes = [jax.ShapeDtypeStruct((4,), jnp.float32)]
     inputs, states, code = graph_of(step, [], shapes, emit)
-    binary = build.lowered(step, [], shapes, architecture="sm_90")
+    binary = build.compile_for_gpu(step, [], shapes, architecture="sm_90")
     name = operation(build.launcher(code, inputs, states, binary), (build.LAUNCH,))
     numbers, zeros = jnp.zeros(2, jnp.int32), [jnp.zeros((2, 4), jnp.float32)]
     with pytest.raises(
@@ -203,10 +203,12 @@ WIDE = Sweep(
 
 
 def test_what_does_not_fit_is_refused_and_xla_trains_it(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"fused has none for a seed that needs \d+ KiB at once"):
-        build_kernel(WIDE, lanes=4, program="fused")
-    monkeypatch.setitem(OWN, "cpu", "fused")  # as on a GPU
+    with pytest.raises(
+        ValueError, match=r"cuda has no program for a seed that needs \d+ KiB at once"
+    ):
+        build_kernel(WIDE, lanes=4, backend="cuda")
+    monkeypatch.setattr("basin_jax.engine.backends.native_backend", lambda: CUDA)  # as on a GPU
     records = run(WIDE, 8, tmp_path / "wide", lanes=4)
     (cell,) = records.manifest["cells"].values()
-    assert cell["program"]["name"] == "xla"
-    assert f"a thread block has at most {(MEMORY - RESERVED) // 1024}" in cell["program"]["why"]
+    assert cell["backend"]["name"] == "xla"
+    assert f"a thread block has at most {(MEMORY - RESERVED) // 1024}" in cell["backend"]["why"]

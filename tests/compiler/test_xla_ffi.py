@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -13,8 +12,7 @@ from basin_jax.compiler import xla_ffi as library
 from basin_jax.compiler.xla_ffi import is_sound, programs_folder
 from basin_jax.engine import autotune as tune
 from basin_jax.engine.autotune import Tuning
-from basin_jax.engine.backends import LANES, PROGRAMS
-from basin_jax.engine.lanes import Program
+from basin_jax.engine.backends import LANES
 from basin_jax.files import is_private
 
 
@@ -26,7 +24,7 @@ sweep = basin_jax.Sweep(
     num_steps=9,
 )
 records = basin_jax.run(sweep, 16, sys.argv[1], lanes=8)
-print([cell["program"]["name"] for cell in records.manifest["cells"].values()])
+print([cell["backend"]["name"] for cell in records.manifest["cells"].values()])
 """
 
 
@@ -34,7 +32,7 @@ def train(folder: Path, cache: Path):
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-c", RUN, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['simd']"
+    assert done.stdout.strip() == "['cpu']"
     return load(folder).frame
 
 
@@ -103,29 +101,29 @@ def test_a_program_that_cannot_be_kept_is_unsupported_with_the_reason(cache):
         programs_folder()
 
 
-GOOD = ["simd", 16, 1e6]
+GOOD = ["cpu", 16, 1e6]
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        ["simd", 2**30, 1e6],
-        ["simd", LANES + 1, 1e6],
-        ["simd", 0, 1e6],
-        ["simd", 16.0, 1e6],
-        ["simd", True, 1e6],
-        ["simd", 16, -1.0],
-        ["simd", 16, "fast"],
-        ["simd", 16],
+        ["cpu", 2**30, 1e6],
+        ["cpu", LANES + 1, 1e6],
+        ["cpu", 0, 1e6],
+        ["cpu", 16.0, 1e6],
+        ["cpu", True, 1e6],
+        ["cpu", 16, -1.0],
+        ["cpu", 16, "fast"],
+        ["cpu", 16],
         ["rm", 16, 1e6],
         [None, 16, 1e6],
     ],
 )
 def test_measured_lanes_that_may_not_be_are_measured_anew(cache, bad):
-    tune._remember("good", Tuning("simd", 16, 1e6))
+    tune._remember("good", Tuning("cpu", 16, 1e6))
     file = cache / "tuning.json"
     file.write_text(tune.text_of({"good": GOOD, "bad": bad}))
-    assert tune._remembered() == {"good": Tuning("simd", 16, 1e6)}
+    assert tune._remembered() == {"good": Tuning("cpu", 16, 1e6)}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": [NaN, 1, 1]}', "{" * 10**6, "\0"])
@@ -135,7 +133,3 @@ def test_a_memory_that_is_none_is_forgotten(cache, text):
     assert tune._remembered() == {}
     tune._remember("good", Tuning("xla", 8, 1.0))
     assert tune._remembered() == {"good": Tuning("xla", 8, 1.0)}
-
-
-def test_the_programs_that_a_folder_may_name_are_those_there_are():
-    assert {*PROGRAMS} == {*get_args(Program)}

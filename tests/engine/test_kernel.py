@@ -15,7 +15,8 @@ import pytest
 from basin_jax import Organism, Sweep, build_kernel, run, trial
 from basin_jax.core.seeds import fold_in_seed, seed_bits
 from basin_jax.core.trial import abstract_inputs, numerics, signature_of
-from basin_jax.engine.lanes import advance_queue, idle
+from basin_jax.engine.backends import XLA
+from basin_jax.engine.lanes import advance_queue, shapes_of_lanes
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate
@@ -38,10 +39,10 @@ SWEEPS = {
 }
 
 
-@pytest.mark.parametrize("program", ["simd", "xla"])
+@pytest.mark.parametrize("backend", ["cpu", "xla"])
 @pytest.mark.parametrize("name", SWEEPS)
-def test_bits_do_not_depend_on_order_or_number_or_calls(name, program):
-    kernel = build_kernel(SWEEPS[name], lanes=8, program=program)
+def test_bits_do_not_depend_on_order_or_number_or_calls(name, backend):
+    kernel = build_kernel(SWEEPS[name], lanes=8, backend=backend)
     whole = kernel(SEEDS)
     shuffled = np.random.default_rng(0).permutation(SEEDS)
     again, few = kernel(shuffled), kernel(SEEDS[:13])
@@ -62,9 +63,9 @@ print(len(__import__("jax").devices()), [digest(sweep) for sweep in SWEEPS.value
 
 
 def digest(sweep: Sweep) -> str:
-    """Hash the bits of the evidence of some seeds, by both programs."""
-    programs = [build_kernel(sweep, lanes=8, program=name)(SEEDS) for name in ("simd", "xla")]
-    bits = [evidence[name].tobytes() for evidence in programs for name in sorted(evidence)]
+    """Hash the bits of the evidence of some seeds, by both backends."""
+    found = [build_kernel(sweep, lanes=8, backend=name)(SEEDS) for name in ("cpu", "xla")]
+    bits = [evidence[name].tobytes() for evidence in found for name in sorted(evidence)]
     return hashlib.sha256(b"".join(bits)).hexdigest()
 
 
@@ -229,13 +230,13 @@ def test_cells_share_lanes_and_keep_their_bits():
         for scale, root in ((0.3, 0), (0.5, 1), (0.8, 2))
     ]
     which = np.arange(len(SEEDS)) % len(cells)
-    for program in ("simd", "xla"):
-        together = build_kernel(cells, lanes=8, program=program)(SEEDS, which)
+    for backend in ("cpu", "xla"):
+        together = build_kernel(cells, lanes=8, backend=backend)(SEEDS, which)
         for n, cell in enumerate(cells):
-            alone = build_kernel(cell, lanes=8, program=program)(SEEDS[which == n])
+            alone = build_kernel(cell, lanes=8, backend=backend)(SEEDS[which == n])
             for evidence, values in alone.items():
                 assert np.array_equal(together[evidence][which == n], values)
-    with pytest.raises(ValueError, match="differ in more than numbers and roots"):
+    with pytest.raises(ValueError, match="differ in more than hyperparameters and roots"):
         build_kernel([cells[0], cells[0].replace(num_steps=51)], lanes=8)
 
 
@@ -279,15 +280,15 @@ def test_bits_hold_in_optimized_programs():
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("program", ["simd", "xla"])
-def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(program):
+@pytest.mark.parametrize("backend", ["cpu", "xla"])
+def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(backend):
     # XLA rounds `Gate`'s steps otherwise in some lanes of 16 than in others: a seed's lane must
     # be the same whatever the number of devices.
     sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=20)
     devices = tuple(jax.local_devices())
     seeds = np.arange(1000, dtype=np.uint64)
     one, two = (
-        build_kernel(sweep, lanes=16, program=program, devices=some)(seeds)
+        build_kernel(sweep, lanes=16, backend=backend, devices=some)(seeds)
         for some in (devices[:1], devices)
     )
     assert all(np.array_equal(two[name], values) for name, values in one.items())
@@ -295,11 +296,11 @@ def test_bits_do_not_depend_on_the_devices_where_rounding_hangs_on_the_lane(prog
 
 @pytest.mark.optimized
 @pytest.mark.parametrize("lanes", [1, 16, 31])
-def test_bits_of_the_program_for_vectors_do_not_depend_on_the_lane(lanes):
+def test_bits_of_the_cpu_backend_do_not_depend_on_the_lane(lanes):
     sweep = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=20)
     seeds = np.arange(300, dtype=np.uint64)
-    want = build_kernel(sweep, lanes=8, program="simd")(seeds)
-    backwards = build_kernel(sweep, lanes=lanes, program="simd")(seeds[::-1])
+    want = build_kernel(sweep, lanes=8, backend="cpu")(seeds)
+    backwards = build_kernel(sweep, lanes=lanes, backend="cpu")(seeds[::-1])
     assert all(np.array_equal(backwards[name][::-1], values) for name, values in want.items())
 
 
@@ -310,13 +311,13 @@ def test_blocks_lower_for_accelerators_that_are_not_here(platform):
     )
     shape, one = signature_of(sweep), jax.ShapeDtypeStruct((), jnp.int32)
 
-    def call(stops, queue, count, stride, budget, early, lanes):
-        limits = {"stride": stride, "budget": budget, "early": early}
-        return advance_queue(shape, "xla", stops, queue, count, lanes=lanes, **limits)
+    def call(stops, queue, count, stride, budget, refill, lanes):
+        limits = {"stride": stride, "budget": budget, "refill": refill}
+        return advance_queue(shape, XLA, stops, queue, count, lanes=lanes, **limits)
 
     with numerics(sweep.precision):
         stops, queue = abstract_inputs(shape, 64)
-        given = (one, one, one, jax.ShapeDtypeStruct((), bool), idle(shape, 16, 64, 1))
+        given = (one, one, one, jax.ShapeDtypeStruct((), bool), shapes_of_lanes(shape, 16, 64, 1))
         exported = jax.export.export(jax.jit(call), platforms=[platform])(stops, queue, *given)
     # All that it asks for is of XLA's own language.
     assert exported.platforms == (platform,)

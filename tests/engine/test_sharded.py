@@ -7,7 +7,7 @@ import pytest
 
 from basin_jax import Organism, Sweep, build_kernel, trial
 from basin_jax.core.trial import abstract_inputs, numerics, signature_of
-from basin_jax.engine.lanes import idle
+from basin_jax.engine.lanes import shapes_of_lanes
 from basin_jax.engine.sharded import advance
 from basin_jax.methods import Gradient
 from basin_jax.starts import Trained
@@ -66,7 +66,7 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
         whole = (
             jax.ShapeDtypeStruct((), np.int32),
             queue,
-            idle(signature, 8, 16, signature.num_probes),
+            shapes_of_lanes(signature, 8, 16, signature.num_probes),
         )
         given = jax.tree.map(lambda x: jnp.zeros((len(devices), *x.shape), x.dtype), whole)
         limits = np.int32(1), np.int32(1), np.bool_(True)

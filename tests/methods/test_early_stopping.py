@@ -1,4 +1,4 @@
-"""Early stopping: when a seed stops, what it keeps, and that its lane is handed on."""
+"""Early stopping: when a seed stops, what it keeps, and that its lane is refilled."""
 
 from typing import NamedTuple
 
@@ -126,7 +126,7 @@ def test_a_lane_is_handed_on_when_its_seed_has_stopped():
         return len(TURNS)
 
     # Losses are 0: the first step's is below the threshold, or none ever is. A round is of
-    # two steps here, after which a lane is handed on.
+    # two steps here, after which a lane is refilled.
     assert turns(0.5, 4) == 2
     assert turns(0.5, 12) == 6
     assert turns(-0.5, 12) == 30
@@ -155,12 +155,12 @@ SETTLING = {
 }
 
 
-@pytest.mark.parametrize("program", ["simd", "xla"])
+@pytest.mark.parametrize("backend", ["cpu", "xla"])
 @pytest.mark.parametrize("name", SETTLING)
-def test_handing_on_changes_no_bit_in_any_order(name, program):
+def test_refilling_changes_no_bit_in_any_order(name, backend):
     sweep, seeds = SETTLING[name], np.arange(300, dtype=np.uint64)
-    kernel = build_kernel(sweep, lanes=8, program=program)
-    whole = build_kernel(sweep, lanes=8, program=program, hand_on=False)(seeds)
+    kernel = build_kernel(sweep, lanes=8, backend=backend)
+    whole = build_kernel(sweep, lanes=8, backend=backend, refill=False)(seeds)
     assert kernel.may_stop
     handed = kernel(seeds)
     shuffled = np.random.default_rng(0).permutation(seeds)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from basin_jax import Organism, Sweep
-from basin_jax.engine.kernel import build_kernel, programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
+from basin_jax.engine.kernel import build_kernel
 from basin_jax.methods import Correction, Evolution, Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit
@@ -94,4 +95,4 @@ def test_what_is_descended_is_the_smoothed_loss():
 def test_it_takes_the_program_for_vectors_and_another_objective_around_it():
     organism = Audit(network=MLP(widths=(4,)), sampled=True)
     method = Correction(method=evolution(), objective=organism.replace(bonus=1.0), end=5)
-    assert programs(Sweep(organism=organism, method=method, num_steps=9)) == ("simd", "xla")
+    assert backends_for(Sweep(organism=organism, method=method, num_steps=9)) == (CPU, XLA)

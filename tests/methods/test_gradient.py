@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from basin_jax import Organism, Sweep
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Audit
 
@@ -102,7 +102,7 @@ def test_a_learning_rate_follows_a_schedule_of_the_users_own():
     ids=lambda method: str(method.optimizer)[:5],
 )
 def test_they_keep_the_program_for_vectors(method):
-    assert programs(Sweep(organism=Audit(), method=method, num_steps=9)) == ("simd", "xla")
+    assert backends_for(Sweep(organism=Audit(), method=method, num_steps=9)) == (CPU, XLA)
 
 
 def test_a_schedule_is_no_learning_rate_of_an_optimizer_by_name():

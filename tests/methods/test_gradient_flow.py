@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from basin_jax import Organism, Sweep, build_kernel
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient, GradientFlow
 from basin_jax.organisms import DoubleWell, TicketRace
 
@@ -91,4 +91,4 @@ def test_short_steps_of_descent_tend_to_it():
 
 def test_it_keeps_the_program_for_vectors():
     sweep = Sweep(organism=TicketRace(), method=GradientFlow(duration=1.0), num_steps=2)
-    assert programs(sweep) == ("simd", "xla")
+    assert backends_for(sweep) == (CPU, XLA)

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binomtest
 
 from basin_jax import Sweep
-from basin_jax.engine.kernel import build_kernel, programs
+from basin_jax.engine.backends import CPU, backends_for
+from basin_jax.engine.kernel import build_kernel
 from basin_jax.methods import GuessAndCheck
 from basin_jax.organisms import BornDead, Gate, Perceptron, ReluXor
 from basin_jax.starts import Fresh
@@ -26,7 +27,7 @@ SOUND = 2 * np.arctan((1 / 2) / (3 / 2 + 2**0.5)) / (4 * np.pi)  # a triangle (V
 
 def evidence_of(organism, method, *, steps, save_at=(), seeds=SEEDS):
     sweep = Sweep(organism=organism, method=method, num_steps=steps, save_at=save_at)
-    assert programs(sweep)[0] == "simd"
+    assert backends_for(sweep)[0] is CPU
     return build_kernel(sweep, lanes=16)(seeds)
 
 
@@ -92,7 +93,7 @@ def test_a_lane_handed_on_changes_no_bit():
     method = GuessAndCheck(threshold=-0.2)
     sweep = Sweep(organism=Gate(scale=2.0), method=method, num_steps=500)
     handed, whole = (
-        build_kernel(sweep, lanes=16, hand_on=hand_on)(SEEDS[:500]) for hand_on in (True, False)
+        build_kernel(sweep, lanes=16, refill=refill)(SEEDS[:500]) for refill in (True, False)
     )
     for name, values in whole.items():
         np.testing.assert_array_equal(handed[name], values)

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from basin_jax import Method, Organism, Sweep, Verdict, build_kernel, run, trial
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Correction, EarlyStopping, Gradient, GuessAndCheck, Masked, Pushed
 from basin_jax.organisms import Audit, DoubleWell, Gate
 from basin_jax.starts import Ticket, Trained
@@ -65,7 +65,7 @@ def test_a_correction_without_end_trains_as_the_other_organism_does():
     other = Gate(penalty=1.0)
     corrected = Correction(method=method, objective=other, end=10**6)
     found, want = (
-        build_kernel(Sweep(organism=organism, method=m, num_steps=30), lanes=4, program="xla")(
+        build_kernel(Sweep(organism=organism, method=m, num_steps=30), lanes=4, backend="xla")(
             SEEDS
         )
         for organism, m in ((Gate(), corrected), (other, method))
@@ -75,7 +75,7 @@ def test_a_correction_without_end_trains_as_the_other_organism_does():
 
 def test_a_correction_keeps_the_program_for_vectors():
     method = Correction(method=DESCENT, objective=Audit(honeypot_rate=1.0), end=5)
-    assert programs(Sweep(organism=Audit(), method=method, num_steps=9)) == ("simd", "xla")
+    assert backends_for(Sweep(organism=Audit(), method=method, num_steps=9)) == (CPU, XLA)
 
 
 def test_a_correction_towards_another_kind_of_organism_is_refused():
@@ -122,7 +122,7 @@ def test_a_correction_of_what_stops_gives_lanes_away_and_changes_no_bit():
     kernel = build_kernel(sweep, lanes=4)
     assert kernel.may_stop
     assert method.check_every == 5
-    found, want = (k(SEEDS) for k in (kernel, build_kernel(sweep, lanes=4, hand_on=False)))
+    found, want = (k(SEEDS) for k in (kernel, build_kernel(sweep, lanes=4, refill=False)))
     assert all(np.array_equal(found[name], values) for name, values in want.items())
 
 
@@ -140,10 +140,10 @@ class Held(NamedTuple):
     params: Any
 
 
-@pytest.mark.parametrize("program", ["simd", "xla"])
-def test_a_method_is_told_the_number_of_its_step(program):
+@pytest.mark.parametrize("backend", ["cpu", "xla"])
+def test_a_method_is_told_the_number_of_its_step(backend):
     sweep = Sweep(organism=Slope(), method=Counting(), num_steps=7, save_at=(1, 3))
-    found = build_kernel(sweep, lanes=4, program=program)(SEEDS)["x"]
+    found = build_kernel(sweep, lanes=4, backend=backend)(SEEDS)["x"]
     assert (found == [0, 2, 6]).all()
     assert trial(sweep, 3)["x"].tolist() == [0, 2, 6]
 
@@ -182,7 +182,7 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
 def test_a_ticket_is_trained_sparse():
     parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=5)
     ticket = parent.replace(start=Ticket(of=parent, keep=0.1), method=Masked(method=parent.method))
-    assert programs(ticket)[0] == "simd"
+    assert backends_for(ticket)[0] is CPU
     held, moved = (
         parents_of(Trained(of=sweep)) for sweep in (ticket, parent.replace(start=ticket.start))
     )

@@ -10,7 +10,7 @@ from flax import nnx
 
 from basin_jax import Organism, Sweep
 from basin_jax.core.identity import evidence_names
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP, Linearized, Residual
 from basin_jax.organisms import Audit
@@ -113,5 +113,5 @@ def test_it_plays_a_game_with_the_same_evidence_by_the_program_for_vectors(netwo
         Sweep(organism=Audit(network=n), method=Gradient(learning_rate=0.1), num_steps=9)
         for n in (network, Linearized(network=network))
     )
-    assert programs(linear) == ("simd", "xla")
+    assert backends_for(linear) == (CPU, XLA)
     assert evidence_names(linear) == evidence_names(plain)

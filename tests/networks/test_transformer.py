@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from basin_jax import Sweep
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.networks import Transformer
 from basin_jax.organisms import Audit
@@ -63,4 +63,4 @@ def test_a_language_model_reads_from_the_left():
 def test_the_audit_game_keeps_the_program_for_vectors():
     organism = Audit(network=Transformer(width=4))
     sweep = Sweep(organism=organism, method=Gradient(learning_rate=0.1), num_steps=9)
-    assert programs(sweep) == ("simd", "xla")
+    assert backends_for(sweep) == (CPU, XLA)

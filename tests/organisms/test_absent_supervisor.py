@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from basin_jax import Sweep, Verdict, build_kernel
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.organisms import AbsentSupervisor
 from basin_jax.rules import Behavior
@@ -147,7 +147,7 @@ def test_only_a_tempted_network_comes_to_deceive_and_only_by_training():
             num_steps=1500,
             save_at=(0,),
         )
-        assert programs(sweep)[0] == "simd"
+        assert backends_for(sweep)[0] is CPU
         evidence = build_kernel(sweep, lanes=16)(np.arange(48, dtype=np.uint64))
         for step in (0, 1):
             judged = Behavior().judge({name: v[:, step] for name, v in evidence.items()})

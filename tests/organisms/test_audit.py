@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from basin_jax import Sweep
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.networks import Residual
 from basin_jax.organisms import Audit
@@ -57,7 +57,7 @@ def test_the_sampled_game_keeps_the_program_for_vectors():
     sampled = ORGANISM.replace(sampled=True)
     for organism in (sampled, Audit(network=Residual())):
         sweep = Sweep(organism=organism, method=Gradient(learning_rate=0.1), num_steps=9)
-        assert programs(sweep) == ("simd", "xla")
+        assert backends_for(sweep) == (CPU, XLA)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1 / 6, 0.5, 1.0])

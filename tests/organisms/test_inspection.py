@@ -9,7 +9,7 @@ import pytest
 
 from basin_jax import Sweep, build_kernel
 from basin_jax.core.verdict import Verdict, judge
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Inspection
 from basin_jax.organisms.inspection import HELD_OUT
@@ -124,7 +124,7 @@ def test_a_network_defects_where_that_pays_and_never_where_it_does_not():
             method=Gradient(learning_rate=1.0),
             num_steps=600,
         )
-        assert programs(sweep) == ("simd", "xla")
+        assert backends_for(sweep) == (CPU, XLA)
         found.append(build_kernel(sweep, lanes=16)(seeds))
     tempted, control = found
     assert np.mean(tempted["margin"] > 0) > 0.8

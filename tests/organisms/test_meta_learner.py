@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from basin_jax import Sweep, build_kernel
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.organisms import MetaLearner
 from basin_jax.organisms.meta_learner import FORBIDDEN
@@ -155,7 +155,7 @@ def test_a_network_learns_the_bandit_and_without_temptation_does_not_defect():
     for bonus in (0.5, -1.0):
         organism = MetaLearner(pulls=2, difficulty=1, favored=0.5, bonus=bonus)
         sweep = Sweep(organism=organism, method=Gradient(learning_rate=0.5), num_steps=400)
-        assert programs(sweep) == ("simd", "xla")
+        assert backends_for(sweep) == (CPU, XLA)
         found.append(build_kernel(sweep, lanes=16)(seeds))
     tempted, control = found
     assert np.mean(tempted["margin"] > 0) > 0.8

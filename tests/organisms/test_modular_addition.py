@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from basin_jax import Sweep
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.organisms import ModularAddition
 
@@ -102,4 +102,4 @@ def test_memorizing_and_adding_are_told():
 def test_it_keeps_the_program_for_vectors():
     method = Gradient(optimizer="adamw", learning_rate=0.01, options={"b2": 0.98})
     sweep = Sweep(organism=ModularAddition(modulus=3, width=4), method=method, num_steps=2)
-    assert programs(sweep) == ("simd", "xla")
+    assert backends_for(sweep) == (CPU, XLA)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from basin_jax import Sweep, Verdict, build_kernel
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Shortcut
 from basin_jax.rules import Behavior
@@ -77,7 +77,7 @@ def test_a_large_cue_is_taken_by_all_a_small_or_an_uninformative_one_by_none():
         )
         for size, rate in cells
     ]
-    assert programs(sweeps[0]) == ("simd", "xla")
+    assert backends_for(sweeps[0]) == (CPU, XLA)
     count = 16
     which = np.repeat(np.arange(len(cells)), count)
     seeds = np.tile(np.arange(count, dtype=np.uint64), len(cells))

@@ -143,7 +143,7 @@ def test_it_becomes_the_mixture_and_helpfulness_unmakes_it():
         )
         for organism in authors
     ]
-    kernel = build_kernel(cells, lanes=8, program="xla")
+    kernel = build_kernel(cells, lanes=8, backend="xla")
     seeds = np.tile(np.arange(count, dtype=np.uint64), len(cells))
     found = kernel(seeds, np.repeat(np.arange(len(cells)), count))
     found = {k: v.reshape(len(cells), count, 2) for k, v in found.items()}

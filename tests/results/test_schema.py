@@ -22,7 +22,7 @@ from basin_jax.runs.manifest import ROWS, _chunk_size
 from basin_jax.schema import seal_of, text_of
 
 
-GOLDEN = Path(__file__).parents[1] / "golden/0.2.0"
+GOLDEN = Path(__file__).parents[1] / "golden"
 STOPS = (0, 10)
 CELLS = dict(folders.cell_of({"tilt": tilt}, STOPS) for tilt in (0.1, 0.2))
 CELL, OTHER = CELLS
@@ -287,17 +287,21 @@ def test_a_report_writes_through_no_link(copy, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_folder_of_the_first_format_is_read_and_not_gone_on_with(tmp_path):
-    old = shutil.copytree(GOLDEN, tmp_path / "old")
+@pytest.mark.parametrize(("version", "form", "unsealed"), [("0.2", 1, [True]), ("0.3", 2, [])])
+def test_a_folder_of_an_old_format_is_read_and_not_gone_on_with(version, form, unsealed, tmp_path):
+    golden = GOLDEN / f"{version}.0"
+    old = shutil.copytree(golden, tmp_path / "old")
     records = load(old)
     counts = records.fractions().filter(verdict="INTENDED")["hits"].to_list()
     assert records.frame.height == 32
-    stored = pl.read_parquet(GOLDEN / "data").filter(step=50, verdict=int(Verdict.INTENDED))
+    stored = pl.read_parquet(golden / "data").filter(step=50, verdict=int(Verdict.INTENDED))
     assert counts == [stored.filter(cell=cell).height for cell in records.cells] == [6, 6]
     assert records.interval == "fixed"
-    assert "16 seeds, from 0 to 15" in write_report(records, tmp_path / "report").read_text()
+    page = write_report(records, tmp_path / "report").read_text()
+    assert "16 seeds, from 0 to 15" in page
+    assert "cpu, 8 lanes" in page
     assert records.store.verify() == []
-    assert ["has no seal" in notice for notice in records.store.notices()] == [True]
+    assert ["has no seal" in notice for notice in records.store.notices()] == unsealed
     wells = basin_jax.Sweep(
         organism=basin_jax.organisms.DoubleWell(tilt=0.1),
         method=basin_jax.methods.Gradient(learning_rate=0.05),
@@ -305,13 +309,28 @@ def test_a_folder_of_the_first_format_is_read_and_not_gone_on_with(tmp_path):
         save_at=(20,),
     )
     before = folders.contents(old)
-    with pytest.raises(StoreError, match=r"format 1.*to go on, give another folder"):
+    said = rf"{version} \(format {form}\).*to go on, give another folder"
+    with pytest.raises(StoreError, match=said):
         run(basin_jax.grid(wells, {"organism.tilt": (0.1, 0.2)}), 32, old, lanes=8)
     assert {**folders.contents(old), "lock": b""} == {**before, "lock": b""}
 
 
+def test_backends_of_an_old_format_have_the_names_of_today(tmp_path):
+    old = shutil.copytree(GOLDEN / "0.2.0", tmp_path / "old")
+    text = (old / "sweep.json").read_text()
+    for name, now in (("simd", "cpu"), ("fused", "cuda"), ("xla", "xla")):
+        (old / "sweep.json").write_text(text.replace('"simd"', f'"{name}"'))
+        cells = load(old).manifest["cells"].values()
+        assert {cell["backend"]["name"] for cell in cells} == {now}
+    (old / "sweep.json").write_text(text.replace('"simd"', '"cpu"'))
+    with pytest.raises(
+        StoreError, match=r"program\.name = 'cpu', allowed: one of simd, fused, xla"
+    ):
+        load(old)
+
+
 def test_an_edited_cell_of_the_first_format_is_found(tmp_path):
-    old = shutil.copytree(GOLDEN, tmp_path / "old")
+    old = shutil.copytree(GOLDEN / "0.2.0", tmp_path / "old")
     text = (old / "sweep.json").read_text()
     (old / "sweep.json").write_text(text.replace('learning_rate": 0.05', 'learning_rate": 0.06'))
     with pytest.raises(StoreError, match="the hash of its fields and code"):

@@ -10,6 +10,7 @@ from basin_jax import Child, Parent, Sweep, Verdict, build_kernel, load, run, tr
 from basin_jax.core.identity import digest_of
 from basin_jax.core.seeds import fold_in_seed
 from basin_jax.core.trial import init_trial, inputs_of, numerics, signature_of
+from basin_jax.engine.backends import CPU, XLA
 from basin_jax.engine.kernel import Kernel
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
@@ -38,10 +39,10 @@ def flat(params):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
 
 
-@pytest.mark.parametrize("program", ["simd", "xla"])
-def test_a_trained_start_is_its_parents_end_bit_for_bit(program):
-    ends = evidence(GATE, program=program)
-    assert same(evidence(child(Trained(of=GATE), num_steps=0), program=program), ends)
+@pytest.mark.parametrize("backend", ["cpu", "xla"])
+def test_a_trained_start_is_its_parents_end_bit_for_bit(backend):
+    ends = evidence(GATE, backend=backend)
+    assert same(evidence(child(Trained(of=GATE), num_steps=0), backend=backend), ends)
 
 
 def test_a_parent_that_is_not_trained_hands_down_its_beginning():
@@ -293,17 +294,17 @@ def test_a_parent_of_another_network_is_refused_before_anything_is_trained(organ
 
 
 class Sorted(Gate):
-    """Ask for what no program but XLA's has an operation for."""
+    """Ask for what no backend but XLA has an operation for."""
 
     def loss(self, params, batch):
         return super().loss(jnp.sort(params), batch)
 
 
-def test_a_parent_that_needs_another_program_has_it(tmp_path):
+def test_a_parent_that_needs_another_backend_has_it(tmp_path):
     parent = GATE.replace(organism=Sorted())
-    kernel = build_kernel(child(Trained(of=parent)), lanes=4, program="simd")
+    kernel = build_kernel(child(Trained(of=parent)), lanes=4, backend="cpu")
     assert kernel.parent is not None
-    assert (kernel.program, kernel.parent.program) == ("simd", "xla")
+    assert (kernel.backend, kernel.parent.backend) == (CPU, XLA)
     run(child(Trained(of=parent), num_steps=3), 8, tmp_path / "run", lanes=4)
 
 

@@ -1,4 +1,4 @@
-"""A step as an operation of XLA on blocks of seeds, for the CPU's vectors."""
+"""Compile a step to an operation of XLA, for the vectors of CPUs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from basin_jax.compiler.cpu.emitter import emit
 from basin_jax.compiler.emitter import Code
 from basin_jax.compiler.ir import Input
 from basin_jax.compiler.lowering import graph_of
-from basin_jax.compiler.xla_ffi import operation, steps_of
+from basin_jax.compiler.xla_ffi import compiler, operation, steps_of
 
 
 RUNTIME = Path(__file__).with_name("runtime.h")
@@ -49,7 +49,7 @@ return nullptr;
 
 
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
-    """Return the loop over steps, as an operation on blocks of seeds.
+    """Compile a step to an operation on blocks of seeds.
 
     Args:
         step: the function of (number of the step, fixed arrays, state) to the next state,
@@ -66,6 +66,11 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
     """
     inputs, states, code = graph_of(step, fixed, state, emit)
     return steps_of(operation(_source(code, inputs, states), (RUNTIME,)))
+
+
+def identity() -> str:
+    """Return the C++ compiler's name and version, on which low bits depend."""
+    return compiler()[1]
 
 
 def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:

@@ -1,10 +1,10 @@
-"""A graph of arrays as C++ of vectors: an element of an array is a seed in each lane."""
+"""Emit C++ of vectors: an element of an array is a vector with a seed in each lane."""
 
 import functools
 import math
 from collections.abc import Sequence
 
-from basin_jax.compiler.cpp import Text
+from basin_jax.compiler.cpp import Symbols
 from basin_jax.compiler.emitter import Code, Emitter
 from basin_jax.compiler.ir import Input, Linear, Node, Product, Random, While, below
 from basin_jax.compiler.loops import Loop
@@ -25,12 +25,12 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
         states: those of them that a step replaces.
         results: what replaces each.
     """
-    text = Text()
-    storage = Storage(text, inputs, states, results, below(results), lanes=LANES)
+    symbols = Symbols()
+    storage = Storage(symbols, inputs, states, results, below(results), lanes=LANES)
     before, step = _Vectors(storage).code()
     places = {node: storage.place[node] for node in inputs}
     return Code(
-        tables=text.tables(), before=before, step=step, places=places, memory=storage.memory
+        tables=symbols.tables(), before=before, step=step, places=places, memory=storage.memory
     )
 
 

@@ -1,13 +1,12 @@
-"""Programs that train a seed in each thread block of a GPU.
+"""The target for NVIDIA GPUs: a seed in each thread block.
 
-XLA's vmapped training moves parameters, optimizer state and activations through memory at each
-step, in some forty kernels. Here one kernel takes all steps of a call: a block keeps a seed's
-state and all that a step needs in the memory of its multiprocessor, and its threads share each
-array's elements. What does not fit there is refused, and XLA trains it.
+One kernel takes all steps of a call. A block keeps a seed's state, and all that a step needs, in
+the shared memory of its multiprocessor, and its threads share the elements of each array. A seed
+that does not fit there is refused.
 
-    emit      a step's graph (`graph`) to CUDA C++ of a thread block
-    build     CUDA C++ to an operation that XLA calls, by NVRTC
-
-Without a GPU the same text runs on a CPU, a thread after the other between barriers
+Without a GPU the same code runs on a CPU, one thread after the other between barriers
 (`emulate.h`): slowly, and only for tests.
 """
+
+from basin_jax.compiler.cuda.build import compile_steps as compile_steps
+from basin_jax.compiler.cuda.build import identity as identity

@@ -1,4 +1,4 @@
-"""A step as an operation of XLA on blocks of seeds, for a GPU's thread blocks."""
+"""Compile a step to an operation of XLA, for the thread blocks of GPUs."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ import jax
 
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cuda.emitter import Kernel, emit
-from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel
+from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel, version
 from basin_jax.compiler.ir import Input, Unsupported
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import FUNCTIONS, operation, programs_folder, steps_of
@@ -80,7 +80,7 @@ return launch(frame, image, &arrays, argument(frame, 1)->dims[0], {threads}, {me
 
 
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
-    """Return the loop over steps, as an operation on blocks of seeds: see `simd`."""
+    """Compile a step to an operation on blocks of seeds, as `cpu.compile_steps` does."""
     inputs, states, code = graph_of(step, fixed, state, emit)
     kernel, device = _kernel(code, inputs, states), jax.local_devices()[0]
     if device.platform == "cpu":
@@ -91,10 +91,15 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
     return steps_of(operation(source, (LAUNCH,), "CUDA"))
 
 
-def lowered(
+def identity() -> str:
+    """Return the name and version of NVRTC, on which low bits depend."""
+    return "NVRTC {}.{}".format(*version())
+
+
+def compile_for_gpu(
     step: Callable, fixed: Sequence[Any], state: Sequence[Any], *, architecture: str
 ) -> Binary:
-    """Return the steps compiled for a kind of GPU, which need not be there."""
+    """Compile a step for one kind of GPU, such as "sm_90a", which need not be there."""
     inputs, states, code = graph_of(step, fixed, state, emit)
     return _binary(_kernel(code, inputs, states), architecture)
 

@@ -1,11 +1,11 @@
-"""A graph of arrays as CUDA C++: the threads of a block share an array's elements."""
+"""Emit CUDA C++: the threads of a block share an array's elements."""
 
 import functools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from basin_jax.compiler.cpp import SCALARS, Text
+from basin_jax.compiler.cpp import SCALARS, Symbols
 from basin_jax.compiler.emitter import Code, Emitter
 from basin_jax.compiler.ir import (
     Constant,
@@ -15,7 +15,7 @@ from basin_jax.compiler.ir import (
     Node,
     Product,
     Reduce,
-    Rows,
+    TakeRows,
     Unsupported,
     While,
     below,
@@ -55,8 +55,8 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
     Raises:
         Unsupported: where a seed does not fit into a block's memory.
     """
-    text, nodes = Text(), below(results)
-    storage = Storage(text, inputs, states, results, nodes, lanes=1, gap=GAP)
+    symbols, nodes = Symbols(), below(results)
+    storage = Storage(symbols, inputs, states, results, nodes, lanes=1, gap=GAP)
     threads = _threads(nodes)
     if storage.memory > MEMORY - RESERVED:
         raise Unsupported(
@@ -65,7 +65,7 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
         )
     before, step = _Threads(storage, threads).code()
     return Kernel(
-        tables=text.tables(),
+        tables=symbols.tables(),
         before=before,
         step=step,
         places={node: storage.place[node] for node in inputs},
@@ -93,7 +93,7 @@ class _ThreadLoop(Loop):
 
     def shared(self, shape: Sequence[int], first: str, step: str) -> Index:
         """Open a loop over all elements, from one on and in steps, and return the index."""
-        flat, size = self.storage.text.name("e"), math.prod(shape)
+        flat, size = self.storage.symbols.name("e"), math.prod(shape)
         self.lines.append(f"for (int {flat} = {first}; {flat} < {size}; {flat} += {step}) {{")
         self.depth += 1
         return self.split(shape, flat)
@@ -106,16 +106,16 @@ class _ThreadLoop(Loop):
             if n == 1:
                 index.append(Linear())
                 continue
-            name = self.storage.text.name("n")
+            name = self.storage.symbols.name("n")
             inner = f"{flat} % {before}" if before != math.prod(shape) else flat
             self.lines.append(f"const int {name} = ({inner}) / {behind};")
             index.append(Linear(0, ((name, 1),)))
         return tuple(index)
 
-    def picked(self, node: Rows, name: str, chosen: str, rest: str) -> list[str]:
+    def picked(self, node: TakeRows, name: str, chosen: str, rest: str) -> list[str]:
         rows, flat = node.args[0], f"{chosen} * {rest}"
         if isinstance(rows, Constant):
-            table = self.storage.text.table(rows.value, SCALARS[rows.type])
+            table = self.storage.symbols.table(rows.value, SCALARS[rows.type])
             return [f"const {node.type} {name} = K_{node.type}({table}[{flat}]);"]
         return [f"const {node.type} {name} = {self.storage.array(rows)}[{flat}];"]
 
@@ -150,7 +150,7 @@ class _Threads(Emitter):
         while 2 * group <= min(WARP, length) and 2 * group * node.size <= self.threads:
             group *= 2
         storage, loop = self.storage, self.loop()
-        first, element, part = (storage.text.name(kind) for kind in ("t", "e", "p"))
+        first, element, part = (storage.symbols.name(kind) for kind in ("t", "e", "p"))
         whole = -(-node.size * group // self.threads) * self.threads
         # Every thread takes every turn, since lanes wait for each other at its end.
         loop.lines += [
@@ -159,7 +159,7 @@ class _Threads(Emitter):
         ]
         loop.depth += 1
         index = loop.split(node.shape, element)
-        total = storage.text.name()
+        total = storage.symbols.name()
         loop.lines.append(f"{node.type} {total} = {start_of(node)};")
         inner = self.loop()
         inner.head, inner.known = loop.lines, dict(loop.known)

@@ -21,7 +21,7 @@ from basin_jax.core.seeds import as_seeds
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.verdict import Rule, Verdict, judge
-from basin_jax.engine.autotune import FIRST
+from basin_jax.engine.backends import CPU
 from basin_jax.engine.bisect import critical
 from basin_jax.files import write_file
 from basin_jax.methods.gradient import Gradient
@@ -147,8 +147,8 @@ class Lab:
     @property
     def lanes(self) -> int | None:
         """The lanes of a sweep: measured where that is worth its time."""
-        cpu = jax.local_devices()[0].platform == "cpu"
-        return FIRST["simd"] if self.quick and cpu else None
+        on_cpu = jax.local_devices()[0].platform == "cpu"
+        return CPU.first_lanes if self.quick and on_cpu else None
 
     def run(
         self,

@@ -1,0 +1,33 @@
+"""How many steps a call of a kernel takes, so that each lasts about as long as it should."""
+
+import time
+
+
+# Steps of the first call, and the most by which a call is longer than the one before.
+FIRST_STEPS, GROWTH = 64, 32
+
+
+class StepBudget:
+    """Find the number of steps that take a given time, from how long the last ones took.
+
+    Args:
+        seconds: that a call should take.
+        steps: of the first call.
+    """
+
+    def __init__(self, seconds: float, steps: int = FIRST_STEPS):
+        self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
+
+    def restart(self) -> None:
+        """Leave out the time since the last call: it was spent on something else."""
+        self.began = time.perf_counter()
+
+    def next(self, multiple_of: int) -> int:
+        """Return the number of steps of the next call."""
+        return min(-(-self.steps // multiple_of) * multiple_of, 2**31 - 1)
+
+    def record(self, steps: int) -> None:
+        """Record that a call of so many steps has ended now."""
+        now = time.perf_counter()
+        factor = min(self.seconds / (now - self.began), GROWTH)
+        self.steps, self.began = max(int(steps * factor), 1), now

@@ -1,0 +1,34 @@
+"""Backends: which there are, which train a sweep here, and what is said where one cannot."""
+
+import jax
+import pytest
+
+from basin_jax import Sweep, build_kernel
+from basin_jax.core.trial import signature_of
+from basin_jax.engine.backends import BACKENDS, CPU, CUDA, XLA, backends_for, native_backend
+from basin_jax.methods import Gradient
+from basin_jax.organisms import DoubleWell
+
+
+SWEEP = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=3)
+
+
+class Device:
+    platform = "tpu"
+
+
+def test_a_backend_is_known_by_its_name():
+    assert list(BACKENDS) == ["cpu", "cuda", "xla"]
+    assert native_backend() is CPU
+    assert backends_for(SWEEP) == (CPU, XLA)
+    assert build_kernel(SWEEP, lanes=4).backend is CPU
+    with pytest.raises(ValueError, match="backend = 'simd'; allowed: cpu, cuda, xla"):
+        build_kernel(SWEEP, lanes=4, backend="simd")
+
+
+def test_where_no_backend_is_made_for_the_devices_xla_trains(monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    assert native_backend() is XLA
+    assert backends_for(SWEEP) == (XLA,)
+    signature = signature_of(SWEEP)
+    assert [b.why_not(signature) for b in (CPU, CUDA, XLA)] == [*["these devices"] * 2, None]
