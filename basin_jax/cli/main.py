@@ -201,9 +201,7 @@ def study(
     ],
     organism: Annotated[
         str | None,
-        typer.Option(
-            help="What it is put to, or a file that defines `subject`.  [default: its own]"
-        ),
+        typer.Option(help="Its testbed, or a file that defines `testbed`.  [default: its own]"),
     ] = None,
     full: Full = False,
     out: Studied = STUDIED,
@@ -353,7 +351,7 @@ def _study(studies: "Mapping[str, Study]", *, full: bool, out: Path) -> None:
     with _going_on(console, out), progress_for(console) as progress:
         findings = make(studies, out, quick=not full, progress=progress)
     for finding in findings:
-        for sentence in finding.says:
+        for sentence in finding.sentences:
             typer.echo(f"{finding.name}: {sentence.text}")
     console.print(f"Page: {out / page_of(studies)}", highlight=False, markup=False, soft_wrap=True)
     if not all(finding.sound for finding in findings):

@@ -19,19 +19,19 @@ NAMES: dict[Kind, str] = {
     "sensitivity": "Sensitivity",
 }
 NOTE = (
-    "Intervals are at 95 %, those of controls, checks and what is known at 99.9 %. Fractions of "
-    "seeds have Clopper-Pearson intervals, medians those of order statistics, means and children "
-    "of one parent intervals by betting, differences on the same seeds and kappa melded ones, and"
-    " areas under ROC curves (AUC) Clopper-Pearson intervals at the effective number of seeds "
-    "that DeLong's variance gives. Those of what a study reads side by side (scales and networks,"
-    " methods and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths"
-    " and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, "
-    "prompts) hold for all of their kind at once, the others each by itself; those of a turn and "
-    "of shares of variance follow from such. Each study has a root of its own, so that no two "
-    "studies share seeds; the rows of one study share theirs, and what is lucky in one of its "
-    "rows may be in others. What is compared on the same seeds is compared seed by seed. Where "
-    "something is expected, a row holds if its interval has it. Sentences name the rows that they"
-    " rest on."
+    "Intervals are at 95 %, those of rows with an expected value at 99.9 %. Fractions of seeds "
+    "have Clopper-Pearson intervals, medians those of order statistics, means and children of one "
+    "parent intervals by betting, differences on the same seeds and kappa melded ones, and areas "
+    "under ROC curves (AUC) Clopper-Pearson intervals at the effective number of seeds that "
+    "DeLong's variance gives. Intervals of what a study compares (scales and networks, methods "
+    "and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths and "
+    "temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) "
+    "hold for all of their kind at once, the others each by itself; those of a crossing (the "
+    "first value at which a fraction is above one half) and of shares of variance follow from "
+    "such. Each study has a root of its own, so that no two studies share seeds; the rows of one "
+    "study share theirs, and what is lucky in one of its rows may be in others. What is compared "
+    "on the same seeds is compared seed by seed. A control, a check or a known value passes if "
+    "its interval contains the expected value. Sentences name the rows that they rest on."
 )
 
 
@@ -55,11 +55,11 @@ def markdown(
     lines += ["## The argument, from these measurements", ""] if answers else []
     for answer in answers:
         lines += [f"**{answer.question}**", ""]
-        lines += [f"- {said.text}{_places(said, findings)}" for said in answer.says]
+        lines += [f"- {said.text}{_places(said, findings)}" for said in answer.sentences]
         lines.append("")
     for finding in findings:
-        lines += [f"## {_title(finding)}", "", finding.question, "", finding.put_to, ""]
-        lines += [f"- {said.text}{_place(said, finding)}" for said in finding.says]
+        lines += [f"## {_title(finding)}", "", finding.question, "", finding.setting, ""]
+        lines += [f"- {said.text}{_place(said, finding)}" for said in finding.sentences]
         lines += ["", f"![{_title(finding)}]({figures}/{finding.name}.png)", ""]
         lines += ["| row | what | value [interval] | seeds | expected | holds |"]
         lines += ["|--:|---|---|--:|---|---|"]
@@ -78,12 +78,12 @@ def html(
     """Return a page of HTML that needs no other file; figures are read from a folder."""
     parts = ["<h2>The argument, from these measurements</h2>"] if answers else []
     for answer in answers:
-        texts = (f"{said.text}{_places(said, findings)}" for said in answer.says)
+        texts = (f"{said.text}{_places(said, findings)}" for said in answer.sentences)
         said = "".join(f"<li>{escape(text)}</li>" for text in texts)
         parts.append(f"<h3>{escape(answer.question)}</h3>\n<ul>{said}</ul>")
     for finding in findings:
         picture = base64.b64encode((folder / f"{finding.name}.png").read_bytes()).decode()
-        texts = (f"{said.text}{_place(said, finding)}" for said in finding.says)
+        texts = (f"{said.text}{_place(said, finding)}" for said in finding.sentences)
         says = "".join(f"<li>{escape(text)}</li>" for text in texts)
         limits = "".join(f"<li>{escape(limit)}</li>" for limit in finding.limits)
         body = []
@@ -94,7 +94,7 @@ def html(
                 body.append(f"<tr{' class=bad' if row.holds is False else ''}>{cells}</tr>")
         parts.append(
             f'<h2 id="{finding.name}">{escape(_title(finding))}</h2>\n'
-            f"<p>{escape(finding.question)}</p>\n<p>{escape(finding.put_to)}</p>\n<ul>{says}</ul>\n"
+            f"<p>{escape(finding.question)}</p>\n<p>{escape(finding.setting)}</p>\n<ul>{says}</ul>\n"
             f'<img alt="{escape(_title(finding))}" src="data:image/png;base64,{picture}">\n'
             "<table><thead><tr><td>row</td><td>what</td><td>value [interval]</td><td>seeds</td>"
             f"<td>expected</td><td>holds</td></tr></thead><tbody>{''.join(body)}</tbody></table>\n"
@@ -137,7 +137,7 @@ def _places(said: Sentence, findings: Sequence[Finding]) -> str:
 
 def _numbers(finding: Finding, names: Collection[str]) -> str:
     """Return the numbers of some rows, such as "1-3, 7"."""
-    places = {row.what: number for number, row in enumerate(finding.table, start=1)}
+    places = {row.key: number for number, row in enumerate(finding.table, start=1)}
     numbers = sorted({places[name] for name in names})
     # What follows another is as far from its place as that.
     runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
@@ -149,4 +149,5 @@ def _cells(number: int, row: Row) -> tuple[str, ...]:
     expected = "" if row.expected is None else f"{row.expected:.4g}"
     asked = "" if row.expected is None else "not known"
     holds = {None: asked, True: "yes", False: "**no**"}[row.holds]
-    return f"{number}", row.what, str(row), f"{row.seeds:,}", expected, holds
+    label = f"{row.label} ({row.counts})" if row.counts else row.label
+    return f"{number}", label, str(row), f"{row.seeds:,}", expected, holds
