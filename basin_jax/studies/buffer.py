@@ -279,6 +279,9 @@ class Buffer(Study):
                 f"{more or 'no push'}{fewer and f'; fewer after: {fewer}'}.",
                 *(one for found in beyond.values() for one in found.values()),
             )
+        yield from self._says_of_medians(rows)
+
+    def _says_of_medians(self, rows: Table) -> Iterator[Sentence]:
         median = {what: rows[f"{what.key}/median"] for what in CRITICAL}
         none = "(infinite: by none that was tried)"
         least = median[LEAST]
