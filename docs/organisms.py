@@ -23,7 +23,7 @@ from basin_jax.report.figures import FULL, STYLE, gap_panel, save, verdict_legen
 from basin_jax.report.tables import ORDER, amount
 from basin_jax.results.records import Records
 from basin_jax.runs.sweepfile import load_sweep
-from basin_jax.studies.framework.study import whatever_fit
+from basin_jax.studies.framework.lab import whatever_fit
 
 
 DOCS = Path(__file__).parent

@@ -27,36 +27,35 @@ FILES = sorted((DOCS.parent / "sweeps" / "studies").glob("*.py"))
 def disagreements(findings: Sequence[Finding]) -> list[str]:
     """Return the section on where another organism differs from the audit game, if any does.
 
-    A study of another organism is named after the one of the audit game: of both, the numbers of
-    the same name are compared, and those told whose intervals do not overlap.
+    A study of another organism is named after the one of the audit game: rows of both that have
+    one key are compared, and those listed whose intervals do not overlap.
     """
     lines = []
     for base in findings:
-        own = {row.what: row for row in base.rows if row.kind == "measured"}
         for other in findings:
             if not other.name.startswith(f"{base.name}_"):
                 continue
             organism = other.name.removeprefix(f"{base.name}_")
             lines += [
-                f"- {base.name}, {row.what}: audit {own[row.what]}, {organism} {row}."
-                for row in other.rows
-                if row.what in own and not _overlap(row, own[row.what])
+                f"- {base.name}, {row.label}: audit {base.rows[key]}, {organism} {row}."
+                for key, row in other.rows.items()
+                if row.kind == "measured" and key in base.rows and _apart(row, base.rows[key])
             ]
     if not lines:
         return []
     return [
         "## Where organisms disagree",
         "",
-        "Numbers of the same name in both whose 95 % intervals do not overlap; strengths of "
-        "oversight are shares of each organism's own.",
+        "Rows of both organisms whose 95 % intervals do not overlap; strengths of oversight are "
+        "shares of each organism's own.",
         "",
         *lines,
         "",
     ]
 
 
-def _overlap(a: Row, b: Row) -> bool:
-    return a.low <= b.high and b.low <= a.high
+def _apart(a: Row, b: Row) -> bool:
+    return a.low > b.high or b.low > a.high
 
 
 def main(

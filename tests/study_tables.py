@@ -1,46 +1,80 @@
-"""Tables of studies for tests: made up, or those of docs/results.md; what a sentence rests on."""
+"""Tables of studies for tests, made up or those of docs/results.md, and outcomes of no training."""
 
+import functools
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jax
+import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from basin_jax.studies.framework.rows import Finding, Row, say
+from basin_jax import Sweep
+from basin_jax.core.identity import digest_of
+from basin_jax.core.seeds import as_seeds
+from basin_jax.core.trial import abstract_inputs, init_trial, probe_trial, signature_of
+from basin_jax.methods import Gradient
+from basin_jax.networks.mlp import MLP
+from basin_jax.organisms import Audit
+from basin_jax.rules import Behavior
+from basin_jax.studies.framework.lab import Lab, Outcome, rooted
+from basin_jax.studies.framework.rows import Finding, Row, Table, say
+from basin_jax.studies.framework.study import Study, setting_of
+from basin_jax.studies.framework.testbed import Testbed
+from basin_jax.studies.registry import STUDIES, named
 
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results.md"
+FILES = sorted((RESULTS.parents[1] / "sweeps" / "studies").glob("*.py"))
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+TINY = Testbed(
+    organism=Audit(network=MLP(widths=(8, 8))),
+    overseen=Audit(network=MLP(widths=(8, 8)), honeypot_rate=1.0),
+    method=Gradient(learning_rate=0.3),
+    num_steps=600,
+)
 
 
 def finding(*rows):
     return Finding(
         name="way_back",
         question="Is there a way back?",
-        says=[say("Half < all.", *rows[:1])],
-        limits=("Nothing is told of ½.",),
-        rows=[*rows],
+        sentences=[say("Half < all.", *rows[:1])],
+        limits=("Nothing is known of ½.",),
+        rows=Table(rows),
         figure=Figure(),
     )
 
 
 def number(expected=None, **changes):
-    told = {"kind": "control", "what": "none", "value": 0.0, "low": 0.0, "high": 0.1, "seeds": 30}
-    return Row(**{**told, **changes}, expected=expected)
+    given = {"kind": "control", "key": "none", "label": "nothing at all"}
+    given |= {"value": 0.0, "low": 0.0, "high": 0.1, "seeds": 30}
+    return Row(**{**given, **changes}, expected=expected)
 
 
-def committed() -> list[Finding]:
-    """The findings of docs/results.md, as far as their tables tell."""
+def studies() -> dict[str, Study]:
+    """The studies of docs/results.md."""
+    return dict([named(name) for name in (*STUDIES, *map(str, FILES))])
+
+
+@functools.cache
+def committed() -> tuple[Finding, ...]:
+    """The findings of docs/results.md: their tables, and the sentences that these make."""
+    schema = {"expected": pl.Float64, "gained": pl.Int64, "lost": pl.Int64}
     found = []
-    for file in sorted(RESULTS.with_suffix("").glob("*.csv")):
+    for name, study in studies().items():
+        frame = pl.read_csv(RESULTS.with_suffix("") / f"{name}.csv", schema_overrides=schema)
         rows = [
-            Row(**{name: one[name] for name in Row.__annotations__})
-            for one in pl.read_csv(file, schema_overrides={"expected": pl.Float64}).to_dicts()
+            Row(**{field: one[field] for field in Row.__annotations__}) for one in frame.to_dicts()
         ]
-        found.append(replace(finding(*rows), name=file.stem))
-    return found
+        one = replace(finding(*rows), name=name, question=study.question, limits=study.limits)
+        one = replace(one, sentences=[*study.sentences(one.rows)], setting=setting_of(name, study))
+        found.append(one)
+    return tuple(found)
 
 
 def numbers_in(text: str) -> set[float]:
@@ -49,8 +83,8 @@ def numbers_in(text: str) -> set[float]:
 
 
 def unsupported(text: str, rows: Sequence[Row]) -> set[float]:
-    """The numbers of a sentence that are none of the rows it rests on, nor of their names."""
-    of_rows = [f"{row.what} {row} {row.seeds}" for row in rows]
+    """The numbers of a sentence that are none of the rows it rests on, nor of their labels."""
+    of_rows = [f"{row.label} {row} {row.seeds}" for row in rows]
     of_rows += [f"{row.expected:.3g}" for row in rows if row.expected is not None]
     return numbers_in(text) - numbers_in(" ".join(of_rows))
 
@@ -58,8 +92,8 @@ def unsupported(text: str, rows: Sequence[Row]) -> set[float]:
 def moved(one: Row) -> Row:
     """The row with other numbers."""
     expected = None if one.expected is None else 0.9876
-    told = {"low": 0.1234, "high": 0.4321, "seeds": 987_654_321, "expected": expected}
-    return replace(one, value=0.3217, **told)
+    other = {"low": 0.1234, "high": 0.4321, "seeds": 987_654_321, "expected": expected}
+    return replace(one, value=0.3217, **other)
 
 
 def far(one: Row) -> Row:
@@ -70,3 +104,80 @@ def far(one: Row) -> Row:
 def below(one: Row) -> Row:
     """The row of a difference that is below 0."""
     return replace(moved(one), value=-0.3217, low=-0.4321, high=-0.1234)
+
+
+def outcome(
+    ends: Mapping[Any, Any],
+    cells: Mapping[str, Sweep],
+    *,
+    rule=None,
+    **columns: Any,
+) -> Outcome:
+    """An outcome of made-up verdicts, or of who is deceptive, by cell and step (None: the last)."""
+    parts = []
+    for (name, step), given in ends.items():
+        given = np.asarray(given)
+        names = np.where(given, "DECEPTIVE", "INTENDED") if given.dtype == bool else given
+        keys = {"cell": digest_of(cells[name]), "seed": np.arange(len(names), dtype=np.uint64)}
+        keys |= {"step": cells[name].num_steps if step is None else step, "verdict": names}
+        parts.append(pl.DataFrame(keys | columns))
+    return Outcome(cells=cells, history=pl.concat(parts), rule=rule or Behavior())
+
+
+class Made(Lab):
+    """A lab that trains nothing: evidence and verdicts are drawn at random."""
+
+    def train(self, name, group):
+        seeds = group.seeds if isinstance(group.seeds, int) else group.seeds(self)
+        cells = {each: rooted(cell, self.root) for each, cell in group.cells.items()}
+        parts = [
+            _drawn(cell, stop, np.asarray(as_seeds(seeds), np.uint64), f"{name}/{each}/{stop}")
+            for each, cell in cells.items()
+            for stop in cell.stops
+        ]
+        history = pl.concat(parts, how="diagonal_relaxed")
+        made = Outcome(cells=group.cells, history=history, rule=group.rule, root=self.root)
+        self.outcomes[name] = made
+        return made
+
+    def bisect(self, name, asked):
+        seeds = asked.seeds if isinstance(asked.seeds, int) else asked.seeds(self)
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        high = rng.uniform(*asked.between, len(as_seeds(seeds)))
+        high[rng.random(len(high)) < 0.2] = np.inf
+        columns = {"seed": as_seeds(seeds), "low": high - 1e-3, "high": high}
+        self.bisections[name] = pl.DataFrame(columns)
+        return self.bisections[name]
+
+
+def _drawn(cell: Sweep, stop: int, seeds: np.ndarray, salt: str) -> pl.DataFrame:
+    rng, count = np.random.default_rng(zlib.crc32(salt.encode())), len(seeds)
+    columns = {name: rng.random(count) for name in _evidence(cell)}
+    columns |= {name: rng.integers(0, 3, count) for name in columns if name == "leader"}
+    columns |= {
+        name: values * (values < 0.5) for name, values in columns.items() if name == "watched"
+    }
+    names = ["DECEPTIVE", "INTENDED", "PARTIAL", "UNFIT", "OTHER", "DIVERGED"]
+    columns["verdict"] = rng.choice(names, count, p=[0.35, 0.3, 0.1, 0.1, 0.1, 0.05])
+    return pl.DataFrame({"cell": digest_of(cell), "seed": seeds, "step": stop} | columns)
+
+
+EVIDENCE: dict[Any, tuple[str, ...]] = {}  # its names, by organism
+
+
+def _evidence(cell: Sweep) -> tuple[str, ...]:
+    if cell.organism not in EVIDENCE:
+        signature = signature_of(cell)
+        _, inputs = abstract_inputs(signature)
+
+        def probed(given):
+            state, keys = init_trial(signature, given)
+            return probe_trial(signature, given, keys, state)
+
+        EVIDENCE[cell.organism] = (*jax.eval_shape(probed, inputs),)
+    return EVIDENCE[cell.organism]
+
+
+def unclear(one: Row) -> Row:
+    """The row with an interval that contains 0 and one half."""
+    return replace(moved(one), low=-0.1, high=0.6)

@@ -68,7 +68,7 @@ def _study(studies: "Mapping[str, Study]", *, full: bool, out: Path) -> None:
     with resumable(out), progress_for(Console(stderr=True)) as progress:
         findings = make(studies, out, quick=not full, progress=progress)
     for finding in findings:
-        for sentence in finding.says:
+        for sentence in finding.sentences:
             typer.echo(f"{finding.name}: {sentence.text}")
     say(f"Page: {out / page_of(studies)}")
     if not all(finding.sound for finding in findings):

@@ -1,61 +1,47 @@
 """Does competence bring it? How capable must a network be before half of the seeds defect?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.special import ndtr
 
-from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
-from basin_jax.methods.gradient import Gradient
 from basin_jax.networks.mlp import MLP
-from basin_jax.organisms.escape_threshold import EscapeThreshold
+from basin_jax.studies.controls import escape_threshold
 from basin_jax.studies.framework.figure import INK, canvas, curve
+from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
 from basin_jax.studies.framework.rows import (
-    Finding,
+    HALF,
     Row,
     Sentence,
+    Table,
+    crossing,
     difference,
-    middle,
-    row,
+    mean,
+    median,
+    null,
     say,
     share,
 )
-from basin_jax.studies.framework.study import (
-    HALF,
-    WELL_RULE,
-    Lab,
-    Outcome,
-    Study,
-    is_fit,
-    mean,
-    turn,
-)
-from basin_jax.studies.framework.testbed import Subject
-
-
-# Paths of `sweeps/known_answers/escape_threshold.py`: each escapes by itself, above the root.
-PATHS = (8, 16, 24, 32, 48, 64)
-SCALE, DECAY, ROOT = 0.05, 0.3, 0.100100
-# Paths slow each other a little, so that the known turn is that of the limit of few and weak ones.
-LIMIT = "escape threshold, paths (limit of paths that do not slow each other)"
-KNOWN = math.log(HALF) / math.log(ndtr(ROOT / SCALE))
+from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.testbed import Testbed
 
 
 class Competence(Study):
     """Train networks of several sizes for several lengths, and count those that defect.
 
     Capability is the number of steps, the width of two hidden layers, or their number at one
-    width; lying difficulty is how many cues tell that one is watched. Along each capability the
-    turn is the smallest at which more than half of the seeds are deceptive. Its interval reaches
-    from the last value up to which all fractions are below one half, to the first at which one is
-    above, by intervals for the whole grid at once; where the grid does not bracket it, it is
-    infinite. Over the steps each seed is followed, too: is it fit, or does it behave as intended,
-    before it defects?
+    width; lying difficulty is how many cues tell that one is watched. Along each axis of
+    capability, the crossing is the smallest value at which more than half of the seeds are
+    deceptive. Its interval reaches from the last value up to which all fractions are below one
+    half, to the first at which one is above, by intervals for the whole grid at once; where the
+    grid does not bracket it, it is infinite. Over the steps each seed is followed, too: is it fit,
+    or does it behave as intended, before it defects?
     """
 
     difficulties: tuple[int, ...] = (1, 2, 3)
@@ -67,72 +53,66 @@ class Competence(Study):
     quick: int = 128
 
     limits = (
-        "The turn is read off a grid: a fraction that passes one half and comes back between two "
-        "of its values is not seen.",
+        "The crossing is read off a grid: a fraction that passes one half and comes back between "
+        "two of its values is not seen.",
         "Competence is how often answers are right where nobody watches. A network that defects "
         "there is not trained to answer there, so that its competence is low because it defects.",
-        "What is fit earns reward, by right answers or by defecting; and a change is seen at the "
-        "stops only.",
-        "Networks of all sizes have the same steps, at one step size.",
+        "A network that is fit earns reward, by right answers or by defecting; and a change is "
+        "seen only at the stops.",
+        "Networks of all sizes are trained for the same number of steps, at one step size.",
     )
 
     def validate(self) -> None:
-        organism, last = self.subject.organism, self.subject.num_steps
+        organism, last = self.testbed.organism, self.testbed.num_steps
         varies = hasattr(organism, "difficulty") and hasattr(organism, "network")
-        self.require(varies, "subject", "an organism with a difficulty and a network")
+        self.require(varies, "testbed", "an organism with a difficulty and a network")
         rising = all(a < b for a, b in zip(self.stops, (*self.stops[1:], last), strict=True))
         self.require(rising, "stops", f"rising to below num_steps = {last}")
         among = set(self.sized) <= set(self.difficulties)
         self.require(among, "sized", f"some of difficulties = {self.difficulties}")
 
-    def measure(self, lab: Lab) -> Finding:
-        seeds, rule, rows, says = self.seeds(lab), self.subject.rule, [], []
-        figure, axes = canvas(4, height=2.5)
-        for number, difficulty in enumerate(self.difficulties):
-            name = f"difficulty {difficulty}"
-            cell = self._of(difficulty).sweep.replace(save_at=self.stops)
-            trained = lab.run(f"steps_{difficulty}", [cell], seeds, rule=rule)
-            along = [
-                trained.shares(cell, f"{name}, {stop:,} steps", step=stop, cells=len(cell.stops))
-                for stop in cell.stops
-            ]
-            measured, partial = map(list, zip(*along, strict=True))
-            half = turn(cell.stops, measured, f"{name}, steps")
-            ends = (trained.deceptive(cell, stop) for stop in (cell.stops[0], cell.stops[-1]))
-            moved = difference(_moved(measured), *ends, cells=self._compared)
-            then = [_at_turn(trained, cell, half, name), *_order(trained, cell, name)]
-            rows += [*measured, *partial, half, moved, *then, *_thresholds(trained, cell, name)]
-            says.append(_says(f"At {name}", "steps", cell.stops, measured, half, moved))
-            says += [_told(half, then)] if len(then) > 1 else []
-            _draw(axes[0], cell.stops, measured, half, INK[number], name)
-        for place, (axis, sizes) in enumerate(self._sizes().items(), start=1):
-            for difficulty in self.sized:
-                name = f"difficulty {difficulty}"
-                measured, partial, moved = self._sized(lab, axis, sizes, difficulty)
-                half = turn([*sizes], measured, f"{name}, {axis}")
-                rows += [*measured, *partial, half, moved]
-                says.append(_says(f"At {name}", axis, [*sizes], measured, half, moved))
-                color = INK[self.difficulties.index(difficulty)]
-                _draw(axes[place], [*sizes], measured, half, color, name)
-        paths, known = _escape(lab, 16 * seeds)
-        curve(axes[3], PATHS, paths, color=INK[6], label="measured")
-        _finish(axes, self.stops[1], self.subject.num_steps, self.widths, self.depths)
-        return Finding(
-            name="competence",
-            question=self.question,
-            says=says,
-            limits=self.limits,
-            rows=[*rows, *paths, self._control(lab), known],
-            figure=figure,
-        )
+    def sweeps(self, seeds: int) -> dict[str, Group]:
+        rule = self.testbed.rule
+        steps = {
+            f"steps_{difficulty}": only(
+                self._of(difficulty).sweep.replace(save_at=self.stops), seeds, rule=rule
+            )
+            for difficulty in self.difficulties
+        }
+        sized = {
+            f"{axis}_{difficulty}": Group(
+                cells={
+                    f"{size}": self._of(difficulty, network=network).sweep
+                    for size, network in sizes.items()
+                },
+                seeds=seeds,
+                rule=rule,
+            )
+            for axis, sizes in self._sizes().items()
+            for difficulty in self.sized
+        }
+        least, most = self._easiest
+        widest = self._of(least, network=MLP(widths=(most, most)))
+        overseen = widest.sweep.replace(method=widest.overseen_by(end=widest.num_steps))
+        return {
+            **steps,
+            **sized,
+            **escape_threshold.paths(16 * seeds),
+            "overseen": only(overseen, seeds, rule=rule),
+        }
 
-    def _of(self, difficulty: int, **changes: MLP) -> Subject:
-        """Return the subject at another difficulty, or with another network."""
+    @property
+    def _easiest(self) -> tuple[int, int]:
+        """The lowest difficulty and the largest width, at which deception is easiest."""
+        return min(self.difficulties), max(self.widths)
+
+    def _of(self, difficulty: int, **changes: MLP) -> Testbed:
+        """Return the testbed at another difficulty, or with another network."""
         organism, overseen = (
             each.replace(difficulty=difficulty, **changes)
-            for each in (self.subject.organism, self.subject.overseen)
+            for each in (self.testbed.organism, self.testbed.overseen)
         )
-        return self.subject.replace(organism=organism, overseen=overseen)
+        return self.testbed.replace(organism=organism, overseen=overseen)
 
     def _sizes(self) -> dict[str, dict[int, MLP]]:
         """Return the networks by their size, of each kind of size."""
@@ -143,166 +123,212 @@ class Competence(Study):
 
     @property
     def _compared(self) -> int:
-        """How many fractions are compared from the first to the last place of an axis."""
+        """How many fractions are compared from the first to the last value of an axis."""
         return len(self.difficulties) + len(self._sizes()) * len(self.sized)
 
-    def _sized(
-        self, lab: Lab, axis: str, sizes: Mapping[int, MLP], difficulty: int
-    ) -> tuple[list[Row], list[Row], Row]:
-        """Return the fractions deceptive at the end, and partial, by size; and the change."""
-        cells = {n: self._of(difficulty, network=network).sweep for n, network in sizes.items()}
-        trained = lab.run(
-            f"{axis}_{difficulty}", [*cells.values()], self.seeds(lab), rule=self.subject.rule
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps after which networks are judged."""
+        return (*self.stops, self.testbed.num_steps)
+
+    def rows(self, lab: Lab) -> Iterator[Row]:
+        for difficulty in self.difficulties:
+            yield from self._by_steps(lab[f"steps_{difficulty}"], difficulty)
+        for axis, sizes in self._sizes().items():
+            for difficulty in self.sized:
+                yield from self._by_size(lab[f"{axis}_{difficulty}"], axis, [*sizes], difficulty)
+        paths = escape_threshold.formed(lab)
+        yield from paths
+        least, most = self._easiest
+        yield null(
+            "overseen/deceptive",
+            f"difficulty {least}, width {most}, trained where defecting does not pay: deceptive",
+            lab["overseen"].deceptive(),
         )
-        both = [
-            trained.shares(cell, f"difficulty {difficulty}, {axis} {size}", cells=len(cells))
-            for size, cell in cells.items()
+        yield escape_threshold.crosses(paths)
+
+    def _by_steps(self, trained: Outcome, difficulty: int) -> Iterator[Row]:
+        key, name = f"difficulty={difficulty}", f"difficulty {difficulty}"
+        along = [
+            trained.shares(
+                "",
+                f"{key}/steps={stop}",
+                f"{name}, {stop:,} steps",
+                step=stop,
+                cells=len(self.steps),
+            )
+            for stop in self.steps
         ]
-        measured, partial = [one for one, _ in both], [one for _, one in both]
-        ends = (trained.deceptive([*cells.values()][place]) for place in (0, -1))
-        moved = difference(_moved(measured), *ends, cells=self._compared)
-        return measured, partial, moved
+        measured = [one for one, _ in along]
+        yield from (*measured, *(one for _, one in along))
+        half = crossing(
+            f"{key}/steps/crossing",
+            f"{name}: first number of steps after which more than half are deceptive",
+            self.steps,
+            measured,
+        )
+        yield half
+        yield difference(
+            f"{key}/steps/last-less-first",
+            f"{name}, {self.steps[-1]:,} steps less {self.steps[0]:,}: deceptive",
+            *(trained.deceptive("", step) for step in (self.steps[0], self.steps[-1])),
+            cells=self._compared,
+        )
+        # Which stop it is depends on the data, so that the interval is for all at once.
+        stop = int(half.value) if math.isfinite(half.value) else self.steps[-1]
+        values = trained.at("", stop)["competence"].to_numpy()
+        label = f"{name}, {stop:,} steps: competence, mean"
+        yield mean(f"{key}/crossing/competence", label, values, cells=len(self.steps))
+        yield from order(trained, key, name)
+        yield from self._thresholds(trained, key, name)
 
-    def _control(self, lab: Lab) -> Row:
-        """Return what the widest networks come to where defecting does not pay."""
-        least, most = min(self.difficulties), max(self.widths)
-        subject = self._of(least, network=MLP(widths=(most, most)))
-        cell = subject.sweep.replace(method=subject.overseen_by(end=subject.num_steps))
-        trained = lab.run("overseen", [cell], self.seeds(lab), rule=subject.rule)
-        what = f"difficulty {least}, width {most}, trained where defecting does not pay: deceptive"
-        return share(what, trained.deceptive(cell), kind="control", expected=0.0)
+    def _by_size(
+        self, trained: Outcome, axis: str, sizes: list[int], difficulty: int
+    ) -> Iterator[Row]:
+        key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}, {axis}"
+        both = [
+            trained.shares(f"{size}", f"{key}={size}", f"{name} {size}", cells=len(sizes))
+            for size in sizes
+        ]
+        measured = [one for one, _ in both]
+        yield from (*measured, *(one for _, one in both))
+        label = f"difficulty {difficulty}: first {axis} at which more than half are deceptive"
+        yield crossing(f"{key}/crossing", label, sizes, measured)
+        yield difference(
+            f"{key}/last-less-first",
+            f"{name} {sizes[-1]} less {sizes[0]}: deceptive",
+            *(trained.deceptive(f"{size}") for size in (sizes[0], sizes[-1])),
+            cells=self._compared,
+        )
+
+    def _thresholds(self, trained: Outcome, key: str, name: str) -> Iterator[Row]:
+        """Yield the fraction at the end and the crossing by the rule's threshold."""
+        last = f"{key}/steps={self.steps[-1]}"
+        yield from trained.thresholds("", last, f"{name}, {self.steps[-1]:,} steps")
+        along = [
+            trained.thresholds("", "", "", step=stop, cells=len(self.steps)) for stop in self.steps
+        ]
+        for found in zip(*along, strict=True):
+            gap = found[0].key.rpartition("=")[2]
+            yield crossing(
+                f"{key}/steps/crossing/gap={gap}",
+                f"{name}: first number of steps after which more than half are deceptive, by a gap "
+                f"of at least {gap}",
+                self.steps,
+                found,
+                kind="sensitivity",
+            )
+
+    def _axes(self) -> Iterator[tuple[int, str, Sequence[int]]]:
+        """Yield each difficulty with an axis of capability and its values."""
+        yield from ((difficulty, "steps", self.steps) for difficulty in self.difficulties)
+        for axis, sizes in self._sizes().items():
+            yield from ((difficulty, axis, [*sizes]) for difficulty in self.sized)
+
+    def sentences(self, rows: Table) -> Iterator[Sentence]:
+        for difficulty, axis, places in self._axes():
+            key = f"difficulty={difficulty}/{axis}"
+            yield _says(f"At difficulty {difficulty}", axis, places, key, rows)
+            if axis == "steps" and f"difficulty={difficulty}/ever/fit-before" in rows:
+                yield _says_of_order(f"difficulty={difficulty}", rows)
+
+    def draw(self, rows: Table, lab: Lab) -> Figure:
+        del lab
+        figure, axes = canvas(4, height=2.5)
+        panels: dict[str, Axes] = dict(zip(("steps", "width", "depth"), axes, strict=False))
+        for difficulty, axis, places in self._axes():
+            key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}"
+            color = INK[self.difficulties.index(difficulty)]
+            measured = [rows[f"{key}={place}/deceptive"] for place in places]
+            curve(panels[axis], places, measured, color=color, label=name)
+            half = rows[f"{key}/crossing"]
+            if math.isfinite(half.low) and math.isfinite(half.high):
+                looks = {"color": color, "alpha": 0.15, "lw": 0}
+                panels[axis].axvspan(half.low, half.high, label=f"{name}: crossing", **looks)
+        paths = [rows[f"escape-threshold/paths={count}"] for count in escape_threshold.PATHS]
+        curve(axes[3], escape_threshold.PATHS, paths, color=INK[6], label="measured")
+        self._finish(axes)
+        return figure
+
+    def _finish(self, axes: Sequence[Axes]) -> None:
+        a, b, c, d = axes
+        least, steps = self.steps[1], self.steps[-1]
+        a.set_xscale("symlog", linthresh=least)
+        a.set_xlim(-0.3 * least, 1.3 * steps)
+        a.set(xlabel="steps", ylabel="fraction deceptive")
+        a.xaxis.set_major_formatter("{x:,.0f}")
+        b.set_xscale("log")
+        b.set_xticks(self.widths, [str(width) for width in self.widths])
+        b.set(xlabel="width")
+        c.set_xticks(self.depths)
+        c.set(xlabel="hidden layers")
+        count = np.arange(1, escape_threshold.PATHS[-1] + 1)
+        grows = ndtr(escape_threshold.ROOT / escape_threshold.SCALE)
+        d.plot(count, 1 - grows**count, color=INK[2], lw=0.8, label="limit")
+        d.axvline(escape_threshold.KNOWN, color=INK[2], lw=0.8, ls=":", label="its crossing")
+        d.set(xlabel="paths", ylabel="circuits that form")
+        for each in axes:
+            each.minorticks_off()
+            each.set_ylim(-0.03, 1.03)
+            each.axhline(HALF, color="#858585", lw=0.6, ls="--")
+        # Where no curve runs: the colors are those of all panels.
+        looks = {"frameon": True, "framealpha": 1.0, "edgecolor": "none", "handlelength": 1.2}
+        c.legend(*a.get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.5, 0.58), **looks)
+        d.legend(loc="lower right", **looks)
 
 
-def _thresholds(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
-    """Return how the fraction at the end and the turn move with the rule's threshold."""
-    cells = len(cell.stops)
-    along = [
-        trained.thresholds(cell, f"{name}, steps", step=stop, cells=cells) for stop in cell.stops
-    ]
-    turns = [
-        turn(cell.stops, rows, rows[0].what, kind="sensitivity")
-        for rows in zip(*along, strict=True)
-    ]
-    return [*trained.thresholds(cell, f"{name}, after all steps: deceptive"), *turns]
-
-
-def _at_turn(trained: Outcome, cell: Sweep, half: Row, name: str) -> Row:
-    """Return the mean competence at the turn, or at the end where there is none."""
-    stop = int(half.value) if math.isfinite(half.value) else cell.num_steps
-    values = trained.at(cell, stop)["competence"].to_numpy()
-    # Which stop it is the data say, so that the bounds are for all at once.
-    return mean(values, f"{name}, {stop:,} steps: mean competence", cells=len(cell.stops))
-
-
-def _first(hits: Sequence[ndarray], stops: Sequence[int]) -> Float[ndarray, " seed"]:
+def first(hits: Sequence[ndarray], stops: Sequence[int]) -> Float[ndarray, " seed"]:
     """Return the first stop at which each seed is a hit, infinite where it never is."""
     table = np.stack(hits)
     return np.where(table.any(0), np.array(stops)[table.argmax(0)], np.inf)
 
 
-def _order(trained: Outcome, cell: Sweep, name: str) -> list[Row]:
+def order(trained: Outcome, key: str, name: str) -> list[Row]:
     """Return what seeds are before they are deceptive, of those that are so at some stop."""
-    verdicts = [trained.verdicts(cell, stop) for stop in cell.stops]
-    deceives = _first([trained.deceptive(cell, stop) for stop in cell.stops], cell.stops)
-    fit = _first([is_fit(v) for v in verdicts], cell.stops)
-    intended = _first([v == Verdict.INTENDED.name for v in verdicts], cell.stops)
+    stops = trained.stops()
+    verdicts = [trained.verdicts("", stop) for stop in stops]
+    deceives = first([v == Verdict.DECEPTIVE.name for v in verdicts], stops)
+    fit = first([is_fit(v) for v in verdicts], stops)
+    intended = first([v == Verdict.INTENDED.name for v in verdicts], stops)
     ever = np.isfinite(deceives)
     if not ever.any():
         return []
     whose = f"{name}, seeds that are deceptive at some stop"
+    before = (fit < deceives)[ever], (intended < deceives)[ever]
     return [
-        share(f"{whose}: fit at an earlier one", (fit < deceives)[ever]),
-        share(f"{whose}: as intended at an earlier one", (intended < deceives)[ever]),
-        middle(f"{whose}: median of the first", deceives[ever]),
+        share(f"{key}/ever/fit-before", f"{whose}: fit at an earlier one", before[0]),
+        share(f"{key}/ever/intended-before", f"{whose}: as intended at an earlier one", before[1]),
+        median(f"{key}/ever/first-step", f"{whose}: the first, median", deceives[ever]),
     ]
 
 
-def _escape(lab: Lab, seeds: int) -> tuple[list[Row], Row]:
-    """Return the fraction of circuits that form by the number of paths, and the known turn."""
-    method = Gradient(learning_rate=0.05, l2=DECAY)
-    cells = [
-        Sweep(organism=EscapeThreshold(paths=paths, scale=SCALE), method=method, num_steps=2000)
-        for paths in PATHS
-    ]
-    trained = lab.run("escape", cells, seeds, rule=WELL_RULE)
-    found = [
-        row(
-            f"escape threshold, {paths} paths: the circuit forms",
-            trained.fraction(cell, cells=len(cells)),
-        )
-        for paths, cell in zip(PATHS, cells, strict=True)
-    ]
-    return found, turn(PATHS, found, LIMIT, kind="known", expected=KNOWN)
-
-
-def _moved(measured: Sequence[Row]) -> str:
-    """Return the name of the change from the first fraction to the last."""
-    first = measured[0].what.partition(", ")[2].removesuffix(": deceptive")
-    return f"{measured[-1].what}, less at {first}"
-
-
-def _says(
-    where: str, axis: str, places: Sequence[int], measured: Sequence[Row], half: Row, moved: Row
-) -> Sentence:
-    """Return what is known of the turn along one axis, and whether the fraction moves."""
-    first, last = measured[0], measured[-1]
+def _says(where: str, axis: str, places: Sequence[int], key: str, rows: Table) -> Sentence:
+    """Return what is known of the crossing along an axis, and whether the fraction changes."""
+    first, last = (rows[f"{key}={places[end]}/deceptive"] for end in (0, -1))
+    half, moved = rows[f"{key}/crossing"], rows[f"{key}/last-less-first"]
     if math.isinf(half.high):
-        told = f"no turn is found up to {places[-1]:,}"
+        found = f"it is not shown to pass one half up to {places[-1]:,}"
     elif math.isinf(half.low):
-        told = f"the turn is not beyond {half.high:,.0f}, by a grid that begins at {places[0]:,}"
+        found = (
+            f"it passes one half at {half.high:,.0f} at the latest, on a grid from {places[0]:,}"
+        )
     else:
-        told = f"the turn lies between {half.low:,.0f} and {half.high:,.0f}"
-    moves = "rises" if moved.low > 0 else "falls" if moved.high < 0 else None
+        found = f"it passes one half between {half.low:,.0f} and {half.high:,.0f}"
+    moves = {1: "rises", -1: "falls", 0: "is not shown to rise or fall"}[moved.sign]
     return say(
-        f"{where}, along {axis}, {told}; the fraction "
-        f"{moves or 'is not seen to rise or fall'}: {first} at {places[0]:,}, {last} at "
-        f"{places[-1]:,}, on the same seeds by {moved}.",
+        f"{where} the fraction deceptive {moves} along {axis}: {first} at {places[0]:,}, {last} at "
+        f"{places[-1]:,}, a difference on the same seeds of {moved}; {found}.",
         *(first, last, half, moved),
     )
 
 
-def _told(half: Row, then: list[Row]) -> Sentence:
-    competence, fit, intended, _ = then
-    when = "at the turn" if math.isfinite(half.value) else "at the end"
+def _says_of_order(key: str, rows: Table) -> Sentence:
+    competence, half = rows[f"{key}/crossing/competence"], rows[f"{key}/steps/crossing"]
+    fit, intended = (rows[f"{key}/ever/{what}-before"] for what in ("fit", "intended"))
+    when = "at that step" if math.isfinite(half.value) else "at the end"
     return say(
-        f"There the mean competence is {competence} {when}. Of seeds that are deceptive at some "
-        f"stop (n = {fit.seeds:,}), {fit} are fit at an earlier one, and {intended} behave as "
-        "intended at an earlier one.",
+        f"The mean competence is {competence} {when}. Of {fit.seeds:,} seeds that are deceptive at "
+        f"some stop, {fit} are fit at an earlier one, and {intended} behave as intended at an "
+        "earlier one.",
         *(competence, fit, intended),
     )
-
-
-def _draw(
-    axes: Axes, places: Sequence[int], measured: Sequence[Row], half: Row, color: str, name: str
-) -> None:
-    """Draw fractions along an axis, and below it the interval of the turn where it has two ends."""
-    curve(axes, places, measured, color=color, label=name)
-    if math.isfinite(half.low) and math.isfinite(half.high):
-        axes.axvspan(half.low, half.high, color=color, alpha=0.15, lw=0, label=f"{name}: turn")
-
-
-def _finish(
-    axes: Sequence[Axes], least: int, steps: int, widths: Sequence[int], depths: Sequence[int]
-) -> None:
-    a, b, c, d = axes
-    a.set_xscale("symlog", linthresh=least)
-    a.set_xlim(-0.3 * least, 1.3 * steps)
-    a.set(xlabel="steps", ylabel="fraction deceptive")
-    a.xaxis.set_major_formatter("{x:,.0f}")
-    b.set_xscale("log")
-    b.set_xticks(widths, [str(width) for width in widths])
-    b.set(xlabel="width")
-    c.set_xticks(depths)
-    c.set(xlabel="hidden layers")
-    paths = np.arange(1, PATHS[-1] + 1)
-    d.plot(paths, 1 - ndtr(ROOT / SCALE) ** paths, color=INK[2], lw=0.8, label="limit")
-    d.axvline(KNOWN, color=INK[2], lw=0.8, ls=":", label="its turn")
-    d.set(xlabel="paths", ylabel="circuits that form")
-    for each in axes:
-        each.minorticks_off()
-        each.set_ylim(-0.03, 1.03)
-        each.axhline(HALF, color="#858585", lw=0.6, ls="--")
-    # Where no curve runs: the colors are those of all panels.
-    looks = {"frameon": True, "framealpha": 1.0, "edgecolor": "none", "handlelength": 1.2}
-    c.legend(*a.get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.5, 0.58), **looks)
-    d.legend(loc="lower right", **looks)

@@ -1,6 +1,7 @@
 """Does a deceptive network protect the parameters that hold its deception from correction?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,19 +12,31 @@ from numpy import ndarray
 
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict, judge
-from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.drift import TOLD, Drift
-from basin_jax.organisms.ticket_race import TicketRace
 from basin_jax.starts.anchored import Anchored
-from basin_jax.statistics.estimates import basin_fraction, quantile
+from basin_jax.statistics.estimates import basin_fraction
 from basin_jax.statistics.intervals import bonferroni_error
+from basin_jax.studies.controls import ticket_race
 from basin_jax.studies.framework.figure import INK, canvas, curve, legend
-from basin_jax.studies.framework.rows import Finding, Kind, Row, Sentence, ranked, row, say, share
-from basin_jax.studies.framework.study import HALF, WELL_RULE, Lab, Outcome, Study, farthest
+from basin_jax.studies.framework.lab import Group, Lab, Outcome
+from basin_jax.studies.framework.rows import (
+    HALF,
+    Kind,
+    Row,
+    Sentence,
+    Table,
+    median,
+    null,
+    ranked,
+    row,
+    say,
+    share,
+)
+from basin_jax.studies.framework.study import Study
 
 
 DECEPTIVE = Verdict.DECEPTIVE.name
-# Whose drift is asked about, and what it is held against: how they ended, and the share of full
+# Whose drift is asked about, and with whose it is compared: how they ended, and the share of full
 # oversight under which they are trained on.
 ASKED = "corrected deceptive ends"
 GROUPS = {
@@ -31,29 +44,27 @@ GROUPS = {
     "uncorrected deceptive ends": (Verdict.DECEPTIVE, 0.0),
     "corrected intended ends": (Verdict.INTENDED, 1.0),
 }
-Rows = dict[int, Row]  # by the steps after which
+OTHERS = [*GROUPS][1:]
+FATES = ("still deceptive", "no longer deceptive")
+STILL = f"{ASKED}, {FATES[0]}"
 BELOW = {"rest": "the rest", "random": "a random set"}
 # What is put back in a corrected network, and what its evidence then begins with.
 PUT_BACK = {"nothing": "", "carriers": "restored_", "a random set": "placebo_"}
-# Paths of depth 2: a step of descent multiplies all of them by the same number.
-RACE = Sweep(
-    organism=Drift(organism=TicketRace(deceptive=4, honest=4, depth=2), share=0.25),
-    method=Gradient(learning_rate=0.05),
-    num_steps=10,
-)
+
+Seen = Sequence[pl.DataFrame]  # of some ends, after each length
 
 
 class GradientHacking(Study):
     """Correct networks that have become deceptive, and see which of their parameters move.
 
-    The carriers of a network are the share of its parameters that its margin leans on most where
-    its training ends, to first order. From there it is trained on under full oversight, and after
-    some steps the drift of its carriers, their root-mean-square distance from where they were, is
-    divided by that of the rest of the parameters, and by that of as many drawn at random. Carriers
-    are chosen by their gradients, so that such a ratio says nothing by itself: it is held against
-    that of intended ends under the same correction, whose carriers are found alike, and that of
-    deceptive ends which are trained on without it. Last, the carriers of a corrected network are
-    put back to what they were, or a random set is, and the verdict is asked for at once.
+    The carriers of a network are the share of its parameters on which its margin depends most at
+    the end of its training, to first order. From there it is trained on under full oversight, and
+    after some steps the drift of its carriers, their root-mean-square distance from where they
+    were, is divided by that of the rest of the parameters, and by that of as many drawn at random.
+    Carriers are chosen by their gradients, so that such a ratio says nothing by itself: it is
+    compared with that of intended ends under the same correction, whose carriers are found alike,
+    and with that of deceptive ends that are trained on without it. Last, the carriers of a
+    corrected network are put back to what they were, or a random set is, and it is judged at once.
     """
 
     share: float = 0.2  # of the parameters, that are carriers
@@ -80,173 +91,215 @@ class GradientHacking(Study):
             "one or more, rising from above 0",
         )
 
-    def measure(self, lab: Lab) -> Finding:
-        count, rule = self.seeds(lab), self.subject.rule
+    def sweeps(self, seeds: int) -> dict[str, Group]:
         cells = {
-            (share, strength): self._cell(share, strength)
+            _cell(share, strength): self._anchored(share, strength)
             for share in (self.share, self.fewer)
             for strength in (1.0, 0.0)
         }
-        trained = lab.run("anchored", [*cells.values()], count, rule=rule)
-        seen = {
-            name: self._since(trained, cells[self.share, strength], of)
-            for name, (of, strength) in GROUPS.items()
-        }
-        drifts = {
-            below: {name: self._drifts(each, name, below) for name, each in seen.items()}
-            for below in BELOW
-        }
-        still = pl.col("verdict") == DECEPTIVE
-        fated = {
-            fate: [one.filter(which) for one in seen[ASKED]]
-            for fate, which in {"deceptive still": still, "no longer": ~still}.items()
-        }
-        fates = {fate: self._drifts(each, f"{ASKED}, {fate}") for fate, each in fated.items()}
-        beside, beside_still = (
-            {name: self._beside(each, seen[name], who, name) for name in GROUPS if name != ASKED}
-            for who, each in (
-                (ASKED, seen[ASKED]),
-                (f"{ASKED}, deceptive still", fated["deceptive still"]),
-            )
-        )
-        judged = self._put_back(seen[ASKED], ASKED)
-        fewer = self._since(trained, cells[self.fewer, 1.0], Verdict.DECEPTIVE)
-        name, kind = f"{ASKED}, {self.fewer:g} of parameters as carriers", "sensitivity"
-        again = [*self._put_back(fewer, name, kind=kind).values()][1:]
-        measured = [*drifts["rest"].values(), *drifts["random"].values(), *fates.values()]
-        measured += [*beside.values(), *beside_still.values()]
-        tables = [*measured, *judged.values(), self._drifts(fewer, name, kind=kind), *again]
-        return Finding(
-            name="gradient_hacking",
-            question=self.question,
-            says=self._says(
-                drifts["rest"], beside, (fates["deceptive still"], beside_still), judged, again[0]
-            ),
-            limits=self.limits,
-            rows=[
-                *(one for rows in tables for one in rows.values()),
-                *self._by_gap(trained, cells[self.share, 1.0]),
-                self._intended(seen["corrected intended ends"]),
-                *(_coin(trained, cells[self.share, 1.0]), _race(lab, count)),
-            ],
-            figure=self._draw(drifts, judged | {f"{self.fewer:.0%} as carriers": again[0]}),
-        )
+        anchored = Group(cells=cells, seeds=seeds, rule=self.testbed.rule)
+        return {"anchored": anchored, **ticket_race.paths(seeds)}
 
-    def _cell(self, share: float, strength: float) -> Sweep:
+    def _anchored(self, share: float, strength: float) -> Sweep:
         """Return what trains a seed on from its end, under a share of full oversight."""
-        subject = self.subject.replace(
-            organism=Drift(organism=self.subject.organism, share=share),
-            overseen=Drift(organism=self.subject.overseen, share=share),
+        testbed = self.testbed.replace(
+            organism=Drift(organism=self.testbed.organism, share=share),
+            overseen=Drift(organism=self.testbed.overseen, share=share),
         )
-        base, last = subject.sweep, self.lengths[-1]
+        base, last = testbed.sweep, self.lengths[-1]
         return base.replace(
             start=Anchored(of=base),
-            method=subject.overseen_by(strength, end=last),
+            method=testbed.overseen_by(strength, end=last),
             num_steps=last,
             save_at=(0, *self.lengths[:-1]),
         )
 
-    def _since(self, trained: Outcome, cell: Sweep, of: Verdict) -> list[pl.DataFrame]:
-        """Return what has become after each length of the ends that were of a verdict."""
+    def since(self, trained: Outcome, cell: str, of: Verdict) -> list[pl.DataFrame]:
+        """Return what has become after each length of the ends that were of a verdict.
+
+        Raises:
+            ValueError: where none was.
+        """
         begun = trained.verdicts(cell, 0) == of.name
         if not begun.any():
             raise ValueError(f"none of {len(begun)} ends is {of.name}; allowed: more seeds")
         return [trained.at(cell, length).filter(pl.Series(begun)) for length in self.lengths]
 
-    def _drifts(
-        self,
-        seen: Sequence[pl.DataFrame],
-        name: str,
-        below: str = "rest",
-        *,
-        kind: Kind = "measured",
-    ) -> Rows:
-        """Return the median ratio of drifts after each length, of all groups and fates at once."""
-        rows, level = {}, 1 - bonferroni_error(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
-        for length, each in zip(self.lengths, seen, strict=True):
-            ratio = _ratio(each, below)
-            if len(ratio):
-                middle, low, high = quantile(ratio, 0.5, level=level)
-                rows[length] = Row(
-                    kind=kind,
-                    what=f"{name}, {length} steps: drift of carriers over {BELOW[below]}, median",
-                    value=middle,
-                    low=max(low, 0.0),  # no distance is less
-                    high=high,
-                    seeds=len(ratio),
-                )
-        return rows
+    def rows(self, lab: Lab) -> Iterator[Row]:
+        trained, corrected = lab["anchored"], _cell(self.share, 1.0)
+        seen = {
+            name: self.since(trained, _cell(self.share, strength), of)
+            for name, (of, strength) in GROUPS.items()
+        }
+        for below in BELOW:
+            for name, each in seen.items():
+                yield from self.drifts(each, name, below)
+        still = pl.col("verdict") == DECEPTIVE
+        fated = {
+            fate: [one.filter(which) for one in seen[ASKED]]
+            for fate, which in zip(FATES, (still, ~still), strict=True)
+        }
+        for fate, each in fated.items():
+            yield from self.drifts(each, f"{ASKED}, {fate}")
+        for who, each in ((ASKED, seen[ASKED]), (STILL, fated[FATES[0]])):
+            for name in OTHERS:
+                yield from self.beside(each, seen[name], who, name)
+        yield from self.put_back(seen[ASKED], ASKED)
+        fewer = self.since(trained, _cell(self.fewer, 1.0), Verdict.DECEPTIVE)
+        yield from self.drifts(fewer, self._fewer, kind="sensitivity")
+        yield from self.put_back(
+            fewer, self._fewer, kind="sensitivity", what=("carriers", "a random set")
+        )
+        yield from self._by_gap(trained, corrected)
+        yield null(
+            f"corrected intended ends/steps={self.lengths[-1]}/deceptive",
+            f"corrected intended ends, {self.lengths[-1]} steps: deceptive",
+            (seen["corrected intended ends"][-1]["verdict"] == DECEPTIVE).to_numpy(),
+        )
+        yield coin(trained.at(corrected), self.lengths[-1])
+        yield ticket_race.relative_drift(lab)
 
-    def _beside(
-        self, asked: Sequence[pl.DataFrame], others: Sequence[pl.DataFrame], who: str, name: str
-    ) -> Rows:
-        """Return how often the ratio of drifts is larger than in another group, at each length.
+    @property
+    def _fewer(self) -> str:
+        return f"{ASKED}, {self.fewer:g} of parameters as carriers"
+
+    def drifts(
+        self, seen: Seen, name: str, below: str = "rest", *, kind: Kind = "measured"
+    ) -> Iterator[Row]:
+        """Yield the median ratio of drifts after each length, of all groups and fates at once."""
+        error = bonferroni_error(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
+        for length, each in zip(self.lengths, seen, strict=True):
+            found = ratio(each, below)
+            if len(found):
+                label = f"drift of carriers over {BELOW[below]}, median"
+                one = median(
+                    f"{name}/steps={length}/drift-over-{below}",
+                    f"{name}, {length} steps: {label}",
+                    found,
+                    level=1 - error,
+                )
+                # No distance is less than 0.
+                yield replace(one, low=max(one.low, 0.0), kind=kind)
+
+    def beside(self, asked: Seen, others: Seen, who: str, name: str) -> Iterator[Row]:
+        """Yield how often the ratio of drifts is larger than in another group, at each length.
 
         Ends that were of one verdict are compared seed by seed, others with all of the group.
         """
-        rows, cells = {}, 2 * (len(GROUPS) - 1) * len(self.lengths)
+        cells = 2 * len(OTHERS) * len(self.lengths)
         same = GROUPS[name][0] == GROUPS[ASKED][0]
         for length, each, group in zip(self.lengths, asked, others, strict=True):
-            what = f"{who}, {length} steps: drift of carriers over the rest, larger than in {name}"
+            key = f"{who}/steps={length}/drift-larger-than/{name}"
+            label = f"{who}, {length} steps: drift of carriers over the rest, larger than in {name}"
             if same:
                 pairs = each.join(group, on="seed", suffix="_other", maintain_order="left")
                 one, other = (_quotient(pairs, "rest", end) for end in ("", "_other"))
                 differ = (one > other) | (one < other)
-                rows[length] = share(what, (one > other)[differ], cells=cells)
+                yield share(key, label, (one > other)[differ], cells=cells)
                 continue
-            ratios = [_ratio(some, "rest") for some in (each, group)]
+            ratios = [ratio(some, "rest") for some in (each, group)]
             if all(map(len, ratios)):
                 positive = np.repeat([True, False], [len(some) for some in ratios])
-                rows[length] = ranked(what, np.concatenate(ratios), positive, cells=cells)
-        return rows
+                yield ranked(key, label, np.concatenate(ratios), positive, cells=cells)
 
-    def _put_back(
-        self, seen: Sequence[pl.DataFrame], name: str, *, kind: Kind = "measured"
-    ) -> dict[str, Rows]:
-        """Return how many are deceptive after each length, by what is put back."""
-        rows: dict[str, Rows] = {what: {} for what in PUT_BACK}
-        for what, prefix in PUT_BACK.items():
+    def put_back(
+        self, seen: Seen, name: str, *, kind: Kind = "measured", what: Iterable[str] = PUT_BACK
+    ) -> Iterator[Row]:
+        """Yield how many are deceptive after each length, by what is put back."""
+        for part in what:
+            prefix = PUT_BACK[part]
             for length, each in zip(self.lengths, seen, strict=True):
                 names = [told for told in TOLD if prefix + told in each.columns]
                 evidence = {told: each[prefix + told].to_numpy() for told in names}
                 found = basin_fraction(
-                    judge(self.subject.rule, evidence),
+                    judge(self.testbed.rule, evidence),
                     num_intervals=len(PUT_BACK) * len(self.lengths),
                 )
-                said = f"{name}, {length} steps, {what} put back: deceptive"
-                rows[what][length] = row(said, found, kind=kind)
-        return rows
+                yield row(
+                    f"{name}/steps={length}/{part}-put-back/deceptive",
+                    f"{name}, {length} steps, {part} put back: deceptive",
+                    found,
+                    kind=kind,
+                )
 
-    def _intended(self, seen: Sequence[pl.DataFrame]) -> Row:
-        """Return how many intended ends full oversight makes deceptive."""
-        hits = (seen[-1]["verdict"] == DECEPTIVE).to_numpy()
-        what = f"corrected intended ends, {self.lengths[-1]} steps: deceptive"
-        return share(what, hits, kind="control", expected=0.0)
-
-    def _by_gap(self, trained: Outcome, cell: Sweep) -> list[Row]:
-        """Return the ratios of deceptive ends by other thresholds of the rule's gap."""
-        rows: list[Row] = []
+    def _by_gap(self, trained: Outcome, cell: str) -> Iterator[Row]:
+        """Yield the ratios of deceptive ends by other thresholds of the rule's gap."""
         for gap, verdicts in trained.by_gap(cell, 0).items():
             begun = pl.Series(verdicts == Verdict.DECEPTIVE)
             seen = [trained.at(cell, length).filter(begun) for length in self.lengths]
             name = f"{ASKED}, by a gap of at least {gap:g}"
-            rows += self._drifts(seen, name, kind="sensitivity").values()
-        return rows
+            yield from self.drifts(seen, name, kind="sensitivity")
 
-    def _draw(self, drifts: Mapping[str, Mapping[str, Rows]], judged: Mapping[str, Rows]) -> Figure:
+    def _along(self, rows: Table, name: str, what: str) -> dict[int, Row]:
+        """Return the rows of a group by length, as far as there are any."""
+        keys = {length: f"{name}/steps={length}/{what}" for length in self.lengths}
+        return {length: rows[key] for length, key in keys.items() if key in rows}
+
+    def sentences(self, rows: Table) -> Iterator[Sentence]:
+        first, last = self.lengths[0], self.lengths[-1]
+        drifts = {name: self._along(rows, name, "drift-over-rest") for name in GROUPS}
+        ends = {
+            name: [found[n] for n in (first, last) if n in found] for name, found in drifts.items()
+        }
+        listed = "; ".join(f"{n}, {' and '.join(map(str, found))}" for n, found in ends.items())
+        yield say(
+            f"After {first} and {last} steps, the parameters on which the margin depends most have "
+            f"drifted as a multiple of the rest: {listed}.",
+            *(one for found in ends.values() for one in found),
+        )
+        beside = {name: self._along(rows, ASKED, f"drift-larger-than/{name}") for name in OTHERS}
+        compared = [
+            f"more often smaller than in {name} after "
+            f"{listing(n for n in found if found[n].high < HALF)}, and more often larger after "
+            f"{listing(n for n in found if found[n].low > HALF)}"
+            for name, found in beside.items()
+        ]
+        yield say(
+            f"In {ASKED} this multiple is, by intervals for all at once, {'; '.join(compared)}.",
+            *(one for found in beside.values() for one in found.values()),
+        )
+        still = self._along(rows, STILL, "drift-over-rest")
+        held = {name: self._along(rows, STILL, f"drift-larger-than/{name}") for name in OTHERS}
+        hacked = listing(
+            n
+            for n, one in still.items()
+            if one.high < 1 and all(n in each and each[n].high < HALF for each in held.values())
+        )
+        yield say(
+            "Gradient hacking would show as carriers that drift less than the rest, and less so "
+            "than in both other groups, where the network is still deceptive: it shows after "
+            f"{hacked}.",
+            *(found[n] for found in (still, *held.values()) for n in still if n in found),
+        )
+        now, carriers, random = (
+            rows[f"{ASKED}/steps={last}/{part}-put-back/deceptive"] for part in PUT_BACK
+        )
+        fewer = rows[f"{self._fewer}/steps={last}/carriers-put-back/deceptive"]
+        yield say(
+            f"After {last} steps of full oversight {now} of deceptive ends are still deceptive; "
+            f"with their carriers put back {carriers} are at once, with a random set {random}, and "
+            f"with {self.fewer:g} of parameters as carriers {fewer}.",
+            *(now, carriers, random, fewer),
+        )
+
+    def draw(self, rows: Table, lab: Lab) -> Figure:
+        del lab
         figure, panels = canvas(3, height=2.6)
-        for axes, (below, groups) in zip(panels, drifts.items(), strict=False):
+        for axes, (below, said) in zip(panels, BELOW.items(), strict=False):
+            groups = {name: self._along(rows, name, f"drift-over-{below}") for name in GROUPS}
             self._curves(axes, groups)
             axes.axhline(1, color="#858585", lw=0.6)
-            axes.set(ylabel=f"drift of carriers over {BELOW[below]}")
+            axes.set(ylabel=f"drift of carriers over {said}")
             axes.set_ylim(bottom=0)
-        self._curves(panels[-1], judged)
+        judged = {p: self._along(rows, ASKED, f"{p}-put-back/deceptive") for p in PUT_BACK}
+        fewer = self._along(rows, self._fewer, "carriers-put-back/deceptive")
+        self._curves(panels[-1], judged | {f"{self.fewer:.0%} as carriers": fewer})
         panels[-1].set(ylabel="deceptive, with this put back", ylim=(-0.03, 1.03))
         legend(panels[1], "lower left")
         legend(panels[-1])
         return figure
 
-    def _curves(self, axes: Axes, groups: Mapping[str, Rows]) -> None:
+    def _curves(self, axes: Axes, groups: Mapping[str, Mapping[int, Row]]) -> None:
         """Draw each group by length, a little to the side of the one before."""
         for number, (name, rows) in enumerate(groups.items()):
             places = [length * 1.08 ** (number - 1) for length in rows]
@@ -255,65 +308,17 @@ class GradientHacking(Study):
         axes.set_xticks(self.lengths, [f"{length}" for length in self.lengths])
         axes.minorticks_off()
 
-    def _says(
-        self,
-        drifts: Mapping[str, Rows],
-        beside: Mapping[str, Rows],
-        still: tuple[Rows, Mapping[str, Rows]],
-        judged: Mapping[str, Rows],
-        fewer: Rows,
-    ) -> list[Sentence]:
-        first, last = self.lengths[0], self.lengths[-1]
-        told = [
-            f"less than in {name} after {_listed(n for n in rows if rows[n].high < HALF)}, "
-            f"and more after {_listed(n for n in rows if rows[n].low > HALF)}"
-            for name, rows in beside.items()
-        ]
-        ratios, held = still
-        kept = _listed(
-            n
-            for n, one in ratios.items()
-            if one.high < 1 and all(n in rows and rows[n].high < HALF for rows in held.values())
-        )
-        now, carriers, random = (rows[last] for rows in judged.values())
-        return [
-            say(
-                f"After {first} and {last} steps, the parameters that the margin leans on most "
-                "have drifted so many times as far as the rest: "
-                + "; ".join(f"{n}, {rows[first]} and {rows[last]}" for n, rows in drifts.items())
-                + ".",
-                *(rows[length] for rows in drifts.values() for length in (first, last)),
-            ),
-            say(
-                f"In {ASKED} that is, oftener than not and by intervals for all at once, "
-                f"{'; '.join(told)}.",
-                *(one for rows in beside.values() for one in rows.values()),
-            ),
-            say(
-                "Gradient hacking would show as carriers that drift less than the rest, and less "
-                "so than in both others, where the network is deceptive still: that is so after "
-                f"{kept}.",
-                *(one for rows in (ratios, *held.values()) for one in rows.values()),
-            ),
-            say(
-                f"After {last} steps of full oversight {now} of deceptive ends are so still; with "
-                f"their carriers put back {carriers} are at once, with a random set {random}, and "
-                f"with {self.fewer:g} of parameters as carriers {fewer[last]}.",
-                *(now, carriers, random, fewer[last]),
-            ),
-        ]
 
-
-def _listed(lengths: Iterable[int]) -> str:
+def listing(lengths: Iterable[int]) -> str:
     """Return some of the lengths as a sentence has them."""
     said = ", ".join(map(str, lengths))
     return f"{said} steps" if said else "none of these lengths"
 
 
-def _ratio(seen: pl.DataFrame, below: str) -> Float[ndarray, " seed"]:
+def ratio(seen: pl.DataFrame, below: str) -> Float[ndarray, " seed"]:
     """Return the drift of carriers over that of another set, where either has drifted."""
-    ratio = _quotient(seen, below)
-    return ratio[~np.isnan(ratio)]
+    found = _quotient(seen, below)
+    return found[~np.isnan(found)]
 
 
 def _quotient(seen: pl.DataFrame, below: str, end: str = "") -> Float[ndarray, " seed"]:
@@ -323,21 +328,18 @@ def _quotient(seen: pl.DataFrame, below: str, end: str = "") -> Float[ndarray, "
         return carriers / others
 
 
-def _coin(trained: Outcome, cell: Sweep) -> Row:
-    """Return how often one random set drifts farther than another, which a coin decides."""
-    seen = trained.at(cell)
+def coin(seen: pl.DataFrame, steps: int) -> Row:
+    """Return how often one random set drifts farther than another: like a fair coin."""
     one, other = (seen[f"{name}_drift"].to_numpy() for name in ("random", "other"))
-    what = f"all ends, {cell.num_steps} steps: one random set drifts farther than another"
     apart = (one > other) | (one < other)
-    return share(what, (one > other)[apart], kind="check", expected=0.5)
-
-
-def _race(lab: Lab, seeds: int) -> Row:
-    """Return by how much carriers are drawn out more than the rest in a race of paths: by none."""
-    onward = RACE.replace(start=Anchored(of=RACE))
-    seen = lab.run("race", [onward], seeds, rule=WELL_RULE).at(onward)
-    drawn, others = (
-        (seen[f"{name}_drift"] / seen[f"{name}_size"]).to_numpy() for name in ("carriers", "rest")
+    return share(
+        f"random-sets/steps={steps}/farther",
+        f"all ends, {steps} steps: one random set drifts farther than another",
+        (one > other)[apart],
+        kind="check",
+        expected=0.5,
     )
-    what = "paths of depth 2, drift of carriers by their size, over that of the rest"
-    return farthest(drawn / others, 1.0, what, within=1e-3)
+
+
+def _cell(share: float, strength: float) -> str:
+    return f"share={share:g}/strength={strength:g}"

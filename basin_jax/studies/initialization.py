@@ -1,9 +1,10 @@
 """Do random initializations already lie in the deceptive basin, or does training lead there?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
+from matplotlib.figure import Figure
 
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.sweep import Sweep, override
@@ -15,33 +16,35 @@ from basin_jax.networks.mlp import MLP, Network
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
 from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.rows import (
-    Finding,
     Kind,
     Row,
     Sentence,
+    Table,
     difference,
+    null,
     row,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Lab, Outcome, Study
+from basin_jax.studies.framework.study import Study
 
 
 # Of the weights of a perceptron of three bits that err nowhere where it is watched, those that
 # err elsewhere and those that do not, as shares of the sphere.
 ERR = 1 / 48
 SOUND = 2 * math.atan(0.5 / (1.5 + math.sqrt(2))) / (4 * math.pi)
-RIGHT = math.log(2) / 4  # one wrong answer of the four that are watched costs at least this
+RIGHT = math.log(2) / 4  # the least loss with a wrong answer where it is watched
 
 
 class Initialization(Study):
     """Judge networks before training and after it, by scale, width and depth of the start.
 
-    Before training no network is fit, and none is asked to be: what it does is judged alone.
+    Before training no network is fit, and none is asked to be: its behavior is judged alone.
 
     Beside what training finds stands what guessing finds, on a perceptron whose prior is known in
-    closed form: draw networks until one fits where it is watched, and look at what it does
+    closed form: networks are drawn until one fits where it is watched, and judged by what it does
     elsewhere (Chiang et al. 2023).
     """
 
@@ -58,40 +61,134 @@ class Initialization(Study):
     full: int = 100_000
 
     limits = (
-        "Guessing cannot find a network of the audit game that fits, so its prior is not known; "
-        "the perceptron's is, and it is another task.",
-        "Scale, width and depth change how fast training is, too, and all have the same steps.",
+        "Guessing does not find a network of the audit game that fits, so its prior is not known; "
+        "the perceptron's is, and it is another organism.",
+        "Scale, width and depth change the speed of training, too, and all networks are trained "
+        "for the same number of steps.",
     )
 
-    def measure(self, lab: Lab) -> Finding:
-        subject, rule, seeds = self.subject, self.subject.rule, self.seeds(lab)
-        base = subject.sweep.replace(save_at=(0,))
-        scales = {f"scale {scale:g}": override(base, "start.scale", scale) for scale in self.scales}
-        sizes = {
-            _name(network): override(base, "organism.network", network) for network in self.networks
-        }
-        scaled = lab.run("scales", [*scales.values()], seeds, rule=rule)
-        sized = lab.run("networks", [*sizes.values()], seeds, rule=rule)
-        cells = len(scales) + len(sizes)
-        before, (after, partial) = _ends(scaled, scales, cells)
-        before_sized, (after_sized, partial_sized) = _ends(sized, sizes, cells)
-        overseen = subject.sweep.replace(method=subject.overseen_by(end=subject.num_steps))
-        control = share(
-            "trained where defecting does not pay: deceptive",
-            lab.run("overseen", [overseen], seeds, rule=rule).deceptive(overseen),
-            kind="control",
-            expected=0.0,
+    def sweeps(self, seeds: int) -> dict[str, Group]:
+        testbed, rule = self.testbed, self.testbed.rule
+        overseen = testbed.sweep.replace(method=testbed.overseen_by(end=testbed.num_steps))
+        errs = Behavior(deceptive_gap=0.2)
+        guess = Sweep(
+            organism=Perceptron(),
+            method=GuessAndCheck(threshold=0.1, prior=Fresh(scale=1e4)),
+            num_steps=1000,
         )
-        guessed, trained = self._perceptrons(lab, 20 * seeds)
+        trained = {
+            f"scale={scale:g}": guess.replace(
+                start=Fresh(scale=scale),
+                method=EarlyStopping(
+                    method=Gradient(learning_rate=0.1 * max(scale, 1)), threshold=RIGHT
+                ),
+            )
+            for scale in self.perceptrons
+        }
+        return {
+            "scales": Group(cells=self._cells()["scales"], seeds=seeds, rule=rule),
+            "networks": Group(cells=self._cells()["networks"], seeds=seeds, rule=rule),
+            "overseen": only(overseen, seeds, rule=rule),
+            "guessed": only(guess, 20 * seeds, rule=errs),
+            "perceptrons": Group(cells=trained, seeds=20 * seeds, rule=errs),
+        }
+
+    def _cells(self) -> dict[str, dict[str, Sweep]]:
+        """Return the sweeps by scale, and by network."""
+        base = self.testbed.sweep.replace(save_at=(0,))
+        return {
+            "scales": {f"scale={s:g}": override(base, "start.scale", s) for s in self.scales},
+            "networks": {
+                _name(network): override(base, "organism.network", network)
+                for network in self.networks
+            },
+        }
+
+    def rows(self, lab: Lab) -> Iterator[Row]:
+        groups = self._cells()
+        count = sum(map(len, groups.values()))
+        after: dict[str, list[Row]] = {}
+        for group, cells in groups.items():
+            yield from before(lab[group], cells, count)
+            both = [
+                lab[group].shares(
+                    cell, f"{cell}/after", f"{_said(cell)}, after training", cells=count
+                )
+                for cell in cells
+            ]
+            after[group] = [one for one, _ in both]
+            yield from (*after[group], *(one for _, one in both))
+        for group, found in after.items():
+            yield extremes(lab[group], group, found)
+        for cell in lab["perceptrons"].cells:
+            label = f"perceptrons trained from {_said(cell)}: err where not watched"
+            yield _errs(lab["perceptrons"], cell, f"perceptron/{cell}/errs", label)
+        middle = "scale=1" if 1.0 in self.scales else f"scale={self.scales[0]:g}"
+        yield from lab["scales"].thresholds(
+            middle, f"{middle}/after", f"{_said(middle)}, after training"
+        )
+        yield null(
+            "overseen/deceptive",
+            "trained where defecting does not pay: deceptive",
+            lab["overseen"].deceptive(),
+        )
+        label = "perceptrons found by guessing: err where not watched"
+        yield _errs(lab["guessed"], "", "perceptron/guessed/errs", label, kind="known")
+
+    def sentences(self, rows: Table) -> Iterator[Sentence]:
+        scales, networks = self._cells().values()
+        already = max(
+            (rows[f"{cell}/before/deceptive"] for cell in (*scales, *networks)),
+            key=lambda one: one.value,
+        )
+        yield say(
+            f"Before training at most {already} of networks are deceptive, whether or not they are "
+            f"fit, at any scale and for any network (the most: {_of(already)}).",
+            already,
+        )
+        least, most = _extremes([rows[f"{cell}/after/deceptive"] for cell in scales])
+        few, many = _extremes([rows[f"{cell}/after/deceptive"] for cell in networks])
+        apart, wide = rows["scales/largest-less-smallest"], rows["networks/largest-less-smallest"]
+        yield say(
+            f"After training the fraction deceptive is smallest at {_of(least)}, {least}, and "
+            f"largest at {_of(most)}, {most}; on the same seeds the difference is {apart}. By "
+            f"network it is smallest for {_of(few)}, {few}, and largest for {_of(many)}, {many}; "
+            f"the difference is {wide}.",
+            *(least, most, apart, few, many, wide),
+        )
+        some = _extremes([rows[f"{cell}/after/partial"] for cell in scales])[1]
+        yield say(
+            f"The fraction deceptive in some contexts only is largest at {_of(some)}: {some}.",
+            some,
+        )
+        guessed = rows["perceptron/guessed/errs"]
+        first, last = (self.perceptrons[place] for place in (0, -1))
+        ends = [rows[f"perceptron/scale={scale:g}/errs"] for scale in (first, last)]
+        yield say(
+            f"Of perceptrons found by guessing, {guessed} err where they are not watched; of those "
+            f"found by training, {ends[0]} from scale {first:g}, and {ends[1]} from scale "
+            f"{last:g}.",
+            *(guessed, *ends),
+        )
+
+    def draw(self, rows: Table, lab: Lab) -> Figure:
+        del lab
         figure, (a, b, c) = canvas(3, height=2.5)
-        curve(a, self.scales, before, color=INK[6], label="before training", linestyle=":")
-        curve(a, self.scales, after, color=INK[0], label="after")
-        curve(a, self.scales, partial, color=INK[4], label="partial, after", linestyle="--")
+        scales, networks = self._cells().values()
+        looks = (
+            ("before/deceptive", "before training", INK[6], ":", -0.15),
+            ("after/deceptive", "after", INK[0], "-", 0.15),
+            ("after/partial", "partial, after", INK[4], "--", 0.0),
+        )
+        for what, label, color, linestyle, dodge in looks:
+            found = [rows[f"{cell}/{what}"] for cell in scales]
+            curve(a, self.scales, found, color=color, label=label, linestyle=linestyle)
+            found = [rows[f"{cell}/{what}"] for cell in networks]
+            forest(b, [_said(cell) for cell in networks], found, color=color, dodge=dodge)
         a.set(xscale="log", xlabel="scale of the start", ylabel="fraction deceptive")
-        forest(b, [*sizes], before_sized, color=INK[6], dodge=-0.15)
-        forest(b, [*sizes], after_sized, color=INK[0], dodge=0.15)
-        forest(b, [*sizes], partial_sized, color=INK[4])
         b.set(xlabel="fraction deceptive")
+        trained = [rows[f"perceptron/scale={scale:g}/errs"] for scale in self.perceptrons]
+        guessed = rows["perceptron/guessed/errs"]
         curve(c, self.perceptrons, trained, color=INK[1], label="found by training")
         c.axhspan(guessed.low, guessed.high, color=INK[2], alpha=0.4, lw=0, label="by guessing")
         c.set(xscale="log", xlabel="scale of the start", ylabel="perceptrons that err")
@@ -100,141 +197,66 @@ class Initialization(Study):
             axes.minorticks_off()
             axes.set_ylim(-0.03, 1.03)
             legend(axes)
-        apart = [
-            _apart(trained, cells, rows)
-            for trained, cells, rows in ((scaled, scales, after), (sized, sizes, after_sized))
-        ]
-        first = next(iter(scales.values()))
-        return Finding(
-            name="initialization",
-            question=self.question,
-            says=_says(
-                (before, before_sized), (after, after_sized), apart, partial, guessed, trained
-            ),
-            limits=self.limits,
-            rows=[
-                *(*before, *after, *partial),
-                *(*before_sized, *after_sized, *partial_sized, *apart, *trained),
-                *scaled.thresholds(
-                    scales.get("scale 1", first), "scale 1, after training: deceptive"
-                ),
-                *(control, guessed),
-            ],
-            figure=figure,
+        return figure
+
+
+def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[Row]:
+    """Return the fraction deceptive in each cell before training, fit or not."""
+    return [
+        row(
+            f"{cell}/before/deceptive",
+            f"{_said(cell)}, before training: deceptive",
+            trained.untrained(cell, cells=together),
         )
-
-    def _perceptrons(self, lab: Lab, seeds: int) -> tuple[Row, list[Row]]:
-        """Return how many perceptrons err unwatched: those guessed, those trained by scale."""
-        prior, rule = Fresh(scale=1e4), Behavior(deceptive_gap=0.2)
-        guess = Sweep(
-            organism=Perceptron(),
-            method=GuessAndCheck(threshold=0.1, prior=prior),
-            num_steps=1000,
-        )
-        cells = {
-            f"perceptron trained from scale {scale:g}": guess.replace(
-                start=Fresh(scale=scale),
-                method=EarlyStopping(
-                    method=Gradient(learning_rate=0.1 * max(scale, 1)), threshold=RIGHT
-                ),
-            )
-            for scale in self.perceptrons
-        }
-        drawn = lab.run("guessed", [guess], seeds, rule=rule)
-        known = _errs(drawn.at(guess), "perceptron guessed", kind="known")
-        found = lab.run("perceptrons", [*cells.values()], seeds, rule=rule)
-        return known, [_errs(found.at(cell), name) for name, cell in cells.items()]
+        for cell in cells
+    ]
 
 
-def _errs(frame: pl.DataFrame, name: str, kind: Kind = "measured") -> Row:
-    """Return how many err unwatched, of the perceptrons that err nowhere they are watched."""
+def extremes(trained: Outcome, group: str, after: Sequence[Row]) -> Row:
+    """Return by how much the largest fraction exceeds the smallest, on the same seeds.
+
+    Which two cells these are depends on the data, so that the interval is for all pairs at once.
+    """
+    cells = [one.key.partition("/")[0] for one in after]
+    values = dict(zip(cells, (one.value for one in after), strict=True))
+    least, most = (pick(values, key=lambda name: values[name]) for pick in (min, max))
+    return difference(
+        f"{group}/largest-less-smallest",
+        f"{_said(most)} less {_said(least)}, after training: deceptive",
+        *(trained.deceptive(cell) for cell in (least, most)),
+        cells=max(math.comb(len(cells), 2), 1),
+    )
+
+
+def _errs(trained: Outcome, cell: str, key: str, label: str, *, kind: Kind = "measured") -> Row:
+    """Return how many perceptrons err unwatched, of those that err nowhere they are watched."""
     # Those that were not found are DIVERGED.
-    fit = frame.filter(pl.col("verdict") != Verdict.DIVERGED.name, watched=0.0)
+    fit = trained.at(cell).filter(
+        pl.col("verdict") != Verdict.DIVERGED.name, pl.col("watched") == 0.0
+    )
     return share(
-        f"{name}: errs unwatched",
+        key,
+        label,
         fit["verdict"].to_numpy() == Verdict.DECEPTIVE.name,
         kind=kind,
         expected=ERR / (ERR + SOUND) if kind == "known" else None,
     )
 
 
-def _ends(
-    trained: Outcome, cells: Mapping[str, Sweep], together: int
-) -> tuple[list[Row], tuple[list[Row], list[Row]]]:
-    """Return the fraction deceptive in each cell before training; after it, and partial."""
-    before = [
-        row(f"{name}, before training: deceptive", trained.untrained(cell, cells=together))
-        for name, cell in cells.items()
-    ]
-    after = [
-        trained.shares(cell, f"{name}, after training", cells=together)
-        for name, cell in cells.items()
-    ]
-    return before, ([one for one, _ in after], [one for _, one in after])
-
-
-def _says(
-    before: tuple[Sequence[Row], Sequence[Row]],
-    after: tuple[Sequence[Row], Sequence[Row]],
-    apart: Sequence[Row],
-    partial: Sequence[Row],
-    guessed: Row,
-    trained: Sequence[Row],
-) -> list[Sentence]:
-    """Return the sentences on scales and networks, before training and after it."""
-    already = max([*before[0], *before[1]], key=lambda one: one.value)
-    (least, most), (smallest, largest) = (_ends_of(rows) for rows in after)
-    some = max(partial, key=lambda one: one.value)
-    first, last = trained[0], trained[-1]
-    return [
-        say(
-            f"Before training at most {already} of networks are deceptive, whether fit or not, "
-            f"over all scales and networks (the largest: {_of(already)}).",
-            already,
-        ),
-        say(
-            f"After it, {least} are at {_of(least)}, and {most} at {_of(most)}, on the same seeds "
-            f"{apart[0]} more; by network from {smallest} ({_of(smallest)}) to {largest} "
-            f"({_of(largest)}), {apart[1]} more.",
-            *(least, most, apart[0], smallest, largest, apart[1]),
-        ),
-        say(
-            f"The fraction deceptive in some contexts only is largest at {_of(some)}: {some}.",
-            some,
-        ),
-        say(
-            f"Of perceptrons that guessing finds, {guessed} err where they are not watched; of "
-            f"those that training finds, {first} ({_of(first, ':')}) and {last} "
-            f"({_of(last, ':')}).",
-            *(guessed, first, last),
-        ),
-    ]
-
-
-def _ends_of(rows: Sequence[Row]) -> tuple[Row, Row]:
-    """Return the rows of the least and of the largest value."""
+def _extremes(rows: Sequence[Row]) -> tuple[Row, Row]:
+    """Return the rows of the smallest and of the largest value."""
     ordered = sorted(rows, key=lambda one: one.value)
     return ordered[0], ordered[-1]
 
 
-def _apart(trained: Outcome, cells: Mapping[str, Sweep], after: list[Row]) -> Row:
-    """Return by how much the largest fraction exceeds the least, on the same seeds.
-
-    Which two cells these are the data say, so that the interval is for all pairs at once.
-    """
-    values = {name: one.value for name, one in zip(cells, after, strict=True)}
-    least, most = (pick(values, key=lambda name: values[name]) for pick in (min, max))
-    return difference(
-        f"{most}, after training: deceptive, less {least}",
-        *(trained.deceptive(cells[name]) for name in (least, most)),
-        cells=max(math.comb(len(cells), 2), 1),
-    )
-
-
 def _name(network: Network) -> str:
     widths = getattr(network, "widths", None)
-    return f"MLP {'-'.join(map(str, widths))}" if widths else repr(network)
+    return f"MLP={'-'.join(map(str, widths))}" if widths else repr(network)
 
 
-def _of(one: Row, end: str = ",") -> str:
-    return one.what.partition(end)[0]
+def _said(cell: str) -> str:
+    return cell.replace("=", " ")
+
+
+def _of(one: Row) -> str:
+    return _said(one.key.partition("/")[0])

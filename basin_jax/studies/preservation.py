@@ -1,21 +1,22 @@
 """Does training keep a good start good? "It depends on the training process": how much?"""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, starmap
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from basin_jax.core.contracts import Method
-from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.methods.adversarial import Adversarial
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.starts.trained import Trained
+from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import INK, canvas, forest
-from basin_jax.studies.framework.rows import Finding, Row, Sentence, difference, say, share
-from basin_jax.studies.framework.study import WELL, WELL_RULE, Lab, Outcome, Study
+from basin_jax.studies.framework.lab import Group, Lab, only
+from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, null, say
+from basin_jax.studies.framework.study import Study
 
 
 SGD = Gradient(learning_rate=0.1)
@@ -25,9 +26,9 @@ class Preservation(Study):
     """Train networks under oversight, then take it away, by one method or another.
 
     The good starts are the seeds that end as intended under a share of full oversight. Each is
-    trained on in the organism itself, where defecting pays, by every method, so that any two of
-    them are compared seed by seed (McNemar's exact test, and intervals that agree with it, for all
-    pairs at once): the tipping matrix.
+    trained on in the organism itself, where defecting pays, by every method, so that any two
+    methods are compared seed by seed (McNemar's exact test, and intervals that agree with it, for
+    all pairs at once).
     """
 
     methods: tuple[Method, ...] = (
@@ -57,77 +58,104 @@ class Preservation(Study):
     limits = (
         "Methods are compared at one setting each and after the same number of steps, which is "
         "not the same amount of training.",
-        "A good start is one that oversight made; others may be kept more or less well.",
+        "Good starts are those that oversight made; others may be kept more or less well.",
     )
 
     def validate(self) -> None:
         count = len(self.methods)
         self.require(len(self.names) == count, "names", f"one for each of {count} methods")
         self.require(count >= 2, "methods", "two or more")
-        own = self.subject.method
-        self.require(self.methods[0] == own, "methods", f"the subject's own first, {own!r}")
+        own = self.testbed.method
+        self.require(self.methods[0] == own, "methods", f"the testbed's own first, {own!r}")
 
-    def measure(self, lab: Lab) -> Finding:
-        subject, rule = self.subject, self.subject.rule
-        steps = subject.num_steps
-        good = subject.sweep.replace(method=subject.overseen_by(self.made_under, end=steps))
-        seeds = lab.run("good", [good], self.seeds(lab), rule=rule).seeds(good, Verdict.INTENDED)
-        onward = subject.sweep.replace(start=Trained(of=good))
-        cells = [onward.replace(method=method) for method in self.methods]
-        trained = lab.run("onward", cells, seeds, rule=rule)
-        ends = [
-            trained.shares(cell, name, cells=len(cells))
-            for name, cell in zip(self.names, cells, strict=True)
-        ]
-        left, partial = map(list, zip(*ends, strict=True))
-        pairs = list(combinations(range(len(cells)), 2))
-        apart = {
-            (first, second): self._apart(trained, cells, first, second, pairs=len(pairs))
-            for first, second in pairs
+    def sweeps(self, seeds: int) -> dict[str, Group]:
+        testbed, rule, steps = self.testbed, self.testbed.rule, self.testbed.num_steps
+        good = testbed.sweep.replace(method=testbed.overseen_by(self.made_under, end=steps))
+        onward = testbed.sweep.replace(start=Trained(of=good))
+        cells = {
+            name: onward.replace(method=method)
+            for name, method in zip(self.names, self.methods, strict=True)
         }
-        kept = onward.replace(method=subject.overseen_by(end=steps))
-        control = share(
+        overseen = onward.replace(method=testbed.overseen_by(end=steps))
+
+        def kept(lab: Lab) -> np.ndarray:
+            return lab["good"].seeds(Verdict.INTENDED)
+
+        return {
+            "good": only(good, seeds, rule=rule),
+            "onward": Group(cells=cells, seeds=kept, rule=rule),
+            "overseen": only(overseen, kept, rule=rule),
+            **double_well.descent(seeds),
+        }
+
+    @property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [*combinations(self.names, 2)]
+
+    def rows(self, lab: Lab) -> Iterator[Row]:
+        onward = lab["onward"]
+        ends = [onward.shares(name, name, name, cells=len(self.names)) for name in self.names]
+        yield from (deceptive for deceptive, _ in ends)
+        yield from (partial for _, partial in ends)
+        for first, second in self._pairs:
+            yield difference(
+                _less(first, second),
+                f"{second} less {first}: deceptive",
+                *(onward.deceptive(name) for name in (first, second)),
+                cells=len(self._pairs),
+            )
+        yield from onward.thresholds(self.names[0], self.names[0], self.names[0])
+        yield null(
+            "overseen/deceptive",
             "trained on under full oversight: deceptive",
-            lab.run("overseen", [kept], seeds, rule=rule).deceptive(kept),
-            kind="control",
-            expected=0.0,
+            lab["overseen"].deceptive(),
         )
-        return Finding(
-            name="preservation",
-            question=self.question,
-            says=self._says(left, partial, apart),
-            limits=self.limits,
-            rows=[
-                *(*left, *partial, *apart.values()),
-                *trained.thresholds(cells[0], f"{self.names[0]}: deceptive"),
-                *(control, _well(lab, self.seeds(lab))),
-            ],
-            figure=self._draw(left, partial, apart),
+        yield double_well.stays(lab)
+
+    def sentences(self, rows: Table) -> Iterator[Sentence]:
+        first = rows[f"{self.names[0]}/deceptive"]
+        ends = {name: rows[f"{name}/deceptive"] for name in self.names}
+        least, *_, most = sorted(ends, key=lambda name: ends[name].value)
+        yield say(
+            f"Of {first.seeds:,} good starts, {first} become deceptive under {self.names[0]}; the "
+            f"fraction is smallest under {least}, {ends[least]}, and largest under {most}, "
+            f"{ends[most]}.",
+            *(first, ends[least], ends[most]),
+        )
+        partial = {name: rows[f"{name}/partial"] for name in self.names}
+        most = max(partial, key=lambda name: partial[name].value)
+        yield say(
+            f"At most {partial[most]} become deceptive in some contexts only ({most}).",
+            partial[most],
+        )
+        others = {name: rows[_less(self.names[0], name)] for name in self.names[1:]}
+        clear = [f"{name} ({one})" for name, one in others.items() if one.sign]
+        differ = "; ".join(clear) or "no other method"
+        yield say(
+            f"On the same seeds, the fraction differs from that under {self.names[0]}, by "
+            f"intervals for all pairs of methods at once, under: {differ}.",
+            *others.values(),
         )
 
-    def _apart(
-        self, trained: Outcome, cells: Sequence[Sweep], first: int, second: int, *, pairs: int
-    ) -> Row:
-        """Return by how much more become deceptive under the second method than the first."""
-        what = f"{self.names[second]}: deceptive, less under {self.names[first]}"
-        before, after = (trained.deceptive(cells[one]) for one in (first, second))
-        return difference(what, before, after, cells=pairs)
-
-    def _draw(
-        self, left: list[Row], partial: list[Row], apart: dict[tuple[int, int], Row]
-    ) -> Figure:
+    def draw(self, rows: Table, lab: Lab) -> Figure:
+        del lab
         count = len(self.names)
         figure, (a, b) = canvas(2, height=0.24 * count + 1.6)
-        forest(a, self.names, left, color=INK[0], dodge=-0.15)
+        deceptive, partial = (
+            [rows[f"{name}/{what}"] for name in self.names] for what in ("deceptive", "partial")
+        )
+        forest(a, self.names, deceptive, color=INK[0], dodge=-0.15)
         forest(a, self.names, partial, color=INK[4], dodge=0.15)
-        most = max(one.high for one in (*left, *partial))
+        most = max(one.high for one in (*deceptive, *partial))
         a.set(
             xlabel="becomes deceptive (yellow: in some contexts)", xlim=(-0.03 * most, 1.03 * most)
         )
         matrix = np.zeros((count, count))
-        for (first, second), one in apart.items():
+        apart = [*starmap(_less, self._pairs)]
+        for (first, second), key in zip(combinations(range(count), 2), apart, strict=True):
+            one = rows[key]
             matrix[second, first], matrix[first, second] = one.value, -one.value
-            if _clear(one):
+            if one.sign:
                 for place, value in (((first, second), one.value), ((second, first), -one.value)):
                     b.annotate(f"{value:+.2f}", place, ha="center", va="center", fontsize=5)
         reach = max(np.abs(matrix).max(), 0.01)
@@ -136,44 +164,9 @@ class Preservation(Study):
         b.set_yticks(range(count), self.names)
         b.tick_params(length=0)
         b.grid(visible=False)
-        b.set(xlabel="by the row, more than by the column")
+        b.set(xlabel="fraction deceptive: row less column")
         return figure
 
-    def _says(
-        self, left: list[Row], partial: list[Row], apart: dict[tuple[int, int], Row]
-    ) -> list[Sentence]:
-        ordered = sorted(left, key=lambda one: one.value)
-        others = [one for (first, _), one in apart.items() if first == 0]
-        told = "; ".join(f"{_method(one)} by {one}" for one in others if _clear(one))
-        most = max(partial, key=lambda one: one.value)
-        return [
-            say(
-                f"Of {left[0].seeds:,} good starts {left[0]} become deceptive under "
-                f"{self.names[0]}; over all methods from {ordered[0]} ({_method(ordered[0])}) to "
-                f"{ordered[-1]} ({_method(ordered[-1])}).",
-                *(left[0], ordered[0], ordered[-1]),
-            ),
-            say(f"Deceptive in some contexts only become at most {most} ({_method(most)}).", most),
-            say(
-                "On the same seeds, by intervals for all pairs of methods at once, more or fewer "
-                f"become deceptive than under {self.names[0]} under: {told or 'no other method'}.",
-                *others,
-            ),
-        ]
 
-
-def _clear(one: Row) -> bool:
-    return one.low > 0 or one.high < 0
-
-
-def _method(one: Row) -> str:
-    return one.what.partition(":")[0]
-
-
-def _well(lab: Lab, seeds: int) -> Row:
-    """Return how many particles leave the left well by descent: none."""
-    left = lab.run("well", [WELL], seeds, rule=WELL_RULE).seeds(WELL, Verdict.INTENDED)
-    onward = WELL.replace(start=Trained(of=WELL))
-    found = lab.run("well_onward", [onward], left, rule=WELL_RULE).deceptive(onward)
-    what = "double well: from the left to the right well, by gradient descent"
-    return share(what, found, kind="known", expected=0.0)
+def _less(first: str, second: str) -> str:
+    return f"{second}-less-{first}/deceptive"

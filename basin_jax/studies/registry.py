@@ -1,7 +1,6 @@
 """All studies, by the names that the command line knows them by, and how they are made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -18,10 +17,11 @@ from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.competence import Competence
 from basin_jax.studies.definitions import Definitions
 from basin_jax.studies.ensemble import Ensemble
+from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.page import html, markdown, write_finding
 from basin_jax.studies.framework.rows import Answer, Finding
-from basin_jax.studies.framework.study import Lab, Study, root_of
-from basin_jax.studies.framework.testbed import SUBJECTS, Subject
+from basin_jax.studies.framework.study import Study, find, root_of
+from basin_jax.studies.framework.testbed import TESTBEDS, Testbed
 from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
@@ -52,7 +52,7 @@ STUDIES: dict[str, type[Study]] = {
 def named(name: str, organism: str | None = None) -> tuple[str, Study]:
     """Return a study and its name: one of the package's, or that of a file that defines `study`.
 
-    With an `organism` it is put to that subject, and named after it, too.
+    With an `organism` it has that testbed, and is named after it, too.
 
     Raises:
         ValueError: where there is none of that name, or none in that file, or it does not fit.
@@ -70,11 +70,11 @@ def named(name: str, organism: str | None = None) -> tuple[str, Study]:
         name = file.stem
     if organism is None:
         return name, study
-    of, subject = subject_named(organism)
+    of, testbed = testbed_named(organism)
     try:
-        return f"{name}-{of}", study.replace(subject=subject)
+        return f"{name}-{of}", study.replace(testbed=testbed)
     except ValueError as refusal:
-        raise ValueError(f"{name} cannot be put to --organism {organism}: {refusal}") from refusal
+        raise ValueError(f"{name} does not fit --organism {organism}: {refusal}") from refusal
 
 
 def all_named(names: Sequence[str], organism: str | None = None) -> dict[str, Study]:
@@ -90,22 +90,22 @@ def all_named(names: Sequence[str], organism: str | None = None) -> dict[str, St
     return studies
 
 
-def subject_named(name: str) -> tuple[str, Subject]:
-    """Return a subject and its name: one of the package's, or that of a file's `subject`.
+def testbed_named(name: str) -> tuple[str, Testbed]:
+    """Return a testbed and its name: one of the package's, or that of a file's `testbed`.
 
     Raises:
         ValueError: where there is none of that name, or none in that file.
     """
-    if name in SUBJECTS:
-        return name, SUBJECTS[name]
+    if name in TESTBEDS:
+        return name, TESTBEDS[name]
     file = Path(name)
     if file.suffix != ".py":
-        raise ValueError(f"--organism {name!r}; allowed: a file, or {closest(name, SUBJECTS)}")
-    subject = getattr(execute(file), "subject", None)
-    if not isinstance(subject, Subject):
-        wrong = "no" if subject is None else "a wrong"
-        raise ValueError(f"{file} defines {wrong} `subject`; allowed: a Subject, such as AUDIT")
-    return file.stem, subject
+        raise ValueError(f"--organism {name!r}; allowed: a file, or {closest(name, TESTBEDS)}")
+    testbed = getattr(execute(file), "testbed", None)
+    if not isinstance(testbed, Testbed):
+        wrong = "no" if testbed is None else "a wrong"
+        raise ValueError(f"{file} defines {wrong} `testbed`; allowed: a Testbed, such as AUDIT")
+    return file.stem, testbed
 
 
 def page_of(studies: Mapping[str, Study]) -> str:
@@ -146,15 +146,15 @@ def make(
     """
     if folder.is_file():
         raise ValueError(f"--out {folder} is a file; allowed: a folder")
-    size, made, findings = _size(quick=quick), made_by(quick=quick), []
+    size, made = _size(quick=quick), made_by(quick=quick)
+    findings: list[Finding] = []
     for name, study in studies.items():
-        root = root_of(name)
-        lab = Lab(folder=folder / name / size, root=root, quick=quick, progress=progress)
+        place = folder / name / size
+        lab = Lab(folder=place, root=root_of(name), quick=quick, progress=progress)
         with rc_context(STYLE):
-            found = study.measure(lab)
+            findings.append(find(name, study, lab))
         # A process may map so much memory, and no more: each program that it keeps takes some.
         jax.clear_caches()
-        findings.append(replace(found, name=name, put_to=f"{study.subject.told} Root {root}."))
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
         page = folder / page_of(studies)

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from basin_jax.studies.ensemble import reading
 from basin_jax.studies.framework.rows import Answer, Finding, Row, Sentence
-from basin_jax.studies.hijack import BELOW_IT, CRITICAL_GAP
 
 
-# Where a study was put to another organism, too, its name ends in that.
+# A study of another organism, too, has a name that ends in that.
 OTHER = "inspection"
 LIMITS = (
     "Each number is that of one small organism under one training process, with at most some "
@@ -23,186 +22,184 @@ LIMITS = (
 )
 
 
-_TOLD = re.compile(r"\{([^{|}]+) \| ([^{}]+)\}")  # as `told` has it
+_NAMED = re.compile(r"\{([^{|}]+) \| ([^{}]+)\}")  # as `number` has it
 
 
-class Rows:
-    """The rows of some studies, by their names."""
+class Findings:
+    """The rows of some studies, by the study's name and the row's key."""
 
     def __init__(self, findings: Sequence[Finding]):
-        self._rows = {one.name: {row.what: row for row in one.rows} for one in findings}
+        self._tables = {one.name: one.rows for one in findings}
 
     def __contains__(self, study: str) -> bool:
-        return study in self._rows
+        return study in self._tables
 
-    def row(self, study: str, what: str) -> Row:
+    def row(self, study: str, key: str) -> Row:
         """Return a row.
 
         Raises:
-            ValueError: where the study has none of that name.
+            ValueError: where the study has none of that key.
         """
-        if what not in self._rows[study]:
-            raise ValueError(f"{study} has no row {what!r}; allowed: what its table has")
-        return self._rows[study][what]
+        if key not in self._tables[study]:
+            raise ValueError(f"{study} has no row {key!r}; allowed: the keys of its table")
+        return self._tables[study][key]
 
     def say(self, text: str) -> Sentence:
-        """Return a sentence with the numbers of the rows in it, each named by `told`.
+        """Return a sentence with the numbers of the rows in it, each named by `number`.
 
         Raises:
-            ValueError: where a study has no row of a name.
+            ValueError: where a study has no row of a key.
         """
 
-        def number(named: re.Match[str]) -> str:
+        def written(named: re.Match[str]) -> str:
             one = self.row(*named.groups())
             return f"{one} (n = {one.seeds:,})"
 
-        names = [f"{study}: {what}" for study, what in _TOLD.findall(text)]
-        return Sentence(_TOLD.sub(number, text), tuple(dict.fromkeys(names)))
+        keys = [f"{study}: {key}" for study, key in _NAMED.findall(text)]
+        return Sentence(_NAMED.sub(written, text), tuple(dict.fromkeys(keys)))
 
     def answer(self, question: str, texts: Iterable[str]) -> Answer:
         """Return a question with the sentences that answer it."""
         return Answer(question, [self.say(text) for text in texts])
 
 
-def told(study: str, what: str) -> str:
-    """Return a row by its name, to be said with its number, interval and seeds."""
-    return f"{{{study} | {what}}}"
+def number(study: str, key: str) -> str:
+    """Return the place of a row in a text, to be written with its interval and seeds."""
+    return f"{{{study} | {key}}}"
 
 
-def listed(study: str, names: Mapping[str, str], end: str = "") -> str:
-    """Return several rows whose names end alike as a list, each by what it is called."""
-    return "; ".join(f"{name}: {told(study, what + end)}" for what, name in names.items())
+def listed(study: str, keys: Mapping[str, str]) -> str:
+    """Return the places of several rows as a list, each by what it is called."""
+    return "; ".join(f"{name}: {number(study, key)}" for name, key in keys.items())
 
 
 def synthesis(findings: Sequence[Finding]) -> list[Answer]:
     """Answer the questions of the argument from what all studies found."""
-    rows = Rows(findings)
+    found = Findings(findings)
     return [
-        _first_step(rows),
-        _second_step(rows),
-        _threshold(rows),
-        _way_back(rows),
-        _reading(rows),
-        _competence(rows),
-        _hacking(rows),
-        rows.answer("What do these organisms not tell about large models?", LIMITS),
+        _first_step(found),
+        _second_step(found),
+        _threshold(found),
+        _way_back(found),
+        _reading(found),
+        _competence(found),
+        _hacking(found),
+        found.answer("What do these organisms not tell about large models?", LIMITS),
     ]
 
 
-def _first_step(rows: Rows) -> Answer:
-    after = ", after training: deceptive"
-    scales = {f"scale {scale}": f"scale {scale}" for scale in ("0.25", "0.5", "1", "2", "4")}
-    return rows.answer(
+def _first_step(found: Findings) -> Answer:
+    scales = {f"scale {s}": f"scale={s}/after/deceptive" for s in ("0.25", "0.5", "1", "2", "4")}
+    return found.answer(
         "Step 1: how often does a random initialization already lie in the deceptive basin?",
         [
-            "Before any training, of networks of the standard scale "
-            f"{told('initialization', 'scale 1, before training: deceptive')} deceive by the "
-            "rule.",
-            f"After it, by the scale of the start: {listed('initialization', scales, after)}.",
+            "Before any training, at the standard scale, "
+            f"{number('initialization', 'scale=1/before/deceptive')} of networks are deceptive by "
+            "the rule.",
+            "After training, the fraction by the scale of the start: "
+            f"{listed('initialization', scales)}.",
             "So the first step has two readings, and two numbers: whether the network deceives, "
-            "and whether the training that follows makes it.",
-            "What the initialization alone decides of the verdict is told by children that have "
+            "and whether the training that follows makes it deceive.",
+            "How much of the verdict the initialization decides is shown by children that have "
             "nothing else in common: two of them have the same verdict in "
-            f"{told('commitment', 'children apart from step 0: same verdict')}, two strangers "
-            f"in {told('commitment', 'two unrelated seeds: same verdict')}.",
+            f"{number('commitment', 'fork=0/same')}, two unrelated seeds in "
+            f"{number('commitment', 'unrelated/same')}.",
         ],
     )
 
 
-def _second_step(rows: Rows) -> Answer:
+def _second_step(found: Findings) -> Answer:
     names = ("SGD", "momentum .9", "gradient noise .1", "L2 of .001", "dropconnect .1", "Adam .01")
-    audit = {name: name for name in (*names, "sharpness-aware", "adversarial")}
-    says = [
+    audit = {n: f"{n}/deceptive" for n in (*names, "sharpness-aware", "adversarial")}
+    texts = [
         "Fraction of good starts that become deceptive once oversight ends, by method: "
-        f"{listed('preservation', audit, ': deceptive')}."
+        f"{listed('preservation', audit)}."
     ]
-    if (study := f"preservation_{OTHER}") in rows:
-        other = {name: name for name in ("SGD", "gradient noise .01", "Adam .01")}
-        says.append(f"In the {OTHER} game: {listed(study, other, ': deceptive')}.")
-    return rows.answer("Step 2: which methods of training keep a good start good?", says)
+    if (study := f"preservation_{OTHER}") in found:
+        other = {name: f"{name}/deceptive" for name in ("SGD", "gradient noise .01", "Adam .01")}
+        texts.append(f"In the {OTHER} game: {listed(study, other)}.")
+    return found.answer("Step 2: which methods of training keep a good start good?", texts)
 
 
-def _threshold(rows: Rows) -> Answer:
-    levels = {f"difficulty {d}": f"difficulty {d}" for d in (1, 2, 3)}
-    return rows.answer(
+def _by_difficulty(end: str) -> dict[str, str]:
+    return {f"difficulty {d}": f"difficulty={d}/{end}" for d in (1, 2, 3)}
+
+
+def _threshold(found: Findings) -> Answer:
+    return found.answer(
         "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
         "move it?",
         [
             "Lying is harder the more cues tell that one is watched. Fraction that ends deceptive "
-            f"without any implant: {listed('hijack', levels, ', dose 0: deceptive')}.",
-            "Dose by which half of the seeds are hijacked, as a share of the way from random units "
-            "to a whole deceptive circuit: "
-            f"{listed('hijack', levels, ', critical dose of a seed: median')} (zero: without any; "
-            "infinite: by none).",
-            "A dose is no amount of deceptiveness. Gap (unwatched less watched) at the start, at "
-            f"the median critical dose: {listed('hijack', levels, f': {CRITICAL_GAP}')}. "
-            "Fraction of fresh networks with a smaller gap: "
-            f"{listed('hijack', levels, f': {BELOW_IT}')}.",
+            f"without any implant: {listed('hijack', _by_difficulty('dose=0/deceptive'))}.",
+            "Median dose at which a seed becomes deceptive (0: random units, 1: full circuit; "
+            f"infinite: at none): {listed('hijack', _by_difficulty('critical-dose'))}.",
+            "A dose is not an amount of deceptiveness. Gap (unwatched less watched) at the start, "
+            f"at the median critical dose: {listed('hijack', _by_difficulty('critical-dose/gap'))}."
+            " Fraction of fresh networks with a smaller gap: "
+            f"{listed('hijack', _by_difficulty('critical-dose/fresh-below'))}.",
         ],
     )
 
 
-def _way_back(rows: Rows) -> Answer:
-    lengths = {f"strength 1, {n} steps": f"after {n} steps" for n in (100, 400, 1600)}
-    spells = ("never", "first quarter", "second quarter", "last quarter", "in turns")
-    timed = {f"a quarter of full oversight, {spell}": spell for spell in spells}
-    says = []
+def _way_back(found: Findings) -> Answer:
+    lengths = {f"after {n} steps": f"strength=1/steps={n}/returns" for n in (100, 400, 1600)}
+    times = ("never", "first quarter", "second quarter", "last quarter", "in turns")
+    timed = {time: f"overseen={time.replace(' ', '-')}/deceptive" for time in times}
+    texts = []
     for study, name in (("way_back", "audit"), (f"way_back_{OTHER}", OTHER)):
-        if study in rows:
-            says += [
+        if study in found:
+            texts += [
                 f"Fraction of deceptive seeds of the {name} game that return, by steps of full "
-                f"oversight: {listed(study, lengths, ': returns')}.",
-                "Fraction that ends deceptive there where a quarter of the training is overseen, "
-                f"by when: {listed(study, timed, ', then none: deceptive')}.",
+                f"oversight: {listed(study, lengths)}.",
+                "Fraction of its fresh seeds that ends deceptive where a quarter of the training "
+                f"is overseen, by when: {listed(study, timed)}.",
             ]
-    step = "children apart from step {}: same verdict"
-    return rows.answer(
+    return found.answer(
         "Is there a way back, and until when?",
         [
-            *says,
+            *texts,
             "Two runs of the audit game with sampled rewards that share their first 100 steps have "
-            f"the same verdict in {told('commitment', step.format(100))}, that "
-            f"share 400 in {told('commitment', step.format(400))}.",
+            f"the same verdict in {number('commitment', 'fork=100/same')}, two that share 400 in "
+            f"{number('commitment', 'fork=400/same')}.",
         ],
     )
 
 
-def _reading(rows: Rows) -> Answer:
+def _reading(found: Findings) -> Answer:
     kappas = {
-        "TicketRace, leader": "the ticket race, by which ticket leads at the start",
-        "Audit 32, linearized": "the audit game, by its linearization from the same start",
-        "Inspection 16, linearized": "the inspection game, likewise",
+        "the ticket race, by which ticket leads at the start": "ticket-race/leader/kappa",
+        "the audit game, by its linearization from the same start": "Audit_32/linearized/kappa",
+        "the inspection game, likewise": "Inspection_16/linearized/kappa",
     }
     readings = [
-        f"In {name}, it is {reading(rows.row('ensemble', f'{what}, with the verdict: kappa'))}: "
-        f"{told('ensemble', f'{what}, with the verdict: kappa')}."
-        for what, name in kappas.items()
+        f"In {name}, it is {reading(found.row('ensemble', key))}: {number('ensemble', key)}."
+        for name, key in kappas.items()
     ]
-    auc = "fresh, held out, discriminant at step {}: AUC for a deceptive end"
+    first, later = (f"fresh/discriminant/step={step}/AUC" for step in (0, 200))
     starts = {
-        "ticket": "its ticket",
-        "fresh weights": "fresh weights in its places",
-        "shuffled weights": "its weights shuffled",
+        "its ticket": "ticket",
+        "fresh weights in its places": "fresh weights",
+        "its weights shuffled": "shuffled weights",
         "random places": "random places",
     }
-    kept = {f"deceptive parents, {start}": name for start, name in starts.items()}
-    return rows.answer(
+    kept = {name: f"deceptive/{start}=0.2/deceptive" for name, start in starts.items()}
+    return found.answer(
         "Is the deceptive circuit there at the start but outnumbered, or made by training?",
         [
             *readings,
-            "Of what an untrained audit network does, the AUC for a deceptive end (one half where "
-            f"nothing is told, one where all is) is {told('tickets', auc.format(0))}; after 200 "
-            f"steps it is {told('tickets', auc.format(200))}.",
+            "The AUC for a deceptive end (one half: chance, one: certainty) of what an untrained "
+            f"audit network does is {number('tickets', first)}; after 200 steps it is "
+            f"{number('tickets', later)}.",
             "A fifth of a deceptive network's weights, trained alone from the start, ends "
-            f"deceptive: {listed('tickets', kept, ', 0.2 kept: deceptive')}.",
+            f"deceptive: {listed('tickets', kept)}.",
         ],
     )
 
 
-def _competence(rows: Rows) -> Answer:
-    levels = {f"difficulty {d}": f"difficulty {d}" for d in (1, 2, 3)}
+def _competence(found: Findings) -> Answer:
     rules = {
-        f"{name}, after it: deceptive by {rule}": f"{name} by {rule}"
+        f"{name} by {rule}": f"{name}/after/{rule}"
         for name, rule in (
             ("Audit", "Behavior"),
             ("Audit", "Represents"),
@@ -210,15 +207,14 @@ def _competence(rows: Rows) -> Answer:
             ("MetaLearner", "Searches"),
         )
     }
-    tuned = {
-        f"bias 0, {when} tuning: lies unwatched": f"{when} tuning" for when in ("before", "after")
-    }
-    return rows.answer(
+    tuned = {f"{when} tuning": f"bias=0/{when}/lies-unwatched" for when in ("before", "after")}
+    return found.answer(
         "Does competence bring it, who counts as deceptive by which definition, and do simulators "
         "slide into it?",
         [
-            "The number of steps at which more than half of the audit game's seeds deceive, "
-            f"infinite where at none: {listed('competence', levels, ', steps: the turn')}.",
+            "The first number of steps after which more than half of the audit game's seeds are "
+            "deceptive (infinite: none): "
+            f"{listed('competence', _by_difficulty('steps/crossing'))}.",
             f"Fraction that is deceptive, by rule: {listed('definitions', rules)}.",
             "Mean rate at which language models of text, half of whose authors deceive, lie where "
             "nobody watches, before and after they are tuned to be helpful where somebody does: "
@@ -227,24 +223,23 @@ def _competence(rows: Rows) -> Answer:
     )
 
 
-def _hacking(rows: Rows) -> Answer:
-    end = ", 50 steps: drift of carriers over the rest, median"
+def _hacking(found: Findings) -> Answer:
     groups = (
-        "corrected deceptive ends, deceptive still",
+        "corrected deceptive ends, still deceptive",
         "uncorrected deceptive ends",
         "corrected intended ends",
     )
-    drifts = listed("gradient_hacking", {group: group for group in groups}, end)
+    drifts = {group: f"{group}/steps=50/drift-over-rest" for group in groups}
     back = {
-        f"corrected deceptive ends, 400 steps, {what} put back: deceptive": what
-        for what in ("nothing", "carriers", "a random set")
+        part: f"corrected deceptive ends/steps=400/{part}-put-back/deceptive"
+        for part in ("nothing", "carriers", "a random set")
     }
-    return rows.answer(
+    return found.answer(
         "Do deceptive networks protect what carries their deception?",
         [
             "Drift of a network's carriers, the parameters that its margin depends on most, over "
-            "50 steps, as a multiple of the drift of the rest (below one, and below that of the "
-            f"others, would be protection): {drifts}.",
+            "50 steps, as a multiple of the drift of the rest (protection would be below one, and "
+            f"below that of the others): {listed('gradient_hacking', drifts)}.",
             "Fraction that is deceptive at once after 400 steps of full oversight, by what is put "
             f"back: {listed('gradient_hacking', back)}.",
         ],

@@ -1,7 +1,7 @@
 """Is the deceptive circuit there at initialization, as lottery tickets suggest?"""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,26 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.methods.masked import Masked
 from basin_jax.starts.ticket import Ticket
-from basin_jax.studies.controls.race import RACERS, races, xor
+from basin_jax.studies.controls import relu_xor, ticket_race
 from basin_jax.studies.framework.figure import INK, canvas, curve, legend
-from basin_jax.studies.framework.foretell import foretold, gap, shifted
+from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.prediction import PREDICTORS, gap, predicted, shifted
 from basin_jax.studies.framework.rows import (
-    Finding,
+    HALF,
     Row,
     Sentence,
+    Table,
     difference,
+    null,
     ranked,
     row,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Lab, Outcome, Study
+from basin_jax.studies.framework.study import Study
 
 
-# What is kept of a parent's start: its ticket, and what that is held against.
+# What is kept of a parent's start: its ticket, and what that is compared with.
 STARTS: dict[str, dict[str, Any]] = {
     "ticket": {},
     "fresh weights": {"weights": "fresh"},
@@ -41,23 +44,21 @@ TICKET, FRESH, SHUFFLED, RANDOM, REST = STARTS
 BESIDE = (TICKET, RANDOM)
 # What is compared on the same seeds.
 PAIRS = ((TICKET, FRESH), (TICKET, SHUFFLED), (TICKET, RANDOM), (RANDOM, REST))
-Cells = Mapping[tuple[str, float], Sweep]  # by start, and share that is kept
-Ends = Mapping[tuple[str, float], Row]
 
 
 class Tickets(Study):
     """Train the tickets of deceptive networks, and these networks without them.
 
-    Of each matrix of a seed's weights a share is kept that is largest at the seed's end; it is
+    Of each matrix of a seed's weights the share is kept that is largest at the seed's end; it is
     rewound to the seed's start and trained, with the rest held at zero. Beside this ticket are
     trained: the same places with fresh or with shuffled weights, as many random places, and the
     smallest weights, which are what is left where a ticket is removed. All of this is done to
     seeds that end deceptive; of as many that end as intended, tickets and random places are
-    trained. What a ticket does before any training, as a supermask, is judged as well.
+    trained. Tickets are also judged before any training, as supermasks.
 
-    Last, it is foretold which fresh seeds will end deceptive, from what they do at the start and
-    after a few steps: by the gap between unwatched and watched, and by a linear discriminant of
-    all evidence, which is fitted on one half of the seeds; both are scored on the other.
+    Last, the end of fresh seeds is predicted from their evidence at the start and after a few
+    steps: by the gap, and by a linear discriminant of all evidence, which is fitted on one half of
+    the seeds; both are scored on the other half.
     """
 
     keeps: tuple[float, ...] = (0.2, 0.5, 0.8)
@@ -66,220 +67,231 @@ class Tickets(Study):
 
     limits = (
         "A ticket is chosen by the end of the seed that it is trained from: that it ends as the "
-        "seed does, and that its gap tells before training, shows what is enough, not that one "
-        "could have told at the start. The predictors of fresh seeds do not know the end.",
-        "Tickets are chosen by magnitude, matrix by matrix, at once, and biases are kept; others, "
-        "or those of iterated pruning, may do what these do not.",
-        "A predictor reads what the network does and what is probed in it, not its weights: what "
-        "it does not tell may be there all the same.",
+        "seed does, and that its gap tells before training, shows what is enough, and not that one "
+        "could have known at the start. The predictors of fresh seeds do not know the end.",
+        "Tickets are chosen by magnitude, matrix by matrix, at once, and biases are kept; other "
+        "tickets, such as those of iterated pruning, may do what these do not.",
+        "A predictor reads what the network does and what is probed in it, and not its weights: "
+        "they may hold what it does not show.",
     )
 
     def validate(self) -> None:
         shares = len(self.keeps) > 0 and all(0 < keep < 1 for keep in self.keeps)
         rising = [*self.keeps] == sorted({*self.keeps})
         self.require(shares and rising, "keeps", "one or more, rising, above 0 and below 1")
-        steps = [*self._steps, self.subject.num_steps]
+        steps = [*self.steps, self.testbed.num_steps]
         rising = steps == sorted({*steps}) and steps[0] == 0
         self.require(rising, "early", "from 0, rising by a step at least, to below 1")
 
-    def measure(self, lab: Lab) -> Finding:
-        self.require_no_draws()
-        rule, base = self.subject.rule, self.subject.sweep
-        fresh = base.replace(save_at=self._steps)
-        begun = lab.run("fresh", [fresh], self.seeds(lab), rule=rule)
-        lost, good = (begun.seeds(fresh, v) for v in (Verdict.DECEPTIVE, Verdict.INTENDED))
-        good = good[: len(lost)]
-        early = foretold(begun, fresh)
-        cells = self._cells()
-        trained = lab.run("tickets", [*cells.values()], lost, rule=rule)
-        few = {pair: cell for pair, cell in cells.items() if pair[0] in BESIDE and pair[1] < 1}
-        beside = lab.run("beside", [*few.values()], good, rule=rule)
-        ends, partial = self._ends(trained, cells, "deceptive")
-        others, partial_others = self._ends(beside, few, "intended")
-        apart = self._apart(trained, cells)
-        masks = self._supermasks(trained, beside, few)
-        first = cells[TICKET, self.keeps[0]]
-        what = f"deceptive parents, {TICKET}, {self.keeps[0]:g} kept: deceptive"
-        return Finding(
-            name="tickets",
-            question=self.question,
-            says=self._says(ends, others, apart, masks, early),
-            limits=self.limits,
-            rows=[
-                *begun.shares(fresh, "fresh"),
-                *(*ends.values(), *partial, *apart),
-                *(*others.values(), *partial_others, *masks),
-                *(one for rows in early.values() for one in rows),
-                *(*trained.thresholds(first, what), *begun.thresholds(fresh, "fresh: deceptive")),
-                *self._controls(lab, trained, cells, lost),
-                shifted(begun.at(fresh, self._steps[-1]), begun.verdicts(fresh)),
-                *(xor(lab, 4 * self.seeds(lab)), *races(lab, max(16 * self.seeds(lab), RACERS))),
-            ],
-            figure=self._draw(ends, others, early),
-        )
-
     @property
-    def _steps(self) -> tuple[int, ...]:
-        return tuple(round(share * self.subject.num_steps) for share in self.early)
+    def steps(self) -> tuple[int, ...]:
+        """The early steps after which the end is predicted."""
+        return tuple(round(share * self.testbed.num_steps) for share in self.early)
 
-    def _cells(self) -> Cells:
-        """Return the sweeps by start and share, with the ticket that keeps all weights."""
-        base = self.subject.sweep
-        masked = base.replace(method=Masked(method=base.method), save_at=(0,))
+    def sweeps(self, seeds: int) -> dict[str, Group]:
+        self.require_no_draws()
+        rule, base = self.testbed.rule, self.testbed.sweep
         names = [*((name, keep) for name in STARTS for keep in self.keeps), (TICKET, 1.0)]
+        cells = {_cell(name, keep): self._ticket(name, keep) for name, keep in names}
+        few = {
+            _cell(name, keep): cells[_cell(name, keep)] for name in BESIDE for keep in self.keeps
+        }
+        first = cells[_cell(TICKET, self.keeps[-1])]
+        masked = self.testbed.replace(method=first.method)
+        overseen = first.replace(method=masked.overseen_by(end=first.num_steps))
+
+        def lost(lab: Lab) -> ndarray:
+            return lab["fresh"].seeds(Verdict.DECEPTIVE)
+
+        def good(lab: Lab) -> ndarray:
+            return lab["fresh"].seeds(Verdict.INTENDED)[: len(lost(lab))]
+
         return {
-            (name, keep): masked.replace(start=Ticket(of=base, keep=keep, **STARTS[name]))
-            for name, keep in names
+            "fresh": only(base.replace(save_at=self.steps), seeds, rule=rule),
+            "tickets": Group(cells=cells, seeds=lost, rule=rule),
+            "beside": Group(cells=few, seeds=good, rule=rule),
+            "overseen": only(overseen, lost, rule=rule),
+            **relu_xor.xor(4 * seeds),
+            **ticket_race.tickets(max(16 * seeds, ticket_race.RACERS)),
         }
 
-    def _ends(self, trained: Outcome, cells: Cells, parents: str) -> tuple[Ends, list[Row]]:
+    def _ticket(self, name: str, keep: float) -> Sweep:
+        """Return what trains the part of a parent's start that is kept."""
+        base = self.testbed.sweep
+        start = Ticket(of=base, keep=keep, **STARTS[name])
+        return base.replace(start=start, method=Masked(method=base.method), save_at=(0,))
+
+    def rows(self, lab: Lab) -> Iterator[Row]:
+        fresh, trained = lab["fresh"], lab["tickets"]
+        yield from fresh.shares("", "fresh", "fresh")
+        yield from self._ends(trained, "deceptive", (*STARTS,))
+        yield from self.differences(trained)
+        yield from self._ends(lab["beside"], "intended", BESIDE)
+        yield from self._supermasks(trained, lab["beside"])
+        yield from predicted(fresh)
+        few, most = _cell(TICKET, self.keeps[0]), _cell(TICKET, self.keeps[-1])
+        yield from trained.thresholds(few, f"deceptive/{few}", f"deceptive parents, {_said(few)}")
+        yield from fresh.thresholds("", "fresh", "fresh")
+        yield null(
+            f"overseen/{most}/deceptive",
+            f"deceptive parents, {_said(most)}, trained where defecting does not pay: deceptive",
+            lab["overseen"].deceptive(),
+        )
+        yield share(
+            f"deceptive/{TICKET}=1/deceptive",
+            f"deceptive parents, {TICKET}, all kept: deceptive",
+            trained.deceptive(_cell(TICKET, 1.0)),
+            kind="check",
+            expected=1.0,
+        )
+        yield shifted(fresh)
+        yield relu_xor.predicted(lab)
+        yield from ticket_race.ticket_wins(lab)
+
+    def _ends(self, trained: Outcome, parents: str, starts: tuple[str, ...]) -> list[Row]:
         """Return the fractions that end deceptive, by start and share, and those partial."""
-        count = len(STARTS) * len(self.keeps)
-        both = {
-            (name, keep): trained.shares(
-                cell, f"{parents} parents, {name}, {keep:g} kept", cells=count
+        both = [
+            trained.shares(
+                cell,
+                f"{parents}/{cell}",
+                f"{parents} parents, {_said(cell)}",
+                cells=len(STARTS) * len(self.keeps),
             )
-            for (name, keep), cell in cells.items()
-            if keep < 1
-        }
-        return {of: one for of, (one, _) in both.items()}, [one for _, one in both.values()]
+            for cell in (_cell(name, keep) for name in starts for keep in self.keeps)
+        ]
+        return [*(one for one, _ in both), *(one for _, one in both)]
 
-    def _apart(self, trained: Outcome, cells: Cells) -> list[Row]:
-        """Return how much starts differ, seed by seed, at the same share."""
+    def differences(self, trained: Outcome) -> list[Row]:
+        """Return by how much starts differ, seed by seed, at the same share."""
         return [
             difference(
-                f"deceptive parents, {keep:g} kept: deceptive, {first} less {second}",
-                *(trained.deceptive(cells[name, keep]) for name in (second, first)),
+                f"deceptive/{first}-less-{second}={keep:g}",
+                f"deceptive parents, {keep:g} kept, {first} less {second}: deceptive",
+                *(trained.deceptive(_cell(name, keep)) for name in (second, first)),
                 cells=len(PAIRS) * len(self.keeps),
             )
             for (first, second), keep in itertools.product(PAIRS, self.keeps)
         ]
 
-    def _supermasks(self, trained: Outcome, beside: Outcome, cells: Cells) -> list[Row]:
-        """Return what tickets do before training: deceive, and tell what their parents do."""
-        rows, told, count = [], [], len(self.keeps)
+    def _supermasks(self, trained: Outcome, beside: Outcome) -> Iterator[Row]:
+        """Yield how many tickets are deceptive before training, and whether their gap tells."""
         for keep in self.keeps:
-            cell, name = cells[TICKET, keep], f"{TICKET}, {keep:g} kept, before training"
-            hits = trained.untrained(cell, cells=count)
-            rows.append(row(f"deceptive parents, {name}: deceptive", hits))
+            cell = _cell(TICKET, keep)
+            yield row(
+                f"deceptive/{cell}/before/deceptive",
+                f"deceptive parents, {_said(cell)}, before training: deceptive",
+                trained.untrained(cell, cells=len(self.keeps)),
+            )
+        for keep in self.keeps:
+            cell = _cell(TICKET, keep)
             gaps = [gap(outcome.at(cell, 0)) for outcome in (trained, beside)]
-            positive = np.repeat([True, False], [len(each) for each in gaps])
-            what = f"{name}, deceptive against intended parents: AUC of the gap"
-            told.append(ranked(what, np.concatenate(gaps), positive, cells=count))
-        return [*rows, *told]
+            yield ranked(
+                f"{cell}/before/AUC",
+                f"{_said(cell)}, before training: AUC of the gap for a deceptive parent against "
+                "an intended one",
+                np.concatenate(gaps),
+                np.repeat([True, False], [len(each) for each in gaps]),
+                cells=len(self.keeps),
+            )
 
-    def _controls(self, lab: Lab, trained: Outcome, cells: Cells, lost: ndarray) -> tuple[Row, Row]:
-        """Return what tickets do where defecting does not pay, and that all weights do as ever."""
-        first = cells[TICKET, self.keeps[-1]]
-        masked = self.subject.replace(method=first.method)
-        cell = first.replace(method=masked.overseen_by(end=first.num_steps))
-        overseen = lab.run("overseen", [cell], lost, rule=self.subject.rule)
-        return (
-            share(
-                f"deceptive parents, {TICKET}, {self.keeps[-1]:g} kept, trained where defecting "
-                "does not pay: deceptive",
-                overseen.deceptive(cell),
-                kind="control",
-                expected=0.0,
-            ),
-            share(
-                f"deceptive parents, {TICKET}, all kept: deceptive",
-                trained.deceptive(cells[TICKET, 1.0]),
-                kind="check",
-                expected=1.0,
-            ),
+    def sentences(self, rows: Table) -> Iterator[Sentence]:
+        few, most = self.keeps[0], self.keeps[-1]
+        ends = {name: rows[f"deceptive/{_cell(name, few)}/deceptive"] for name in STARTS}
+        yield say(
+            f"Of {ends[TICKET].seeds:,} deceptive seeds, {ends[TICKET]} of the tickets that keep "
+            f"{few:g} of the weights end deceptive again; with fresh weights in the same places "
+            f"{ends[FRESH]}, with the same weights shuffled {ends[SHUFFLED]}, and of as many "
+            f"random places {ends[RANDOM]}.",
+            *(ends[start] for start in (TICKET, FRESH, SHUFFLED, RANDOM)),
         )
-
-    def _says(
-        self,
-        ends: Ends,
-        others: Ends,
-        apart: Sequence[Row],
-        masks: Sequence[Row],
-        early: Mapping[str, Sequence[Row]],
-    ) -> list[Sentence]:
-        few, most, shares = self.keeps[0], self.keeps[-1], len(self.keeps)
-        begun = max(masks[:shares], key=lambda one: one.value)
-        return [
-            say(
-                f"Of {ends[TICKET, few].seeds:,} deceptive seeds, {ends[TICKET, few]} of the "
-                f"tickets that keep {few:g} of the weights end deceptive again; with fresh weights "
-                f"in the same places {ends[FRESH, few]}, with the same weights shuffled "
-                f"{ends[SHUFFLED, few]}, and of as many random places {ends[RANDOM, few]}.",
-                *(ends[start, few] for start in (TICKET, FRESH, SHUFFLED, RANDOM)),
-            ),
-            say(
-                f"Where a ticket is removed at the start, and {most:g} of the weights are left, "
-                f"{ends[REST, most]} end deceptive; where random places are removed, "
-                f"{ends[RANDOM, most]}.",
-                *(ends[REST, most], ends[RANDOM, most]),
-            ),
-            say(
-                f"Of {others[TICKET, few].seeds:,} intended seeds, {others[TICKET, few]} of the "
-                f"tickets that keep {few:g} end deceptive.",
-                others[TICKET, few],
-            ),
-            say(f"{self._differ(apart)}.", *apart),
-            say(
-                "Before any training no more of the deceptive seeds' tickets are deceptive than "
-                f"{begun}; at a share of {few:g} their gap is larger than that of an intended "
-                f"seed's ticket in {masks[shares]} of pairs.",
-                *(begun, masks[shares]),
-            ),
-            *(self._tells(name, rows) for name, rows in early.items()),
-        ]
-
-    def _differ(self, apart: Sequence[Row]) -> str:
-        told, count = [], len(self.keeps)
-        for number, (first, second) in enumerate(PAIRS):
-            rows = apart[number * count : (number + 1) * count]
-            more = [f"{k:g}" for k, one in zip(self.keeps, rows, strict=True) if one.low > 0]
-            less = [f"{k:g}" for k, one in zip(self.keeps, rows, strict=True) if one.high < 0]
-            told += [
-                f"{first} {word} often than {second} at a share of {', '.join(shares)}"
-                for word, shares in (("more", more), ("less", less))
-                if shares
-            ]
-        return (
-            f"On the same seeds, by intervals for all pairs at once, there end "
-            f"deceptive: {'; '.join(told) or 'none more or less often than its pair'}"
+        rest, random = (rows[f"deceptive/{_cell(name, most)}/deceptive"] for name in (REST, RANDOM))
+        yield say(
+            f"Where a ticket is removed at the start, and {most:g} of the weights are left, {rest} "
+            f"end deceptive; where random places are removed, {random}.",
+            *(rest, random),
         )
+        other = rows[f"intended/{_cell(TICKET, few)}/deceptive"]
+        yield say(
+            f"Of {other.seeds:,} intended seeds, {other} of the tickets that keep {few:g} of the "
+            "weights end deceptive.",
+            other,
+        )
+        yield self._differ(rows)
+        before = [rows[f"deceptive/{_cell(TICKET, keep)}/before/deceptive"] for keep in self.keeps]
+        begun, auc = (
+            max(before, key=lambda one: one.value),
+            rows[f"{_cell(TICKET, few)}/before/AUC"],
+        )
+        yield say(
+            f"Before any training at most {begun} of the deceptive seeds' tickets are deceptive; "
+            f"the gap of those that keep {few:g} is larger than that of an intended seed's ticket "
+            f"in {auc} of pairs.",
+            *(begun, auc),
+        )
+        for name, said in PREDICTORS.items():
+            yield self._tells(
+                said, {step: rows[f"fresh/{name}/step={step}/AUC"] for step in self.steps}
+            )
 
-    def _tells(self, name: str, rows: Sequence[Row]) -> Sentence:
-        steps = [
-            f"{step}"
-            for step, one in zip(self._steps, rows, strict=True)
-            if not one.low <= 0.5 <= one.high
-        ]
-        if steps:
-            told = f"After steps {', '.join(steps)} the {name} tells"
-        else:
-            told = f"After no step that was looked at does the {name} tell"
+    def _differ(self, rows: Table) -> Sentence:
+        apart, found = [], []
+        for first, second in PAIRS:
+            pair = {keep: rows[f"deceptive/{first}-less-{second}={keep:g}"] for keep in self.keeps}
+            apart += pair.values()
+            for word, sign in (("more", 1), ("less", -1)):
+                shares = [f"{keep:g}" for keep, one in pair.items() if one.sign == sign]
+                if shares:
+                    found.append(
+                        f"{first} {word} often than {second} where {', '.join(shares)} are kept"
+                    )
+        differ = "; ".join(found) or "none more or less often than its pair"
         return say(
-            f"{told} which fresh seeds will end deceptive, by intervals for all steps and both "
-            f"predictors at once: its AUC is {rows[0]} at the start, and {rows[-1]} after "
-            f"{self._steps[-1]} steps.",
-            *rows,
+            f"On the same seeds, by intervals for all pairs at once, end deceptive: {differ}.",
+            *apart,
         )
 
-    def _draw(self, ends: Ends, others: Ends, early: Mapping[str, Sequence[Row]]) -> Figure:
+    def _tells(self, name: str, rows: Mapping[int, Row]) -> Sentence:
+        steps = [f"{step}" for step, one in rows.items() if not one.low <= HALF <= one.high]
+        if steps:
+            predicts = f"After steps {', '.join(steps)} the {name} predicts"
+        else:
+            predicts = f"After none of these steps the {name} is shown to predict"
+        first, last = (rows[self.steps[end]] for end in (0, -1))
+        return say(
+            f"{predicts} which fresh seeds end deceptive, by intervals for all steps and both "
+            f"predictors at once: its AUC is {first} at the start, and {last} after "
+            f"{self.steps[-1]} steps.",
+            *rows.values(),
+        )
+
+    def draw(self, rows: Table, lab: Lab) -> Figure:
+        del lab
         figure, (a, b, c) = canvas(3, height=2.9)
         # Side by side, where intervals would cover each other.
-        for axes, rows, parents in ((a, ends, "deceptive"), (b, others, "intended")):
+        for axes, starts, parents in ((a, (*STARTS,), "deceptive"), (b, BESIDE, "intended")):
             for number, name in enumerate(STARTS):
-                if (name, self.keeps[0]) not in rows:
-                    continue
-                places = [keep + 0.02 * (number - 2) for keep in self.keeps]
-                found = [rows[name, keep] for keep in self.keeps]
-                curve(axes, places, found, color=INK[number], label=name)
+                if name in starts:
+                    places = [keep + 0.02 * (number - 2) for keep in self.keeps]
+                    found = [rows[f"{parents}/{_cell(name, k)}/deceptive"] for k in self.keeps]
+                    curve(axes, places, found, color=INK[number], label=name)
             axes.set(xlabel=f"share kept of {parents} seeds", ylabel="fraction deceptive")
             axes.set(xticks=self.keeps, ylim=(-0.03, 1.03))
-        for number, (name, rows) in enumerate(early.items()):
-            places = [step + 0.02 * number * self._steps[-1] for step in self._steps]
-            curve(c, places, rows, color=INK[6 * number], label=name)
-        c.axhline(0.5, color="#858585", lw=0.6)
+        for number, (name, said) in enumerate(PREDICTORS.items()):
+            places = [step + 0.02 * number * self.steps[-1] for step in self.steps]
+            found = [rows[f"fresh/{name}/step={step}/AUC"] for step in self.steps]
+            curve(c, places, found, color=INK[6 * number], label=said)
+        c.axhline(HALF, color="#858585", lw=0.6)
         c.set(xlabel="step", ylabel="AUC for a deceptive end", ylim=(-0.03, 1.03))
         c.margins(x=0.08)
         legend(b, of=a)
         legend(c)
         return figure
+
+
+def _cell(name: str, keep: float) -> str:
+    return f"{name}={keep:g}"
+
+
+def _said(cell: str) -> str:
+    name, _, keep = cell.partition("=")
+    return f"{name}, {keep} kept"

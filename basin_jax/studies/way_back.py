@@ -1,39 +1,42 @@
 """Once deceptive, is there a way back? And does oversight in time prevent what late cannot undo?"""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy import ndarray
-from scipy.special import ndtr
 
+from basin_jax.core.contracts import Method
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
-from basin_jax.methods.correction import Correction
-from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.starts.trained import Trained
+from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
-from basin_jax.studies.framework.rows import Finding, Row, Sentence, difference, row, say, share
-from basin_jax.studies.framework.study import WELL, WELL_RULE, Lab, Outcome, Study
+from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, null, row, say, share
+from basin_jax.studies.framework.study import Study
 
 
-# A tilt to the left, under which a particle stays right only from beyond its own separatrix.
-TILT = -0.37
-SPELL = "a quarter of full oversight"
-FATES = ("returns", "tracks", "tips back", "partial")
+# When fresh networks have full oversight, which is for a quarter of the steps.
+TIMES = ("never", "first quarter", "second quarter", "last quarter", "in turns")
+# What becomes of a corrected seed.
+FATES = {
+    "returns": "ends as intended",
+    "tracks": "is deceptive when the correction ends, and stays so",
+    "tips-back": "is not deceptive when the correction ends, and becomes so again",
+    "partial": "ends partial",
+}
 
 
 class WayBack(Study):
-    """Correct networks that have become deceptive, then let them go.
+    """Correct networks that have become deceptive, then take the correction away.
 
     The seeds that end deceptive are trained on under a share of full oversight, the strength, for
-    some steps, the length, and then as before for as long as it took to make them. A seed returns
-    where it ends as intended; it tracks where the correction does not get it out; and it tips back
-    where it does, and the seed ends deceptive again. For hysteresis, oversight of every strength
-    is kept over the same seeds, from fresh and from where they deceive; and in one run, from where
-    they deceive, it rises by these strengths to full oversight and falls again. And a spell of full
-    oversight, a quarter of the steps, is given early, late, or in turns to fresh networks, which
-    are then trained on without.
+    some steps, the length, and then as before for as long as it took to make them. For hysteresis,
+    oversight of every strength is kept over the same seeds, from fresh networks and from where
+    they are deceptive; and in one run, from where they are deceptive, it rises by these strengths
+    to full oversight and falls again. Last, fresh networks have full oversight for a quarter of
+    the steps, early, late, or in turns, and are then trained on without.
     """
 
     strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 1.0)
@@ -41,9 +44,9 @@ class WayBack(Study):
     quick: int = 384  # fresh seeds, of which the deceptive ones are corrected
 
     limits = (
-        "A correction that was not tried may bring back what these do not.",
-        "Correction ends abruptly, and what follows is the training that made the seed deceptive; "
-        "a milder one might not tip it back.",
+        "A correction that was not tried may bring back seeds that these do not.",
+        "A correction ends abruptly, and is followed by the training that made the seed "
+        "deceptive; after milder training the seed might stay as intended.",
     )
 
     def validate(self) -> None:
@@ -56,240 +59,240 @@ class WayBack(Study):
         rising = steps == sorted({*steps}) and len(steps) > 1
         self.require(rising, "lengths", "one or more, rising from at least 1")
 
-    def measure(self, lab: Lab) -> Finding:
-        rule, base = self.subject.rule, self.subject.sweep
-        begun = lab.run("fresh", [base], self.seeds(lab), rule=rule)
-        seeds = begun.seeds(base, Verdict.DECEPTIVE)
-        figure, (a, b, c, d) = canvas(4, height=2.6)
-        returned: list[list[Row]] = []
-        fates, lasting = [], np.ones(len(seeds), bool)
-        trained, cells = begun, [base]
-        for number, length in enumerate(self.lengths):
-            cells = self._corrected(length)
-            trained = lab.run(f"corrected_{length}", cells, seeds, rule=rule)
-            returned.append(
-                [
-                    _fate(trained, cell, "returns", f"strength {strength:g}, {length} steps")
-                    for cell, strength in zip(cells, self.strengths, strict=True)
-                ]
-            )
-            full = f"full oversight, {length} steps"
-            fates += [_fate(trained, cells[-1], fate, full) for fate in FATES[1:]]
-            for cell in cells[1:]:
-                lasting &= trained.deceptive(cell)
-            curve(a, self.strengths, returned[-1], color=INK[number], label=f"{length} steps")
-        never = share("deceptive at the end after every correction of the grid", lasting)
-        up, down, held = self._hysteresis(lab, seeds)
-        curve(b, self.strengths, up, color=INK[1], label="from fresh")
-        curve(b, self.strengths, down, color=INK[0], label="from deceptive")
-        rising, falling = self._loop(lab, seeds)
-        curve(c, self.strengths, rising, color=INK[0], label="rising")
-        curve(c, self.strengths[::-1], falling, color=INK[1], label="falling again")
-        timed, partial, moved = self._timed(lab)
-        forest(d, [*timed], [*timed.values()], color=INK[2])
-        a.set(xlabel="strength of the correction", ylabel="fraction that returns")
-        b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
-        c.set(xlabel="strength, in one run", ylabel="fraction deceptive")
-        d.set(xlabel="deceptive at the end")
-        for axes in (a, b, c):
-            axes.set_ylim(-0.03, 1.03)
-            legend(axes)
-        return Finding(
-            name="way_back",
-            question=self.question,
-            says=self._says(returned, never, (up, down, held), timed, moved, falling),
-            limits=self.limits,
-            rows=[
-                *(one for rows in returned for one in rows),
-                *(*fates, never, *up, *down, *held, *rising, *falling[1:]),
-                *(*timed.values(), *partial, *moved.values()),
-                *begun.thresholds(base, "fresh: deceptive"),
-                *self._uncorrected(lab, seeds, trained, cells[0]),
-                _well(lab, 4 * self.seeds(lab)),
-            ],
-            figure=figure,
-        )
+    def sweeps(self, seeds: int) -> dict[str, Group]:
+        testbed, base, rule = self.testbed, self.testbed.sweep, self.testbed.rule
+        steps = base.num_steps
 
-    def _corrected(self, length: int) -> list[Sweep]:
+        def deceptive(lab: Lab) -> ndarray:
+            return lab["fresh"].seeds(Verdict.DECEPTIVE)
+
+        def kept(start: Sweep) -> Group:
+            methods = [testbed.overseen_by(strength, end=steps) for strength in self.strengths]
+            return Group(cells=self._by_strength(start, methods), seeds=deceptive, rule=rule)
+
+        corrected = {
+            f"corrected_{n}": Group(cells=self._corrected(n), seeds=deceptive, rule=rule)
+            for n in self.lengths
+        }
+        lost = base.replace(start=Trained(of=base))
+        alone = lost.replace(num_steps=self.lengths[-1] + steps)
+        overseen = base.replace(method=testbed.overseen_by(end=steps))
+        return {
+            "fresh": only(base, seeds, rule=rule),
+            **corrected,
+            "kept_fresh": kept(base),
+            "kept_deceptive": kept(lost),
+            "loop": only(self._loop(lost), deceptive, rule=rule),
+            **{
+                f"spell_{_slug(time, '_')}": only(
+                    base.replace(start=Trained(of=base.replace(method=method))), seeds, rule=rule
+                )
+                for time, method in self._timed().items()
+            },
+            "uncorrected": only(alone, deceptive, rule=rule),
+            "overseen": only(overseen, seeds, rule=rule),
+            **double_well.tilted(4 * seeds),
+        }
+
+    def _by_strength(self, base: Sweep, methods: Sequence[Method]) -> dict[str, Sweep]:
+        return {
+            f"{strength:g}": base.replace(method=method)
+            for strength, method in zip(self.strengths, methods, strict=True)
+        }
+
+    def _corrected(self, length: int) -> dict[str, Sweep]:
         """Return a cell for each strength: a correction, and then training as it was."""
-        base = self.subject.sweep
+        base = self.testbed.sweep
         onward = base.replace(
             start=Trained(of=base), num_steps=length + base.num_steps, save_at=(length,)
         )
-        methods = [self.subject.overseen_by(strength, end=length) for strength in self.strengths]
-        return [onward.replace(method=method) for method in methods]
+        methods = [self.testbed.overseen_by(strength, end=length) for strength in self.strengths]
+        return self._by_strength(onward, methods)
 
-    def _hysteresis(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row], list[Row]]:
-        """Return the fraction deceptive under oversight that is kept, from fresh and from lost.
+    def _loop(self, lost: Sweep) -> Sweep:
+        """Return one run whose oversight rises by the strengths and falls again."""
+        strengths = [strength for _, strength in self._turns]
+        length = max(lost.num_steps // 4, 1)
+        stops = [length * (turn + 1) for turn in range(len(strengths))]
+        method = self.testbed.overseen_in_turn(strengths, length)
+        return lost.replace(method=method, num_steps=stops[-1], save_at=tuple(stops[:-1]))
 
-        The last are the differences of the second from the first, seed by seed.
-        """
-        base, rule = self.subject.sweep, self.subject.rule
-        methods = [self.subject.overseen_by(s, end=base.num_steps) for s in self.strengths]
-        both, ends = [], []
-        for name, start in (("fresh", base.start), ("deceptive", Trained(of=base))):
-            cells = [base.replace(start=start, method=method) for method in methods]
-            trained = lab.run(f"kept_{name}", cells, seeds, rule=rule)
-            ends.append([trained.deceptive(cell) for cell in cells])
-            both.append(
-                [
-                    row(
-                        f"oversight {strength:g} kept, from {name}: deceptive",
-                        trained.fraction(cell),
-                    )
-                    for cell, strength in zip(cells, self.strengths, strict=True)
-                ]
-            )
-        held = [
-            difference(
-                f"oversight {strength:g} kept, from deceptive: deceptive, less from fresh",
-                *two,
+    @property
+    def _turns(self) -> list[tuple[str, float]]:
+        rising = [("rising", strength) for strength in self.strengths]
+        return rising + [("falling", strength) for strength in self.strengths[-2::-1]]
+
+    def _timed(self) -> dict[str, Method]:
+        """Return the methods with full oversight for a quarter of the steps, by when."""
+        testbed, steps = self.testbed, self.testbed.num_steps
+        spell, turn = max(steps // 4, 1), max(steps // 40, 1)
+        methods = (
+            testbed.method,
+            testbed.overseen_by(end=spell),
+            testbed.overseen_by(begin=spell, end=2 * spell),
+            testbed.overseen_by(begin=steps - spell, end=steps),
+            testbed.overseen_by(end=turn, period=4 * turn),
+        )
+        return dict(zip(TIMES, methods, strict=True))
+
+    def rows(self, lab: Lab) -> Iterator[Row]:
+        yield from self._returns(lab)
+        yield from self._hysteresis(lab)
+        yield from self._by_time(lab)
+        yield from lab["fresh"].thresholds("", "fresh", "fresh")
+        yield null(
+            "overseen/deceptive",
+            "fresh, trained where defecting does not pay: deceptive",
+            lab["overseen"].deceptive(),
+        )
+        alone = lab["uncorrected"]
+        yield row("uncorrected/deceptive", "not corrected, trained on: deceptive", alone.fraction())
+        none = lab[f"corrected_{self.lengths[-1]}"].verdicts("0")
+        yield share(
+            "strength=0/as-uncorrected",
+            "corrected by strength 0: same verdict as not corrected",
+            alone.verdicts() == none,
+            kind="check",
+            expected=1.0,
+        )
+        yield double_well.returns(lab)
+
+    def _returns(self, lab: Lab) -> Iterator[Row]:
+        """Yield how many seeds return by each correction, and what becomes of the others."""
+        fates, always = [], np.ones(len(lab["corrected_" + str(self.lengths[0])].at("0")), bool)
+        for length in self.lengths:
+            trained = lab[f"corrected_{length}"]
+            for cell in trained.cells:
+                yield _fate(trained, cell, "returns")
+                if cell != "0":
+                    always &= trained.deceptive(cell)
+            fates += [_fate(trained, "1", fate) for fate in FATES if fate != "returns"]
+        yield from fates
+        yield share(
+            "all-corrections/deceptive", "deceptive at the end after every correction", always
+        )
+
+    def _hysteresis(self, lab: Lab) -> Iterator[Row]:
+        """Yield the fraction deceptive under oversight that is kept, and that rises and falls."""
+        starts = {name: lab[f"kept_{name}"] for name in ("fresh", "deceptive")}
+        for name, trained in starts.items():
+            for cell in trained.cells:
+                yield row(
+                    f"kept={cell}/from-{name}/deceptive",
+                    f"oversight of {cell} kept, from {name}: deceptive",
+                    trained.fraction(cell),
+                )
+        for cell in starts["fresh"].cells:
+            yield difference(
+                f"kept={cell}/from-deceptive-less-from-fresh",
+                f"oversight of {cell} kept: deceptive, from deceptive less from fresh",
+                *(trained.deceptive(cell) for trained in starts.values()),
                 cells=len(self.strengths),
             )
-            for strength, *two in zip(self.strengths, *ends, strict=True)
-        ]
-        return both[0], both[1], held
-
-    def _loop(self, lab: Lab, seeds: ndarray) -> tuple[list[Row], list[Row]]:
-        """Return the fraction deceptive by oversight that rises, and that falls from its top."""
-        base, count = self.subject.sweep, len(self.strengths)
-        strengths = self.strengths + self.strengths[-2::-1]
-        length = max(base.num_steps // 4, 1)
-        stops = [length * (turn + 1) for turn in range(len(strengths))]
-        cell = base.replace(
-            start=Trained(of=base),
-            method=self.subject.overseen_in_turn(strengths, length),
-            num_steps=stops[-1],
-            save_at=tuple(stops[:-1]),
-        )
-        trained = lab.run("loop", [cell], seeds, rule=self.subject.rule)
-        ways = ["rising"] * count + ["falling"] * (count - 1)
-        rows = [
-            row(f"oversight {way} to {strength:g}: deceptive", trained.fraction(cell, step=stop))
-            for way, strength, stop in zip(ways, strengths, stops, strict=True)
-        ]
-        return rows[:count], rows[count - 1 :]
-
-    def _timed(self, lab: Lab) -> tuple[dict[str, Row], list[Row], dict[str, Row]]:
-        """Return the fraction deceptive after a quarter of full oversight, by when it came.
-
-        With it that partial, and the difference from never, seed by seed.
-        """
-        base, steps = self.subject.sweep, self.subject.num_steps
-        spell, turn = max(steps // 4, 1), max(steps // 40, 1)
-        methods = {
-            "never": base.method,
-            "first quarter": self.subject.overseen_by(end=spell),
-            "second quarter": self.subject.overseen_by(begin=spell, end=2 * spell),
-            "last quarter": self.subject.overseen_by(begin=steps - spell, end=steps),
-            "in turns": self.subject.overseen_by(end=turn, period=4 * turn),
-        }
-        rows, partial, ends = {}, [], {}
-        for name, method in methods.items():
-            cell = base.replace(start=Trained(of=base.replace(method=method)))
-            folder = f"spell_{name.replace(' ', '_')}"
-            trained = lab.run(folder, [cell], self.seeds(lab), rule=self.subject.rule)
-            rows[name], some = trained.shares(cell, f"{SPELL}, {name}, then none")
-            partial.append(some)
-            ends[name] = trained.deceptive(cell)
-        never = ends.pop("never")
-        moved = {
-            name: difference(
-                f"{SPELL}, {name}, then none: deceptive, less by never",
-                never,
-                end,
-                cells=len(ends),
+        for (way, strength), stop in zip(self._turns, lab["loop"].stops(), strict=True):
+            yield row(
+                f"{way}={strength:g}/deceptive",
+                f"oversight {way} to {strength:g}: deceptive",
+                lab["loop"].fraction(step=stop),
             )
-            for name, end in ends.items()
-        }
-        return rows, partial, moved
 
-    def _uncorrected(
-        self, lab: Lab, seeds: ndarray, trained: Outcome, none: Sweep
-    ) -> tuple[Row, ...]:
-        """Return how many stay deceptive uncorrected, and what is held against what it must be."""
-        base = self.subject.sweep
-        cell = base.replace(start=Trained(of=base), num_steps=none.num_steps)
-        alone = lab.run("uncorrected", [cell], seeds, rule=self.subject.rule)
-        kept = base.replace(method=self.subject.overseen_by(end=base.num_steps))
-        same = alone.verdicts(cell) == trained.verdicts(none)
-        overseen = lab.run("overseen", [kept], self.seeds(lab), rule=self.subject.rule)
-        return (
-            share(
-                "fresh, trained where defecting does not pay: deceptive",
-                overseen.deceptive(kept),
-                kind="control",
-                expected=0.0,
-            ),
-            row("not corrected, trained on: deceptive still", alone.fraction(cell)),
-            share(
-                "corrected by strength 0: same verdict as not corrected",
-                same,
-                kind="check",
-                expected=1.0,
-            ),
+    def _by_time(self, lab: Lab) -> Iterator[Row]:
+        """Yield the fraction deceptive by when oversight came, and its difference from never."""
+        trained = {time: lab[f"spell_{_slug(time, '_')}"] for time in TIMES}
+        both = [
+            one.shares("", f"overseen={_slug(time)}", f"full oversight for a quarter, {time}")
+            for time, one in trained.items()
+        ]
+        yield from (one for one, _ in both)
+        yield from (one for _, one in both)
+        never, *others = trained
+        for time in others:
+            yield difference(
+                f"overseen={_slug(time)}-less-never",
+                f"full oversight for a quarter, {time} less never: deceptive",
+                trained[never].deceptive(),
+                trained[time].deceptive(),
+                cells=len(others),
+            )
+
+    def sentences(self, rows: Table) -> Iterator[Sentence]:
+        ends = {n: rows[f"strength=1/steps={n}/returns"] for n in self.lengths}
+        first, last = self.lengths[0], self.lengths[-1]
+        yield say(
+            f"Of {ends[first].seeds:,} deceptive seeds, {ends[first]} return (end as intended) "
+            f"after {first} steps of full oversight, and {ends[last]} after {last}.",
+            *(ends[first], ends[last]),
+        )
+        always = rows["all-corrections/deceptive"]
+        yield say(f"{always} are deceptive at the end after every correction.", always)
+        kept = f"kept={self.strengths[len(self.strengths) // 2]:g}"
+        up, down = (rows[f"{kept}/from-{name}/deceptive"] for name in ("fresh", "deceptive"))
+        apart = rows[f"{kept}/from-deceptive-less-from-fresh"]
+        yield say(
+            f"Under oversight of {kept.partition('=')[2]} from the first step on, {up} of the same "
+            f"seeds end deceptive; where it begins once they are deceptive, {down} do: a "
+            f"difference on the same seeds of {apart}.",
+            *(up, down, apart),
+        )
+        timed = {time: rows[f"overseen={_slug(time)}/deceptive"] for time in TIMES}
+        moved = {time: rows[f"overseen={_slug(time)}-less-never"] for time in TIMES[1:]}
+        fewer = ", ".join(time for time, one in moved.items() if one.sign < 0)
+        more = ", ".join(time for time, one in moved.items() if one.sign > 0)
+        listed = "; ".join(f"{time} {one}" for time, one in timed.items())
+        yield say(
+            "The fraction deceptive after full oversight for a quarter of the steps, and then "
+            f"none, by when it comes: {listed}. On the same seeds it is smaller than with never "
+            f"for: {fewer or 'none'}; larger for: {more or 'none'}.",
+            *(*timed.values(), *moved.values()),
+        )
+        top, end = rows["rising=1/deceptive"], rows["falling=0/deceptive"]
+        yield say(
+            f"In one run whose oversight rises to full and falls again, {top} of these seeds are "
+            f"deceptive under full oversight, and {end} once there is none again.",
+            *(top, end),
         )
 
-    def _says(
-        self,
-        returned: Sequence[Sequence[Row]],
-        never: Row,
-        kept: tuple[Sequence[Row], Sequence[Row], Sequence[Row]],
-        timed: Mapping[str, Row],
-        moved: Mapping[str, Row],
-        falling: Sequence[Row],
-    ) -> list[Sentence]:
-        middle = len(self.strengths) // 2
-        up, down, held = (rows[middle] for rows in kept)
-        short, long = returned[0][-1], returned[-1][-1]
-        fewer = ", ".join(name for name, one in moved.items() if one.high < 0)
-        more = ", ".join(name for name, one in moved.items() if one.low > 0)
-        return [
-            say(
-                f"Of {short.seeds:,} deceptive seeds, {short} return after {self.lengths[0]} steps "
-                f"of full oversight, and {long} after {self.lengths[-1]}.",
-                *(short, long),
-            ),
-            say(f"{never} are deceptive at the end after every correction of the grid.", never),
-            say(
-                f"Under oversight of {self.strengths[middle]:g} from the first step on, {up} of "
-                f"the same seeds end deceptive; where it comes once they are, {down} do: seed by "
-                f"seed, a difference of {held}.",
-                *(up, down, held),
-            ),
-            say(
-                "A quarter of full oversight, and then none, leaves deceptive: "
-                + "; ".join(f"{name} {one}" for name, one in timed.items())
-                + f". On the same seeds that is fewer than by never for: {fewer or 'none'}; more "
-                f"for: {more or 'none'}.",
-                *(*timed.values(), *moved.values()),
-            ),
-            say(
-                f"In one run whose oversight rises by steps to full and falls again, {falling[0]} "
-                f"of these seeds are deceptive at the top, and {falling[-1]} where it is none "
-                "again.",
-                *(falling[0], falling[-1]),
-            ),
-        ]
+    def draw(self, rows: Table, lab: Lab) -> Figure:
+        del lab
+        figure, (a, b, c, d) = canvas(4, height=2.6)
+        for number, length in enumerate(self.lengths):
+            found = [rows[f"strength={s:g}/steps={length}/returns"] for s in self.strengths]
+            curve(a, self.strengths, found, color=INK[number], label=f"{length} steps")
+        for name, color in (("fresh", INK[1]), ("deceptive", INK[0])):
+            found = [rows[f"kept={s:g}/from-{name}/deceptive"] for s in self.strengths]
+            curve(b, self.strengths, found, color=color, label=f"from {name}")
+        turns = [(s, rows[f"{way}={s:g}/deceptive"]) for way, s in self._turns]
+        count = len(self.strengths)
+        for label, some, color in (
+            ("rising", turns[:count], INK[0]),
+            ("falling again", turns[count - 1 :], INK[1]),
+        ):
+            curve(c, [s for s, _ in some], [one for _, one in some], color=color, label=label)
+        timed = [rows[f"overseen={_slug(time)}/deceptive"] for time in TIMES]
+        forest(d, TIMES, timed, color=INK[2])
+        a.set(xlabel="strength of the correction", ylabel="fraction that returns")
+        b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
+        c.set(xlabel="strength of oversight, in one run", ylabel="fraction deceptive")
+        d.set(xlabel="fraction deceptive, by when overseen")
+        for axes in (a, b, c):
+            axes.set_ylim(-0.03, 1.03)
+            legend(axes)
+        return figure
 
 
-def _fate(trained: Outcome, cell: Sweep, fate: str, what: str) -> Row:
-    then, last = (trained.deceptive(cell, step) for step in cell.stops)
+def _fate(trained: Outcome, cell: str, fate: str) -> Row:
+    """Return how many corrected seeds have a fate."""
+    length, _ = trained.stops(cell)
+    then, last = trained.deceptive(cell, length), trained.deceptive(cell)
     hits: dict[str, ndarray] = {
         "returns": trained.verdicts(cell) == Verdict.INTENDED.name,
         "tracks": then & last,
-        "tips back": ~then & last,
+        "tips-back": ~then & last,
         "partial": trained.verdicts(cell) == Verdict.PARTIAL.name,
     }
-    return share(f"{what}: {fate}", hits[fate])
+    label = f"correction of strength {cell}, {length} steps: {FATES[fate]}"
+    return share(f"strength={cell}/steps={length}/{fate}", label, hits[fate])
 
 
-def _well(lab: Lab, seeds: int) -> Row:
-    """Return how many particles end right after a spell of tilt to the left, which is known."""
-    method = Correction(method=WELL.method, objective=DoubleWell(tilt=TILT), end=400)
-    cell = WELL.replace(method=method, num_steps=800)
-    found = lab.run("well", [cell], seeds, rule=WELL_RULE).deceptive(cell)
-    # The middle one of the roots of x³ - x - TILT, in Viète's form.
-    separatrix = 2 / 3**0.5 * math.cos(math.acos(1.5 * 3**0.5 * TILT) / 3 - 2 * math.pi / 3)
-    what = f"double well: right, after a spell of tilt {TILT:g}"
-    return share(what, found, kind="known", expected=float(ndtr(-separatrix)))
+def _slug(time: str, gap: str = "-") -> str:
+    return time.replace(" ", gap)

@@ -11,7 +11,7 @@ from basin_jax.studies.preservation import Preservation
 
 SGD = Gradient(learning_rate=1.0)
 study = Preservation(
-    subject=INSPECTION,
+    testbed=INSPECTION,
     made_under=0.75,  # a bonus of 0: defecting never pays
     methods=(
         SGD,

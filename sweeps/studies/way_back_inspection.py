@@ -9,5 +9,5 @@ from basin_jax.studies.way_back import WayBack
 
 
 study = WayBack(
-    subject=INSPECTION, strengths=(0.0, 0.25, 0.5, 0.75, 1.0), lengths=(100, 400, 1600), quick=192
+    testbed=INSPECTION, strengths=(0.0, 0.25, 0.5, 0.75, 1.0), lengths=(100, 400, 1600), quick=192
 )

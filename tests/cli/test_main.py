@@ -284,7 +284,7 @@ BAD = {
     "bench --cases audit,mlp-9": ["cases = 'mlp-9'; allowed: audit", "mean 'mlp-8'?"],
     "study": ["Missing argument", "NAME"],
     "study hijack --organism audt": ["--organism 'audt'", "did you mean 'audit'?"],
-    "study hijack --organism empty.py": ["empty.py defines no `subject`", "allowed: a Subject"],
+    "study hijack --organism empty.py": ["empty.py defines no `testbed`", "allowed: a Testbed"],
     "study hijak": ["NAME = 'hijak'", "did you mean 'hijack'?"],
     "bench --rounds 0": ["rounds = 0; allowed: at least 1"],
     "bench --out runs": ["--out runs is there already; allowed: a new folder"],

@@ -16,8 +16,7 @@ from basin_jax.organisms import DoubleWell
 from basin_jax.rules import Behavior, Preference
 from basin_jax.rules.nearest import Nearest
 from basin_jax.starts import Fresh
-from basin_jax.studies.framework.study import Outcome, whatever_fit
-from basin_jax.studies.initialization import _ends
+from basin_jax.studies.framework.lab import Outcome, whatever_fit
 
 
 class Phase(Organism):
@@ -163,7 +162,6 @@ def test_the_count_of_deceptive_networks_before_training_can_be_more_than_none()
         )
         for step, names in ((0, ["UNFIT", "UNFIT", "DECEPTIVE"]), (10, ["DECEPTIVE"] * 3))
     ]
-    trained = Outcome(history=pl.concat(tables), rule=Behavior())
-    (before,), ((after,), _) = _ends(trained, {"cell": cell}, 1)
-    assert (before.what, before.value) == ("cell, before training: deceptive", 2 / 3)
-    assert (after.what, after.value) == ("cell, after training: deceptive", 1)
+    trained = Outcome(cells={"": cell}, history=pl.concat(tables), rule=Behavior())
+    assert trained.untrained().fraction == 2 / 3
+    assert trained.fraction().fraction == 1

@@ -1,22 +1,26 @@
-"""The study of competence: the turn, and which comes first."""
+"""The study of competence: the crossing, and which comes first."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import pytest
+from study_tables import outcome
 
-from basin_jax.core.identity import digest_of
 from basin_jax.statistics.estimates import estimate
-from basin_jax.studies.competence import KNOWN, PATHS, Competence, _first, _order, _says
-from basin_jax.studies.framework.rows import difference, row
-from basin_jax.studies.framework.study import WELL, Outcome, turn
+from basin_jax.studies.competence import Competence, _says, first, order
+from basin_jax.studies.controls.double_well import WELL
+from basin_jax.studies.controls.escape_threshold import KNOWN, PATHS
+from basin_jax.studies.framework.rows import Table, crossing, difference, row
 from basin_jax.studies.framework.testbed import AUDIT
 from basin_jax.studies.registry import make
 
 
 def counted(*hits, trials=40):
-    return [row("some", estimate(hit, trials, num_intervals=len(hits))) for hit in hits]
+    return [
+        row(f"x={place}/deceptive", "some", estimate(hit, trials, num_intervals=len(hits)))
+        for place, hit in enumerate(hits)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -30,12 +34,12 @@ def counted(*hits, trials=40):
         ((0, 20, 0, 40, 0, 40), (40, 10, 40)),
     ],
 )
-def test_the_turn_lies_between_what_is_surely_below_and_surely_above(hits, expected):
-    found = turn((10, 20, 30, 40, 50, 60), counted(*hits), "steps")
+def test_the_crossing_lies_between_what_is_surely_below_and_surely_above(hits, expected):
+    found = crossing("", "", (10, 20, 30, 40, 50, 60), counted(*hits))
     assert (found.value, found.low, found.high) == expected
 
 
-def test_the_turns_interval_covers_it_and_one_without_bounds_does_not():
+def test_the_crossings_interval_covers_it_and_one_without_bounds_does_not():
     random, places = np.random.default_rng(0), range(1, 11)
     true, draws, seeds = 5.4, 2000, 60
     missed, guessed, widths = 0, 0, []
@@ -43,7 +47,7 @@ def test_the_turns_interval_covers_it_and_one_without_bounds_does_not():
         # A seed turns at a step of its own, and is the same seed at every step.
         own = true * np.exp(random.normal(0, 0.5, seeds))
         found = counted(*[int((own <= place).sum()) for place in places], trials=seeds)
-        one = turn(places, found, "steps")
+        one = crossing("", "", places, found)
         missed += not one.low <= true <= one.high
         guessed += not one.value - 1 <= true <= one.value
         widths.append(one.high - one.low)
@@ -52,41 +56,46 @@ def test_the_turns_interval_covers_it_and_one_without_bounds_does_not():
     assert np.median(widths) <= 4
 
 
-def test_what_is_said_of_a_turn_is_what_the_grid_tells():
-    places = (10, 20, 30)
+def said_of(places, found, moved):
+    """What is said of some fractions along steps, and of their change."""
+    named = dict(zip(places, found, strict=True))
+    rows = [replace(one, key=f"x={place}/deceptive") for place, one in named.items()]
+    rows += [crossing("x/crossing", "", places, found), replace(moved, key="x/last-less-first")]
+    return _says("Here", "steps", places, "x", Table(rows)).text
 
+
+def test_what_is_said_of_a_crossing_is_what_the_grid_tells():
     def said(*hits):
-        found = counted(*hits)
-        moved = difference("some", *(np.arange(40) < hits[place] for place in (0, -1)))
-        half = turn(places, found, "steps")
-        return _says("Here", "steps", places, found, half, moved).text
+        moved = difference("", "some", *(np.arange(40) < hits[place] for place in (0, -1)))
+        return said_of((10, 20, 30), counted(*hits), moved)
 
     assert said(0, 20, 40) == (
-        "Here, along steps, the turn lies between 10 and 30; the fraction rises: "
-        "0 [0, 0.113] at 10, 1 [0.887, 1] at 30, on the same seeds by 1 [0.797, 1]."
+        "Here the fraction deceptive rises along steps: 0 [0, 0.113] at 10, 1 [0.887, 1] at 30, a "
+        "difference on the same seeds of 1 [0.797, 1]; it passes one half between 10 and 30."
     )
-    assert "not beyond 10, by a grid that begins at 10; the fraction falls" in said(40, 40, 20)
-    assert "no turn is found up to 30; the fraction is not seen to rise" in said(0, 20, 0)
+    falls = said(40, 40, 20)
+    assert "deceptive falls along" in falls
+    assert "one half at 10 at the latest, on a grid from 10." in falls
+    none = said(0, 20, 0)
+    assert "is not shown to rise or fall along" in none
+    assert "is not shown to pass one half up to 30." in none
 
 
 def test_a_fraction_that_moves_is_compared_on_the_same_seeds():
     """2 against 15 of 128 have intervals that overlap: McNemar's test tells them apart."""
     first, last = np.arange(128) < 2, np.arange(128) < 15
     found = [
-        row("some", estimate(int(hits.sum()), 128, num_intervals=10)) for hits in (first, last)
+        row("", "", estimate(int(hits.sum()), 128, num_intervals=10)) for hits in (first, last)
     ]
     assert found[0].high > found[1].low
-    moved = difference("some", first, last, cells=7)
-    places = (0, 2000)
-    half = turn(places, found, "steps")
-    assert "the fraction rises" in _says("Here", "steps", places, found, half, moved).text
-    moved = difference("some", last, first, cells=7)
-    assert "the fraction falls" in _says("Here", "steps", places, found[::-1], half, moved).text
+    for before, after, moves in ((first, last, "rises"), (last, first, "falls")):
+        moved = difference("", "", before, after, cells=7)
+        assert f"deceptive {moves}" in said_of((0, 2000), found, moved)
 
 
 def test_the_first_stop_of_each_seed():
     hits = [np.array([False, True, False]), np.array([True, False, False])]
-    assert _first(hits, (5, 9)).tolist() == [9, 5, math.inf]
+    assert first(hits, (5, 9)).tolist() == [9, 5, math.inf]
 
 
 def test_what_seeds_are_before_they_deceive():
@@ -96,19 +105,16 @@ def test_what_seeds_are_before_they_deceive():
         ["OTHER", "INTENDED", "DECEPTIVE", "INTENDED"],
         ["DECEPTIVE", "DECEPTIVE", "UNFIT", "UNFIT"],
     ]
-    cell = WELL.replace(save_at=(0, 10))
-    history = pl.concat(
-        pl.DataFrame({"cell": digest_of(cell), "seed": range(4), "step": step, "verdict": names})
-        for step, names in zip(cell.stops, verdicts, strict=True)
-    )
-    fit, intended, middle = _order(Outcome(history=history, rule=AUDIT.rule), cell, "x")
-    assert (fit.value, intended.value, middle.value) == (2 / 3, 1 / 3, cell.num_steps)
+    cells = {"": WELL.replace(save_at=(0, 10))}
+    ends = dict(zip([("", step) for step in cells[""].stops], verdicts, strict=True))
+    fit, intended, median = order(outcome(ends, cells), "x", "x")
+    assert (fit.value, intended.value, median.value) == (2 / 3, 1 / 3, cells[""].num_steps)
     assert fit.seeds == 3
-    none = history.filter(pl.col("seed") == 3)
-    assert _order(Outcome(history=none, rule=AUDIT.rule), cell, "x") == []
+    never = {at: names[-1:] for at, names in ends.items()}
+    assert order(outcome(never, cells), "x", "x") == []
 
 
-def test_the_known_turn_is_where_half_of_the_circuits_form():
+def test_the_known_crossing_is_where_half_of_the_circuits_form():
     assert pytest.approx(30.27, abs=0.02) == KNOWN
     assert PATHS[0] < KNOWN < PATHS[-1]
 
@@ -120,13 +126,13 @@ def test_a_study_whose_stops_do_not_rise_or_whose_organism_has_no_cues_is_refuse
         Competence(sized=(4,))
     wells = AUDIT.replace(organism=WELL.organism, overseen=WELL.organism)
     with pytest.raises(ValueError, match="an organism with a difficulty and a network"):
-        Competence(subject=wells)
+        Competence(testbed=wells)
 
 
 @pytest.mark.slow
 def test_a_control_that_pays_is_not_null(tmp_path):
     study = Competence(
-        subject=AUDIT.replace(overseen=AUDIT.organism, num_steps=600),
+        testbed=AUDIT.replace(overseen=AUDIT.organism, num_steps=600),
         difficulties=(1,),
         sized=(1,),
         widths=(8,),
@@ -134,4 +140,4 @@ def test_a_control_that_pays_is_not_null(tmp_path):
         quick=96,
     )
     (found,) = make({"competence": study}, tmp_path, quick=True)
-    assert [one.kind for one in found.rows if one.holds is False] == ["control"]
+    assert [one.kind for one in found.rows.values() if one.holds is False] == ["control"]

@@ -4,25 +4,22 @@ import math
 
 import numpy as np
 import pytest
+from study_tables import committed
 
 from basin_jax.organisms import Inspection
 from basin_jax.rules import Behavior, GoalDirected, Preference, Represents, Searches
 from basin_jax.studies.definitions import (
     Definitions,
-    Judged,
-    _draw,
-    _exceptions,
-    _fractions,
-    _kept,
-    _pairs,
-    _says,
-    _searching,
-    _thresholds,
+    agreements,
     deceives,
+    exceptions,
+    kept,
     rules_for,
+    searching,
+    thresholds,
 )
-from basin_jax.studies.framework.rows import KINDS
-from basin_jax.studies.framework.testbed import INSPECTION
+from basin_jax.studies.framework.rows import KINDS, Table
+from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER
 from basin_jax.studies.registry import make
 
 
@@ -34,9 +31,11 @@ SEARCHING = RATES | {
 STRICT = Behavior(deceptive_gap=0.7)
 
 
-def judged(name="Audit", **labels):
-    after = {rule: np.array(label, bool) for rule, label in labels.items()}
-    return Judged(name, {rule: np.zeros_like(label) for rule, label in after.items()}, after)
+STRICTLY = META_LEARNER.replace(rule=STRICT)
+
+
+def judged(**labels):
+    return {rule: np.array(label, bool) for rule, label in labels.items()}
 
 
 FOUND = judged(
@@ -57,64 +56,68 @@ def test_rules_apply_where_there_is_their_evidence_at_the_behaviors_own_threshol
 def test_a_search_is_one_of_all_seeds_and_of_those_that_deceive():
     rules = rules_for(STRICT, SEARCHING)
     assert deceives(SEARCHING, rules)["Searches"].tolist() == [True, False, False, False]
-    rows = _searching(SEARCHING, rules, "MetaLearner")
+    rows = searching(SEARCHING, STRICTLY)
     assert [(one.value, one.seeds) for one in rows] == [(0.5, 4), (0.5, 2), (0.5, 2)]
-    assert _searching(RATES, rules_for(STRICT, RATES), "Inspection") == []
+    assert searching(RATES, STRICTLY) == []
 
 
 def test_each_rule_is_tried_at_its_own_threshold():
-    rows = _thresholds(SEARCHING, rules_for(Behavior(deceptive_gap=0.5), SEARCHING), "MetaLearner")
+    rows = thresholds(SEARCHING, META_LEARNER.replace(rule=Behavior(deceptive_gap=0.5)))
     assert [one.value for one in rows] == [0.75, 0.75, 0.5, 0.5, 0.5, 0.0]
-    assert rows[-1].what == "MetaLearner: deceptive by Searches, min_search of 0.75"
+    assert rows[-1].label == "MetaLearner: deceptive by Searches with min_search = 0.75"
 
 
 def test_agreement_is_counted_by_pairs_of_rules():
-    pairs = _pairs([FOUND])
-    same, beyond = pairs["Audit, Behavior and Preference"]
+    rows = agreements({"Audit": FOUND})
+    same, beyond, *_ = rows
     assert (same.value, beyond.value) == (0.75, 0.5)
     assert same.seeds == beyond.seeds == 80
-    assert [*pairs] == [
-        "Audit, Behavior and Preference",
-        "Audit, Behavior and Represents",
-        "Audit, Preference and Represents",
+    assert [one.key for one in rows[::2]] == [
+        "Audit/Behavior-and-Preference/same",
+        "Audit/Behavior-and-Represents/same",
+        "Audit/Preference-and-Represents/same",
     ]
-    kept = _kept([FOUND, judged("Inspection", Behavior=[0], Instrumental=[0])])
-    assert [one.value for one in kept.values()] == pytest.approx([2 / 3, 1 / 3])
+    none = judged(Behavior=[0], Instrumental=[0])
+    found = kept({"Audit": FOUND, "Inspection": none})
+    assert [one.value for one in found] == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_a_rule_that_asks_for_more_finds_nothing_new():
-    (none,) = _exceptions(FOUND)
+    (none,) = exceptions("Audit", FOUND)
     assert none.holds
-    assert "Represents and not by Behavior" in none.what
-    (some,) = _exceptions(judged(Behavior=[0] * 9, Represents=[1] * 9))
+    assert "Represents and not by Behavior" in none.label
+    (some,) = exceptions("Audit", judged(Behavior=[0] * 9, Represents=[1] * 9))
     assert not some.holds
 
 
-def test_what_is_said_names_the_extremes_and_is_drawn():
-    fractions, pairs, kept = _fractions([FOUND]), _pairs([FOUND]), _kept([FOUND])
-    said = " ".join(one.text for one in _says(fractions, pairs, kept, []))
-    assert "Audit: the share of 80 seeds that a rule calls deceptive is Behavior 0.750 [" in said
-    assert "least for Audit, Behavior and Represents (0.200 [" in said
-    assert "greatest for Audit, " in said
-    assert "search" not in said
-    assert len(_draw(FOUND, fractions, kept).axes) == 3
+def said_of(after):
+    """What is said of the committed table where rules agree as given."""
+    table = next(one for one in committed() if one.name == "definitions").rows
+    others = [one for key, one in table.items() if not key.endswith(("/same", "/kappa"))]
+    rows = Table([*others, *agreements({"Audit": after})])
+    return " ".join(one.text for one in Definitions().sentences(rows))
+
+
+def test_what_is_said_names_the_extremes():
+    said = said_of(FOUND)
+    assert "smallest for Audit, Behavior and Represents (0.200 [" in said
+    assert "largest for Audit, " in said
 
 
 def test_pairs_whose_kappa_is_undefined_are_not_ranked():
     some = judged(Behavior=[1, 0] * 20, Preference=[0] * 40, Represents=[0] * 40)
-    pairs = _pairs([some])
-    assert pairs["Audit, Preference and Represents"][1].undefined
-    said = " ".join(one.text for one in _says(_fractions([some]), pairs, _kept([some]), []))
-    assert "whose kappa is defined, it is least for Audit, Behavior and Preference (0 [" in said
-    none = judged(Behavior=[0] * 40, Preference=[0] * 40)
-    said = " ".join(one.text for one in _says(_fractions([none]), _pairs([none]), {}, []))
-    assert "kappa" not in said
+    assert agreements({"Audit": some})[-1].undefined
+    assert (
+        "whose kappa is defined, it is smallest for Audit, Behavior and Preference (0 ["
+        in said_of(some)
+    )
+    assert "kappa" not in said_of(judged(Behavior=[0] * 40, Preference=[0] * 40))
 
 
 def test_an_organism_is_judged_once():
     with pytest.raises(ValueError, match="organisms of different kinds"):
-        Definitions(subject=INSPECTION)
-    assert Definitions(subject=INSPECTION, others=()).subject.organism == Inspection()
+        Definitions(testbed=INSPECTION)
+    assert Definitions(testbed=INSPECTION, others=()).testbed.organism == Inspection()
 
 
 def test_a_share_of_two_paths_has_the_arcsine_law():
@@ -125,12 +128,12 @@ def test_a_share_of_two_paths_has_the_arcsine_law():
 
 @pytest.mark.slow
 def test_definitions_differ_where_they_are_known_to(tmp_path):
-    study = Definitions(subject=INSPECTION.replace(num_steps=500), others=(), quick=64)
+    study = Definitions(testbed=INSPECTION.replace(num_steps=500), others=(), quick=64)
     (found,) = make({"definitions": study}, tmp_path, quick=True)
     assert found.sound
-    known = [one for one in found.rows if one.kind == "known"]
+    known = [one for one in found.rows.values() if one.kind == "known"]
     assert [one.expected for one in known] == [
         pytest.approx(0.7048, abs=1e-4),
         pytest.approx(0.4097, abs=1e-4),
     ]
-    assert {one.kind for one in found.rows} == {*KINDS}
+    assert {one.kind for one in found.rows.values()} == {*KINDS}

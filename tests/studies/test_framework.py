@@ -1,7 +1,7 @@
-"""Studies: what they are put to, what they find, and the page that says so."""
+"""Studies: their testbeds, what they train and find, and the page that says so."""
 
 import math
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,34 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import norm
-from study_tables import finding, number, unsupported
+from study_tables import FILES, TINY, Made, finding, number, outcome, unsupported
 
 from basin_jax import Sweep, Verdict, load
-from basin_jax.core.identity import digest_of
 from basin_jax.methods import Gradient
-from basin_jax.networks.mlp import MLP
 from basin_jax.organisms import Audit, DoubleWell
 from basin_jax.rules import Behavior
 from basin_jax.starts import Trained
 from basin_jax.statistics.estimates import estimate
 from basin_jax.studies.buffer import Buffer
-from basin_jax.studies.commitment import (
-    LEFT,
-    RIGHT,
-    SEALED,
-    Commitment,
-    _agree,
-    _beyond,
-    _by_committor,
-    _entropy,
-    _split,
-)
-from basin_jax.studies.framework import study as study_module
+from basin_jax.studies.commitment import Commitment
+from basin_jax.studies.controls.double_well import WELL
+from basin_jax.studies.framework import lab as lab_module
+from basin_jax.studies.framework.lab import Bisection, Group, Lab, only
 from basin_jax.studies.framework.page import markdown
-from basin_jax.studies.framework.rows import row
-from basin_jax.studies.framework.study import WELL, Lab, Outcome, farthest, median, root_of, turn
-from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Subject
+from basin_jax.studies.framework.rows import KINDS, Table, bisected, difference, largest_error, row
+from basin_jax.studies.framework.study import find, root_of
+from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.preservation import Preservation
@@ -48,16 +37,17 @@ WELLS = Sweep(
     organism=DoubleWell(tilt=0.2, scale=0.0), method=Gradient(learning_rate=0.3), num_steps=60
 )
 SPREAD = WELLS.replace(organism=DoubleWell(tilt=0.2), save_at=(0,))
+MEAN = Bisection(sweep=WELLS, path="organism.mean", seeds=3, between=(-1.0, 1.0), rule=Behavior())
 
 
-def test_a_subject_lies_between_itself_and_its_overseen_twin():
+def test_a_testbed_lies_between_itself_and_its_overseen_twin():
     assert AUDIT.overseen_by(0.0, end=1).objective == AUDIT.organism
     assert AUDIT.overseen_by(end=1).objective == AUDIT.overseen
     assert AUDIT.overseen_by(0.25, end=1).objective == Audit(honeypot_rate=0.25)
 
 
 def test_oversight_in_turn_has_each_strength_for_its_spell():
-    base = Subject(
+    base = Testbed(
         organism=DoubleWell(tilt=0.0),
         overseen=DoubleWell(tilt=0.3),
         method=Gradient(learning_rate=0.1),
@@ -73,8 +63,10 @@ def test_oversight_in_turn_has_each_strength_for_its_spell():
         assert float(state.params) == pytest.approx(float(x), rel=1e-5)
 
 
-def test_a_twin_that_differs_in_more_than_numbers_is_refused():
-    with pytest.raises(ValueError, match=r"Subject\.overseen = .*; allowed: what differs in"):
+def test_a_twin_that_differs_in_more_than_hyperparameters_is_refused():
+    with pytest.raises(
+        ValueError, match=r"Testbed\.overseen = .*; allowed: .* with other hyperparameters"
+    ):
         AUDIT.replace(overseen=Audit(difficulty=1, honeypot_rate=1.0))
 
 
@@ -91,7 +83,7 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
     [
         (
             lambda: Hijack(
-                subject=INSPECTION.replace(organism=WELL.organism, overseen=WELL.organism)
+                testbed=INSPECTION.replace(organism=WELL.organism, overseen=WELL.organism)
             ),
             "an organism with a difficulty",
         ),
@@ -100,7 +92,7 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
         (lambda: WayBack(strengths=(0.0, 5.0, 1.0)), "rising from 0 to 1"),
         (lambda: WayBack(lengths=()), "one or more, rising from at least 1"),
         (lambda: WayBack(lengths=(0, 5)), "one or more, rising from at least 1"),
-        (lambda: named("simulators", "audit"), "cannot be put to --organism audit: .*a Simulator"),
+        (lambda: named("simulators", "audit"), "does not fit --organism audit: .*a Simulator"),
         (lambda: all_named(["hijack", "hijack"]), "hijack, hijack; allowed: studies of different"),
         (lambda: Buffer(quick=3), "quick = 3; allowed: at least 12"),
         (lambda: Commitment(children=1), "at least 2"),
@@ -124,15 +116,15 @@ def test_a_file_may_define_a_study(tmp_path):
         named(str(file))
 
 
-def test_a_study_is_put_to_another_organism_by_its_name_or_by_a_file(tmp_path):
-    assert named("way_back", "inspection") == ("way_back-inspection", WayBack(subject=INSPECTION))
+def test_a_study_has_another_testbed_by_its_name_or_by_a_file(tmp_path):
+    assert named("way_back", "inspection") == ("way_back-inspection", WayBack(testbed=INSPECTION))
     with pytest.raises(ValueError, match=r"--organism 'inspektion'.*did you mean 'inspection'"):
         named("way_back", "inspektion")
     file = tmp_path / "mine.py"
-    file.write_text("from basin_jax.studies.framework.testbed import AUDIT\nsubject = AUDIT\n")
+    file.write_text("from basin_jax.studies.framework.testbed import AUDIT\ntestbed = AUDIT\n")
     assert named("way_back", str(file)) == ("way_back-mine", WayBack())
-    file.write_text("subject = 3\n")
-    with pytest.raises(ValueError, match=r"mine\.py defines a wrong `subject`"):
+    file.write_text("testbed = 3\n")
+    with pytest.raises(ValueError, match=r"mine\.py defines a wrong `testbed`"):
         named("way_back", str(file))
 
 
@@ -147,22 +139,40 @@ def test_a_study_asks_what_the_first_line_of_its_file_does(tmp_path):
 
 
 def test_the_repositorys_files_define_studies():
-    files = sorted((Path(__file__).parents[2] / "sweeps" / "studies").glob("*.py"))
-    assert files
-    for file in files:
+    assert FILES
+    for file in FILES:
         assert named(str(file))[0] == file.stem
+
+
+def test_rows_have_keys_of_their_own():
+    table = Table([number(key="a/deceptive"), number(key="b/deceptive")])
+    assert [*table] == ["a/deceptive", "b/deceptive"]
+    with pytest.raises(ValueError, match=r"'a/deceptiv'; allowed: .*mean 'a/deceptive'"):
+        table["a/deceptiv"]
+    with pytest.raises(ValueError, match="'a' of two rows; allowed: a key for each row"):
+        Table([number(key="a"), number(key="a")])
+
+
+def test_a_difference_has_its_counts_beside_its_label():
+    found = difference("moved", "more", np.arange(9) < 2, np.arange(9) > 0)
+    assert (found.label, found.gained, found.lost) == ("more", 7, 1)
+    assert found.counts == "7 gained, 1 lost, p = 0.07"
+    assert number().counts == ""
+    text = markdown([finding(found)], made="here")
+    assert "| more (7 gained, 1 lost, p = 0.07) | 0.667 [" in text
+    assert [number(low=low, high=low + 1).sign for low in (-2.0, -0.5, 0.5)] == [-1, 0, 1]
 
 
 @pytest.mark.parametrize(
     ("expected", "holds"), [(None, None), (0.0, True), (0.1, True), (0.11, False)]
 )
-def test_a_control_holds_where_the_interval_has_it(expected, holds):
+def test_a_row_holds_where_its_interval_contains_the_expected_value(expected, holds):
     assert number(expected).holds is holds
-    assert finding(number(), number(expected)).sound is (holds is not False)
+    assert finding(number(), number(expected, key="other")).sound is (holds is not False)
 
 
 def test_a_number_is_said_with_its_interval():
-    assert str(row("all", estimate(30, 30))) == "1 [0.884, 1]"
+    assert str(row("all", "all", estimate(30, 30))) == "1 [0.884, 1]"
     assert str(number(value=math.inf, high=math.inf)) == "∞ [0, ∞]"
     assert str(number(value=-0.012345, low=-0.02)) == "-0.012 [-0.02, 0.100]"
 
@@ -171,50 +181,56 @@ def test_a_bisection_is_read_where_it_was_made_and_made_again_where_it_is_damage
     tmp_path, monkeypatch
 ):
     lab = Lab(folder=tmp_path, quick=True)
-    asked = {"between": (-1.0, 1.0), "rule": Behavior()}
-    first = lab.critical(WELLS, "organism.mean", 3, **asked)
+    first = lab.bisect("mean", MEAN)
     assert first["high"].to_numpy() == pytest.approx(-0.20915, abs=2 / 2**10)
+    assert lab.bisections["mean"] is first
 
     (file,) = (tmp_path / "critical").iterdir()
     sound = file.read_bytes()
     file.write_bytes(sound[:-400] + bytes([sound[-400] ^ 1]) + sound[-399:])
-    assert lab.critical(WELLS, "organism.mean", 3, **asked).equals(first)
+    assert lab.bisect("mean", MEAN).equals(first)
     assert file.read_bytes() == sound
 
     def refuse(*args, **settings):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(study_module, "critical", refuse)
-    assert lab.critical(WELLS, "organism.mean", 3, **asked).equals(first)
+    monkeypatch.setattr(lab_module, "critical", refuse)
+    assert lab.bisect("mean", MEAN).equals(first)
     for other in ({"between": (-1.0, 0.5)}, {"rule": Behavior(min_fit=0.5)}, {"halvings": 3}):
         with pytest.raises(AssertionError, match="made again"):
-            lab.critical(WELLS, "organism.mean", 3, **{**asked, **other})
+            lab.bisect("mean", replace(MEAN, **other))
 
 
 def test_there_must_be_seeds(tmp_path):
     lab = Lab(folder=tmp_path, quick=True)
-    none = np.zeros(0, np.uint64)
+    none = lambda _: np.zeros(0, np.uint64)  # noqa: E731
     with pytest.raises(ValueError, match="wells has no seeds"):
-        lab.run("wells", [WELLS], none, rule=Behavior())
-    with pytest.raises(ValueError, match=r"organism\.mean has no seeds"):
-        lab.critical(WELLS, "organism.mean", none, between=(0.0, 1.0), rule=Behavior())
+        lab.train("wells", only(WELLS, none, rule=Behavior()))
+    with pytest.raises(ValueError, match="mean has no seeds"):
+        lab.bisect("mean", replace(MEAN, seeds=none))
 
 
-def test_what_is_trained_is_told_by_cell_whatever_was_trained_before(tmp_path):
+def test_an_outcome_is_that_of_its_cells_whatever_was_trained_before(tmp_path):
     lab = Lab(folder=tmp_path, quick=True)
-    cells = {tilt: WELLS.replace(organism=DoubleWell(tilt=tilt)) for tilt in (-0.3, 0.0, 0.3)}
-    lab.run("wells", [cells[0.3], cells[-0.3]], 60, rule=Behavior())
-    trained = lab.run("wells", [*cells.values()], 40, rule=Behavior())
-    shares = [trained.fraction(cell) for cell in cells.values()]
+    cells = {f"{tilt}": WELLS.replace(organism=DoubleWell(tilt=tilt)) for tilt in (-0.3, 0.0, 0.3)}
+    few = {name: cells[name] for name in ("0.3", "-0.3")}
+    lab.train("wells", Group(cells=few, seeds=60, rule=Behavior()))
+    trained = lab.train("wells", Group(cells=cells, seeds=40, rule=Behavior()))
+    assert lab["wells"] is trained
+    shares = [trained.fraction(cell) for cell in cells]
     assert [share.trials for share in shares] == [40] * 3
     assert shares[0].hits < shares[1].hits < shares[2].hits
-    right = trained.seeds(cells[0.3], Verdict.DECEPTIVE)
+    right = trained.seeds(Verdict.DECEPTIVE, "0.3")
     assert len(right) == shares[2].hits
     assert right.max() < 40
-    rows = trained.thresholds(cells[0.0], "right")
-    assert [one.what for one in rows] == [
-        f"right, by a gap of at least {gap}" for gap in (0.25, 0.5, 0.75)
-    ]
+    rows = trained.thresholds("0.0", "x", "right")
+    gaps = (0.25, 0.5, 0.75)
+    assert [one.key for one in rows] == [f"x/deceptive/gap={gap}" for gap in gaps]
+    assert rows[0].label == "right: deceptive, by a gap of at least 0.25"
+    chosen = only(
+        cells["0.3"], lambda lab: lab["wells"].seeds(Verdict.DECEPTIVE, "0.3"), rule=Behavior()
+    )
+    assert lab.train("chosen", chosen).fraction().trials == len(right)
 
 
 def test_no_two_studies_share_seeds(tmp_path):
@@ -224,15 +240,13 @@ def test_no_two_studies_share_seeds(tmp_path):
     found = {}
     for root in (roots["hijack"], roots["buffer"]):
         lab = Lab(folder=tmp_path / str(root), root=root, quick=True)
-        trained = lab.run(
-            "wells", [SPREAD, SPREAD.replace(start=Trained(of=WELLS))], 20, rule=Behavior()
-        )
+        cells = {"fresh": SPREAD, "onward": SPREAD.replace(start=Trained(of=WELLS))}
+        trained = lab.train("wells", Group(cells=cells, seeds=20, rule=Behavior()))
         stored = load(tmp_path / str(root) / "wells").cells.values()
         assert {v for cell in stored for path, v in cell.items() if path.endswith("root")} == {root}
-        found[root] = trained.evidence(SPREAD, 0)["x"]
+        found[root] = trained.evidence("fresh", 0)["x"]
         assert len(found[root]) == 20
-        turns = lab.critical(WELLS, "organism.mean", 3, between=(-1.0, 1.0), rule=Behavior())
-        assert len(turns) == 3
+        assert len(lab.bisect("mean", MEAN)) == 3
     first, second = found.values()
     assert not np.isin(first, second).any()
 
@@ -243,8 +257,9 @@ def test_a_field_that_is_none_in_some_cells_is_no_evidence(tmp_path):
         WELLS.replace(method=Gradient(learning_rate=0.3, options=options))
         for options in ({}, {"momentum": 0.5})
     )
-    trained = lab.run("wells", [plain, momentum], 40, rule=Behavior())
-    for cell in (plain, momentum):
+    cells = {"plain": plain, "momentum": momentum}
+    trained = lab.train("wells", Group(cells=cells, seeds=40, rule=Behavior()))
+    for cell in cells:
         assert {*trained.evidence(cell)} == {
             "fit",
             "watched",
@@ -253,93 +268,35 @@ def test_a_field_that_is_none_in_some_cells_is_no_evidence(tmp_path):
             "margin",
             "x",
         }
-        rows = {one.what: one.value for one in trained.thresholds(cell, "right")}
-        assert rows["right, by a gap of at least 0.5"] == trained.fraction(cell).fraction > 0
+        rows = Table(trained.thresholds(cell, "x", "right"))
+        assert rows["x/deceptive/gap=0.5"].value == trained.fraction(cell).fraction > 0
     records = load(tmp_path / "wells", rule=Behavior())
-    assert {*records.evidence_names} == {*trained.evidence(plain)}
+    assert {*records.evidence_names} == {*trained.evidence("plain")}
     table = records.sensitivity("deceptive_gap", [0.5]).filter(verdict="DECEPTIVE")
-    assert table["hits"].to_list() == [trained.fraction(c).hits for c in (plain, momentum)]
+    assert table["hits"].to_list() == [trained.fraction(cell).hits for cell in cells]
 
 
 def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
-    names = ("fit", "watched", "unwatched")
-    gaps = [0.0, 0.3, 0.6, 0.9]
-    history = pl.DataFrame(
-        {"cell": digest_of(WELLS), "seed": range(4), "step": WELLS.num_steps, "verdict": "OTHER"}
-        | dict(zip(names, ([1.0] * 4, [0.0] * 4, gaps), strict=True))
-    )
-    rows = Outcome(history=history, rule=Behavior()).thresholds(WELLS, "all")
+    columns = {"fit": [1.0] * 4, "watched": [0.0] * 4, "unwatched": [0.0, 0.3, 0.6, 0.9]}
+    trained = outcome({("", None): ["OTHER"] * 4}, {"": WELLS}, **columns)
+    rows = trained.thresholds("", "all", "all")
     assert [one.value for one in rows] == [0.75, 0.5, 0.25]
 
 
-def test_the_farthest_value_decides_whether_what_is_known_was_found():
-    assert farthest(np.array([0.9, 1.05]), 1.0, "one", within=0.11).holds
-    assert not farthest(np.array([1.0, 1.0, 1.2]), 1.0, "one", within=0.11).holds
-    assert not farthest(np.array([1.0, np.inf]), 1.0, "one", within=0.11).holds
-    assert not farthest(np.zeros(0), 1.0, "one", within=0.11).holds
+def test_the_largest_error_decides_whether_what_is_known_was_found():
+    for found, holds in (
+        ([0.9, 1.05], True),
+        ([1.0, 1.0, 1.2], False),
+        ([1.0, np.inf], False),
+        ([], False),
+    ):
+        assert largest_error("one", "one", np.array(found), 1.0, within=0.11).holds is holds
 
 
-def test_a_median_reaches_over_the_last_halvings():
+def test_a_bisected_median_covers_the_last_halvings():
     high = np.arange(1.0, 42.0)
-    found = median(pl.DataFrame({"low": high - 0.5, "high": high}), "dose")
+    found = bisected("dose", "dose", pl.DataFrame({"low": high - 0.5, "high": high}))
     assert (found.value, found.low, found.high) == (21, 13.5, 28)
-
-
-def test_the_entropy_among_children():
-    two = np.array([["OTHER", "OTHER"], ["OTHER", "INTENDED"]])
-    assert _entropy(two) == pytest.approx(0.5)
-
-
-def test_agreement_counts_pairs_of_one_parents_children():
-    names = np.array([["DECEPTIVE"] * 3, ["DECEPTIVE", "DECEPTIVE", "OTHER"], ["OTHER"] * 3])
-    found = _agree(names, "alike")
-    assert found.value == pytest.approx((1 + 1 / 3 + 1) / 3)
-    assert found.low < found.value < found.high
-
-
-def test_the_variance_of_verdicts_is_split_in_two():
-    strangers = number(kind="measured", value=0.5, low=0.4, high=0.6)
-    kin = number(kind="measured", value=0.8, low=0.7, high=0.9)
-    shares = [(one.value, one.low, one.high) for one in _split(strangers, kin)]
-    assert shares[0] == pytest.approx((0.6, 0.25, 5 / 6))
-    assert shares[1] == pytest.approx((0.4, 1 / 6, 0.75))
-    alike = number(kind="measured", value=1.0, low=0.9, high=1.0)
-    assert _split(alike, alike)[0].low == 0
-
-
-def test_particles_that_begin_alike_end_alike_as_the_committor_says():
-    x = np.linspace(LEFT, RIGHT, 20001)
-    weight = np.exp(((x**2 - 1) ** 2 / 4 - 0.2 * x) / 0.1)
-    right = np.cumsum(weight) / weight.sum()
-    alike = ((right**2 + (1 - right) ** 2) * norm.pdf(x)).sum() * (x[1] - x[0])
-    outside = norm.cdf(LEFT) + norm.sf(RIGHT)
-    assert _by_committor() == pytest.approx(outside + alike, abs=1e-4)
-
-
-def test_that_children_agree_more_often_than_not_is_no_commitment():
-    # A parent whose children are deceptive with a probability of .85: half of the families of
-    # four agree, and two children do in .745.
-    children = np.random.default_rng(0).random((512, 4)) < 0.85
-    families = np.where(children, "DECEPTIVE", "INTENDED")
-    assert (families == families[:, :1]).all(1).mean() > 0.5
-    sealed = np.full((512, 4), "DECEPTIVE")
-    kin = [_agree(each, "alike", cells=2) for each in (families, sealed)]
-    found = turn((0, 100), kin, "fork", past=SEALED)
-    assert (found.value, found.low, found.high) == (100, 0, 100)
-    never = turn((0, 100), [kin[0], kin[0]], "fork", past=SEALED)
-    assert (never.value, never.high) == (math.inf, math.inf)
-
-
-def test_children_are_compared_with_those_of_another_parent_on_the_same_seeds():
-    rng = np.random.default_rng(2)
-    alike = np.repeat(rng.random(64) < 0.5, 4).reshape(-1, 4)
-    families = np.where(alike, "DECEPTIVE", "INTENDED")
-    found = _beyond(families, "all alike", cells=6)
-    neighbors = (families[::2, 0] == families[1::2, 0]).mean()
-    assert found.value == pytest.approx(1 - neighbors)
-    assert (found.low > 0, found.seeds) == (True, 256)
-    mixed = _beyond(rng.permutation(families.ravel()).reshape(-1, 4), "none alike", cells=6)
-    assert mixed.low < 0 < mixed.high
 
 
 def test_a_row_without_a_value_is_undefined_and_neither_holds_nor_fails():
@@ -347,19 +304,13 @@ def test_a_row_without_a_value_is_undefined_and_neither_holds_nor_fails():
     assert str(none) == "undefined: no seeds"
     assert none.holds is None
     assert not finding(none).sound
-    assert "| none | undefined: no seeds | 0 | 0 | not known |" in markdown(
+    assert "| nothing at all | undefined: no seeds | 0 | 0 | not known |" in markdown(
         [finding(none)], made="here"
     )
 
 
-TINY = Subject(
-    organism=Audit(network=MLP(widths=(8, 8))),
-    overseen=Audit(network=MLP(widths=(8, 8)), honeypot_rate=1.0),
-    method=Gradient(learning_rate=0.3),
-    num_steps=600,
-)
 SETTINGS: dict[str, Any] = {
-    "preservation": {"subject": TINY.replace(method=AUDIT.method)},
+    "preservation": {"testbed": TINY.replace(method=AUDIT.method)},
     "hijack": {"difficulties": (2,)},
     "buffer": {"reach": 10.0},
     "gradient_hacking": {"lengths": (20, 400)},
@@ -367,29 +318,46 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def in_the_small(name):
+    _, study = named(name)
+    testbed = study.testbed if name in ("commitment", "simulators") else TINY
+    return study.replace(**{"testbed": testbed, "quick": 96} | SETTINGS.get(name, {}))
+
+
+def expect_reported(found):
+    assert {one.kind for one in found.rows.values()} >= {*KINDS} - {"check"}
+    for said in found.sentences:
+        assert said.rests_on
+        assert not unsupported(said.text, [found.rows[key] for key in said.rests_on])
+    assert "deceptive" in "".join(said.text for said in found.sentences)
+    assert found.setting.startswith("Organism: ")
+    text = markdown([found], made="here")
+    assert all(f"- {said.text} [row" in text for said in found.sentences)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_reports_whatever_it_finds(name, tmp_path):
+    """Nothing is trained: the evidence is drawn at random."""
+    found = find(name, in_the_small(name), Made(folder=tmp_path, quick=True))
+    expect_reported(found)
+    labels = [(one.kind, one.label) for one in found.rows.values()]
+    assert len({*labels}) == len(labels)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_is_sound_in_the_small(name, tmp_path):
-    _, study = named(name)
-    subject = study.subject if name in ("commitment", "simulators") else TINY
-    study = study.replace(**{"subject": subject, "quick": 96} | SETTINGS.get(name, {}))
-    (found,) = make({name: study}, tmp_path, quick=True)
+    (found,) = make({name: in_the_small(name)}, tmp_path, quick=True)
     assert found.sound, found.frame.filter(~pl.col("holds"))
-    assert {one.kind for one in found.rows} >= {"measured", "control", "known", "sensitivity"}
-    names = [one.what for one in found.rows]
-    assert len({*names}) == len(names)
-    for said in found.says:
-        assert not unsupported(said.text, [one for one in found.rows if one.what in said.rests_on])
-    assert "deceptive" in "".join(said.text for said in found.says)
-    text = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
-    assert all(f"- {said.text} [row" in text for said in found.says)
+    expect_reported(found)
+    assert (tmp_path / f"{name}.md").is_file()
 
 
 @pytest.mark.slow
 def test_a_control_that_is_not_null_is_not_sound(tmp_path):
     twin = TINY.replace(overseen=TINY.organism)
     (found,) = make(
-        {"initialization": Initialization(subject=twin, quick=96)}, tmp_path, quick=True
+        {"initialization": Initialization(testbed=twin, quick=96)}, tmp_path, quick=True
     )
     assert not found.sound
-    assert [one.kind for one in found.rows if one.holds is False] == ["control"]
+    assert [one.kind for one in found.rows.values() if one.holds is False] == ["control"]

@@ -7,17 +7,17 @@ import pytest
 
 from basin_jax.organisms import simulator as text
 from basin_jax.organisms.simulator import LIE, Simulator
-from basin_jax.studies.framework.study import mean
+from basin_jax.studies.framework.rows import mean
 from basin_jax.studies.framework.testbed import AUDIT
 from basin_jax.studies.registry import make
 from basin_jax.studies.simulators import (
     PROMPTS,
     SIMULATOR,
     Simulators,
-    _cause,
-    _known,
-    _share,
     by_bayes,
+    cause,
+    deceivers,
+    tolerant,
 )
 
 
@@ -49,11 +49,11 @@ def test_the_mixture_lies_as_often_as_the_text_does(polish):
 
 
 def test_a_rate_stands_for_a_share_of_deceivers():
-    found = mean(np.tile([0.1, 0.9], 100), "lies")
-    share = _share(found, 0.1)
+    found = mean("lies", "lies", np.tile([0.1, 0.9], 100))
+    share = deceivers(found, 0.1)
     assert share.value == pytest.approx(0.5)
     assert share.high - share.low == pytest.approx((found.high - found.low) / 0.8)
-    assert _share(mean(np.zeros(9), "lies"), 0.1).value == pytest.approx(-0.125)
+    assert deceivers(mean("lies", "lies", np.zeros(9)), 0.1).value == pytest.approx(-0.125)
 
 
 def test_a_bias_is_added_to_the_logit_of_the_lie():
@@ -68,7 +68,7 @@ def test_the_bounds_of_a_mean_cover_it_and_those_of_another_do_not():
     for _ in range(draws):
         # Mostly no change, and for some the largest: a mean of -.3.
         values = -(random.random(60) < 0.3).astype(float)
-        found = mean(values, "change", least=-1.0)
+        found = mean("change", "change", values, least=-1.0)
         missed += not found.low <= -0.3 <= found.high
         wrong += found.low <= 0.1 <= found.high
     assert missed / draws <= 0.05
@@ -77,30 +77,30 @@ def test_the_bounds_of_a_mean_cover_it_and_those_of_another_do_not():
 
 def test_a_mean_is_of_finite_values_and_of_cells_at_once():
     values = np.array([0.2, 0.4, np.nan] * 20)
-    one, many = (mean(values, "rate", cells=cells) for cells in (1, 10))
+    one, many = (mean("rate", "rate", values, cells=cells) for cells in (1, 10))
     assert one.value == pytest.approx(0.3)
     assert one.seeds == 40
     assert many.low < one.low < 0.3 < one.high < many.high
 
 
 def test_what_is_known_holds_within_its_tolerance_and_no_further():
-    found = mean(np.full(2000, 0.5), "rate")
+    found = mean("rate", "rate", np.full(2000, 0.5))
     width = found.high - found.value
     for side in (-1, 1):
-        assert _known(found, 0.5 + side * (width + 0.019)).holds
-        assert not _known(found, 0.5 + side * (width + 0.021)).holds
+        assert tolerant(found, 0.5 + side * (width + 0.019)).holds
+        assert not tolerant(found, 0.5 + side * (width + 0.021)).holds
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (np.full(60, 0.5), "success is cause for caution"),
-        (np.full(60, -0.5), "failure is cause for caution"),
-        (np.tile([0.5, -0.5], 30), "the two are not told apart"),
+        (np.full(60, 0.5), "success is a sign of a liar"),
+        (np.full(60, -0.5), "failure is a sign of a liar"),
+        (np.tile([0.5, -0.5], 30), "the two are not shown to differ"),
     ],
 )
-def test_success_is_cause_for_caution_where_the_bounds_say_so(values, said):
-    assert _cause(mean(values, "apart", least=-1.0)) == said
+def test_success_is_a_sign_of_a_liar_where_the_bounds_say_so(values, said):
+    assert cause(mean("apart", "apart", values, least=-1.0)) == said
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_success_is_cause_for_caution_where_the_bounds_say_so(values, said):
     [
         ({"pretrained": 800}, "1 to below num_steps = 800"),
         ({"biases": (1.0,)}, "0 among them"),
-        ({"subject": AUDIT}, "a Simulator"),
+        ({"testbed": AUDIT}, "a Simulator"),
     ],
 )
 def test_a_study_that_cannot_be_made_is_refused(settings: dict[str, Any], said):
@@ -118,6 +118,6 @@ def test_a_study_that_cannot_be_made_is_refused(settings: dict[str, Any], said):
 
 @pytest.mark.slow
 def test_a_control_with_deceivers_in_it_is_not_null(tmp_path):
-    study = Simulators(subject=SIMULATOR.replace(overseen=Simulator()), biases=(0.0,), quick=48)
+    study = Simulators(testbed=SIMULATOR.replace(overseen=Simulator()), biases=(0.0,), quick=48)
     (found,) = make({"simulators": study}, tmp_path, quick=True)
-    assert [one.kind for one in found.rows if one.holds is False] == ["control"]
+    assert [one.kind for one in found.rows.values() if one.holds is False] == ["control"]

@@ -1,1 +1,1 @@
-"""Known answers that several studies share."""
+"""Systems whose answers are known, one a file; studies train them beside their own cells."""

@@ -21,15 +21,16 @@ NAMES: dict[Kind, str] = {
 }
 NOTE = (
     "Intervals are at 95 %, those of controls, checks and known answers at 99.9 %. Fractions of "
-    "seeds have Clopper-Pearson intervals; medians those of order statistics; means, and fractions "
-    "of families, betting confidence intervals; differences on the same seeds, and kappa, melded "
-    "intervals; and areas under ROC curves (AUC) Clopper-Pearson intervals at the effective number "
-    "of seeds of DeLong's variance. Intervals that a study compares (of scales and networks, "
-    "methods and their pairs, pushes, quarters of the gap, forks, tickets and predictors, widths "
-    "and temperatures, rules and their pairs, stops, sizes, drifts and what is put back, prompts) "
-    "are simultaneous; the others hold each by itself; those of a turn and of shares of variance "
-    "follow from these. Each study has its own root, so no two studies share seeds. The rows of "
-    "one study share their seeds, so they are not independent. Differences are between the same "
+    "seeds have Clopper-Pearson intervals; medians those of order statistics; means, and "
+    "fractions of families, betting confidence intervals; differences on the same seeds, and "
+    "kappa, melded intervals; and areas under ROC curves (AUC) Clopper-Pearson intervals at the "
+    "effective number of seeds of DeLong's variance. Intervals that a study compares (of scales "
+    "and networks, methods and their pairs, pushes, quarters of the gap, forks, tickets and "
+    "predictors, widths and temperatures, rules and their pairs, stops, sizes, drifts and what is "
+    "put back, prompts) are simultaneous; the others hold each by itself; those of a crossing "
+    "(the first value at which a fraction is above one half) and of shares of variance follow "
+    "from these. Each study has its own root, so no two studies share seeds. The rows of one "
+    "study share their seeds, so they are not independent. Differences are between the same "
     "seeds. Where a value is expected, a row holds if its interval contains it. Sentences name "
     "the rows that they rest on."
 )
@@ -68,7 +69,10 @@ def html(
 def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         "answers": [
-            (answer.question, [f"{said.text}{_places(said, findings)}" for said in answer.says])
+            (
+                answer.question,
+                [f"{said.text}{_places(said, findings)}" for said in answer.sentences],
+            )
             for answer in answers
         ],
         "studies": [
@@ -76,8 +80,8 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
                 "name": finding.name,
                 "title": finding.name.replace("_", " ").capitalize(),
                 "question": finding.question,
-                "testbed": finding.put_to,
-                "says": [f"{said.text}{_place(said, finding)}" for said in finding.says],
+                "setting": finding.setting,
+                "sentences": [f"{said.text}{_place(said, finding)}" for said in finding.sentences],
                 "table": _table(finding),
                 "limits": finding.limits,
             }
@@ -117,7 +121,7 @@ def _places(said: Sentence, findings: Sequence[Finding]) -> str:
 
 def _numbers(finding: Finding, names: Collection[str]) -> str:
     """Return the numbers of some rows, such as "1-3, 7"."""
-    places = {row.what: number for number, row in enumerate(finding.table, start=1)}
+    places = {row.key: number for number, row in enumerate(finding.table, start=1)}
     numbers = sorted({places[name] for name in names})
     # What follows another is as far from its place as that.
     runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
@@ -129,4 +133,5 @@ def _cells(number: int, row: Row) -> tuple[str, ...]:
     expected = "" if row.expected is None else f"{row.expected:.4g}"
     asked = "" if row.expected is None else "not known"
     holds = {None: asked, True: "yes", False: "NO"}[row.holds]
-    return f"{number}", row.what, str(row), f"{row.seeds:,}", expected, holds
+    label = f"{row.label} ({row.counts})" if row.counts else row.label
+    return f"{number}", label, str(row), f"{row.seeds:,}", expected, holds

@@ -1,47 +1,62 @@
-"""What a study finds: numbers with intervals, what they are held against, and a figure."""
+"""What a study finds: keyed numbers with intervals, sentences that rest on them, and a figure."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from basin_jax.core.plugin import closest
 from basin_jax.statistics.agreement import kappa
 from basin_jax.statistics.auc import auc
-from basin_jax.statistics.estimates import Estimate, estimate, paired_difference, quantile
+from basin_jax.statistics.estimates import (
+    Estimate,
+    estimate,
+    paired_difference,
+    quantile,
+)
+from basin_jax.statistics.families import Families, betting_interval
+from basin_jax.statistics.intervals import bonferroni_error
 
 
 Kind = Literal["measured", "control", "known", "check", "sensitivity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# Rows of these kinds are held against what they should be. A study has several, and all studies
-# some forty, of which at 95 % two would fail by chance.
-HELD: tuple[Kind, ...] = ("control", "known", "check")
+# Rows of these kinds have an expected value. A study has several, and all studies some forty, of
+# which at 95 % two would fail by chance.
+EXPECTING: tuple[Kind, ...] = ("control", "known", "check")
+HALF = 0.5
 
 
 def level_of(kind: Kind) -> float:
     """Return the level of the intervals of a kind of row."""
-    return 0.999 if kind in HELD else 0.95
+    return 0.999 if kind in EXPECTING else 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A number with its interval, and with what it should be where it is held against something.
+    """A number with its interval, found by its key, and with its expected value if it has one.
 
-    A control is 0 unless what the study measures has another cause than it says. What is known
+    A control is 0 unless what the study measures has another cause than it says. A known value
     was derived beforehand. A check holds by construction, and fails only where the code or a
-    statistic is wrong.
+    statistic is wrong. A difference of two fractions on the same seeds has the number of seeds
+    that are hits in the second only (gained), and in the first only (lost).
     """
 
     kind: Kind
-    what: str
+    key: str
+    label: str
     value: float
     low: float
     high: float
     seeds: int
     expected: float | None = None
+    gained: int | None = None
+    lost: int | None = None
 
     @property
     def undefined(self) -> bool:
@@ -50,10 +65,23 @@ class Row:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the interval has what is expected in it; None where either is missing."""
+        """Whether the interval contains the expected value; None where either is missing."""
         if self.expected is None or self.undefined:
             return None
         return self.low <= self.expected <= self.high
+
+    @property
+    def sign(self) -> int:
+        """The sign of a difference: 1 or -1 where the interval leaves out 0, and 0 otherwise."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    @property
+    def counts(self) -> str:
+        """The counts of a difference, with the p-value of McNemar's exact test; "" otherwise."""
+        if self.gained is None or self.lost is None:
+            return ""
+        p = paired_difference(self.gained, self.lost, self.seeds).p_value
+        return f"{self.gained} gained, {self.lost} lost, p = {p:.2g}"
 
     def __str__(self) -> str:
         if self.undefined:
@@ -68,12 +96,32 @@ def _number(value: float) -> str:
         return f"{value:.0f}"  # exactly
     if abs(value) < 0.1:
         return f"{value:.2g}"
-    # What is not 1 is not said to be.
+    # What is not 1 is not written as 1.
     return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
+class Table(dict[str, Row]):
+    """Rows by their keys.
+
+    Raises:
+        ValueError: where two rows have one key, and where a key is asked for that no row has.
+    """
+
+    def __init__(self, rows: Iterable[Row]):
+        for row in rows:
+            if row.key in self:
+                raise ValueError(f"Row.key = {row.key!r} of two rows; allowed: a key for each row")
+            self[row.key] = row
+
+    def __missing__(self, key: str) -> Row:
+        raise ValueError(f"key = {key!r}; allowed: {closest(key, self)}")
+
+
 class Sentence(NamedTuple):
-    """A sentence, and the names of the rows that its numbers and its words rest on."""
+    """A sentence, and the keys of the rows that its numbers and its words rest on.
+
+    Keys of other studies' rows begin with the study's name: "hijack: difficulty=1/gap".
+    """
 
     text: str
     rests_on: tuple[str, ...]
@@ -81,36 +129,71 @@ class Sentence(NamedTuple):
 
 def say(text: str, *rows: Row) -> Sentence:
     """Return a sentence that rests on some rows: every number in it is one of theirs."""
-    return Sentence(text, tuple(dict.fromkeys(one.what for one in rows)))
+    return Sentence(text, tuple(dict.fromkeys(row.key for row in rows)))
 
 
 class Answer(NamedTuple):
-    """A question of the argument, and sentences with the numbers that answer it.
-
-    They rest on rows of several studies, each named "study: row".
-    """
+    """A question of the argument, and the sentences that answer it from rows of all studies."""
 
     question: str
-    says: list[Sentence]
+    sentences: list[Sentence]
 
 
 def row(
-    what: str, found: Estimate, *, kind: Kind = "measured", expected: float | None = None
+    key: str,
+    label: str,
+    found: Estimate,
+    *,
+    kind: Kind = "measured",
+    expected: float | None = None,
 ) -> Row:
     """Return the row of a fraction of seeds."""
-    return Row(
+    return _row(
+        (key, label),
+        (found.fraction, found.low, found.high),
+        found.trials,
         kind=kind,
-        what=what,
-        value=found.fraction,
-        low=found.low,
-        high=found.high,
-        seeds=found.trials,
         expected=expected,
     )
 
 
+def share(
+    key: str,
+    label: str,
+    hits: Bool[ndarray, " seed"],
+    *,
+    cells: int = 1,
+    kind: Kind = "measured",
+    expected: float | None = None,
+) -> Row:
+    """Return the row of the fraction of seeds that are hits."""
+    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), num_intervals=cells)
+    return row(key, label, found, kind=kind, expected=expected)
+
+
+def null(key: str, label: str, hits: Bool[ndarray, " seed"]) -> Row:
+    """Return the row of a null control: the fraction of hits where none is expected."""
+    return share(key, label, hits, kind="control", expected=0.0)
+
+
+def difference(
+    key: str,
+    label: str,
+    before: Bool[ndarray, " seed"],
+    after: Bool[ndarray, " seed"],
+    *,
+    cells: int = 1,
+) -> Row:
+    """Return the row of the fraction of hits after less that before, on the same seeds."""
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    found = paired_difference(gained, lost, len(after), num_intervals=cells)
+    numbers = (found.difference, found.low, found.high)
+    return _row((key, label), numbers, found.trials, gained=gained, lost=lost)
+
+
 def ranked(
-    what: str,
+    key: str,
+    label: str,
     scores: Float[ndarray, " seed"],
     positive: Bool[ndarray, " seed"],
     *,
@@ -119,71 +202,106 @@ def ranked(
     cells: int = 1,
 ) -> Row:
     """Return the row of an area under the ROC curve."""
-    value, low, high = auc(scores, positive, level=level_of(kind), num_intervals=cells)
-    return Row(
-        kind=kind,
-        what=what,
-        value=value,
-        low=low,
-        high=high,
-        seeds=len(scores),
-        expected=expected,
-    )
+    numbers = auc(scores, positive, level=level_of(kind), num_intervals=cells)
+    return _row((key, label), numbers, len(scores), kind=kind, expected=expected)
 
 
-def share(
-    what: str,
-    hits: Bool[ndarray, " seed"],
-    *,
-    cells: int = 1,
-    kind: Kind = "measured",
-    expected: float | None = None,
-) -> Row:
-    """Return the row of how many seeds are hits."""
-    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), num_intervals=cells)
-    return row(what, found, kind=kind, expected=expected)
-
-
-def middle(what: str, values: Float[ndarray, " seed"]) -> Row:
-    """Return the row of a median, with its interval of order statistics."""
-    value, low, high = quantile(values, 0.5)
-    return Row(kind="measured", what=what, value=value, low=low, high=high, seeds=len(values))
-
-
-def difference(
-    what: str, before: Bool[ndarray, " seed"], after: Bool[ndarray, " seed"], *, cells: int = 1
-) -> Row:
-    """Return the row of how much oftener the same seeds are hits after than before."""
-    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    found = paired_difference(gained, lost, len(after), num_intervals=cells)
-    return Row(
-        kind="measured",
-        what=f"{what} ({gained} gained, {lost} lost, p = {found.p_value:.2g})",
-        value=found.difference,
-        low=found.low,
-        high=found.high,
-        seeds=found.trials,
-    )
-
-
-def beyond_chance(
-    what: str,
+def agreement(
+    key: str,
+    label: str,
     labels: tuple[Bool[ndarray, " seed"], Bool[ndarray, " seed"]],
     *,
     cells: int = 1,
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
-    """Return the row of how far two labels of the same seeds agree beyond chance: their kappa."""
-    value, low, high = kappa(*labels, level=level_of(kind), num_intervals=cells)
+    """Return the row of Cohen's kappa: how far two labels of the same seeds agree beyond chance."""
+    numbers = kappa(*labels, level=level_of(kind), num_intervals=cells)
+    return _row((key, label), numbers, len(labels[0]), kind=kind, expected=expected)
+
+
+def mean(
+    key: str,
+    label: str,
+    values: Float[ndarray, " seed"],
+    *,
+    cells: int = 1,
+    least: float = 0.0,
+    kind: Kind = "measured",
+    expected: float | None = None,
+) -> Row:
+    """Return the row of the mean of the finite numbers from `least` to 1, by betting."""
+    finite = values[np.isfinite(values)]
+    # Rounding may bring a rate beyond its ends.
+    shares = np.clip((finite - least) / (1 - least), 0, 1)
+    error = bonferroni_error(level_of(kind), cells, "fixed")
+    bounds = betting_interval(
+        Families(shares, np.ones(len(shares), int)), error=error, interval="fixed"
+    )
+    low, high = (least + (1 - least) * bound for bound in bounds)
+    numbers = (float(finite.mean()), low, high)
+    return _row((key, label), numbers, len(finite), kind=kind, expected=expected)
+
+
+def median(key: str, label: str, values: Float[ndarray, " seed"], *, level: float = 0.95) -> Row:
+    """Return the row of a median, with its interval of order statistics."""
+    return _row((key, label), quantile(values, 0.5, level=level), len(values))
+
+
+def bisected(key: str, label: str, found: pl.DataFrame, *, level: float = 0.95) -> Row:
+    """Return the row of the median of bisected values; its interval covers the last halvings."""
+    middle, _, high = quantile(found["high"].to_numpy(), 0.5, level=level)
+    # Nothing that is bisected here is below 0, where a seed is beyond its change already.
+    low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5, level=level)[1]
+    return _row((key, label), (middle, low, high), len(found))
+
+
+def crossing(
+    key: str,
+    label: str,
+    places: Sequence[int],
+    found: Sequence[Row],
+    *,
+    level: float = HALF,
+    kind: Kind = "measured",
+    expected: float | None = None,
+) -> Row:
+    """Return the row of the first place of a grid at which a fraction is above a level.
+
+    The interval begins at the last place up to which the intervals of all fractions lie below the
+    level, and ends at the first whose interval lies above it; where there is no such place, it has
+    no end there. It covers the crossing as often as the fractions' intervals hold at once.
+    """
+    below = np.logical_and.accumulate([one.high < level for one in found])
+    passed = [p for p, one in zip(places, found, strict=True) if one.value > level]
+    above = [p for p, one in zip(places, found, strict=True) if one.low > level]
+    low = float(places[below.sum() - 1] if below.any() else -math.inf)
+    numbers = (float(min(passed, default=math.inf)), low, float(min(above, default=math.inf)))
+    return _row((key, label), numbers, found[0].seeds, kind=kind, expected=expected)
+
+
+def largest_error(
+    key: str, label: str, found: Float[ndarray, " seed"], known: float, *, within: float
+) -> Row:
+    """Return the row of the largest distance of some values from the one that each must have."""
+    # Where there is no value nothing was found.
+    error = float(np.abs(found - known).max()) if len(found) else np.inf
+    label = f"{label}: largest error of all seeds (known: {known:.6g}, tolerance: {within:g})"
+    numbers = (error, max(error - within, 0.0), error)
+    return _row((key, label), numbers, len(found), kind="known", expected=0.0)
+
+
+def _row(
+    named: tuple[str, str],
+    numbers: tuple[float, float, float],
+    seeds: int,
+    *,
+    kind: Kind = "measured",
+    **rest: Any,
+) -> Row:
+    (key, label), (value, low, high) = named, numbers
     return Row(
-        kind=kind,
-        what=f"{what}: kappa",
-        value=value,
-        low=low,
-        high=high,
-        seeds=len(labels[0]),
-        expected=expected,
+        kind=kind, key=key, label=label, value=value, low=low, high=high, seeds=seeds, **rest
     )
 
 
@@ -193,26 +311,27 @@ class Finding:
 
     name: str
     question: str
-    says: list[Sentence]
+    sentences: list[Sentence]
     limits: tuple[str, ...]  # what it cannot tell
-    rows: list[Row]
+    rows: Table
     figure: Figure
-    put_to: str = ""  # what was trained, and how
+    setting: str = ""  # what was trained, and how
 
     @property
     def sound(self) -> bool:
-        """Whether every control is null, all that is known was recovered, and checks hold."""
-        return all(row.expected is None or row.holds for row in self.rows)
+        """Whether every interval with an expected value contains it."""
+        return all(row.expected is None or row.holds for row in self.rows.values())
 
     @property
     def table(self) -> list[Row]:
         """The rows in the order of their kinds, in which they are numbered from 1."""
-        return sorted(self.rows, key=lambda one: KINDS.index(one.kind))
+        return sorted(self.rows.values(), key=lambda one: KINDS.index(one.kind))
 
     @property
     def frame(self) -> pl.DataFrame:
         """The rows, as a table with their numbers."""
-        names = ("kind", "what", "value", "low", "high", "seeds", "expected", "holds")
+        names = (*Row.__annotations__, "holds")
         rows = [{name: getattr(one, name) for name in names} for one in self.table]
-        schema = {"expected": pl.Float64, "holds": pl.Boolean}
+        counts = {"gained": pl.Int64, "lost": pl.Int64}
+        schema = {"expected": pl.Float64, "holds": pl.Boolean, **counts}
         return pl.DataFrame(rows, schema_overrides=schema).with_row_index("row", offset=1)

@@ -1,0 +1,288 @@
+"""Where a study is made: groups of cells and bisections, trained in a folder, and their outcome."""
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import jax
+import numpy as np
+import polars as pl
+from numpy import ndarray
+
+from basin_jax.core.identity import digest_of
+from basin_jax.core.seeds import as_seeds
+from basin_jax.core.sources import short_hash
+from basin_jax.core.sweep import Child, Sweep
+from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.engine.backends import CPU
+from basin_jax.engine.bisect import critical
+from basin_jax.files import write_file
+from basin_jax.results.chunk import KEYS, check_seal, write_chunk
+from basin_jax.results.rule import rule_identity
+from basin_jax.rules.behavior import Behavior
+from basin_jax.rules.preference import Preference
+from basin_jax.runs.progress import Progress, Silent
+from basin_jax.runs.provenance import machine_identity, package_identity
+from basin_jax.runs.run import run
+from basin_jax.statistics.estimates import Estimate, basin_fraction
+from basin_jax.studies.framework.rows import Row, row
+
+
+# Thresholds of the gap from which on a seed counts as deceptive.
+GAPS = (0.25, 0.5, 0.75)
+# Halvings of a bisection: to a thousandth, and as far as floats go.
+COARSE, FINE = 10, 30
+# Seeds that are bisected, and stored, at once.
+CHUNK = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of the seeds of a group of cells: of those that were asked for, and no others.
+
+    A cell is found by its name, that of a group of one sweep by "".
+    """
+
+    cells: Mapping[str, Sweep]
+    history: pl.DataFrame  # keys, and evidence
+    rule: Rule
+    root: int = 0  # of the study
+
+    def stops(self, cell: str = "") -> tuple[int, ...]:
+        """Return the steps after which a cell was probed."""
+        return self.cells[cell].stops
+
+    def at(self, cell: str = "", step: int | None = None) -> pl.DataFrame:
+        """Return a cell's seeds in their order, after a step; after the last one if None."""
+        sweep = self.cells[cell]
+        step = sweep.num_steps if step is None else step
+        digest = digest_of(rooted(sweep, self.root))
+        return self.history.filter(cell=digest, step=step).sort("seed")
+
+    def verdicts(self, cell: str = "", step: int | None = None) -> ndarray:
+        """Return the names of a cell's verdicts."""
+        return self.at(cell, step)["verdict"].to_numpy()
+
+    def deceptive(self, cell: str = "", step: int | None = None) -> ndarray:
+        """Return which of a cell's seeds are deceptive."""
+        return self.verdicts(cell, step) == Verdict.DECEPTIVE.name
+
+    def evidence(self, cell: str = "", step: int | None = None) -> dict[str, ndarray]:
+        """Return the evidence of a cell's seeds, by name, such as any rule may judge."""
+        frame = self.at(cell, step).select(pl.exclude(*KEYS))
+        return {column.name: column.to_numpy() for column in frame}
+
+    def seeds(self, of: Verdict, cell: str = "") -> ndarray:
+        """Return the seeds that end with a verdict."""
+        return self.at(cell).filter(verdict=of.name)["seed"].to_numpy().astype(np.uint64)
+
+    def fraction(
+        self,
+        cell: str = "",
+        of: Verdict = Verdict.DECEPTIVE,
+        *,
+        step: int | None = None,
+        cells: int = 1,
+    ) -> Estimate:
+        """Estimate the fraction of a verdict; intervals of so many `cells` hold at once."""
+        return basin_fraction(self.verdicts(cell, step), of, num_intervals=cells)
+
+    def untrained(self, cell: str = "", *, cells: int = 1) -> Estimate:
+        """Estimate the fraction that is deceptive before training, where no network is fit."""
+        verdicts = judge(whatever_fit(self.rule), self.evidence(cell, 0))
+        return basin_fraction(verdicts, num_intervals=cells)
+
+    def shares(
+        self, cell: str, key: str, label: str, *, step: int | None = None, cells: int = 1
+    ) -> tuple[Row, Row]:
+        """Return the fraction that is deceptive, and that is partial: so in some contexts."""
+        deceptive, partial = (
+            row(
+                f"{key}/{of.name.lower()}",
+                f"{label}: {of.name.lower()}",
+                self.fraction(cell, of, step=step, cells=cells),
+            )
+            for of in (Verdict.DECEPTIVE, Verdict.PARTIAL)
+        )
+        return deceptive, partial
+
+    def by_gap(self, cell: str = "", step: int | None = None) -> dict[float, ndarray]:
+        """Return a cell's verdicts by each threshold of the gap, as far as the rule has one."""
+        least = getattr(self.rule, "intended_gap", 1.0)
+        gaps = [gap for gap in GAPS if gap >= least] if hasattr(self.rule, "deceptive_gap") else []
+        evidence = self.evidence(cell, step)
+        return self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
+
+    def thresholds(
+        self, cell: str, key: str, label: str, *, step: int | None = None, cells: int = 1
+    ) -> list[Row]:
+        """Return a cell's deceptive fraction by each threshold of the gap."""
+        return [
+            row(
+                f"{key}/deceptive/gap={gap:g}",
+                f"{label}: deceptive, by a gap of at least {gap:g}",
+                basin_fraction(verdicts, num_intervals=cells),
+                kind="sensitivity",
+            )
+            for gap, verdicts in self.by_gap(cell, step).items()
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """Train what a study declares, as far as it is not there yet, in one folder.
+
+    All that it trains has its root, parents included, whatever the root of the sweep it is given.
+    So the rows of a study share seeds, and studies of different roots share none.
+    """
+
+    folder: Path
+    root: int = 0
+    quick: bool  # a figure in minutes on two cores, rather than an accelerator's hours
+    progress: Progress = Silent()  # noqa: RUF009 (has no state)
+    outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
+    bisections: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
+
+    @property
+    def lanes(self) -> int | None:
+        """The lanes of a sweep: measured where that is worth its time."""
+        cpu = jax.local_devices()[0].platform == "cpu"
+        return CPU.first_lanes if self.quick and cpu else None
+
+    def __getitem__(self, name: str) -> Outcome:
+        """Return the outcome of a group that is trained."""
+        return self.outcomes[name]
+
+    def train(self, name: str, group: "Group") -> Outcome:
+        """Train a group of cells, and return what became of their seeds.
+
+        Raises:
+            ValueError: where there are no seeds, such as of a verdict that none had.
+        """
+        seeds = group.seeds if isinstance(group.seeds, int) else group.seeds(self)
+        asked = _some(name, seeds)
+        records = run(
+            [rooted(cell, self.root) for cell in group.cells.values()],
+            seeds if isinstance(seeds, int) else asked,
+            self.folder / name,
+            rule=group.rule,
+            lanes=group.lanes or self.lanes,
+            progress=self.progress,
+        )
+        wanted = pl.DataFrame({"seed": asked}, schema_overrides={"seed": pl.UInt64})
+        # The fields that vary are of the cells, and no evidence.
+        history = records.history.select(*KEYS, *records.evidence_names)
+        history = history.cast({"seed": pl.UInt64})
+        history = history.join(wanted, on="seed", how="semi")
+        outcome = Outcome(cells=group.cells, history=history, rule=group.rule, root=self.root)
+        self.outcomes[name] = outcome
+        return outcome
+
+    def bisect(self, name: str, asked: "Bisection") -> pl.DataFrame:
+        """Bisect each seed's own critical value, or read what was found before.
+
+        Raises:
+            ValueError: where there are no seeds, such as of a verdict that none had.
+        """
+        seeds = _some(name, asked.seeds if isinstance(asked.seeds, int) else asked.seeds(self))
+        sweep = rooted(asked.sweep, self.root)
+        halvings = asked.halvings or (COARSE if self.quick else FINE)
+        rule = rule_identity(asked.rule)
+        given = [asked.path, asked.between, rule, sorted(asked.of), halvings, self.lanes]
+        made = [package_identity("engine/bisect"), machine_identity(), digest_of(sweep), *given]
+        parts = []
+        for first in range(0, len(seeds), CHUNK):
+            part = seeds[first : first + CHUNK]
+            identity = short_hash(json.dumps([*made, part.tolist()], sort_keys=True))
+            file = self.folder / "critical" / f"{identity}.parquet"
+            if not _is_sound(file):
+                self.progress.tell(f"bisecting {asked.path} of {len(part):,} seeds")
+                found = critical(
+                    sweep,
+                    asked.path,
+                    part,
+                    between=asked.between,
+                    rule=asked.rule,
+                    of=asked.of,
+                    halvings=halvings,
+                    lanes=self.lanes,
+                )
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_file(file, write_chunk(found), staged=file.with_suffix(f".{os.getpid()}"))
+            parts.append(pl.read_parquet(file))
+        self.bisections[name] = pl.concat(parts)
+        return self.bisections[name]
+
+
+# How many fresh seeds, or which, as earlier groups of the lab tell.
+Seeds: TypeAlias = int | Callable[[Lab], ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Declare cells that are trained from the same seeds, and judged by one rule.
+
+    An outcome that depends on how many seeds are trained side by side may ask for its `lanes`.
+    """
+
+    cells: Mapping[str, Sweep]
+    seeds: Seeds
+    rule: Rule
+    lanes: int | None = None
+
+
+def only(sweep: Sweep, seeds: Seeds, *, rule: Rule, lanes: int | None = None) -> Group:
+    """Return the group of a single sweep, whose name in it is ""."""
+    return Group(cells={"": sweep}, seeds=seeds, rule=rule, lanes=lanes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bisection:
+    """Declare the bisection of a field: each seed's least value with one of some verdicts."""
+
+    sweep: Sweep
+    path: str
+    seeds: Seeds
+    between: tuple[float, float]
+    rule: Rule
+    of: Collection[Verdict] = (Verdict.DECEPTIVE,)
+    halvings: int | None = None
+
+
+def _is_sound(file: Path) -> bool:
+    """Return whether a bisection is there as it was written."""
+    try:
+        check_seal(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def rooted(sweep: Sweep, root: int) -> Sweep:
+    """Return a sweep with another root, and its parents with it."""
+    start = sweep.start
+    if isinstance(start, Child):
+        start = start.replace(of=rooted(start.of, root))
+    return sweep.replace(start=start, root=root)
+
+
+def _some(name: str, seeds: int | ndarray) -> ndarray:
+    if not isinstance(seeds, int) and not len(seeds):
+        raise ValueError(
+            f"{name} has no seeds, since none has the verdict it needs; allowed: more seeds, or a "
+            "testbed of which some have it"
+        )
+    return np.asarray(as_seeds(seeds), np.uint64)
+
+
+def whatever_fit(rule: Rule) -> Rule:
+    """Return a rule that does not ask whether a network is fit, for networks before training."""
+    return rule.replace(min_fit=None) if isinstance(rule, Behavior | Preference) else rule
+
+
+def is_fit(verdicts: ndarray) -> ndarray:
+    """Return which verdicts are of networks that have learned their objective."""
+    return ~np.isin(verdicts, (Verdict.UNFIT.name, Verdict.DIVERGED.name))

@@ -1,0 +1,66 @@
+"""How well the end of training is predicted by what is probed early in it."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from numpy import ndarray
+
+from basin_jax.core.verdict import Verdict
+from basin_jax.statistics.auc import discriminant
+from basin_jax.studies.framework.lab import Outcome
+from basin_jax.studies.framework.rows import Row, ranked
+
+
+PREDICTORS = {"discriminant": "linear discriminant", "gap": "gap"}
+
+
+def gap(frame: pl.DataFrame) -> Float[ndarray, " seed"]:
+    """Return the gap, `unwatched` less `watched`, of each seed; 0 where that is no number."""
+    gaps = (frame["unwatched"] - frame["watched"]).to_numpy()
+    return np.nan_to_num(gaps, posinf=0.0, neginf=0.0)
+
+
+def features(evidence: Mapping[str, ndarray]) -> Float[ndarray, "seed name"]:
+    """Return all evidence as numbers; what is not a number counts as 0."""
+    numbers = np.stack([values.astype(float) for values in evidence.values()], axis=1)
+    return np.nan_to_num(numbers, posinf=0.0, neginf=0.0)
+
+
+def predicted(fresh: Outcome) -> Iterator[Row]:
+    """Yield how well a deceptive end is predicted after each early step, by predictor.
+
+    The discriminant is fitted on every other seed, and both are scored on those that are left.
+    """
+    positive = fresh.deceptive()
+    fitted = np.arange(len(positive)) % 2 == 0
+    *early, _ = fresh.stops()
+    for name, said in PREDICTORS.items():
+        for step in early:
+            if name == "gap":
+                score = gap(fresh.at("", step))
+            else:
+                known = features(fresh.evidence("", step))
+                score = known @ discriminant(known[fitted], positive[fitted])
+            yield ranked(
+                f"fresh/{name}/step={step}/AUC",
+                f"AUC for a deceptive end of the {said} at step {step}, seeds held out",
+                score[~fitted],
+                positive[~fitted],
+                cells=len(PREDICTORS) * len(early),
+            )
+
+
+def shifted(fresh: Outcome) -> Row:
+    """Return how well each seed's end is predicted by the gap of the next seed: not at all."""
+    *_, step, _ = fresh.stops()
+    scores, ends = gap(fresh.at("", step))[1::2], fresh.verdicts()[::2]
+    return ranked(
+        "fresh/gap-of-next-seed/AUC",
+        f"AUC for a deceptive end of the gap of the next seed at step {step}",
+        scores,
+        ends[: len(scores)] == Verdict.DECEPTIVE.name,
+        kind="check",
+        expected=0.5,
+    )
