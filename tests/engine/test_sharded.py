@@ -7,6 +7,7 @@ import pytest
 
 from basin_jax import Organism, Sweep, build_kernel, trial
 from basin_jax.core.trial import abstract_inputs, numerics, signature_of
+from basin_jax.engine.backends import XLA
 from basin_jax.engine.lanes import shapes_of_lanes
 from basin_jax.engine.sharded import advance
 from basin_jax.methods import Gradient
@@ -61,7 +62,7 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
     )  # which JAX takes only outside a trace
     signature, devices = signature_of(sweep_of(organism)), tuple(jax.local_devices())
     with numerics(signature.precision):
-        run = advance.__wrapped__(signature, "xla", devices)
+        run = advance.__wrapped__(signature, XLA, devices)
         stops, queue = abstract_inputs(signature, 16)
         whole = (
             jax.ShapeDtypeStruct((), np.int32),
