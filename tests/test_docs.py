@@ -14,7 +14,7 @@ import basin_jax
 
 PACKAGE = Path(basin_jax.__file__).parent
 ROOT = PACKAGE.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *PACKAGE.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *PACKAGE.rglob("README.md")])
 PAGES += [ROOT / "sweeps/README.md", ROOT / "benchmarks/README.md"]
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
