@@ -12,17 +12,9 @@ from basin_jax.core.plugin import Plugin
 
 
 Params: TypeAlias = PyTree[Array]
-
-
 Batch: TypeAlias = PyTree[Array]
-
-
 State: TypeAlias = Any
-
-
 Evidence: TypeAlias = dict[str, Float[Array, ""]]
-
-
 Loss: TypeAlias = Callable[[Params, Batch], Float[Array, ""]]
 
 
