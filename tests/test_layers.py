@@ -56,6 +56,8 @@ def imports(path: Path) -> Iterator[str]:
             while parts and not _is_module(parts):
                 parts.pop()
             if first == "basin_jax":
+                # Of the package itself a file may know the version alone.
+                assert parts or name in ("basin_jax", "basin_jax.__version__"), f"{path}: {name}"
                 yield ".".join(parts)
 
 

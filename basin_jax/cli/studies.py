@@ -31,7 +31,7 @@ def study(
     organism: Annotated[
         str | None,
         typer.Option(
-            help="The testbed, or a file that defines `subject`.  [default: the study's own]"
+            help="The testbed, or a file that defines `testbed`.  [default: the study's own]"
         ),
     ] = None,
     full: Full = False,

@@ -19,13 +19,13 @@ from basin_jax.core.trial import (
     Output,
     Signature,
     TrialInputs,
-    _trial,
     abstract_inputs,
     init_trial,
     numerics,
     plugins_of,
     signature_of,
     step,
+    trial_of_signature,
     with_beginning,
 )
 
@@ -128,7 +128,7 @@ def _traced(signature: Signature) -> Trace:
 def _trace(signature: Signature) -> Trace:
     with numerics(signature.precision):
         # Not the function itself, whose trace JAX would remember.
-        once = functools.partial(_trial, signature)
+        once = functools.partial(trial_of_signature, signature)
         program, seen = jax.make_jaxpr(once, return_shape=True)(*abstract_inputs(signature))
     names = tuple(sorted(seen))
     return Trace(short_hash(" ".join([trace_hash(program), *names])), names)

@@ -351,7 +351,8 @@ def with_beginning(sweep: Sweep) -> Sweep:
     return sweep.replace(save_at=(0,) if sweep.num_steps else ())
 
 
-def _trial(signature: Signature, stops, inputs: TrialInputs) -> dict[str, Array]:
+def trial_of_signature(signature: Signature, stops, inputs: TrialInputs) -> dict[str, Array]:
+    """Train one seed, and return its output at each stop: what every backend computes."""
     state, keys = init_trial(signature, inputs)
 
     def until(state, span):
@@ -362,4 +363,4 @@ def _trial(signature: Signature, stops, inputs: TrialInputs) -> dict[str, Array]
     return jax.lax.scan(until, state, spans(stops))[1]
 
 
-_jitted_trial = jax.jit(_trial, static_argnums=0)
+_jitted_trial = jax.jit(trial_of_signature, static_argnums=0)

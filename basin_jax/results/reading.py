@@ -45,7 +45,7 @@ class Stored:
 
     @functools.cached_property
     def judged_by(self) -> Rule | None:
-        """The rule of the verdicts; None if it is from the user's own file."""
+        """The rule of the verdicts; None if it is from the user's own file, or another version."""
         return self.rule or own_rule(self.manifest["rule"])
 
     @property

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import basin_jax
 from basin_jax import rules
 from basin_jax.core.plugin import field_types
 from basin_jax.core.sources import describe, sources
@@ -9,13 +10,18 @@ from basin_jax.core.verdict import Rule
 
 
 def rule_identity(rule: Rule) -> dict[str, Any]:
-    """Return the identity of a rule: its class, its fields, the source of its code."""
+    """Return the identity of a rule: its class, its fields, the source of its code.
+
+    That of the package's own rules is the package's version.
+    """
     fields = {"class": type(rule).__name__, **describe(rule)}
-    return {"fields": fields, "sources": sources(rule)}
+    own = f"basin_jax {basin_jax.__version__}"
+    code = {path: own if where == "basin_jax" else where for path, where in sources(rule).items()}
+    return {"fields": fields, "sources": code}
 
 
 def own_rule(identity: dict[str, Any]) -> Rule | None:
-    """Return the rule of an identity; None unless it is one of the package's."""
+    """Return the rule of an identity; None unless it is one of this version of the package."""
     fields, mappings = dict(identity["fields"]), {}
     name = fields.pop("class", None)
     for path in [path for path in fields if "." in path]:

@@ -11,7 +11,7 @@ from basin_jax.runs.sweepfile import load_sweep
 
 
 ROOT = Path(__file__).parents[2]
-# Written by 0.4.0 before its files moved. What changes here is listed in the changelog.
+# Written before the files of 0.4.0 moved; what has changed since is listed in the changelog.
 GOLDEN = json.loads((ROOT / "tests/golden/digests.json").read_text())
 
 
