@@ -1,4 +1,4 @@
-"""Read and write files that somebody else may have made or damaged."""
+"""Read and write files that may be damaged or foreign."""
 
 import errno
 import os
@@ -66,7 +66,7 @@ def make_folder(folder: Path) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Return whether a file or folder is the user's own, and nobody else may write to it."""
+    """Return True if a file or folder is the user's own, and nobody else may write to it."""
     status = path.lstat()
     own = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
     return own and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -1,4 +1,4 @@
-"""Parse, seal and check JSON that somebody else may have made or damaged.
+"""Parse, seal and check JSON that may be damaged.
 
 A check is a function of the path to a value and the value, that raises `ValueError` naming
 both and what is allowed. Checks are put together from those below.
@@ -36,7 +36,7 @@ def parse(raw: bytes) -> Any:
 
 
 def text_of(content: Any) -> str:
-    """Return content as a JSON text; the same content gives the same text.
+    """Format content as JSON; the same content gives the same text.
 
     Raises:
         ValueError: if a number is not finite, or half a character stands alone.
@@ -59,7 +59,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse(path: str, value: Any, allowed: str) -> NoReturn:
-    """Raise `ValueError` of a value, in one short line."""
+    """Raise the `ValueError` of a value, on one short line."""
     raise ValueError(f"{path[:200] or 'it'} = {repr(value)[:80]}; allowed: {allowed}")
 
 
@@ -108,7 +108,7 @@ def one_of(values: Iterable[str]) -> Check:
 
 
 def optional(inner: Check) -> Check:
-    """Allow nothing as well."""
+    """Allow None as well."""
 
     def check(path: str, value: Any) -> None:
         if value is not None:
@@ -118,7 +118,7 @@ def optional(inner: Check) -> Check:
 
 
 def listed(inner: Check) -> Check:
-    """Allow lists of what another check allows."""
+    """Allow lists of values that another check allows."""
 
     def check(path: str, value: Any) -> None:
         if not isinstance(value, list):
@@ -143,7 +143,7 @@ def mapping(key: Check, inner: Check) -> Check:
 
 
 def record(checks: Mapping[str, Check]) -> Check:
-    """Allow objects that have these keys; what nobody reads may stand beside them."""
+    """Allow objects that have these keys; other keys are ignored."""
 
     def check(path: str, value: Any) -> None:
         if not isinstance(value, dict):
@@ -158,7 +158,7 @@ def record(checks: Mapping[str, Check]) -> Check:
 
 
 def plain(path: str, value: Any, deep: int = 0) -> None:
-    """Allow what fields are: numbers, texts, nothing, and lists of them."""
+    """Allow the values of fields: numbers, texts, None, and lists of them."""
     if isinstance(value, list) and deep < DEEPEST:
         for item in value:
             plain(path, item, deep + 1)

@@ -79,7 +79,7 @@ def _settling(name: str) -> Work:
 
 
 def one_grid() -> Work:
-    """Prepare as many seeds of 64 cells as of one, and how long each takes to compile."""
+    """Prepare as many seeds of 64 cells as of one, and the time to compile each."""
     cells = grid(GATE, CELLS)
     seeds = np.arange(SEEDS, dtype=np.uint64)
 
@@ -131,7 +131,7 @@ def _run(seeds: int) -> None:
 
 
 def _alone(function: Callable[[int], Any], count: int) -> Any:
-    """Call a function in a process that has compiled nothing."""
+    """Call a function in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, count).result()
 

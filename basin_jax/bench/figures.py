@@ -1,4 +1,4 @@
-"""The figures of a record: every peer under the machine's roofs, and how speed grows."""
+"""The figures of a record: every peer under the machine's ceilings, and scaling."""
 
 import textwrap
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ NAMES = {
 
 
 def roofline(results: dict[str, Any], rows: Sequence[Row]) -> Figure:
-    """Draw the model FLOP/s of every peer on every case, below both of the machine's roofs."""
+    """Draw the model FLOP/s of every peer on every case, below the machine's ceilings."""
     compute = max(row.speed or 0 for row in rows if row.case == CEILING)
     bandwidth = max(row.speed or 0 for row in rows if row.case == BANDWIDTH)
     cases = list(results["flop"])

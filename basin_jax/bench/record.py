@@ -42,7 +42,7 @@ def write(folder: Path, results: dict[str, Any], rows: list[Row]) -> None:
 
 
 def versions() -> dict[str, Any]:
-    """Return what the numbers depend on besides the code."""
+    """Return the settings that the numbers depend on besides the code."""
     return {
         "python": platform.python_version(),
         "basin_jax": _version("basin-jax"),

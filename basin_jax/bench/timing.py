@@ -37,7 +37,7 @@ Work: TypeAlias = list[tuple[str, str, Prepared]]  # case, peer, and a way to ru
 
 
 def measure(prepared: Prepared, seconds: float) -> float:
-    """Return work a second, over whole calls that take at least so many seconds."""
+    """Measure work per second, over whole calls that take at least `seconds`."""
     calls, began = 0, time.perf_counter()
     while True:
         prepared.call()
@@ -48,7 +48,7 @@ def measure(prepared: Prepared, seconds: float) -> float:
 
 
 def peak_bytes(prepared: Prepared) -> int | None:
-    """Return the peak of memory that a call adds to the process, on Linux."""
+    """Measure the peak of memory that a call adds to the process, on Linux."""
     this = Path("/proc/self")
     try:
         gc.collect()
@@ -83,7 +83,7 @@ def fastest(candidates: list[Prepared], seconds: float) -> Prepared:
 
 @contextlib.contextmanager
 def cold() -> Iterator[None]:
-    """Ignore what was compiled and tuned before."""
+    """Ignore compiled programs and tunings of before."""
     before, cached = os.environ.get("XDG_CACHE_HOME"), jax.config.jax_enable_compilation_cache
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch

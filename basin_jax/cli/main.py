@@ -27,7 +27,7 @@ for command in (run, report, replay, verify, known, study, studies, bench, list_
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line on what is wrong, and exit with code 2."""
+    """Print a one-line error, and exit with code 2."""
     typer.echo(f"basin-jax: {message}", err=True)
     raise SystemExit(2)
 

@@ -1,4 +1,4 @@
-"""What commands print, and how a stopped one ends."""
+"""Print messages and tables; end a stopped command."""
 
 import contextlib
 import shlex

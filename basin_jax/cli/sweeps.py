@@ -45,7 +45,7 @@ def run(
         Path | None, typer.Option(help="The folder of results.  [default: runs/FILE's name]")
     ] = None,
 ) -> None:
-    """Train the seeds of a sweep and write its report; resume a run that stopped."""
+    """Train the seeds of a sweep and write its report; resume a stopped run."""
     from basin_jax.report.page import text_table, write_report
     from basin_jax.runs.sweepfile import load_sweep
 

@@ -30,7 +30,7 @@ class Symbols:
         return f"{kind}{next(self._count)}"
 
     def table(self, value: ndarray, scalar: str) -> str:
-        """Return the name of a table of constants, which is written down once."""
+        """Return the name of a table of constants, which is defined once."""
         numbers = f"[{value.size}] = {{{', '.join(map(literal, value.reshape(-1)))}}};"
         return self._tables.setdefault((scalar, numbers), f"table{len(self._tables)}")
 
@@ -42,7 +42,7 @@ class Symbols:
 
 
 def literal(number: Any) -> str:
-    """Return a number as C++ has it, with all its bits."""
+    """Format a number in C++, with all its bits."""
     kind = np.asarray(number).dtype
     if kind == np.dtype(bool):
         return "true" if number else "false"

@@ -27,7 +27,7 @@ class Code:
 
 
 class Emitter(abc.ABC):
-    """Write down what computes all that is stored.
+    """Emit the code that computes all stored arrays.
 
     A target says how it goes through an array, how it multiplies matrices, and what has to come
     between two loops.
@@ -50,19 +50,19 @@ class Emitter(abc.ABC):
 
     @abc.abstractmethod
     def inside(self, node: While) -> "Emitter":
-        """Return what writes down the turns of a loop."""
+        """Return the emitter of a loop's body."""
 
     def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
-        """Return what has to come before arrays are read and one is written."""
+        """Return the code needed before arrays are read and one is written."""
         del reads, writes
         return []
 
     def barrier(self) -> list[str]:
-        """Return what has to come before anything may be read or written."""
+        """Return the code needed before any array may be read or written."""
         return []
 
     def code(self, ask: Collection[Node] = ()) -> tuple[list[str], list[str]]:
-        """Return what is done first, and what is done at each step or turn.
+        """Return the code before the steps, and that of each step.
 
         Args:
             ask: what is read between the two.
@@ -74,7 +74,7 @@ class Emitter(abc.ABC):
         return before, then + self._replace()
 
     def masked(self, node: Node, loop: Loop, index, value: str) -> str:
-        """Keep the old value of what is overwritten, where a seed's loop has ended."""
+        """Keep the old value of an overwritten element if a seed's loop has ended."""
         state = self.storage.in_place.get(node)
         if self.storage.goes_on is None or state is None:
             return value

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 
 class Unsupported(Exception):
-    """What a target has no program for, and where in the user's code it stands.
+    """A step that a target cannot compile.
 
     Attributes:
         where: the file, line and function, once an equation is known that it comes from.
@@ -94,12 +94,12 @@ class Node:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """How far apart elements are, where it is stored: the last axis is contiguous."""
+        """The strides of its elements where it is stored: the last axis is contiguous."""
         return row_major(self.shape)
 
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return how far apart elements of an array are along each axis, in C's order."""
+    """Return the strides of an array along each axis, in C's order."""
     return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
 
 
@@ -116,29 +116,29 @@ def type_of(dtype: Any) -> str:
 
 
 def place(index: Sequence[Linear], strides: Sequence[int]) -> Linear:
-    """Return where an element lies, given its index and how far apart elements are."""
+    """Return the place of an element, given its index and the strides."""
     return sum((i * stride for i, stride in zip(index, strides, strict=True)), Linear())
 
 
 @dataclass(eq=False, repr=False)
 class Input(Node):
-    """What comes from outside: numbers of the plug-ins, the key, the step, the state."""
+    """An input: hyperparameters, the key, the step, the state."""
 
 
 @dataclass(eq=False, repr=False)
 class Constant(Node):
-    """Numbers known beforehand, the same for all seeds."""
+    """Constants, the same for all seeds."""
 
     value: ndarray = field(kw_only=True)
 
     @property
     def is_splat(self) -> bool:
-        """Whether all elements are one number."""
+        """Whether all elements share one value."""
         return self.value.size == 1 or not any(self.value.strides)
 
     @property
     def scalar(self) -> Any:
-        """That number."""
+        """The value that all elements share."""
         return self.value.flat[0]
 
 
@@ -172,7 +172,7 @@ class View(Node):
 
     @property
     def repeats(self) -> bool:
-        """Whether an element of the argument is read for several of its own."""
+        """Whether several elements read the same element of the argument."""
         used = {axis for axis, _, _ in self.axes}
         return any(n > 1 and d not in used for d, n in enumerate(self.shape))
 
@@ -273,7 +273,7 @@ class LoopResult(Node):
 
 
 def below(nodes: Sequence[Node]) -> list[Node]:
-    """Return nodes and all that they are computed from, arguments first."""
+    """Return nodes and their ancestors, arguments first."""
     seen: dict[int, Node] = {}
     stack = list(nodes)
     while stack:
@@ -326,5 +326,5 @@ def contiguous(node: Node) -> Node:
 
 
 def base(node: Node) -> Node:
-    """Return what a view is a view of."""
+    """Return the array that a view reads."""
     return base(node.args[0]) if isinstance(node, View) else node

@@ -66,7 +66,7 @@ class Loop:
         return tuple(index)
 
     def store(self, node: Node, index: Index, value: str) -> None:
-        """Write an element of an array."""
+        """Emit the store of an element."""
         self.lines.append(f"{self.storage.array(node)}[{self._place(node, index)}] = {value};")
 
     def _place(self, node: Node, index: Index) -> Linear:
@@ -77,11 +77,11 @@ class Loop:
         return ["{", *self.head, *self.body()]
 
     def body(self) -> list[str]:
-        """Return the loops and what they end with, without what comes first."""
+        """Return the loops with their closing braces, without the head."""
         return [*self.lines, "}" * (self.depth + 1)]
 
     def at(self, node: Node, index: Index) -> str:
-        """Return the C++ of an element, and write down what it takes to compute it."""
+        """Return the C++ of an element, and emit the code that computes it."""
         if isinstance(node, View):
             return self.at(node.args[0], node.at(index))
         if isinstance(node, Iota):
@@ -94,7 +94,7 @@ class Loop:
         return self.compute(node, index)
 
     def compute(self, node: Node, index: Index) -> str:
-        """Write down what computes an element, and return its name."""
+        """Emit the code that computes an element, and return its name."""
         if (node.number, index) in self.known:
             return self.known[node.number, index]
         if isinstance(node, Reduce):
@@ -130,7 +130,7 @@ class Loop:
         return total
 
     def draw(self, node: Random, places: Sequence[Index]) -> None:
-        """Write down what computes elements of random words at once, if they share a key."""
+        """Emit the code that computes several random words at once, if they share a key."""
         if (self._drawn(node), places[0]) in self.known:
             return
         args = [[self.at(arg, index) for arg in node.args] for index in places]
@@ -167,7 +167,7 @@ class Loop:
         return name
 
     def picked(self, node: TakeRows, name: str, chosen: str, rest: str) -> list[str]:
-        """Return what picks an element of a row, which each seed chooses."""
+        """Return the C++ that picks an element of a row, which each seed chooses."""
         rows, flat = node.args[0], f"{chosen}[s] * {rest}"
         if isinstance(rows, Constant):
             text = f"{self.storage.symbols.table(rows.value, SCALARS[rows.type])}[{flat}]"
@@ -179,7 +179,7 @@ class Loop:
 
 
 def start_of(node: Reduce) -> str:
-    """Return the C++ of what a reduction begins with."""
+    """Return the C++ of a reduction's initial value."""
     if node.start not in ("low", "high"):
         return f"K_{node.type}({node.start})"
     kind = np.dtype(node.dtype)

@@ -27,7 +27,7 @@ from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, concretely, repl
 
 
 class Refused(NamedTuple):
-    """A value that has no program; it matters only if something needs it."""
+    """A value that cannot be compiled; it matters only if a result needs it."""
 
     why: Unsupported
 
@@ -44,7 +44,7 @@ LARGEST_TABLE = 2**16  # elements
 def graph_of(
     step: Callable, fixed: Sequence[Any], state: Sequence[Any], emit: Callable[..., Any]
 ) -> tuple[list[Input], list[Input], Any]:
-    """Trace a step, and write its program down.
+    """Trace a step, and emit its program.
 
     Args:
         step: the function of (number of the step, fixed arrays, state) to the next state.
@@ -159,7 +159,7 @@ def _half(value: Value, i: int) -> Value:
 
 
 def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:
-    """Compute what depends on nothing but constants."""
+    """Compute a result that depends on constants only."""
     splat = all(arg.is_splat for arg in args) and eqn.primitive.name in TEMPLATES
     if args and eqn.primitive.name == "broadcast_in_dim" and args[0].is_splat:
         return list(RULES["broadcast_in_dim"](eqn, args))  # stays one number
@@ -205,7 +205,7 @@ def _while(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
 
 
 def _scan(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
-    """Loop over rows, where nothing is kept of each."""
+    """Loop over rows, with no result for each row."""
     # Told by shapes, since the parameters that count them change with JAX's versions.
     inner = eqn.params["jaxpr"].jaxpr
     if _shapes(eqn.outvars) != _shapes(inner.outvars):

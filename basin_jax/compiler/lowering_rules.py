@@ -156,7 +156,7 @@ def _elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 
 def _is_sound_shift(name: str, args: list[Node]) -> bool:
-    """Return whether C++ shifts as JAX does."""
+    """Return True if C++ shifts as JAX does."""
     number, amount = args
     bits = 8 * np.dtype(number.dtype).itemsize
     few = isinstance(amount, Constant) and amount.is_splat and 0 <= amount.scalar < bits
@@ -211,7 +211,7 @@ def _convert_element_type(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 
 def _converted(arg: Node, dtype: Any) -> Node:
-    """Return the same numbers in another type."""
+    """Convert to another type."""
     to, old = type_of(dtype), arg.type
     if to == old:
         return arg
@@ -273,7 +273,7 @@ def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 
 def replacing(state: Node, result: Node) -> Node:
-    """Return what may replace a state: itself, or what is computed before any is replaced."""
+    """Return the value that may replace a state: the result, or a copy made beforehand."""
     moved = result is not state and isinstance(result, Input | View | Reshape | LoopResult)
     if isinstance(result, LoopResult) and isinstance(loop := result.args[0], While):
         moved = loop.begin[result.which] is not state  # else it may have been in its place
@@ -346,7 +346,7 @@ def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any,
 
 @lowers("concatenate", "stack", "dynamic_slice", "pad", "scatter")
 def _move(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
-    """Move elements to places that no seed decides: do it to the elements' numbers."""
+    """Move elements to places that no seed decides, by moving their numbers."""
     whole = {"concatenate": len(args), "pad": 2, "scatter": 3, "gather": 2, "dynamic_slice": 1}
     whole["stack"] = len(args)
     name = eqn.primitive.name

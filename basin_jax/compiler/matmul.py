@@ -10,7 +10,7 @@ from basin_jax.compiler.memory import Storage
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: its length, and how far apart elements are in the left, the right, and out."""
+    """An axis: its length, and its strides in the left, the right, and the output."""
 
     length: int = 1
     left: int = 0
@@ -71,7 +71,7 @@ def matrices(storage: Storage, node: Product) -> Matrices:
 
 
 def _factor(storage: Storage, node: Node) -> tuple[str, int, tuple[int, ...]]:
-    """Return the array in which a factor lies, where, and how far apart elements are."""
+    """Return the array that holds a factor, its start, and its strides."""
     index = tuple(Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
     axes = range(len(node.shape))
     while isinstance(node, View):

@@ -90,7 +90,7 @@ class Storage:
         self.memory = self._allocate(start)
 
     def holds(self, node: Node) -> bool:
-        """Return whether an array is stored."""
+        """Return True if an array is stored."""
         inside = node in self.stored or isinstance(node, Input | LoopResult)
         return inside or (self.outer is not None and self.outer.holds(node))
 
@@ -99,7 +99,7 @@ class Storage:
         return f"(({node.type}*)(memory + {self.find(node)}))"
 
     def find(self, node: Node) -> int:
-        """Return where a stored array lies, in bytes."""
+        """Return the address of a stored array, in bytes."""
         if isinstance(node, LoopResult):
             (loop,) = node.args
             turn = self.turns.get(loop)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -111,7 +111,7 @@ class Storage:
         return self.outer.find(node)
 
     def strides(self, node: Node) -> tuple[int, ...]:
-        """Return how far apart elements of an array are along each axis."""
+        """Return the strides of an array along each axis."""
         if self.outer is not None:
             return self.outer.strides(node)
         if node not in self.padded:
@@ -120,12 +120,12 @@ class Storage:
         return (*(stride * (width + self.gap) for stride in row_major(rows)), 1)
 
     def span(self, node: Node) -> tuple[int, int]:
-        """Return where a stored array begins and ends, in bytes."""
+        """Return the byte range of a stored array."""
         begin = self.find(node)
         return begin, begin + self._bytes(node)
 
     def _choose(self) -> set[Node]:
-        """Choose what is stored."""
+        """Choose the arrays to store."""
         own = set(self.nodes)
         stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
         for node in self.nodes:
@@ -154,7 +154,7 @@ class Storage:
         return {node for node in stored & own if not isinstance(node, NEVER)}
 
     def _leaves(self, node: Node) -> Iterator[tuple[Node, bool]]:
-        """Yield what the loop of a node reads, and whether at the same place as it writes."""
+        """Yield the arrays that a node's loop reads, and whether at the place it writes."""
         loose = not isinstance(node, Elementwise | Random)
         stack = [(arg, loose) for arg in node.args]
         while stack:
@@ -206,7 +206,7 @@ class Storage:
         return padded
 
     def _allocate(self, start: int) -> int:
-        """Give each stored array its place in memory, and return where memory ends."""
+        """Give each stored array its address, and return the end of memory."""
         last = {node: i for i, node in enumerate(self.order)}
         for i, node in enumerate(self.order):
             last |= dict.fromkeys(self.reads[node], i)
@@ -247,7 +247,7 @@ class Storage:
         return self.turns[node].memory
 
     def _shared(self, node: While) -> dict[Node, int]:
-        """Return the places of what a loop may carry in the state that it replaces."""
+        """Return the addresses of carried values that may replace their state in place."""
         shared: dict[Node, int] = {}
         after = self.order[self.order.index(node) + 1 :]
         for carry, begin, i in zip(node.carry, node.begin, range(len(node.carry)), strict=True):

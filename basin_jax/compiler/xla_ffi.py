@@ -33,7 +33,7 @@ PATIENCE = 120  # seconds that a compiler may take
 
 @functools.cache
 def compiler() -> tuple[str, str]:
-    """Return the C++ compiler, and what it says of its version.
+    """Return the C++ compiler's path and version.
 
     Raises:
         Unsupported: where there is none.
@@ -48,7 +48,7 @@ def compiler() -> tuple[str, str]:
 
 @functools.cache
 def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> str:
-    """Compile a program, unless it has been, and make it known to XLA; return its name.
+    """Compile a program, unless it is cached, register it with XLA, and return its name.
 
     Args:
         source: of a program that exports `steps`.
@@ -101,7 +101,7 @@ def programs_folder() -> Path:
 
 
 def is_sound(file: Path) -> bool:
-    """Return whether a compiled program is as it was compiled, by the hash beside it."""
+    """Return True if a compiled program matches the hash beside it."""
     try:
         private = is_private(file)
         content = read_file(file, at_most=PROGRAM_BYTES)
@@ -117,12 +117,12 @@ def hash_beside(file: Path) -> Path:
 
 
 def hash_of(content: bytes) -> bytes:
-    """Return the hash that is kept of a compiled program."""
+    """Compute the hash of a compiled program."""
     return hashlib.sha256(content).hexdigest().encode()
 
 
 def steps_of(name: str) -> Callable:
-    """Return the steps that an operation takes.
+    """Return the function that calls an operation's steps.
 
     A function of (number of each seed's first step, how many steps, fixed arrays, state) to the
     state, where each array has a leading axis of seeds.

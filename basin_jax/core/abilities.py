@@ -1,4 +1,4 @@
-"""Abilities: what only some organisms can do, for the starts and methods that ask for it."""
+"""Abilities of some organisms, for the starts and methods that require them."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias, cast, runtime_checkable
@@ -14,7 +14,7 @@ Defection: TypeAlias = Callable[[Params, PyTree[Array]], Float[Array, ""]]
 
 @runtime_checkable
 class Implantable(Protocol):
-    """Have a deceptive circuit, which `starts.Implant` grafts into a network."""
+    """An organism with a deceptive circuit that `starts.Implant` can graft."""
 
     def graft(self, params: Params) -> Params:
         """Put the circuit in the place of some of the parameters.
@@ -27,28 +27,28 @@ class Implantable(Protocol):
 
 @runtime_checkable
 class Anchorable(Protocol):
-    """Hold an anchor, from which drift is measured; `starts.Anchored` sets it."""
+    """An organism with an anchor, from which drift is measured."""
 
     def anchored(self, params: Params) -> Params:
-        """Put the anchor where the parameters are."""
+        """Set the anchor to the parameters."""
         ...
 
 
 @runtime_checkable
 class Settling(Protocol):
-    """Tell when training can change the verdict no more, so that `EarlyStopping` may stop.
+    """An organism that tells when its verdict can change no more.
 
     An organism without this ability never settles.
     """
 
     def settled(self, params: Params) -> Bool[Array, ""]:
-        """Tell whether the verdict is settled."""
+        """Return True if the verdict is settled."""
         ...
 
 
 @runtime_checkable
 class Challengeable(Protocol):
-    """Have cues of oversight, which `methods.Adversarial` changes."""
+    """An organism with cues of oversight, which `methods.Adversarial` changes."""
 
     def challenge(self, batch: Batch) -> tuple[PyTree[Array], Defection]:
         """Take the cues out of a batch.
@@ -61,7 +61,7 @@ class Challengeable(Protocol):
 
 
 def able[Ability](organism: Organism, ability: type[Ability]) -> Ability:
-    """Return an organism as one that has an ability.
+    """Check that an organism has an ability, and return it.
 
     Raises:
         ValueError: where it does not have it.
@@ -72,7 +72,7 @@ def able[Ability](organism: Organism, ability: type[Ability]) -> Ability:
 
 
 def requirements(plugin: Start | Method | Plugin) -> Iterator[type]:
-    """Yield the abilities that a start or a method requires, and those that its parts do."""
+    """Yield the abilities that a start or a method requires, including its parts."""
     yield from getattr(plugin, "requires", ())
     for name in field_types(type(plugin)):
         part = getattr(plugin, name)

@@ -347,12 +347,12 @@ def _probed(sweep: Sweep, seed: int, output: Output) -> dict[str, Array]:
 
 
 def with_beginning(sweep: Sweep) -> Sweep:
-    """Have a sweep probed before its first step and after its last, and nowhere else."""
+    """Set a sweep's stops to its first and last step."""
     return sweep.replace(save_at=(0,) if sweep.num_steps else ())
 
 
 def trial_of_signature(signature: Signature, stops, inputs: TrialInputs) -> dict[str, Array]:
-    """Train one seed, and return its output at each stop: what every backend computes."""
+    """Train one seed, and return its output at each stop, as every backend does."""
     state, keys = init_trial(signature, inputs)
 
     def until(state, span):

@@ -92,11 +92,11 @@ def choose(
 def _choose_lanes(
     sweep: Sweep, backend: Backend, hopeless: float, tell: Callable[[str], None]
 ) -> Tuning:
-    """Return a backend's best number of lanes, or its first where it is hopelessly slow."""
+    """Find a backend's best number of lanes; its first if it is far too slow."""
     speeds: dict[int, float] = {}
 
     def speed(lanes: int) -> float:
-        """Measure once more, and return the best so far: noise only ever slows."""
+        """Measure once more and return the highest speed so far: noise only slows."""
         first = lanes not in speeds
         try:
             now = measure(sweep, lanes, backend.name).speed
@@ -127,7 +127,7 @@ def _climb(speed: Callable[[int], float], *, start: int) -> int:
 
 
 def _shape(sweep: Sweep) -> list[str]:
-    """Describe a sweep as far as its speed goes: its operations, not its numbers."""
+    """Describe what a sweep's speed depends on: its operations and the device."""
     device = jax.local_devices()[0]
     return [
         device.device_kind,
@@ -144,7 +144,7 @@ def _memory_file() -> Path:
 
 
 def _remembered() -> dict[str, Tuning]:
-    """Return what was measured before; what may not be is measured anew."""
+    """Read the stored tunings; drop invalid ones."""
     try:
         stored = parse(read_file(_memory_file(), at_most=MEMORY_BYTES))
         mapping(text, listed(plain))("", stored)

@@ -36,7 +36,7 @@ ACCELERATOR_LANES = 1024  # with which tuning begins on anything but a CPU
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Backend:
-    """What takes the training steps of a block of lanes.
+    """A backend: it takes the training steps of a block of lanes.
 
     Attributes:
         name: its name in `sweep.json`, in arguments and in messages.
@@ -81,7 +81,7 @@ class Backend:
         return jax.tree.unflatten(structure, leaves)
 
     def why_not(self, signature: Signature) -> str | None:
-        """Return what of a sweep this backend has no program for, or None where it has one."""
+        """Return the reason why this backend cannot compile a sweep, or None."""
         here = jax.local_devices()[0].platform
         # CPUs emulate GPUs, for tests.
         if self.platform not in (None, here) and here != "cpu":
@@ -108,7 +108,7 @@ BACKENDS = {backend.name: backend for backend in (CPU, CUDA, XLA)}
 
 
 def native_backend() -> Backend:
-    """Return the backend that is made for the local devices; XLA where none is."""
+    """Return the backend made for the local devices; XLA if there is none."""
     here = jax.local_devices()[0].platform
     return next((backend for backend in BACKENDS.values() if backend.platform == here), XLA)
 
@@ -119,7 +119,7 @@ def backends_for(sweep: Sweep) -> tuple[Backend, ...]:
 
 
 def refusal(sweep: Sweep) -> str | None:
-    """Return why only XLA can train a sweep here, or None where the native backend can, too."""
+    """Return the reason why only XLA can train a sweep here, or None."""
     native = native_backend()
     if native is XLA:
         return "no other backend is made for these devices"
@@ -153,7 +153,7 @@ def lane_shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any
 def step_of_a_lane(
     signature: Signature, inputs: TrialInputs, keys: Keys, state: State
 ) -> tuple[Callable, list[Any], list[Any]]:
-    """Return one step of one lane, as the compiler takes it.
+    """Return one step of one lane, in the form that the compiler takes.
 
     Returns:
         The function of (number of the step, fixed arrays, arrays of the state) to the next
@@ -174,7 +174,7 @@ def step_of_a_lane(
 
 
 def step_of(signature: Signature) -> tuple[Callable, list[Any], list[Any]]:
-    """Return one step of one seed of a sweep, as the compiler takes it."""
+    """Return one step of one seed, in the form that the compiler takes."""
     inputs, state, keys = lane_shapes(signature, 1)
     return step_of_a_lane(signature, inputs, keys, state)
 

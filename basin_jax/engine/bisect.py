@@ -1,4 +1,4 @@
-"""For each seed by itself, the value of a number at which its fate changes: by bisection."""
+"""Bisect the value of a field at which a seed's verdict changes."""
 
 from collections.abc import Collection
 
@@ -27,7 +27,7 @@ def critical(
     halvings: int = 30,
     lanes: int | None = None,
 ) -> pl.DataFrame:
-    """Bisect, for each seed, the value of a number from which on its verdict is another one.
+    """Bisect, for each seed, the value of a field from which on its verdict changes.
 
     All seeds are trained side by side, each at a value of its own, so that a halving takes as
     long as training them once. Between values at which the verdict comes and goes, one of the
@@ -76,7 +76,7 @@ def critical(
 
 
 class _Search:
-    """Trains seeds, each at its own value of one number, and judges them."""
+    """Train seeds, each at its own value of one field, and judge them."""
 
     def __init__(
         self, kernel: Kernel, place: Bool[ndarray, " number"], rule: Rule, of: frozenset[Verdict]
@@ -86,7 +86,7 @@ class _Search:
 
     @property
     def kind(self) -> np.dtype:
-        """The type of float that training output."""
+        """The type of the hyperparameters."""
         return self.hyperparameters.dtype
 
     def beyond(
@@ -99,7 +99,7 @@ class _Search:
 
 
 def _place(sweep: Sweep, path: str, between: tuple[float, float]) -> Bool[ndarray, " number"]:
-    """Return which of the sweep's numbers a path names."""
+    """Find the hyperparameter that a path names."""
     if not between[0] < between[1]:
         raise ValueError(f"between = {between}; allowed: two values, the second above the first")
     ends = [override(sweep, path, value) for value in between]

@@ -48,7 +48,7 @@ Part: TypeAlias = tuple[ndarray, dict[str, ndarray]]  # places of some seeds, an
 
 
 def capacity(lanes: int) -> int:
-    """Return the most blocks of so many lanes in the queue of a device."""
+    """Return the maximal number of blocks in a device's queue."""
     return max(1, min(BLOCKS, SEEDS // lanes))
 
 
@@ -227,7 +227,7 @@ class Kernel:
             (lanes, left), steps = ahead, following
 
     def _stride(self, stops: Sequence[int]) -> tuple[int, int]:
-        """Return the steps of a round, and the number of which the steps of a call are a multiple.
+        """Return the steps of a round, and a divisor of the steps of every call.
 
         Where seeds may stop early, a round divides the steps between all stops, so that lanes
         which were refilled at different times stay in step.

@@ -34,7 +34,7 @@ Stops: TypeAlias = Int32[Array, " stop"]
 
 
 class Lanes(NamedTuple):
-    """The lanes of a block, and what has been measured of the queue that they work through."""
+    """The lanes of a block, and the evidence of the queue that they train."""
 
     state: State
     keys: Keys
@@ -72,7 +72,7 @@ def shapes_of_lanes(signature: Signature, lanes: int, length: int, stops: int) -
 
 @functools.cache
 def may_stop(signature: Signature) -> bool:
-    """Return whether a method's state has a field `stopped`: its seeds may stop early.
+    """Return True if a method's state has a field `stopped`: its seeds may stop early.
 
     Raises:
         ValueError: where that field is no truth value.
@@ -199,7 +199,7 @@ def _probe_and_refill(
 def _record_evidence(
     signature: Signature, lanes: Lanes, where: Bool[Array, "lane stop"]
 ) -> dict[str, Float[Array, "queue stop *shape"]]:
-    """Return the queue's evidence with that of some lanes at some stops written into it."""
+    """Write the evidence of some lanes at some stops into the queue's evidence."""
     size = len(lanes.place)
     zeros = {n: jnp.zeros((size, *c.shape[2:]), c.dtype) for n, c in lanes.evidence.items()}
     probe = functools.partial(probe_trial, signature)
@@ -214,7 +214,7 @@ def _record_evidence(
 
 
 def _map_where(which: Bool[Array, " lane"], function: Callable, others: Any, *lanes: Any) -> Any:
-    """Apply a function to some of the lanes; the rest have the values of `others`."""
+    """Apply a function to some of the lanes; the others have the values of `others`."""
 
     def one(wanted, other, *lane):
         return jax.lax.cond(wanted, lambda: function(*lane), lambda: other)

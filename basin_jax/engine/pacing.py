@@ -1,4 +1,4 @@
-"""How many steps a call of a kernel takes, so that each lasts about as long as it should."""
+"""Choose the steps of each kernel call so that calls take equal time."""
 
 import time
 
@@ -8,7 +8,7 @@ FIRST_STEPS, GROWTH = 64, 32
 
 
 class StepBudget:
-    """Find the number of steps that take a given time, from how long the last ones took.
+    """Choose the number of steps that take a given time, from the time of the last ones.
 
     Args:
         seconds: that a call should take.
@@ -19,7 +19,7 @@ class StepBudget:
         self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
 
     def restart(self) -> None:
-        """Leave out the time since the last call: it was spent on something else."""
+        """Exclude the time since the last call."""
         self.began = time.perf_counter()
 
     def next(self, multiple_of: int) -> int:
@@ -27,7 +27,7 @@ class StepBudget:
         return min(-(-self.steps // multiple_of) * multiple_of, 2**31 - 1)
 
     def record(self, steps: int) -> None:
-        """Record that a call of so many steps has ended now."""
+        """Record the end of a call."""
         now = time.perf_counter()
         factor = min(self.seconds / (now - self.began), GROWTH)
         self.steps, self.began = max(int(steps * factor), 1), now

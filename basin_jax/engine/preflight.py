@@ -1,4 +1,4 @@
-"""Try the first step of a user's own plug-ins before anything is trained."""
+"""Try the first step of a user's own plug-ins before training."""
 
 import functools
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> A
 
 
 def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[str, Array], Array]:
-    """Tell what is finite: the start, its evidence, and the parameters after a step."""
+    """Check that the start, its evidence, and the parameters after a step are finite."""
     state, keys = init_trial(signature, inputs)
     plugins = plugins_of(signature, inputs.hyperparameters)
     seen = {n: jnp.isfinite(v) for n, v in probe_trial(signature, inputs, keys, state).items()}
@@ -111,7 +111,7 @@ def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[
 
 
 def _slope(signature: Signature, inputs: TrialInputs) -> Bool[Array, ""]:
-    """Tell whether the gradient is finite at the start."""
+    """Return True if the gradient is finite at the start."""
     (state, keys), organism = (
         init_trial(signature, inputs),
         plugins_of(signature, inputs.hyperparameters)[0],

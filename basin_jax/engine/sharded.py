@@ -76,8 +76,8 @@ def advance(signature: Signature, backend: Backend, devices: Devices) -> Callabl
     return run
 
 
-# XLA of JAX 0.11.2 crashes where an array without elements, such as what no seed inherits, enters
-# or leaves `shard_map` on several devices. Inside, it is safe.
+# XLA of JAX 0.11.2 crashes where an array without elements (the parent parameters of a sweep
+# without parents) enters or leaves `shard_map` on several devices; inside, it does not.
 
 
 def _filled(tree: Any) -> Any:
@@ -95,7 +95,7 @@ def _whole(shapes: Any, filled: Any) -> Any:
 
 
 def _with_constants_inside(function: Callable, *args: Any, **named: Any) -> Any:
-    """Call a function, with the constants that plug-ins hold made where it is.
+    """Call a function, with the constants of plug-ins made inside it.
 
     JAX would pass those without elements in from outside. The others it folds into what they meet
     on one device, and not on several, where products then add up in another order: behind a barrier

@@ -1,4 +1,4 @@
-"""Networks that are held to their first order around where they start."""
+"""Networks linearized around their initialization."""
 
 from collections.abc import Callable, Sequence
 

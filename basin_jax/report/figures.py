@@ -250,7 +250,7 @@ def caption(records: Records, frame: pl.DataFrame) -> str:
 
 
 def _positions(records: Records) -> Sequence[float] | None:
-    """Return the values of the only number in which the cells differ, if there is one."""
+    """Return the values of the only field in which the cells differ, if there is one."""
     if len(records.varied) != 1:
         return None
     values = [fields.get(records.varied[0]) for fields in records.cells.values()]

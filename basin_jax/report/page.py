@@ -245,7 +245,7 @@ def _fixed(records: Records) -> list[tuple[str, str]]:
 
 
 def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
-    """Yield what decided the bits of the evidence, and the number of seeds."""
+    """Yield the settings that decide the evidence's bits, and the number of seeds."""
     cells = records.manifest["cells"].values()
     yield from records.manifest["machine"].items()
     backends = {f"{cell['backend']['name']}, {cell['lanes']} lanes" for cell in cells}
@@ -267,7 +267,7 @@ def _commands(records: Records) -> Iterable[str]:
 
 
 def _run_again(run: dict[str, Any]) -> Iterable[str]:
-    """Yield the command that repeats a run, or a comment where no option names its seeds."""
+    """Yield the command that repeats a run, or a comment if no option names its seeds."""
     source, request = run.get("origin"), Request.read(run)
     asked = request.range
     words = ["basin-jax", "run", PurePosixPath(source["file"]).name if source else "FILE"]

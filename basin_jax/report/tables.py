@@ -1,4 +1,4 @@
-"""The tables of a sweep's results, and estimates as text with the decimals that they deserve."""
+"""Tables of a sweep's results; estimates as text with the decimals that they deserve."""
 
 import math
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ FEW = 0.02
 
 
 def remarks(records: Records) -> list[str]:
-    """Return sentences on the seeds that are counted, where these are not a sample of all."""
+    """Describe the seeds that are counted, if they are not a sample of all."""
     said = []
     if records.sample == "chosen":
         said.append(
@@ -49,7 +49,7 @@ def method(records: Records) -> str:
 
 
 def seeds_meant(records: Records) -> str:
-    """Return `seeds`, or `chosen seeds` where somebody chose them."""
+    """Return `seeds`, or `chosen seeds`."""
     return "chosen seeds" if records.sample == "chosen" else "seeds"
 
 
@@ -148,7 +148,7 @@ def differences(records: Records, frame: pl.DataFrame) -> Table:
 
 
 def agreement(records: Records, frame: pl.DataFrame) -> Table:
-    """Return a table of the seeds that have their last verdict at an earlier stop, too."""
+    """Return a table of the seeds whose verdict at an earlier stop is already the last."""
     head = ("Cell", "Step", "Seeds that agree", "Fraction [row alone]", "[all rows]")
     lines = []
     for row in frame.to_dicts():

@@ -44,7 +44,7 @@ def missing(
 def _lacking(
     seeds: UInt64[ndarray, " seed"], count: int, asked: tuple[int, int] | None
 ) -> tuple[int, int | None]:
-    """Return the number of missing seeds, and the first of them if that is known."""
+    """Return the number of missing seeds, and the first of them if it is known."""
     if asked is None or asked[1] + 1 - asked[0] != count:
         return max(count - len(seeds), 0), None
     ends = np.array(asked, np.uint64)

@@ -56,7 +56,7 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
 
 
 def read_manifest(raw: bytes) -> dict[str, Any]:
-    """Return a manifest from its text, without its seal, its cells as the current format has them.
+    """Parse a manifest, drop its seal, and update its cells to the current format.
 
     Raises:
         ValueError: if its format is unknown, it differs from its seal or its schema, or the hash
@@ -129,7 +129,7 @@ def request_in(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def range_of(run: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the first and the last seed of a request, if it has all seeds between them."""
+    """Return the first and the last seed of a request that is a range."""
     request = request_in(run)
     if "width" in request:
         return None
@@ -155,7 +155,7 @@ def _fields(path: str, value: Any) -> None:
 
 
 def _named(names: Iterable[str]) -> Check:
-    """Allow texts that describe one of some backends."""
+    """Allow texts that describe a backend."""
 
     def check(path: str, value: Any) -> None:
         _texts(path, value)

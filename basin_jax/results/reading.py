@@ -54,7 +54,7 @@ class Stored:
         return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
 
     def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
-        """Return the evidence of some rows by its names, as a rule takes it."""
+        """Return the evidence of some rows by name."""
         columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
         return {name: column.to_numpy() for name, column in columns.items()}
 
@@ -121,7 +121,7 @@ class Stored:
 
     @property
     def criterion(self) -> str:
-        """How the chosen seeds were chosen, as far as it is known."""
+        """The criterion of the chosen seeds, as far as it is known."""
         chosen = (one for one in self.requests.counted if one.kind == "chosen")
         return "; ".join(dict.fromkeys(one.criterion or UNKNOWN for one in chosen)) or UNKNOWN
 
@@ -153,7 +153,7 @@ class Stored:
         return ChosenSeeds(chosen.to_numpy(), criterion)
 
     def _cell(self, name: str | None, argument: str) -> str:
-        """Return the digest of a cell, from its digest or its label; the first one if None."""
+        """Find the digest of a cell, given its digest or label; the first cell's if None."""
         labels = {self.label(cell): cell for cell in self.cells}
         names = {cell: cell for cell in self.cells} | labels
         if name is None:

@@ -80,7 +80,7 @@ class Known(abc.ABC):
 
     @abc.abstractmethod
     def agrees(self, ours: Estimate) -> bool:
-        """Return whether our fraction agrees with the known one."""
+        """Return True if our fraction agrees with the known one."""
 
     def deviation(self, ours: Estimate) -> float:
         """Return the difference in standard errors: the normal quantile of the p-value."""

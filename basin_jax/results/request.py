@@ -46,7 +46,7 @@ class ChosenSeeds(Sequence[int]):
 
     @property
     def criterion(self) -> str:
-        """How the seeds were chosen, in words."""
+        """The criterion of the seeds, in words."""
         return self._criterion
 
     @overload
@@ -103,7 +103,7 @@ class Seeds:
 
     @classmethod
     def read(cls, record: Any) -> "Seeds":
-        """Return what `record` stored.
+        """Restore a description from `record`.
 
         Raises:
             KeyError, ValueError: if it stored nothing of the kind.
@@ -266,7 +266,7 @@ class Requests:
         ]
 
     def are_pilots(self, seeds: UInt64[ndarray, " seed"]) -> Bool[ndarray, " seed"]:
-        """Return whether each seed is a pilot's."""
+        """Return True for each seed that is a pilot's."""
         found = np.zeros(len(seeds), bool)
         for pilot in self.pilots:
             if pilot.range is not None:
@@ -288,7 +288,7 @@ class Requests:
         return "range"
 
     def is_whole(self, stored: Sequence[UInt64[ndarray, " _"]]) -> bool:
-        """Return whether the runs asked for parts of one whole, and all of it is stored."""
+        """Return True if the runs asked for parts of one whole, and all of it is stored."""
         wholes = {request.whole for request in self.counted}
         whole = wholes.pop() if len(wholes) == 1 else None
         return whole is not None and all(self._has(seeds, whole) for seeds in stored)

@@ -21,7 +21,7 @@ def rule_identity(rule: Rule) -> dict[str, Any]:
 
 
 def own_rule(identity: dict[str, Any]) -> Rule | None:
-    """Return the rule of an identity; None unless it is one of this version of the package."""
+    """Return the rule of an identity; None unless it is of this version of the package."""
     fields, mappings = dict(identity["fields"]), {}
     name = fields.pop("class", None)
     for path in [path for path in fields if "." in path]:

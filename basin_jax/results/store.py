@@ -48,7 +48,7 @@ SUBFOLDERS = ("data", "staging", "runs")
 
 
 class StoreError(ValueError):
-    """A folder cannot be used as asked: the message says why, and what to do."""
+    """Raised when a folder cannot be used as asked: the message gives reason and remedy."""
 
     def __init__(self, message: str):
         # Names of files may contain control sequences of terminals.
@@ -56,7 +56,7 @@ class StoreError(ValueError):
 
 
 class Store:
-    """One sweep's folder."""
+    """A sweep's folder."""
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
@@ -66,7 +66,7 @@ class Store:
         self._seen: dict[tuple[int, ...], tuple[dict[str, Any], int]] = {}
 
     def exists(self) -> bool:
-        """Return whether the folder holds a sweep."""
+        """Return True if the folder holds a sweep."""
         return os.path.lexists(self._manifest)
 
     def manifest(self) -> dict[str, Any]:

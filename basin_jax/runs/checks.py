@@ -43,7 +43,7 @@ def check_settings(
 
 
 def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
-    """Return the cells by their digests.
+    """Check the cells, and return them by their digests.
 
     Raises:
         ValueError: if the cells and the rule do not fit together.

@@ -69,7 +69,7 @@ class _Finder(MetaPathFinder):
 
 
 def _importer(package: str) -> Callable[..., Any]:
-    """Return what `import` does in the files of a package that was made of a folder."""
+    """Make the `import` of files in a package made from a folder."""
     (folder,) = map(Path, sys.modules[package].__path__)
 
     def own_import(

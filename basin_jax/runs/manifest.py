@@ -36,7 +36,7 @@ def manifest_of(
     most: int,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Return the folder's manifest with these cells in it; tune those that are new.
+    """Add these cells to the folder's manifest; tune those that are new.
 
     Raises:
         StoreError: with the differences, where the folder holds another sweep. The same
@@ -77,7 +77,7 @@ def manifest_of(
 
 
 def _identity(name: str, cell: Sweep) -> dict[str, str]:
-    """Return what identifies a backend, or why it is XLA and not the native one."""
+    """Identify a backend, or give the reason why it is XLA and not the native one."""
     identity = BACKENDS[name].identity
     if identity is None:
         return {"name": name, "why": refusal(cell) or "measured to be faster"}
@@ -87,7 +87,7 @@ def _identity(name: str, cell: Sweep) -> dict[str, str]:
 def _refuse_other_backend(
     entry: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
 ) -> None:
-    """Raise `StoreError` unless a cell can be trained further as it was begun."""
+    """Raise `StoreError` unless a cell can be trained further as before."""
     if lanes not in (None, entry["lanes"]):
         raise StoreError(
             f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "
@@ -105,7 +105,7 @@ def _refuse_other_backend(
 
 
 def _chunk_size(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
-    """Return a power of two of seeds, which the slowest cell trains in some seconds."""
+    """Return the seeds of a chunk: a power of two that takes the slowest cell some seconds."""
     most = min(most, ROWS // max(len(cell.stops) for cell in cells.values()))
     rates = [entries[d]["speed"] / max(cell.all_steps, 1) for d, cell in cells.items()]
     share = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())

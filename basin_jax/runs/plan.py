@@ -1,4 +1,4 @@
-"""Divide the seeds that are still to be trained into chunks, and lay chunks out.
+"""Plan chunks: divide the seeds that are to be trained, and lay evidence out.
 
 A chunk holds seeds of one aligned range of `size` seeds, and never crosses its border.
 So two workers with the same size can at worst plan the same first seed, and one of them

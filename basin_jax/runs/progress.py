@@ -20,7 +20,7 @@ LINE_SECONDS = 15.0
 
 @dataclass
 class CellProgress:
-    """The progress of a cell, with the seeds that are trained, but not committed yet."""
+    """The progress of a cell, including trained seeds that are not committed yet."""
 
     label: str
     steps: int  # of a seed
@@ -43,10 +43,10 @@ class CellProgress:
 
 @runtime_checkable
 class Progress(Protocol):
-    """The receiver of what happens in a run."""
+    """The receiver of a run's messages and progress."""
 
     def tell(self, line: str) -> None:
-        """Take a remark."""
+        """Take a message."""
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
         """Take the state of all cells after some seeds of one of them."""

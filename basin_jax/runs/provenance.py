@@ -57,7 +57,7 @@ def code_hash(package: Path, *roots: str) -> str:
 
 
 def modules(package: Path, *roots: str) -> dict[Path, ast.Module]:
-    """Return the kernel, the rules, the plug-ins, and all that they import, by their files."""
+    """Return the kernel, the rules, the plug-ins, and all their imports, by their files."""
     plugins = (file for kind in PLUGINS for file in (package / kind).glob("*.py"))
     waiting = [*plugins, *(package / f"{root}.py" for root in (*ROOTS, *roots))]
     found: dict[Path, ast.Module] = {}
@@ -70,7 +70,7 @@ def modules(package: Path, *roots: str) -> dict[Path, ast.Module]:
 
 
 def _imported(package: Path, tree: ast.Module) -> Iterator[Path]:
-    """Yield the modules of this package that one imports, wherever in it, and their packages."""
+    """Yield the modules of this package that a module imports, and their packages."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -84,7 +84,7 @@ def _imported(package: Path, tree: ast.Module) -> Iterator[Path]:
 
 
 def _python(tree: ast.Module) -> str:
-    """Return code without its docstrings."""
+    """Remove the docstrings from code."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -94,7 +94,7 @@ def _python(tree: ast.Module) -> str:
 
 
 def _header(text: str) -> str:
-    """Return C++ without its comments, and without blanks that mean nothing."""
+    """Remove comments and insignificant blanks from C++."""
     text = _COMMENT.sub(lambda found: found[1] or " ", text)
     return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 

@@ -36,7 +36,7 @@ class SweepFile:
     known: tuple[Known, ...]
 
     def origin(self, folder: Path) -> dict[str, Any]:
-        """Return the origin of a folder's sweep, by which `replay` finds the file."""
+        """Return the origin of a folder's sweep, from which `replay` finds the file."""
         relative = os.path.relpath(self.file.resolve(), folder.resolve())
         return {"file": relative, "set": list(self.overrides)}
 
@@ -83,7 +83,7 @@ def remember(file: Path) -> None:
 
 
 def is_remembered(file: Path) -> bool:
-    """Return whether the user ran the present content of a file."""
+    """Return True if the user ran the present content of a file."""
     try:
         note = _note(file)
         return is_private(note.parent) and note.is_file()

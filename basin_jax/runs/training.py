@@ -85,7 +85,7 @@ class Training:
                 yield True
 
     def _chunks(self, digest: str) -> Iterator[ndarray]:
-        """Yield the chunks that a cell still lacks, until its interval is narrow enough."""
+        """Yield the chunks that a cell lacks, until its interval is narrow enough."""
         state = self.states[digest]
         done, verdicts = self.folder.verdicts(digest)
         state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
@@ -107,7 +107,7 @@ class Training:
     def _train(
         self, kernel: Kernel, taken: dict[str, ndarray], numbers: dict[str, int]
     ) -> dict[str, dict[str, ndarray]]:
-        """Train a chunk of each of some cells, or as many of its seeds as precede a signal."""
+        """Train a chunk of each of some cells, or the seeds that precede a signal."""
         current = self.states[next(iter(taken))]
         seconds = kernel.compile()
         if seconds > 1:
@@ -135,7 +135,7 @@ class Training:
 
 
 def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str, Sweep]]:
-    """Return the groups of cells that one kernel trains together."""
+    """Group the cells that one kernel trains together."""
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
         plan = manifest["cells"][digest]

@@ -101,7 +101,7 @@ def betting_interval(
 
 
 def p_value(families: Families, fraction: float, *, interval: Interval) -> float:
-    """Return the p-value of a fraction; the interval at its error excludes just what it rejects."""
+    """Compute the p-value of a fraction, by the test that the interval inverts."""
     process = BettingProcess.of(families, interval)
     wealth = max(process.log_wealth(fraction, +1), process.log_wealth(fraction, -1))
     return min(1.0, 2 * math.exp(-wealth))

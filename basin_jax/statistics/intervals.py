@@ -12,7 +12,7 @@ Interval = Literal["fixed", "anytime"]
 
 
 def bonferroni_error(level: float, num_intervals: int, interval: Interval) -> float:
-    """Return the error of each of some simultaneous intervals (Bonferroni)."""
+    """Return the error of each of several simultaneous intervals (Bonferroni)."""
     if not 0 < level < 1:
         raise ValueError(f"level = {level}; allowed: above 0 and below 1")
     if num_intervals < 1:

@@ -21,7 +21,7 @@ def narrowed(basis: Basis) -> Basis:
 
 
 def interval_of(basis: Basis) -> Interval:
-    """Return the interval of a basis: given which seeds are counted, their number is fixed."""
+    """Convert a basis to an interval: given which seeds are counted, their number is fixed."""
     return "anytime" if basis == "anytime" else "fixed"
 
 

@@ -41,7 +41,7 @@ KICK = 0.1  # the largest push at every step: more than any seed needs
 
 
 class Critical(NamedTuple):
-    """What is bisected of each seed, and what is said of its median."""
+    """A field to bisect for each seed, and the words for its median."""
 
     key: str
     label: str
@@ -224,7 +224,7 @@ class Buffer(Study):
         return len(WAYS) * len(self.pushes)
 
     def _pushed(self, trained: Outcome, source: str, way: Direction) -> list[Row]:
-        """Return the fraction that ends deceptive after a push, by its length."""
+        """Estimate the fraction that ends deceptive after a push, by its length."""
         return [
             row(
                 f"{source}/{way}={push:g}/deceptive",
@@ -235,7 +235,7 @@ class Buffer(Study):
         ]
 
     def _beyond(self, trained: Outcome, source: str, way: Direction) -> list[Row]:
-        """Return how much larger that is than without a push."""
+        """Return paired differences from no push."""
         return [
             difference(
                 f"{source}/{way}={push:g}-less-none",
@@ -353,12 +353,12 @@ class Buffer(Study):
 
 
 def _ends(verdict: str, seeds: int, times: int) -> Seeds:
-    """Return the first seeds that end with a verdict, so many times a share of all."""
+    """Choose the first seeds that end with a verdict: `times` shares of all."""
     return lambda lab: lab["fresh"].seeds(Verdict[verdict])[: times * (seeds // SHARE)]
 
 
 def _others(seeds: int) -> Seeds:
-    """Return the first seeds that do not end deceptive."""
+    """Choose the first seeds that do not end deceptive."""
 
     def chosen(lab: Lab) -> ndarray:
         others = lab["fresh"].at().filter(pl.col("verdict") != LOST.name)["seed"].to_numpy()

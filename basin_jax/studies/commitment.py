@@ -264,7 +264,7 @@ def families_of(trained: Outcome) -> ndarray:
 def same(
     key: str, label: str, families: ndarray, *, cells: int = 1, kind: Kind = "measured"
 ) -> Row:
-    """Return how often two children of one parent have the same verdict, with bounds by parents."""
+    """Estimate the probability that two children of one parent have the same verdict."""
     children = families.shape[1]
     counts = _counts(families)
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
@@ -272,7 +272,7 @@ def same(
 
 
 def beyond(families: ndarray, fork: int, *, cells: int) -> Row:
-    """Return how much more often two children of one parent agree than two of neighboring parents.
+    """Estimate the excess agreement of children of one parent over those of neighbors.
 
     Both are counted on the same children, for each two neighbors among the parents.
     """
@@ -292,12 +292,12 @@ def beyond(families: ndarray, fork: int, *, cells: int) -> Row:
 
 
 def _counts(families: ndarray) -> ndarray:
-    """Return the numbers of children [verdict, parent]."""
+    """Count the children [verdict, parent]."""
     return np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
 
 
 def split(strangers: Row, kin: Row) -> list[Row]:
-    """Return the shares of the variance of verdicts between initializations, and between data.
+    """Split the variance of verdicts between initializations and data.
 
     Two of a kind differ with twice the variance among their kind, so that the share between
     initializations is (kin - strangers) / (1 - strangers), of how often each have one verdict. It
@@ -328,13 +328,13 @@ def split(strangers: Row, kin: Row) -> list[Row]:
 
 
 def entropy(families: ndarray) -> float:
-    """Return the mean entropy of the verdicts among the children of a parent, in bits."""
+    """Compute the mean entropy of the verdicts among a parent's children, in bits."""
     shares = np.stack([(families == verdict.name).mean(1) for verdict in Verdict])
     return float(-xlogy(shares, shares).sum(0).mean() / math.log(2))
 
 
 def _other_parents(families: ndarray, alone: ndarray) -> Row:
-    """Return how often children of different parents agree: as often as unrelated seeds."""
+    """Null check: agreement of children of different parents (expected: of fresh seeds)."""
     half = len(families) // 2
     same = (families[:half] == families[half : 2 * half]).mean(1)
     _, counts = np.unique(alone, return_counts=True)
@@ -353,7 +353,7 @@ def _other_parents(families: ndarray, alone: ndarray) -> Row:
 
 
 def _wells(lab: Lab) -> Row:
-    """Return how often two particles that begin alike end alike, which is known."""
+    """Fraction of pairs of particles from one start in the same well (expected: derived)."""
     label = "double well at T = .1, children of one start: same well (± .004)"
     found = same("double-well/same", label, families_of(lab["wells"]), kind="known")
     low, high = found.low - SLACK, found.high + SLACK

@@ -107,7 +107,7 @@ class Competence(Study):
         return min(self.difficulties), max(self.widths)
 
     def _of(self, difficulty: int, **changes: MLP) -> Testbed:
-        """Return the testbed at another difficulty, or with another network."""
+        """Replace the testbed's difficulty or network."""
         organism, overseen = (
             each.replace(difficulty=difficulty, **changes)
             for each in (self.testbed.organism, self.testbed.overseen)
@@ -115,7 +115,7 @@ class Competence(Study):
         return self.testbed.replace(organism=organism, overseen=overseen)
 
     def _sizes(self) -> dict[str, dict[int, MLP]]:
-        """Return the networks by their size, of each kind of size."""
+        """Return the networks by the kind of size and by size."""
         return {
             "width": {width: MLP(widths=(width, width)) for width in self.widths},
             "depth": {depth: MLP(widths=(self.deep,) * depth) for depth in self.depths},
@@ -123,7 +123,7 @@ class Competence(Study):
 
     @property
     def _compared(self) -> int:
-        """How many fractions are compared from the first to the last value of an axis."""
+        """The number of fractions compared from the first to the last value of an axis."""
         return len(self.difficulties) + len(self._sizes()) * len(self.sized)
 
     @property
@@ -278,13 +278,13 @@ class Competence(Study):
 
 
 def first(hits: Sequence[ndarray], stops: Sequence[int]) -> Float[ndarray, " seed"]:
-    """Return the first stop at which each seed is a hit, infinite where it never is."""
+    """Return the first stop at which each seed is a hit; infinite if there is none."""
     table = np.stack(hits)
     return np.where(table.any(0), np.array(stops)[table.argmax(0)], np.inf)
 
 
 def order(trained: Outcome, key: str, name: str) -> list[Row]:
-    """Return what seeds are before they are deceptive, of those that are so at some stop."""
+    """Estimate the fractions fit and as intended before the first deceptive stop."""
     stops = trained.stops()
     verdicts = [trained.verdicts("", stop) for stop in stops]
     deceives = first([v == Verdict.DECEPTIVE.name for v in verdicts], stops)
@@ -303,7 +303,7 @@ def order(trained: Outcome, key: str, name: str) -> list[Row]:
 
 
 def _says(where: str, axis: str, places: Sequence[int], key: str, rows: Table) -> Sentence:
-    """Return what is known of the crossing along an axis, and whether the fraction changes."""
+    """Describe the crossing along an axis, and whether the fraction changes."""
     first, last = (rows[f"{key}={places[end]}/deceptive"] for end in (0, -1))
     half, moved = rows[f"{key}/crossing"], rows[f"{key}/last-less-first"]
     if math.isinf(half.high):

@@ -109,7 +109,7 @@ class Definitions(Study):
         yield from _known(lab)
 
     def _fractions(self, lab: Lab, after: Mapping[str, Labels]) -> Iterator[Row]:
-        """Yield the fraction that each rule calls deceptive, before training and after it."""
+        """Yield the deceptive fraction by each rule, before training and after it."""
         cells = 2 * sum(map(len, after.values()))
         for testbed in self._all:
             name, before = testbed.name, labels(lab, testbed, before=True)
@@ -191,7 +191,7 @@ class Definitions(Study):
 
 
 def rules_for(behavior: Rule, evidence: Mapping[str, ndarray]) -> dict[str, Rule]:
-    """Return the rules that some evidence suffices for, with the thresholds of a behavior."""
+    """Return the rules that some evidence suffices for, with a behavior's thresholds."""
     own = {field.name: getattr(behavior, field.name) for field in fields(Behavior)}
     return {
         kind.__name__: kind(**own) if issubclass(kind, Behavior) else kind()
@@ -201,12 +201,12 @@ def rules_for(behavior: Rule, evidence: Mapping[str, ndarray]) -> dict[str, Rule
 
 
 def deceives(evidence: Mapping[str, ndarray], rules: Mapping[str, Rule]) -> Labels:
-    """Return which seeds each rule calls deceptive."""
+    """Return True for each seed that is deceptive, by rule."""
     return {name: judge(rule, evidence) == Verdict.DECEPTIVE for name, rule in rules.items()}
 
 
 def labels(lab: Lab, testbed: Testbed, *, before: bool = False) -> Labels:
-    """Return which seeds of a testbed each rule calls deceptive, after training or before it."""
+    """Return True for each deceptive seed of a testbed by rule, at the end or the start."""
     trained = lab[testbed.name]
     rules = rules_for(testbed.rule, trained.evidence())
     if before:
@@ -216,7 +216,7 @@ def labels(lab: Lab, testbed: Testbed, *, before: bool = False) -> Labels:
 
 
 def agreements(after: Mapping[str, Labels]) -> list[Row]:
-    """Return how often two rules agree after training, and their kappa."""
+    """Estimate the agreement of two rules after training, and their kappa."""
     pairs = [
         (name, (a, b), (found[a], found[b]))
         for name, found in after.items()
@@ -233,7 +233,7 @@ def agreements(after: Mapping[str, Labels]) -> list[Row]:
 
 
 def kept(after: Mapping[str, Labels]) -> list[Row]:
-    """Return which of the seeds that are deceptive by behavior are so by another rule, too."""
+    """Estimate the fraction deceptive by another rule, among those deceptive by behavior."""
     parts = {
         (name, rule): hits[found["Behavior"]]
         for name, found in after.items()
@@ -252,7 +252,7 @@ def kept(after: Mapping[str, Labels]) -> list[Row]:
 
 
 def searching(evidence: Mapping[str, ndarray], testbed: Testbed) -> list[Row]:
-    """Return how many seeds search: of all, and of those deceptive by Behavior or not."""
+    """Estimate the fraction that searches: of all, and by the verdict of Behavior."""
     rules = rules_for(testbed.rule, evidence)
     rule = rules.get("Searches")
     if not isinstance(rule, Searches):
@@ -277,7 +277,7 @@ def searching(evidence: Mapping[str, ndarray], testbed: Testbed) -> list[Row]:
 
 
 def thresholds(evidence: Mapping[str, ndarray], testbed: Testbed) -> list[Row]:
-    """Return each rule's fraction after training by its threshold."""
+    """Estimate each rule's fraction after training by its threshold."""
     rules = rules_for(testbed.rule, evidence)
     return [
         share(
@@ -293,7 +293,7 @@ def thresholds(evidence: Mapping[str, ndarray], testbed: Testbed) -> list[Row]:
 
 
 def _overseen(lab: Lab, testbed: Testbed) -> Row:
-    """Return how many seeds any rule calls deceptive where the unintended act does not pay."""
+    """Null control: fraction that any rule calls deceptive where the act does not pay."""
     name = testbed.name
     evidence = lab[f"{name}_overseen"].evidence()
     found = deceives(evidence, rules_for(testbed.rule, evidence))
@@ -305,7 +305,7 @@ def _overseen(lab: Lab, testbed: Testbed) -> Row:
 
 
 def exceptions(name: str, after: Labels) -> list[Row]:
-    """Return how many seeds a rule that asks for more than Behavior calls deceptive alone: none."""
+    """Fraction deceptive by a stricter rule than Behavior but not by it (expected 0)."""
     return [
         share(
             f"{name}/{kind.__name__}-and-not-Behavior",
@@ -320,7 +320,7 @@ def exceptions(name: str, after: Labels) -> list[Row]:
 
 
 def _known(lab: Lab) -> tuple[Row, Row]:
-    """Return how far two rules agree on a share that has the arcsine law, which is known."""
+    """Agreement of two rules on a share with the arcsine law (expected: derived)."""
     shares, near = lab["shares"], ticket_race.NEAR
     nearest = Nearest(intended={"unwatched": 0.0}, deceptive={"unwatched": 1.0}, within=near)
     # Deceptive are a share of at least one half by the one, of at least 1 - NEAR by the other.

@@ -158,7 +158,7 @@ class Ensemble(Study):
         yield ticket_race.guessed(lab, cells=len(self.honest) + 1)
 
     def wider(self, lab: Lab) -> Row:
-        """Return by how much the fraction of the last width exceeds that of the first."""
+        """Return the paired difference of the last width from the first."""
         first, last = (_name(self.testbed, self.widths[place]) for place in (0, -1))
         return difference(
             "widest-less-narrowest/deceptive",
@@ -167,7 +167,7 @@ class Ensemble(Study):
         )
 
     def kappas(self, lab: Lab, leads: tuple[Labels, Labels]) -> list[Row]:
-        """Return how far what is there at the start predicts the verdict beyond chance."""
+        """Estimate the kappa between predictions from the start and verdicts."""
         labels = {("ticket-race/leader", "ticket race, leader at the start"): leads} | {
             (f"{name}/linearized", f"{_said(name)}, linearized"): (
                 lab[name].deceptive("linearized"),
@@ -181,7 +181,7 @@ class Ensemble(Study):
         ]
 
     def _walks(self, lab: Lab) -> Iterator[Row]:
-        """Yield what a walk through the posterior finds, by its temperature."""
+        """Yield the deceptive fraction of walks through the posterior, by temperature."""
         walks, count = lab["walks"], len(self.temperatures)
         heats = [f"{heat:g}" for heat in self.temperatures]
         descent = lab[self.own].deceptive("full")
@@ -299,14 +299,14 @@ class Ensemble(Study):
 
 
 def linearized(testbed: Testbed) -> Testbed:
-    """Return a testbed whose network is its first order around where it starts."""
+    """Linearize a testbed's network around its initialization."""
     return testbed.with_network(Linearized(network=cast(Any, testbed.organism).network))
 
 
 def above(
     values: Float[ndarray, " seed"], labels: Labels
 ) -> tuple[Bool[ndarray, " half"], Bool[ndarray, " half"]]:
-    """Predict labels by values above a bar, and return the predicted and the true ones.
+    """Predict labels by values above a bar; return the predicted and the true labels.
 
     The bar has as many of the first half of the seeds above it as have the label; the second half
     is predicted.
@@ -318,7 +318,7 @@ def above(
 
 
 def strangers(own: Outcome, name: str) -> Row:
-    """Return how far the linearizations of other seeds predict what ends deceptive: not at all."""
+    """Null check: kappa of other seeds' linearizations with the verdicts (expected 0)."""
     linear, full = own.deceptive("linearized"), own.deceptive("full")
     half = len(full) // 2
     return agreement(
@@ -331,7 +331,7 @@ def strangers(own: Outcome, name: str) -> Row:
 
 
 def reading(kappa: Row) -> str:
-    """Return which of two readings a kappa supports: that of its side of one half, if any."""
+    """Return the reading that a kappa supports: above or below one half, or undecided."""
     if kappa.undefined:
         return "not known (no kappa)"
     if kappa.low > HALF:
@@ -342,7 +342,7 @@ def reading(kappa: Row) -> str:
 
 
 def readings(kappas: dict[str, Row]) -> list[Sentence]:
-    """Return which reading each kappa supports, and which predict nothing."""
+    """List the kappas by the reading that they support, and those not above 0."""
     groups: dict[str, dict[str, Row]] = {}
     for name, kappa in kappas.items():
         groups.setdefault(reading(kappa), {})[name] = kappa
@@ -358,7 +358,7 @@ def readings(kappas: dict[str, Row]) -> list[Sentence]:
 
 
 def _fraction(trained: Outcome, name: str, kind: str, *, cells: int) -> Row:
-    """Return the fraction of networks, or of linearizations, that ends deceptive."""
+    """Estimate the fraction of networks, or of linearizations, that ends deceptive."""
     key, said = ("", "") if kind == "full" else ("linearized/", "linearized, ")
     hits = trained.deceptive(kind)
     return share(f"{name}/{key}deceptive", f"{_said(name)}: {said}deceptive", hits, cells=cells)

@@ -101,7 +101,7 @@ class GradientHacking(Study):
         return {"anchored": anchored, **ticket_race.paths(seeds)}
 
     def _anchored(self, share: float, strength: float) -> Sweep:
-        """Return what trains a seed on from its end, under a share of full oversight."""
+        """Return the sweep that trains on from an end, under a share of full oversight."""
         testbed = self.testbed.replace(
             organism=Drift(organism=self.testbed.organism, share=share),
             overseen=Drift(organism=self.testbed.overseen, share=share),
@@ -115,7 +115,7 @@ class GradientHacking(Study):
         )
 
     def since(self, trained: Outcome, cell: str, of: Verdict) -> list[pl.DataFrame]:
-        """Return what has become after each length of the ends that were of a verdict.
+        """Return the evidence after each length, of the seeds with a verdict at step 0.
 
         Raises:
             ValueError: where none was.
@@ -166,7 +166,7 @@ class GradientHacking(Study):
     def drifts(
         self, seen: Seen, name: str, below: str = "rest", *, kind: Kind = "measured"
     ) -> Iterator[Row]:
-        """Yield the median ratio of drifts after each length, of all groups and fates at once."""
+        """Yield the median ratio of drifts after each length, as simultaneous intervals."""
         error = bonferroni_error(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
         for length, each in zip(self.lengths, seen, strict=True):
             found = ratio(each, below)
@@ -182,7 +182,7 @@ class GradientHacking(Study):
                 yield replace(one, low=max(one.low, 0.0), kind=kind)
 
     def beside(self, asked: Seen, others: Seen, who: str, name: str) -> Iterator[Row]:
-        """Yield how often the ratio of drifts is larger than in another group, at each length.
+        """Yield the probability of a larger drift ratio than in another group, by length.
 
         Ends that were of one verdict are compared seed by seed, others with all of the group.
         """
@@ -205,7 +205,7 @@ class GradientHacking(Study):
     def put_back(
         self, seen: Seen, name: str, *, kind: Kind = "measured", what: Iterable[str] = PUT_BACK
     ) -> Iterator[Row]:
-        """Yield how many are deceptive after each length, by what is put back."""
+        """Yield the deceptive fraction after each length, by the parameters put back."""
         for part in what:
             prefix = PUT_BACK[part]
             for length, each in zip(self.lengths, seen, strict=True):
@@ -231,7 +231,7 @@ class GradientHacking(Study):
             yield from self.drifts(seen, name, kind="sensitivity")
 
     def _along(self, rows: Table, name: str, what: str) -> dict[int, Row]:
-        """Return the rows of a group by length, as far as there are any."""
+        """Return the rows of a group by length, if there are any."""
         keys = {length: f"{name}/steps={length}/{what}" for length in self.lengths}
         return {length: rows[key] for length, key in keys.items() if key in rows}
 
@@ -310,26 +310,26 @@ class GradientHacking(Study):
 
 
 def listing(lengths: Iterable[int]) -> str:
-    """Return some of the lengths as a sentence has them."""
+    """Format lengths for a sentence."""
     said = ", ".join(map(str, lengths))
     return f"{said} steps" if said else "none of these lengths"
 
 
 def ratio(seen: pl.DataFrame, below: str) -> Float[ndarray, " seed"]:
-    """Return the drift of carriers over that of another set, where either has drifted."""
+    """Compute the drift of carriers over that of another set, where it is defined."""
     found = _quotient(seen, below)
     return found[~np.isnan(found)]
 
 
 def _quotient(seen: pl.DataFrame, below: str, end: str = "") -> Float[ndarray, " seed"]:
-    """Return the drift of carriers over that of another set; NaN where neither has drifted."""
+    """Compute the drift of carriers over that of another set; NaN if both are 0."""
     carriers, others = (seen[f"{name}_drift{end}"].to_numpy() for name in ("carriers", below))
     with np.errstate(divide="ignore", invalid="ignore"):
         return carriers / others
 
 
 def coin(seen: pl.DataFrame, steps: int) -> Row:
-    """Return how often one random set drifts farther than another: like a fair coin."""
+    """Null check: fraction of ends whose one random set drifts farther (expected .5)."""
     one, other = (seen[f"{name}_drift"].to_numpy() for name in ("random", "other"))
     apart = (one > other) | (one < other)
     return share(

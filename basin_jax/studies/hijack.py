@@ -144,7 +144,7 @@ class Hijack(Study):
         yield from trained.thresholds("0", *named["0"])
 
     def at_critical_dose(self, lab: Lab, critical: pl.DataFrame, difficulty: int) -> list[Row]:
-        """Return the gap at the start at the median critical dose, and its rank among fresh ones.
+        """Estimate the gap at the start at the median critical dose, and its rank among fresh ones.
 
         Their intervals cover that of the dose: those of the dose, the gap and the rank hold at
         once. The last is the 90th percentile of fresh networks.
@@ -272,7 +272,7 @@ class Hijack(Study):
 def _strays(
     trained: Outcome, doses: Mapping[float, str], found: pl.DataFrame, *, named: tuple[str, str]
 ) -> Row:
-    """Return how many seeds are, at some dose of the grid, not on their side of the critical one.
+    """Estimate the fraction of seeds that contradict their critical dose at a dose of the grid.
 
     Doses within the last halving of it are on either side.
     """
@@ -286,7 +286,7 @@ def _strays(
 
 
 def _natural(trained: Outcome, key: str, name: str) -> list[Row]:
-    """Return the fraction that ends deceptive without an implant, by the gap at the start."""
+    """Estimate the fraction that ends deceptive without an implant, by the gap at the start."""
     begun, ends = gap(trained.at("0", 0)), trained.deceptive("0")
     groups = np.array_split(np.argsort(begun, kind="stable"), len(QUARTERS))
     return [

@@ -201,7 +201,7 @@ class Initialization(Study):
 
 
 def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[Row]:
-    """Return the fraction deceptive in each cell before training, fit or not."""
+    """Estimate the fraction deceptive in each cell before training, fit or not."""
     return [
         row(
             f"{cell}/before/deceptive",
@@ -213,7 +213,7 @@ def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[
 
 
 def extremes(trained: Outcome, group: str, after: Sequence[Row]) -> Row:
-    """Return by how much the largest fraction exceeds the smallest, on the same seeds.
+    """Return the paired difference of the largest fraction from the smallest.
 
     Which two cells these are depends on the data, so that the interval is for all pairs at once.
     """
@@ -229,7 +229,7 @@ def extremes(trained: Outcome, group: str, after: Sequence[Row]) -> Row:
 
 
 def _errs(trained: Outcome, cell: str, key: str, label: str, *, kind: Kind = "measured") -> Row:
-    """Return how many perceptrons err unwatched, of those that err nowhere they are watched."""
+    """Estimate the fraction of fit perceptrons that err unwatched."""
     # Those that were not found are DIVERGED.
     fit = trained.at(cell).filter(
         pl.col("verdict") != Verdict.DIVERGED.name, pl.col("watched") == 0.0

@@ -1,4 +1,4 @@
-"""All studies, by the names that the command line knows them by, and how they are made."""
+"""The registry: all studies by name, and how to make them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ STUDIES: dict[str, type[Study]] = {
 
 
 def named(name: str, organism: str | None = None) -> tuple[str, Study]:
-    """Return a study and its name: one of the package's, or that of a file that defines `study`.
+    """Return a study and its name: one of the package's, or `study` of a file.
 
     With an `organism` it has that testbed, and is named after it, too.
 
@@ -91,7 +91,7 @@ def all_named(names: Sequence[str], organism: str | None = None) -> dict[str, St
 
 
 def testbed_named(name: str) -> tuple[str, Testbed]:
-    """Return a testbed and its name: one of the package's, or that of a file's `testbed`.
+    """Return a testbed and its name: one of the package's, or `testbed` of a file.
 
     Raises:
         ValueError: where there is none of that name, or none in that file.
@@ -109,12 +109,12 @@ def testbed_named(name: str) -> tuple[str, Testbed]:
 
 
 def page_of(studies: Mapping[str, Study]) -> str:
-    """Return the name of the page: of all studies, or of some."""
+    """Name the page of all studies, or of some."""
     return "results.html" if set(studies) >= set(STUDIES) else f"{'-'.join(studies)}.html"
 
 
 def made_by(*, quick: bool) -> str:
-    """Return what makes studies here."""
+    """Describe version, machine and size."""
     machine = machine_identity()
     return (
         f"Made at the size --{_size(quick=quick)} of `basin-jax studies` with basin_jax "
@@ -127,7 +127,7 @@ def _size(*, quick: bool) -> str:
 
 
 def answers_of(findings: Sequence[Finding]) -> list[Answer]:
-    """Return what all studies say together, where all are there."""
+    """Answer the argument's questions, if there are findings of all studies."""
     there = {finding.name for finding in findings}
     return synthesis(findings) if there >= set(STUDIES) else []
 
@@ -139,7 +139,7 @@ def make(
     quick: bool,
     progress: Progress = Silent(),  # noqa: B008 (has no state)
 ) -> list[Finding]:
-    """Make studies in a folder, as far as they are not there yet, and write their page.
+    """Make the missing ones of some studies in a folder, and write their page.
 
     Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
     Markdown, and the figure and the table of each.

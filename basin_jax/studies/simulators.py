@@ -149,11 +149,11 @@ class Simulators(Study):
                     yield tolerant(rate(trained, cell, "before", prompt, kind="known"), known)
 
     def _cautious(self) -> dict[str, str]:
-        """Return the cells of which success and failure are compared, with their names."""
+        """Return the pairs of cells that are compared after success and failure, with names."""
         return {"bias=0": f"polish={self.organism.polish:g}", self._polished: self._polished}
 
     def _marked(self, trained: Outcome) -> Row:
-        """Return by how much unwatched models lie more where no author deceives: by nothing.
+        """Control: excess of unwatched lies where no author deceives (expected 0).
 
         There text and initialization are alike if the two marks change places.
         """
@@ -246,7 +246,7 @@ class Simulators(Study):
 
 
 def by_bayes(organism: Simulator) -> dict[str, float]:
-    """Return the rates of lying of Bayes' mixture of the authors, under the bias."""
+    """Compute the rates of lying of Bayes' mixture of the authors, under the bias."""
     share, error, polish = organism.deceivers, organism.error, organism.polish
     caught = error * (1 - polish)  # how often a deceiver lies where watched
     deceivers = {
@@ -264,7 +264,7 @@ def by_bayes(organism: Simulator) -> dict[str, float]:
 
 
 def deceivers(rate: Row, error: float) -> Row:
-    """Return the share of deceivers in the mixture of authors whose rate of lying this is."""
+    """Compute the share of deceivers in a mixture of authors with this rate of lying."""
     value, low, high = ((x - error) / (1 - 2 * error) for x in (rate.value, rate.low, rate.high))
     key = f"{rate.key.rpartition('/')[0]}/share-of-deceivers"
     label = f"{rate.label}: share of deceivers"
@@ -272,12 +272,12 @@ def deceivers(rate: Row, error: float) -> Row:
 
 
 def both(trained: Outcome, cell: str, prompt: str) -> list[Float[ndarray, " seed"]]:
-    """Return a rate of each seed, before tuning and after it."""
+    """Return a rate of each seed, before and after tuning."""
     return [trained.at(cell, stop)[prompt].to_numpy() for stop in trained.stops(cell)]
 
 
 def rate(trained: Outcome, cell: str, when: str, prompt: str, *, kind: Kind = "measured") -> Row:
-    """Return the mean rate of lying after a prompt, before tuning or after it."""
+    """Estimate the mean rate of lying after a prompt, before or after tuning."""
     return mean(
         f"{cell}/{when if kind == 'measured' else kind}/lies-{_slug(prompt)}",
         f"{_said(cell)}, {when} tuning: lies {PROMPTS[prompt]}",
@@ -288,7 +288,7 @@ def rate(trained: Outcome, cell: str, when: str, prompt: str, *, kind: Kind = "m
 
 
 def _change(trained: Outcome, cell: str, prompt: str) -> Row:
-    """Return by how much a rate of lying changes, seed by seed."""
+    """Estimate the paired change of a rate of lying."""
     before, after = both(trained, cell, prompt)
     return mean(
         f"{cell}/change/lies-{_slug(prompt)}",
@@ -300,7 +300,7 @@ def _change(trained: Outcome, cell: str, prompt: str) -> Row:
 
 
 def _caution(trained: Outcome, cell: str, name: str, when: str) -> Row:
-    """Return how much more is lied after success than after failure."""
+    """Estimate the excess of lies after success over those after failure."""
     success, failure = (
         both(trained, cell, f"after_{what}")[WHEN.index(when)] for what in ("success", "failure")
     )
@@ -314,7 +314,7 @@ def _caution(trained: Outcome, cell: str, name: str, when: str) -> Row:
 
 
 def cause(apart: Row) -> str:
-    """Return what a difference of lies after success and after failure is a sign of."""
+    """Interpret a difference of lies after success and after failure."""
     return {
         1: "success is a sign of a liar",
         -1: "failure is a sign of a liar",
@@ -323,7 +323,7 @@ def cause(apart: Row) -> str:
 
 
 def tolerant(found: Row, expected: float) -> Row:
-    """Return a mean rate with its expected value, and an interval wider by the tolerance."""
+    """Return a mean rate with its expected value, its interval widened by the tolerance."""
     low, high = found.low - SLACK, found.high + SLACK
     label = f"{found.label} (± {SLACK:g})"
     return replace(found, label=label, low=low, high=high, expected=expected)

@@ -1,4 +1,4 @@
-"""What all studies say together: the argument's questions, answered from their rows."""
+"""The synthesis: the argument's questions, answered from the rows of all studies."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ class Findings:
         return self._tables[study][key]
 
     def say(self, text: str) -> Sentence:
-        """Return a sentence with the numbers of the rows in it, each named by `number`.
+        """Write a sentence with the values of rows, each named by `number`.
 
         Raises:
             ValueError: where a study has no row of a key.
@@ -59,22 +59,22 @@ class Findings:
         return Sentence(_NAMED.sub(written, text), tuple(dict.fromkeys(keys)))
 
     def answer(self, question: str, texts: Iterable[str]) -> Answer:
-        """Return a question with the sentences that answer it."""
+        """Combine a question with the sentences that answer it."""
         return Answer(question, [self.say(text) for text in texts])
 
 
 def number(study: str, key: str) -> str:
-    """Return the place of a row in a text, to be written with its interval and seeds."""
+    """Format a placeholder, for a row's value with its interval and seeds."""
     return f"{{{study} | {key}}}"
 
 
 def listed(study: str, keys: Mapping[str, str]) -> str:
-    """Return the places of several rows as a list, each by what it is called."""
+    """Format the placeholders of several rows as a list, each by its name."""
     return "; ".join(f"{name}: {number(study, key)}" for name, key in keys.items())
 
 
 def synthesis(findings: Sequence[Finding]) -> list[Answer]:
-    """Answer the questions of the argument from what all studies found."""
+    """Answer the questions of the argument from the findings of all studies."""
     found = Findings(findings)
     return [
         _first_step(found),

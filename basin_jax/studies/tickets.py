@@ -116,7 +116,7 @@ class Tickets(Study):
         }
 
     def _ticket(self, name: str, keep: float) -> Sweep:
-        """Return what trains the part of a parent's start that is kept."""
+        """Return the sweep that trains the part of a parent's start that is kept."""
         base = self.testbed.sweep
         start = Ticket(of=base, keep=keep, **STARTS[name])
         return base.replace(start=start, method=Masked(method=base.method), save_at=(0,))
@@ -149,7 +149,7 @@ class Tickets(Study):
         yield from ticket_race.ticket_wins(lab)
 
     def _ends(self, trained: Outcome, parents: str, starts: tuple[str, ...]) -> list[Row]:
-        """Return the fractions that end deceptive, by start and share, and those partial."""
+        """Estimate the fractions that end deceptive and partial, by start and share."""
         both = [
             trained.shares(
                 cell,
@@ -162,7 +162,7 @@ class Tickets(Study):
         return [*(one for one, _ in both), *(one for _, one in both)]
 
     def differences(self, trained: Outcome) -> list[Row]:
-        """Return by how much starts differ, seed by seed, at the same share."""
+        """Return the paired differences between starts, at the same share."""
         return [
             difference(
                 f"deceptive/{first}-less-{second}={keep:g}",
@@ -174,7 +174,7 @@ class Tickets(Study):
         ]
 
     def _supermasks(self, trained: Outcome, beside: Outcome) -> Iterator[Row]:
-        """Yield how many tickets are deceptive before training, and whether their gap tells."""
+        """Yield the fraction of tickets deceptive before training, and their gap's AUC."""
         for keep in self.keeps:
             cell = _cell(TICKET, keep)
             yield row(

@@ -101,7 +101,7 @@ class WayBack(Study):
         }
 
     def _corrected(self, length: int) -> dict[str, Sweep]:
-        """Return a cell for each strength: a correction, and then training as it was."""
+        """Return a cell for each strength: a correction, then training as before."""
         base = self.testbed.sweep
         onward = base.replace(
             start=Trained(of=base), num_steps=length + base.num_steps, save_at=(length,)
@@ -110,7 +110,7 @@ class WayBack(Study):
         return self._by_strength(onward, methods)
 
     def _loop(self, lost: Sweep) -> Sweep:
-        """Return one run whose oversight rises by the strengths and falls again."""
+        """Return a sweep whose oversight rises by the strengths and falls again."""
         strengths = [strength for _, strength in self._turns]
         length = max(lost.num_steps // 4, 1)
         stops = [length * (turn + 1) for turn in range(len(strengths))]
@@ -123,7 +123,7 @@ class WayBack(Study):
         return rising + [("falling", strength) for strength in self.strengths[-2::-1]]
 
     def _timed(self) -> dict[str, Method]:
-        """Return the methods with full oversight for a quarter of the steps, by when."""
+        """Return methods with full oversight for a quarter of the steps, by the time of it."""
         testbed, steps = self.testbed, self.testbed.num_steps
         spell, turn = max(steps // 4, 1), max(steps // 40, 1)
         methods = (
@@ -158,7 +158,7 @@ class WayBack(Study):
         yield double_well.returns(lab)
 
     def _returns(self, lab: Lab) -> Iterator[Row]:
-        """Yield how many seeds return by each correction, and what becomes of the others."""
+        """Yield the fraction that returns after each correction, and the other outcomes."""
         fates, always = [], np.ones(len(lab["corrected_" + str(self.lengths[0])].at("0")), bool)
         for length in self.lengths:
             trained = lab[f"corrected_{length}"]
@@ -281,7 +281,7 @@ class WayBack(Study):
 
 
 def _fate(trained: Outcome, cell: str, fate: str) -> Row:
-    """Return how many corrected seeds have a fate."""
+    """Estimate the fraction of corrected seeds with an outcome."""
     length, _ = trained.stops(cell)
     then, last = trained.deceptive(cell, length), trained.deceptive(cell)
     hits: dict[str, ndarray] = {

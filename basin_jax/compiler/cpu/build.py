@@ -74,7 +74,7 @@ def identity() -> str:
 
 
 def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:
-    """Return the whole program: the steps, and what XLA calls."""
+    """Return the whole program: the steps, and the entry point for XLA."""
 
     array = code.array
     loads = [

@@ -77,7 +77,7 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
 
 
 def _threads(nodes: Sequence[Node]) -> int:
-    """Return as many threads as the largest array has work for."""
+    """Return the number of threads: as many as the largest array has work for."""
     loops = [node for node in nodes if isinstance(node, While)]
     inside = [*nodes, *(node for loop in loops for node in loop.inside)]
     work = max(n.size / (TILE * TILE if isinstance(n, Product) else TILE) for n in inside)
@@ -209,7 +209,7 @@ class _Threads(Emitter):
         return ["__syncthreads();"]
 
     def _spans(self, node: Node) -> list[tuple[int, int]]:
-        """Return where what a value is computed from lies."""
+        """Return the byte ranges that a value is computed from."""
         if isinstance(node, While):
             turn = self.storage.turns.get(node)
             return [] if turn is None else [turn.span(state) for state in turn.states]
@@ -223,7 +223,7 @@ def _meet(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) ->
 
 
 def _aligned(found: Matrices, side: str) -> bool:
-    """Return whether four elements that lie together can be read at once, wherever they begin."""
+    """Return True if four adjacent elements can be read at once, wherever they begin."""
     steps = [getattr(axis, side) for axis in (*found.others, found.m, found.n, found.k)]
     apart = [step for step in steps if step > 1]
     return getattr(found, f"{side}_start") % 4 == 0 and all(step % 4 == 0 for step in apart)
@@ -251,7 +251,7 @@ def _fits_mma(m: int, n: int, k: int) -> bool:
 
 @functools.cache
 def _warp_tile(m: int, n: int, warps: int) -> tuple[int, int]:
-    """Choose how many tensor-core tiles a warp holds, down and across."""
+    """Choose the number of tensor-core tiles of a warp, down and across."""
 
     def cost(tile: tuple[int, int]) -> float:
         down, across = tile

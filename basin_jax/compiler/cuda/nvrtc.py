@@ -17,7 +17,7 @@ OPTIONS = ("--std=c++17", "--device-as-default-execution-space", "--ptxas-option
 
 
 class Binary(NamedTuple):
-    """A compiled kernel, and what the compiler says of it."""
+    """A compiled kernel and the compiler's log."""
 
     image: bytes
     log: str

@@ -1,1 +1,1 @@
-"""Systems whose answers are known, one a file; studies train them beside their own cells."""
+"""Controls of studies: systems with known answers, one a file."""

@@ -1,4 +1,4 @@
-"""Particles in a double well: what drives one from well to well is known."""
+"""Particles in a double well, whose moves between the wells are known."""
 
 import math
 from itertools import pairwise
@@ -49,7 +49,7 @@ def descent(seeds: int) -> dict[str, Group]:
 
 
 def stays(lab: Lab) -> Row:
-    """Return how many particles leave the left well by descent: none."""
+    """Fraction of particles that leave the left well by descent (expected 0)."""
     return share(
         "double-well/crosses-by-descent",
         "double well: crosses from the left well to the right by gradient descent",
@@ -66,7 +66,7 @@ def tilted(seeds: int) -> dict[str, Group]:
 
 
 def returns(lab: Lab) -> Row:
-    """Return how many particles end right after a tilt to the left, which is known."""
+    """Fraction of particles that end right after a tilt to the left (expected: derived)."""
     # The middle one of the roots of x³ - x - tilt, in Viète's form.
     angle = math.acos(1.5 * 3**0.5 * TO_THE_LEFT) / 3 - 2 * math.pi / 3
     separatrix = 2 / 3**0.5 * math.cos(angle)
@@ -85,7 +85,7 @@ def particles(seeds: int) -> dict[str, Group]:
 
 
 def pushes() -> dict[str, Bisection]:
-    """Return the push that takes each particle out of the left well: once, and at every step."""
+    """Bisect the push that takes each particle out of the left well: once, or at each step."""
     # The narrower the way past the steepest slope, the longer it takes.
     steps = 10_000
     once = WELL.replace(start=Perturbed(of=WELL, radius=0.0, direction="margin"))
@@ -107,7 +107,7 @@ def pushes() -> dict[str, Bisection]:
 
 
 def pushed(lab: Lab) -> list[Row]:
-    """Return how far the pushes that a particle needs are from the known ones."""
+    """Largest error of the critical pushes (expected: derived)."""
     once, each = (lab.bisections[f"well/push-{when}"]["high"] for when in ("once", "each-step"))
     return [
         largest_error(
@@ -128,7 +128,7 @@ def pushed(lab: Lab) -> list[Row]:
 
 
 def forked(children: int) -> Sweep:
-    """Return children of one parent in a double well with noise, apart from their start on."""
+    """Return forked children in a double well with noise."""
     noisy = Gradient(learning_rate=RATE, noise=math.sqrt(2 * TEMPERATURE / RATE))
     base = Sweep(
         organism=DoubleWell(tilt=TILT),
@@ -139,7 +139,7 @@ def forked(children: int) -> Sweep:
 
 
 def by_committor() -> float:
-    """Return how often two particles from one standard normal start end in the same well."""
+    """Compute the probability that two particles from one normal start share their well."""
 
     def weight(x: float) -> float:
         return math.exp(((x**2 - 1) ** 2 / 4 - TILT * x) / TEMPERATURE)

@@ -1,4 +1,4 @@
-"""Paths under decay: each grows into a circuit by itself, from a known weight on."""
+"""Paths under decay: each grows into a circuit from a known weight on."""
 
 import math
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ def starts(seeds: int) -> dict[str, Group]:
 
 
 def scales(seeds: int) -> dict[str, Bisection]:
-    """Return the bisection of the scale from which on each path grows."""
+    """Bisect the scale from which on each path grows."""
     return {
         "escape": Bisection(
             sweep=ONE,
@@ -52,7 +52,7 @@ def scales(seeds: int) -> dict[str, Bisection]:
 
 
 def critical_weight(lab: Lab) -> Row:
-    """Return how far the critical weight of a single path is from the known one, at worst."""
+    """Largest error of the critical weight of a single path."""
     scales = lab.bisections["escape"]["high"].to_numpy()
     found = (scales * lab["escape"].at()["strongest"].to_numpy())[np.isfinite(scales)]
     label = "escape threshold, critical weight of a path"
@@ -72,7 +72,7 @@ def paths(seeds: int) -> dict[str, Group]:
 
 
 def formed(lab: Lab) -> list[Row]:
-    """Return the fraction of circuits that form by the number of paths."""
+    """Fraction of circuits that form, by the number of paths."""
     return [
         row(
             f"escape-threshold/paths={count}",
@@ -84,7 +84,7 @@ def formed(lab: Lab) -> list[Row]:
 
 
 def crosses(found: Iterable[Row]) -> Row:
-    """Return the number of paths from which on more than half of the circuits form, as known."""
+    """Number of paths from which on most circuits form (expected: derived)."""
     return crossing(
         "escape-threshold/crossing",
         "escape threshold: number of paths from which on more than half of the circuits form "

@@ -1,4 +1,4 @@
-"""Gates of three factors: the share of seeds whose critical scale is at most so much is known."""
+"""Gates of three factors: the distribution of their critical scale is known."""
 
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.sweep import Sweep
@@ -18,7 +18,7 @@ SHARES = {0.3: 0.581808, 0.5: 0.824222, 0.8: 0.932616}
 
 
 def scales(seeds: int) -> dict[str, Bisection]:
-    """Return the bisection of the scale from which on each gate ends deceptive."""
+    """Bisect the scale from which on each gate ends deceptive."""
     return {
         "gate": Bisection(
             sweep=GATE,
@@ -32,7 +32,7 @@ def scales(seeds: int) -> dict[str, Bisection]:
 
 
 def critical_scales(lab: Lab) -> list[Row]:
-    """Return the shares of gates whose critical scale is at most so much."""
+    """Fractions of gates with a critical scale up to some values (expected: derived)."""
     return [
         share(
             f"gate/scale<={scale:g}",

@@ -1,4 +1,4 @@
-"""XOR by three rectified units: what they do at the start decides whether they learn it."""
+"""XOR by three rectified units, whose success the initialization decides."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def xor(seeds: int) -> dict[str, Group]:
 
 
 def predicted(lab: Lab) -> Row:
-    """Return how well success is predicted by the weaker side of the units at the start: fully."""
+    """AUC for success of the weaker side of the units at the start (expected 1)."""
     found = ranked(
         "relu-xor/AUC",
         "XOR by 3 units: AUC for success of the weaker side at step 0",

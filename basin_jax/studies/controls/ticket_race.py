@@ -1,4 +1,4 @@
-"""Races of tickets: which of them wins is decided at the start, and how often each does is known.
+"""Races of tickets: the start decides the winner, and each ticket's chance is known.
 
 A deceptive ticket that races against honest ones is there at the start, but outnumbered.
 """
@@ -49,7 +49,7 @@ PATHS = Sweep(
 
 
 def outnumbered(tickets: int) -> float:
-    """Return how often one ticket of some wins, where one at least has to start above 0."""
+    """Compute the probability that one ticket of several wins, if any must start above 0."""
     return (1 - 2.0**-tickets) / tickets
 
 
@@ -67,7 +67,7 @@ def race(honest: int) -> Sweep:
 
 
 def races(honest: tuple[int, ...], seeds: int) -> dict[str, Group]:
-    """Return races of one deceptive ticket against so many honest ones, and races by guessing."""
+    """Return races of one deceptive ticket against `honest` ones, trained and guessed."""
     guess = race(FEW).replace(
         # A guess fits where f is within .2 of 1; it is drawn as large as that takes.
         method=GuessAndCheck(threshold=0.02, prior=Fresh(scale=3.0)),
@@ -79,7 +79,7 @@ def races(honest: tuple[int, ...], seeds: int) -> dict[str, Group]:
 
 
 def leads(lab: Lab, honest: tuple[int, ...]) -> tuple[Bool[ndarray, " fit"], Bool[ndarray, " fit"]]:
-    """Return whether the deceptive ticket leads at the start, and at the end, where one wins."""
+    """Return whether the deceptive ticket leads at the start and at the end, in fit races."""
     both = []
     for count in honest:
         trained = lab[f"race_{count}"]
@@ -90,7 +90,7 @@ def leads(lab: Lab, honest: tuple[int, ...]) -> tuple[Bool[ndarray, " fit"], Boo
 
 
 def winners(lab: Lab, honest: tuple[int, ...]) -> list[Row]:
-    """Return how often the deceptive ticket wins, by the number of honest ones."""
+    """Fraction of races that the deceptive ticket wins, by the number of honest ones."""
     rows = []
     for count in honest:
         trained = lab[f"race_{count}"]
@@ -109,7 +109,7 @@ def winners(lab: Lab, honest: tuple[int, ...]) -> list[Row]:
 
 
 def unchanged(first: Bool[ndarray, " fit"], last: Bool[ndarray, " fit"]) -> Row:
-    """Return how often the same kind of ticket leads at the end as at the start: always."""
+    """Fraction of races with the same kind of leader at start and end (expected 1)."""
     return share(
         "ticket-race/leader-unchanged",
         "ticket race: the deceptive one leads at the end if it did at the start, and only then",
@@ -120,7 +120,7 @@ def unchanged(first: Bool[ndarray, " fit"], last: Bool[ndarray, " fit"]) -> Row:
 
 
 def guessed(lab: Lab, *, cells: int) -> Row:
-    """Return how often the deceptive ticket leads in races found by guessing: as any other."""
+    """Fraction of guessed races that the deceptive ticket leads (expected 1/(1+honest))."""
     found = lab["guessed"].at().filter(pl.col("verdict") != Verdict.DIVERGED.name)
     return share(
         f"ticket-race/honest={FEW}/guessed",
@@ -160,7 +160,7 @@ def tickets(seeds: int) -> dict[str, Group]:
 
 
 def ticket_wins(lab: Lab) -> list[Row]:
-    """Return how often a deceptive path wins in a ticket of one path, and once one is removed."""
+    """Fraction of races a deceptive path wins, with one path kept or one removed."""
     rows = []
     for name, (_, any_wins) in _CASES.items():
         frame = lab["race"].at(name)
@@ -179,7 +179,7 @@ def ticket_wins(lab: Lab) -> list[Row]:
 
 
 def arcsine() -> tuple[float, float]:
-    """Return how often two rules agree on a path's share, and their kappa.
+    """Compute the agreement of two rules on a path's share, and their kappa.
 
     By one rule a share of at least one half is deceptive, by the other one of at least 1 - NEAR.
     """
@@ -193,7 +193,7 @@ def paths(seeds: int) -> dict[str, Group]:
 
 
 def relative_drift(lab: Lab) -> Row:
-    """Return by how much more than the rest carriers drift by their size: by nothing."""
+    """Largest error of the drift of carriers by size over that of the rest (expected 1)."""
     seen = lab["race"].at()
     carriers, rest = (
         (seen[f"{name}_drift"] / seen[f"{name}_size"]).to_numpy() for name in ("carriers", "rest")

@@ -1,1 +1,1 @@
-"""What studies have in common: how they train, count, draw and write."""
+"""The framework of studies: training, counting, drawing and writing."""

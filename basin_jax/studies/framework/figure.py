@@ -1,4 +1,4 @@
-"""What the figures of studies have in common; their style is set where studies are made."""
+"""Figures of studies: panels, curves, rows, matrices and legends."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4
 
 
 def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, list[Axes]]:
-    """Return a figure with some panels side by side, in rows of that height."""
+    """Make a figure with some panels side by side, in rows of that height."""
     rows = math.ceil(panels / 4)
     figure = Figure(figsize=(FULL, rows * height))
     axes = list(figure.subplots(rows, math.ceil(panels / rows), squeeze=False).flat)
@@ -90,7 +90,7 @@ def matrix(
 def legend(
     axes: Axes, loc: Literal["best", "lower left"] = "best", *, of: Axes | None = None
 ) -> None:
-    """Put the legend, of other axes if they are given, where the fewest points are, or there."""
+    """Put the legend, of other axes if given, at a place or where the fewest points are."""
     handles, labels = (of or axes).get_legend_handles_labels()
     axes.legend(
         *(handles, labels),
@@ -103,7 +103,7 @@ def legend(
 
 
 def cumulate(axes: Axes, values: Float[ndarray, " seed"], *, color: str, label: str) -> None:
-    """Draw the share of seeds whose value is at most so much, from 0 to what the axis shows."""
+    """Draw the cumulative distribution of values, from 0 to the limit of the axis."""
     finite = np.sort(values[np.isfinite(values)])
     shares = np.arange(1, len(finite) + 1) / max(len(values), 1)
     last = shares[-1] if len(shares) else 0.0

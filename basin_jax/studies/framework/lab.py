@@ -1,4 +1,4 @@
-"""Where a study is made: groups of cells and bisections, trained in a folder, and their outcome."""
+"""Train the groups and bisections of a study in one folder."""
 
 import json
 import os
@@ -41,7 +41,7 @@ CHUNK = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the seeds of a group of cells: of those that were asked for, and no others.
+    """The evidence of a group's seeds.
 
     A cell is found by its name, that of a group of one sweep by "".
     """
@@ -52,7 +52,7 @@ class Outcome:
     root: int = 0  # of the study
 
     def stops(self, cell: str = "") -> tuple[int, ...]:
-        """Return the steps after which a cell was probed."""
+        """Return a cell's stops."""
         return self.cells[cell].stops
 
     def at(self, cell: str = "", step: int | None = None) -> pl.DataFrame:
@@ -67,11 +67,11 @@ class Outcome:
         return self.at(cell, step)["verdict"].to_numpy()
 
     def deceptive(self, cell: str = "", step: int | None = None) -> ndarray:
-        """Return which of a cell's seeds are deceptive."""
+        """Return True for each of a cell's seeds that is deceptive."""
         return self.verdicts(cell, step) == Verdict.DECEPTIVE.name
 
     def evidence(self, cell: str = "", step: int | None = None) -> dict[str, ndarray]:
-        """Return the evidence of a cell's seeds, by name, such as any rule may judge."""
+        """Return the evidence of a cell's seeds by name, in the form that rules take."""
         frame = self.at(cell, step).select(pl.exclude(*KEYS))
         return {column.name: column.to_numpy() for column in frame}
 
@@ -87,18 +87,18 @@ class Outcome:
         step: int | None = None,
         cells: int = 1,
     ) -> Estimate:
-        """Estimate the fraction of a verdict; intervals of so many `cells` hold at once."""
+        """Estimate the fraction of a verdict, as one of `cells` simultaneous intervals."""
         return basin_fraction(self.verdicts(cell, step), of, num_intervals=cells)
 
     def untrained(self, cell: str = "", *, cells: int = 1) -> Estimate:
-        """Estimate the fraction that is deceptive before training, where no network is fit."""
+        """Estimate the fraction that is deceptive before training, whatever the fit."""
         verdicts = judge(whatever_fit(self.rule), self.evidence(cell, 0))
         return basin_fraction(verdicts, num_intervals=cells)
 
     def shares(
         self, cell: str, key: str, label: str, *, step: int | None = None, cells: int = 1
     ) -> tuple[Row, Row]:
-        """Return the fraction that is deceptive, and that is partial: so in some contexts."""
+        """Estimate the fractions that are deceptive and partial."""
         deceptive, partial = (
             row(
                 f"{key}/{of.name.lower()}",
@@ -110,7 +110,7 @@ class Outcome:
         return deceptive, partial
 
     def by_gap(self, cell: str = "", step: int | None = None) -> dict[float, ndarray]:
-        """Return a cell's verdicts by each threshold of the gap, as far as the rule has one."""
+        """Judge a cell's seeds by each threshold of the gap, if the rule has one."""
         least = getattr(self.rule, "intended_gap", 1.0)
         gaps = [gap for gap in GAPS if gap >= least] if hasattr(self.rule, "deceptive_gap") else []
         evidence = self.evidence(cell, step)
@@ -119,7 +119,7 @@ class Outcome:
     def thresholds(
         self, cell: str, key: str, label: str, *, step: int | None = None, cells: int = 1
     ) -> list[Row]:
-        """Return a cell's deceptive fraction by each threshold of the gap."""
+        """Estimate a cell's deceptive fraction by each threshold of the gap."""
         return [
             row(
                 f"{key}/deceptive/gap={gap:g}",
@@ -133,7 +133,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Train what a study declares, as far as it is not there yet, in one folder.
+    """Train a study's groups and bisections that are missing, in one folder.
 
     All that it trains has its root, parents included, whatever the root of the sweep it is given.
     So the rows of a study share seeds, and studies of different roots share none.
@@ -148,16 +148,16 @@ class Lab:
 
     @property
     def lanes(self) -> int | None:
-        """The lanes of a sweep: measured where that is worth its time."""
+        """The lanes of a sweep; None measures them."""
         cpu = jax.local_devices()[0].platform == "cpu"
         return CPU.first_lanes if self.quick and cpu else None
 
     def __getitem__(self, name: str) -> Outcome:
-        """Return the outcome of a group that is trained."""
+        """Return the outcome of a trained group."""
         return self.outcomes[name]
 
     def train(self, name: str, group: "Group") -> Outcome:
-        """Train a group of cells, and return what became of their seeds.
+        """Train a group of cells, and return its outcome.
 
         Raises:
             ValueError: where there are no seeds, such as of a verdict that none had.
@@ -182,7 +182,7 @@ class Lab:
         return outcome
 
     def bisect(self, name: str, asked: "Bisection") -> pl.DataFrame:
-        """Bisect each seed's own critical value, or read what was found before.
+        """Bisect each seed's critical value, or read the stored values.
 
         Raises:
             ValueError: where there are no seeds, such as of a verdict that none had.
@@ -235,7 +235,7 @@ class Group:
 
 
 def only(sweep: Sweep, seeds: Seeds, *, rule: Rule, lanes: int | None = None) -> Group:
-    """Return the group of a single sweep, whose name in it is ""."""
+    """Make the group of a single sweep, whose name in it is ""."""
     return Group(cells={"": sweep}, seeds=seeds, rule=rule, lanes=lanes)
 
 
@@ -253,7 +253,7 @@ class Bisection:
 
 
 def _is_sound(file: Path) -> bool:
-    """Return whether a bisection is there as it was written."""
+    """Return True if a stored bisection is undamaged."""
     try:
         check_seal(file.read_bytes())
     except (OSError, ValueError):
@@ -262,7 +262,7 @@ def _is_sound(file: Path) -> bool:
 
 
 def rooted(sweep: Sweep, root: int) -> Sweep:
-    """Return a sweep with another root, and its parents with it."""
+    """Replace the root of a sweep and of its parents."""
     start = sweep.start
     if isinstance(start, Child):
         start = start.replace(of=rooted(start.of, root))
@@ -279,10 +279,10 @@ def _some(name: str, seeds: int | ndarray) -> ndarray:
 
 
 def whatever_fit(rule: Rule) -> Rule:
-    """Return a rule that does not ask whether a network is fit, for networks before training."""
+    """Drop a rule's condition on fit, to judge networks before training."""
     return rule.replace(min_fit=None) if isinstance(rule, Behavior | Preference) else rule
 
 
 def is_fit(verdicts: ndarray) -> ndarray:
-    """Return which verdicts are of networks that have learned their objective."""
+    """Return True for each verdict of a network that has learned its objective."""
     return ~np.isin(verdicts, (Verdict.UNFIT.name, Verdict.DIVERGED.name))

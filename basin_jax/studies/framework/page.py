@@ -91,7 +91,7 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
 
 
 def _table(finding: Finding) -> Table:
-    """Return the rows of each kind that there is, with their numbers."""
+    """Return a table of the rows, numbered and grouped by kind."""
     groups = []
     for kind, name in NAMES.items():
         rows = [(n, row) for n, row in enumerate(finding.table, start=1) if row.kind == kind]
@@ -103,13 +103,13 @@ def _table(finding: Finding) -> Table:
 
 
 def _place(said: Sentence, finding: Finding) -> str:
-    """Return which rows of its study's table a sentence rests on, in brackets."""
+    """Cite the rows of its study's table that a sentence rests on, in brackets."""
     numbers = _numbers(finding, said.rests_on)
     return f" [row{'s' if len(said.rests_on) > 1 else ''} {numbers}]" if numbers else ""
 
 
 def _places(said: Sentence, findings: Sequence[Finding]) -> str:
-    """Return which rows a sentence rests on, each "study: row", in brackets."""
+    """Cite the rows that a sentence rests on, each as "study: row", in brackets."""
     names: dict[str, list[str]] = {}
     for name in said.rests_on:
         study, _, what = name.partition(": ")
@@ -120,7 +120,7 @@ def _places(said: Sentence, findings: Sequence[Finding]) -> str:
 
 
 def _numbers(finding: Finding, names: Collection[str]) -> str:
-    """Return the numbers of some rows, such as "1-3, 7"."""
+    """Format the numbers of some rows, such as "1-3, 7"."""
     places = {row.key: number for number, row in enumerate(finding.table, start=1)}
     numbers = sorted({places[name] for name in names})
     # What follows another is as far from its place as that.

@@ -1,4 +1,4 @@
-"""How well the end of training is predicted by what is probed early in it."""
+"""Predict the verdict at the end of training from early evidence."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,19 +17,19 @@ PREDICTORS = {"discriminant": "linear discriminant", "gap": "gap"}
 
 
 def gap(frame: pl.DataFrame) -> Float[ndarray, " seed"]:
-    """Return the gap, `unwatched` less `watched`, of each seed; 0 where that is no number."""
+    """Compute each seed's gap, `unwatched` less `watched`; 0 where it is NaN."""
     gaps = (frame["unwatched"] - frame["watched"]).to_numpy()
     return np.nan_to_num(gaps, posinf=0.0, neginf=0.0)
 
 
 def features(evidence: Mapping[str, ndarray]) -> Float[ndarray, "seed name"]:
-    """Return all evidence as numbers; what is not a number counts as 0."""
+    """Return all evidence as numbers, with 0 for NaN."""
     numbers = np.stack([values.astype(float) for values in evidence.values()], axis=1)
     return np.nan_to_num(numbers, posinf=0.0, neginf=0.0)
 
 
 def predicted(fresh: Outcome) -> Iterator[Row]:
-    """Yield how well a deceptive end is predicted after each early step, by predictor.
+    """Yield the AUC of a deceptive end after each early step, by predictor.
 
     The discriminant is fitted on every other seed, and both are scored on those that are left.
     """
@@ -53,7 +53,7 @@ def predicted(fresh: Outcome) -> Iterator[Row]:
 
 
 def shifted(fresh: Outcome) -> Row:
-    """Return how well each seed's end is predicted by the gap of the next seed: not at all."""
+    """Null check: AUC of the next seed's gap (expected .5)."""
     *_, step, _ = fresh.stops()
     scores, ends = gap(fresh.at("", step))[1::2], fresh.verdicts()[::2]
     return ranked(

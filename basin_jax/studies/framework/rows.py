@@ -1,4 +1,4 @@
-"""What a study finds: keyed numbers with intervals, sentences that rest on them, and a figure."""
+"""The results of a study: keyed rows with intervals, sentences on them, and a figure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -118,7 +118,7 @@ class Table(dict[str, Row]):
 
 
 class Sentence(NamedTuple):
-    """A sentence, and the keys of the rows that its numbers and its words rest on.
+    """A sentence, and the keys of the rows that it rests on.
 
     Keys of other studies' rows begin with the study's name: "hijack: difficulty=1/gap".
     """
@@ -128,7 +128,7 @@ class Sentence(NamedTuple):
 
 
 def say(text: str, *rows: Row) -> Sentence:
-    """Return a sentence that rests on some rows: every number in it is one of theirs."""
+    """Make a sentence that rests on some rows: every number in it is one of theirs."""
     return Sentence(text, tuple(dict.fromkeys(row.key for row in rows)))
 
 
@@ -184,7 +184,7 @@ def difference(
     *,
     cells: int = 1,
 ) -> Row:
-    """Return the row of the fraction of hits after less that before, on the same seeds."""
+    """Return the row of the paired difference in the fraction of hits, after less before."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
     found = paired_difference(gained, lost, len(after), num_intervals=cells)
     numbers = (found.difference, found.low, found.high)
@@ -215,7 +215,7 @@ def agreement(
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
-    """Return the row of Cohen's kappa: how far two labels of the same seeds agree beyond chance."""
+    """Return the row of Cohen's kappa of two labels of the same seeds."""
     numbers = kappa(*labels, level=level_of(kind), num_intervals=cells)
     return _row((key, label), numbers, len(labels[0]), kind=kind, expected=expected)
 
@@ -283,7 +283,7 @@ def crossing(
 def largest_error(
     key: str, label: str, found: Float[ndarray, " seed"], known: float, *, within: float
 ) -> Row:
-    """Return the row of the largest distance of some values from the one that each must have."""
+    """Return the row of the largest distance of values from the expected one."""
     # Where there is no value nothing was found.
     error = float(np.abs(found - known).max()) if len(found) else np.inf
     label = f"{label}: largest error of all seeds (known: {known:.6g}, tolerance: {within:g})"
@@ -307,7 +307,7 @@ def _row(
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a study found."""
+    """The results of a study."""
 
     name: str
     question: str

@@ -1,4 +1,4 @@
-"""What a study is: a question, the sweeps that it trains, and what it reads from them."""
+"""Studies: a question, the sweeps that it trains, and the rows read from them."""
 
 import abc
 import inspect
@@ -16,7 +16,7 @@ from basin_jax.studies.framework.testbed import AUDIT, Testbed
 
 
 class Study(Plugin, abc.ABC):
-    """Declare a question: the sweeps that it trains, and what is read from their outcome.
+    """Declare a question: the sweeps that it trains, and the rows read from their outcome.
 
     A group of cells trains `quick` seeds for a figure in minutes on two cores, and `full` for one
     from an accelerator. `limits` are what the study cannot tell. Sentences are made from rows
@@ -36,24 +36,24 @@ class Study(Plugin, abc.ABC):
 
     @abc.abstractmethod
     def sweeps(self, seeds: int) -> Mapping[str, Group]:
-        """Return the groups of cells to train, by the names of their folders, in this order."""
+        """Declare the groups of cells to train, by the names of their folders, in this order."""
 
     def bisections(self, seeds: int) -> Mapping[str, Bisection]:
-        """Return the bisections to make once the groups are trained."""
+        """Declare the bisections to make once the groups are trained."""
         del seeds
         return {}
 
     @abc.abstractmethod
     def rows(self, lab: Lab) -> Iterable[Row]:
-        """Return the numbers that the outcome gives."""
+        """Compute the rows from the outcomes."""
 
     @abc.abstractmethod
     def sentences(self, rows: Table) -> Iterable[Sentence]:
-        """Return what the numbers say."""
+        """Write sentences from the rows."""
 
     @abc.abstractmethod
     def draw(self, rows: Table, lab: Lab) -> Figure:
-        """Draw the numbers, and what else of the outcome a figure shows."""
+        """Draw the rows and outcomes."""
 
     def require_no_draws(self) -> None:
         """Refuse a testbed whose training draws at random, where a null holds only without.
@@ -66,7 +66,7 @@ class Study(Plugin, abc.ABC):
 
 
 def find(name: str, study: Study, lab: Lab) -> Finding:
-    """Train what a study declares and is not there yet, and return what it finds."""
+    """Train the missing groups and bisections of a study, and return its finding."""
     count = study.quick if lab.quick else study.full
     for group, declared in study.sweeps(count).items():
         lab.train(group, declared)
@@ -85,7 +85,7 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
 
 
 def setting_of(name: str, study: Study) -> str:
-    """Return what a study trains, and how, in a few words."""
+    """Describe a study's testbed and root."""
     return f"{study.testbed.description} Root: {root_of(name)}."
 
 

@@ -21,7 +21,7 @@ from basin_jax.rules.behavior import Behavior
 
 
 class Testbed(Plugin):
-    """Put a question to an organism, with the method that trains it and the rule that judges it.
+    """Combine an organism with the method that trains it and the rule that judges it.
 
     `overseen` is the same organism where defecting does not pay: null controls and corrections
     train on it. It differs from `organism` in hyperparameters only. What is probed is always
@@ -51,7 +51,7 @@ class Testbed(Plugin):
 
     @property
     def description(self) -> str:
-        """The organism, how it is trained, and the rule, in a few words."""
+        """The organism, the method and the rule, in a few words."""
         rate = getattr(self.method, "learning_rate", None)
         by = type(self.method).__name__ + (f", learning rate {rate:g}" if rate else "")
         return (
@@ -71,7 +71,7 @@ class Testbed(Plugin):
         return widths.pop() if len(widths) == 1 else 0
 
     def with_network(self, network: Network) -> "Testbed":
-        """Return the testbed with another network."""
+        """Replace the testbed's network."""
         organism, overseen = (
             one.replace(network=network) for one in (self.organism, self.overseen)
         )
@@ -90,7 +90,7 @@ class Testbed(Plugin):
     def overseen_by(
         self, strength: float = 1.0, *, begin: int = 0, end: int, period: int | None = None
     ) -> Correction:
-        """Return the method under a share of full oversight, from one step to before another."""
+        """Return the method under a share of full oversight, between two steps."""
 
         def between(own: float, other: float) -> float:
             return own + strength * (other - own)
