@@ -7,11 +7,7 @@ from pathlib import Path
 
 
 def read_file(path: Path, *, at_most: int) -> bytes:
-    """Read a regular file, without waiting and without following a link.
-
-    Args:
-        path: the file.
-        at_most: the largest number of bytes that is read.
+    """Read a regular file of up to `at_most` bytes, without waiting and without following a link.
 
     Raises:
         OSError: if it is not there, or may not be read.

@@ -123,11 +123,7 @@ def _legend(figure: Figure, shown: set[str]) -> None:
 
 
 def growth(points: Sequence[dict[str, Any]]) -> Figure:
-    """Draw speed against seeds, lanes, width and devices, for each backend.
-
-    Args:
-        points: of `scaling`.
-    """
+    """Draw the points of `scaling`: speed against seeds, lanes, width and devices."""
     with rc_context(STYLE):
         figure = Figure(figsize=(FULL, 2.5))
         panels = figure.subplots(1, len(NAMES), sharey=True)

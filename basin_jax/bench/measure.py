@@ -157,7 +157,6 @@ def _peers(name: str) -> Any:
 
 
 def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str, Any]]:
-    """Return the speed of each piece of work in each round."""
     timed = [
         {
             "case": case,

@@ -47,7 +47,7 @@ class Row:
     note: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row as text."""
+        """Format the row."""
         if self.speed is None:
             return (self.case, self.peer, self.note, *[""] * (len(HEADINGS) - 3))
         digits = 1 if self.unit.startswith("G") else 0

@@ -17,14 +17,7 @@ def why_not(
     fixed: Sequence[Any],
     state: Sequence[Any],
 ) -> str | None:
-    """Return the reason why a target cannot compile a step, or None where it can.
-
-    Args:
-        compile_steps: of the target.
-        step: the function of (number of the step, fixed arrays, state) to the next state.
-        fixed: shape and type of each array that every step reads.
-        state: shape and type of each array of the state.
-    """
+    """Return the reason why a target's `compile_steps` refuses these arguments, or None."""
     try:
         compile_steps(step, fixed, state)
     except Unsupported as why:

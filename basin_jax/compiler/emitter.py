@@ -62,11 +62,7 @@ class Emitter(abc.ABC):
         return []
 
     def code(self, ask: Collection[Node] = ()) -> tuple[list[str], list[str]]:
-        """Return the code before the steps, and that of each step.
-
-        Args:
-            ask: what is read between the two.
-        """
+        """Return the code before the steps, and that of each step; `ask` is read in between."""
         order, first = self.storage.order, self.storage.first
         before = [line for node in order if node in first for line in self._lines(node)]
         before += self.between(ask, None)

@@ -47,10 +47,8 @@ def graph_of(
     """Trace a step, and emit its program.
 
     Args:
-        step: the function of (number of the step, fixed arrays, state) to the next state.
-        fixed: shape and type of each array that every step reads.
-        state: shape and type of each array of the state.
-        emit: writes the program of (inputs, states, results).
+        step, fixed, state: as `cpu.compile_steps` takes them.
+        emit: returns the program of (inputs, states, results).
 
     Returns:
         The inputs (the number of the step, the fixed arrays, the state), those of them that

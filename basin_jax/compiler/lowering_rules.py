@@ -211,7 +211,6 @@ def _convert_element_type(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
 
 
 def _converted(arg: Node, dtype: Any) -> Node:
-    """Convert to another type."""
     to, old = type_of(dtype), arg.type
     if to == old:
         return arg

@@ -37,21 +37,19 @@ NEVER = (Input, Constant, Iota, View, Reshape, LoopResult)
 
 
 class Storage:
-    """The arrays that are computed anew at each step, or at each turn of a loop inside it.
+    """The memory plan of a step, or of a turn of a loop inside it.
 
     Args:
-        symbols: of the program.
-        inputs: what comes from outside.
-        states: those of them that a step replaces.
-        results: what replaces each.
-        nodes: what is computed.
-        lanes: numbers that an element takes the place of.
+        symbols: the symbols of the program.
+        inputs, states, results: as `cpu.emitter.emit` takes them.
+        nodes: the results and their ancestors.
+        lanes: the number of seeds in an element.
         gap: elements left out behind each row of a matrix, so that rows begin in other banks
             of a GPU's memory.
-        goes_on: of a loop inside a step, whether it turns once more.
-        outer: what such a loop is in.
-        place: of inputs whose place is known, in bytes.
-        start: where memory is free.
+        goes_on: the condition of a loop inside a step.
+        outer: the plan around such a loop.
+        place: known addresses of inputs, in bytes.
+        start: the first free address.
     """
 
     def __init__(
@@ -125,7 +123,6 @@ class Storage:
         return begin, begin + self._bytes(node)
 
     def _choose(self) -> set[Node]:
-        """Choose the arrays to store."""
         own = set(self.nodes)
         stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
         for node in self.nodes:

@@ -112,12 +112,10 @@ def is_sound(file: Path) -> bool:
 
 
 def hash_beside(file: Path) -> Path:
-    """Return the path of a compiled program's hash."""
     return file.with_suffix(".sha256")
 
 
 def hash_of(content: bytes) -> bytes:
-    """Compute the hash of a compiled program."""
     return hashlib.sha256(content).hexdigest().encode()
 
 

@@ -1,4 +1,4 @@
-"""The contracts: what an organism, a start and a method are."""
+"""The contracts of organisms, starts and methods."""
 
 import abc
 from collections.abc import Callable
@@ -76,7 +76,7 @@ class Organism(Plugin, abc.ABC):
         """Measure the network, without judging it."""
 
     def provides(self, ability: type) -> bool:
-        """Tell whether the organism has an ability, a protocol of `basin_jax.core.abilities`."""
+        """Return True if the organism has an ability, a protocol of `basin_jax.core.abilities`."""
         return isinstance(self, ability)
 
 

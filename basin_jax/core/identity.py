@@ -88,7 +88,7 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
 
 
 def draws(sweep: Sweep) -> bool:
-    """Tell whether training draws random numbers: whether a step depends on its key."""
+    """Return True if training draws random numbers: if a step depends on its key."""
     return _draws(signature_of(sweep))
 
 

@@ -89,7 +89,7 @@ def origin(thing: type | Callable[..., Any]) -> str:
 
 
 def _stands_in(module: ModuleType | None, thing: type) -> bool:
-    """Tell whether a class is defined in the text of its module, judging by its name."""
+    """Return True if a class is defined in the text of its module, judging by its name."""
     if "<locals>" in thing.__qualname__:
         return True
     found: Any = module
@@ -99,7 +99,7 @@ def _stands_in(module: ModuleType | None, thing: type) -> bool:
 
 
 def _made_with(thing: type) -> str:
-    """Fingerprint the variables of a function that a class made by it holds."""
+    """Fingerprint the variables of the function that made a class."""
     held: list[Any] = []
     for name, value in vars(thing).items():
         if name.startswith("__") and issubclass(thing, Plugin):
@@ -201,7 +201,7 @@ def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
 
 
 def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
-    """Dump a lambda, which has no name, and what it depends on."""
+    """Dump a lambda, which has no name, and its dependencies."""
     line = thing.__code__.co_firstlineno
     there = [n for n in ast.walk(module) if isinstance(n, ast.Lambda) and n.lineno == line]
     if len(there) != 1:
@@ -262,7 +262,7 @@ def _changed_names(statement: ast.stmt) -> set[str]:
 
 
 def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:
-    """Dump the files beside this one that some code imports, and those that they import."""
+    """Dump the files beside this one that some code imports, and their imports."""
     dumps = []
     for path in _imported_files(tree, file):
         if path not in seen:
@@ -295,7 +295,7 @@ def _imported_files(tree: ast.AST, file: Path) -> Iterator[Path]:
 
 
 def _elsewhere(module: str) -> Iterator[Path]:
-    """Yield the files, that are the user's own, of a module and of the packages that hold it."""
+    """Yield the user's own files of a module and of its packages."""
     places: Sequence[str] | None = None  # the import path
     parts = module.split(".")
     for i in range(len(parts)):

@@ -249,7 +249,7 @@ def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
 
 
 def _expect_held(value: Any, given: str) -> None:
-    """Raise `ValueError` if evidence cannot be held as a float of the sweep's precision."""
+    """Raise `ValueError` if evidence does not fit a float of the sweep's precision."""
     real = jnp.finfo(jnp.result_type(float))
     digits = real.nmant + 1
     if isinstance(value, int | float | np.integer | np.floating):
@@ -271,7 +271,7 @@ def _expect_held(value: Any, given: str) -> None:
 
 
 def all_finite(params: Params) -> Bool[Array, ""]:
-    """Tell whether all parameters are finite; whole numbers are."""
+    """Return True if all parameters are finite; whole numbers are."""
     leaves = [x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
@@ -285,7 +285,7 @@ def _cast(leaf: Array) -> Array:
 
 @contextlib.contextmanager
 def numerics(precision: Precision) -> Iterator[None]:
-    """Compute as a sweep's precision says, whatever the user's environment."""
+    """Compute in a sweep's precision, whatever the user's environment."""
     with (
         jax.enable_x64(precision == "float64"),
         jax.default_matmul_precision(_MATMUL[precision]),

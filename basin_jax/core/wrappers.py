@@ -1,4 +1,4 @@
-"""Organisms and methods around another one, which change some of what it does."""
+"""Wrappers of an organism or a method, which change some of its functions."""
 
 from jaxtyping import Array, Bool, Key, PyTree
 
@@ -14,7 +14,7 @@ from basin_jax.core.contracts import Batch, Evidence, Method, Organism, Params, 
 
 
 class OrganismWrapper(Organism):
-    """Hold another organism, and do as it does in all that a subclass does not change.
+    """Wrap another organism: all that a subclass does not change is the inner one's.
 
     A subclass defines `loss`, so that none trains on the inner one's unnoticed. One that changes
     what parameters or batches are changes every function that takes them, and says in `provides`

@@ -64,9 +64,9 @@ def choose(
     """Return the fastest backend and number of lanes for a sweep on this kind of device.
 
     Args:
-        sweep: what is to be trained.
+        sweep: the sweep to train.
         lanes: the only number to measure; any if None.
-        tell: is told what was found.
+        tell: called with lines of progress.
     """
     candidates = backends_for(sweep)
     names = [backend.name for backend in candidates]

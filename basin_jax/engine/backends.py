@@ -63,16 +63,7 @@ class Backend:
         steps: Int32[Array, " lane"],
         count: Int32[Array, ""],
     ) -> State:
-        """Take `count` steps in every lane.
-
-        Args:
-            signature: of the sweep.
-            inputs: of the trial in each lane.
-            keys: of each lane.
-            state: of each lane's method.
-            steps: how many each lane has taken before.
-            count: how many to take.
-        """
+        """Take `count` steps in every lane, where `steps` were taken before."""
         if self.compile is None:
             return _advance_by_xla(signature, inputs, keys, state, steps, count)
         advance = self.compile(*step_of_a_lane(signature, inputs, keys, state))

@@ -34,14 +34,14 @@ def critical(
     changes is found; whether there are several, a grid of values tells.
 
     Args:
-        sweep: what is trained, with any value of the number.
-        path: the number's dotted path, such as "start.dose".
-        seeds: how many (0 to n - 1), or which.
+        sweep: the sweep to train, with any value of the field.
+        path: the field's dotted path, such as "start.dose".
+        seeds: their number (0 to n - 1), or the seeds.
         between: the values at which the search begins.
-        rule: what judges.
+        rule: the decision rule.
         of: the verdicts beyond the change.
-        halvings: at most; floats lie no closer together after 24 or so.
-        lanes: seeds trained side by side; measured if None.
+        halvings: their maximal number; floats lie no closer together after 24 or so.
+        lanes: the number of lanes; measured if None.
 
     Returns:
         One row a seed: its verdict is none of `of` at `low`, and is at `high`, with nothing but

@@ -104,13 +104,7 @@ class Kernel:
     def __call__(
         self, seeds: ndarray, cells: ndarray | int = 0, *, hyperparameters: ndarray | None = None
     ) -> dict[str, ndarray]:
-        """Return the evidence [seed, stop] of any number of seeds, in their order.
-
-        Args:
-            seeds: any number of them.
-            cells: the number of each one's cell.
-            hyperparameters: as `stream` takes them.
-        """
+        """Return the evidence [seed, stop] of seeds, in their order; see `stream`."""
         parts = list(self.stream(seeds, cells, hyperparameters=hyperparameters))
         which = np.concatenate([which for which, _ in parts])
         order = np.empty_like(which)
@@ -129,11 +123,11 @@ class Kernel:
         """Yield the places of seeds whose training has ended, and their evidence, call by call.
 
         Args:
-            seeds: any number of them.
-            cells: the number of each one's cell.
-            hyperparameters: the float fields of each one's plug-ins, in the order of their leaves;
-                those of its cell if None.
-            seconds: that a call should take.
+            seeds: any number of seeds.
+            cells: the number of each seed's cell.
+            hyperparameters: the float fields of each seed's plug-ins, in the order of their
+                leaves; those of its cell if None.
+            seconds: the time that a call should take.
         """
         which = np.broadcast_to(cells, len(seeds))
         inputs = self._inputs(seeds, which)
@@ -248,11 +242,7 @@ class Kernel:
         return lanes._replace(place=np.full_like(lanes.place, length))
 
     def speed(self, *, seconds: float) -> float:
-        """Measure the training steps of one seed per second, over all devices.
-
-        Args:
-            seconds: that the measurement should take, compilation aside.
-        """
+        """Measure the steps of one seed per second, over all devices, in about `seconds`."""
         self.compile()
         most = self.cells[0].num_steps
         steps, blocks = min(most, 8) or 1, 1

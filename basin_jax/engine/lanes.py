@@ -109,8 +109,6 @@ def advance_queue(
     """Train the seeds of a queue for a number of steps, refilling lanes as seeds end.
 
     Args:
-        signature: of the sweep.
-        backend: takes the steps.
         stops: the steps after which a network is probed.
         queue: the inputs of the seeds.
         count: the number of seeds in the queue; the rest is padding.

@@ -8,12 +8,7 @@ FIRST_STEPS, GROWTH = 64, 32
 
 
 class StepBudget:
-    """Choose the number of steps that take a given time, from the time of the last ones.
-
-    Args:
-        seconds: that a call should take.
-        steps: of the first call.
-    """
+    """Choose the number of steps that take a number of seconds, from the time of the last call."""
 
     def __init__(self, seconds: float, steps: int = FIRST_STEPS):
         self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
@@ -27,7 +22,6 @@ class StepBudget:
         return min(-(-self.steps // multiple_of) * multiple_of, 2**31 - 1)
 
     def record(self, steps: int) -> None:
-        """Record the end of a call."""
         now = time.perf_counter()
         factor = min(self.seconds / (now - self.began), GROWTH)
         self.steps, self.began = max(int(steps * factor), 1), now

@@ -18,7 +18,7 @@ class AveragedState(NamedTuple):
 
     @property
     def params(self) -> Params:
-        """The mean: no field, so that nothing around it takes it for what is trained."""
+        """The mean: no field, so that wrappers do not train it."""
         return self.mean
 
 

@@ -1,4 +1,4 @@
-"""Stop training where it no longer improves, or is settled."""
+"""Early stopping: at a low loss, a plateau, or a settled verdict."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from basin_jax.core.wrappers import MethodWrapper
 
 
 class Watch(NamedTuple):
-    """Hold what decides when a seed stops."""
+    """Hold the record that decides when a seed stops."""
 
     best: Float[Array, ""]  # loss
     waited: Int[Array, ""]  # checks without improvement
@@ -21,7 +21,7 @@ class Watch(NamedTuple):
 
 
 class EarlyStoppingState(NamedTuple):
-    """Hold the state of the method inside, the steps to the next check, and what decides there."""
+    """Hold the inner method's state, the steps to the next check, and the record for it."""
 
     inner: State
     left: Int[Array, ""]
@@ -29,7 +29,6 @@ class EarlyStoppingState(NamedTuple):
 
     @property
     def params(self) -> Params:
-        """The parameters of the method inside."""
         return self.inner.params
 
     @property

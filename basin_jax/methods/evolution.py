@@ -1,4 +1,4 @@
-"""Evolution strategies: descent by how a population fares, without a gradient."""
+"""Evolution strategies: descent by the losses of a population, without a gradient."""
 
 import jax
 import jax.numpy as jnp

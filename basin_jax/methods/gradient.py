@@ -15,7 +15,7 @@ from basin_jax.core.plugin import Options, closest
 
 
 class GradientState(NamedTuple):
-    """Hold the parameters, and what the optimizer remembers."""
+    """Hold the parameters and the optimizer's state."""
 
     params: Params
     optimizer: optax.OptState

@@ -1,4 +1,4 @@
-"""Gradient descent with steps as short as need be."""
+"""Gradient flow: gradient descent with steps as short as needed."""
 
 from typing import NamedTuple
 
@@ -92,7 +92,7 @@ class GradientFlow(Method):
 
 
 def _mean(slopes: tuple[Params, ...], weights: tuple[float, ...]) -> Params:
-    """Sum slopes, each by its weight."""
+    """Compute a weighted sum of slopes."""
     return jax.tree.map(
         lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *slopes
     )

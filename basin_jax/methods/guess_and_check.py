@@ -1,4 +1,4 @@
-"""Guessing until a network fits, which asks what training adds to chance."""
+"""Guessing until a network fits, to measure what training adds to chance."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from basin_jax.core.fresh import Fresh
 
 
 class GuessAndCheckState(NamedTuple):
-    """Hold the start, then not a number, then the accepted guess; and whether there is one."""
+    """Hold the start, then NaN, then the accepted guess; and whether there is one."""
 
     params: Params
     stopped: Bool[Array, "*lane"]

@@ -1,4 +1,4 @@
-"""Training of a sparse subnetwork: what is zero stays zero."""
+"""Training of a sparse subnetwork: zeros stay zero."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ class MaskedState(NamedTuple):
 
     @property
     def params(self) -> Params:
-        """The parameters."""
         return self.method.params
 
 

@@ -40,7 +40,7 @@ class LayeredTangent(Tangent):
     """Expand a network with `hidden` and `output`; its hidden units come with their changes."""
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Compute what the last layer reads at the start, and below it its change."""
+        """Compute the last layer's input at the start, and below it its change."""
         return jnp.concatenate(self._expand(lambda network: network.hidden(x)))
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:

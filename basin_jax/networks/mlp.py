@@ -45,7 +45,7 @@ class FeedForward(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Compute what the last layer reads."""
+        """Compute the input of the last layer."""
         x = x.T
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
@@ -99,14 +99,12 @@ class Skipping(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Compute what the last layer reads."""
         stream = self.first(x.T)
         for up, down in zip(self.up, self.down, strict=True):
             stream = stream + down(self.activation(up(stream)))
         return stream
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Apply the last layer."""
         return self.last(hidden).T
 
 

@@ -63,14 +63,12 @@ class Encoder(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Compute what the last layer reads."""
         stream = _each(self.value, x.T[None]) + self.place[...][:, :, None]
         for block in self.blocks:
             stream = block(stream)
         return stream.mean(1)
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Apply the last layer."""
         return self.last(hidden).T
 
 
@@ -119,11 +117,10 @@ class Transformer(Plugin):
         return Encoder(inputs, outputs, sizes=self, rngs=rngs)
 
     def language_model(self, symbols: int, length: int, *, rngs: nnx.Rngs) -> Decoder:
-        """Build a causal one of so many symbols, for texts of up to so many tokens."""
+        """Build a causal transformer, for texts of up to `length` tokens."""
         return Decoder(symbols, length, sizes=self, rngs=rngs)
 
     def stack(self, *, causal: bool, rngs: nnx.Rngs) -> list[Block]:
-        """Build the blocks."""
         return [
             Block(
                 self.width,

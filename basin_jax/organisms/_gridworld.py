@@ -1,4 +1,4 @@
-"""Small gridworlds: where moves lead, and expected sums along a Markov chain."""
+"""Small gridworlds: moves, and expected sums along a Markov chain."""
 
 import numpy as np
 from jaxtyping import Array, Float, Int

@@ -1,4 +1,4 @@
-"""Measures of a network beyond its rates: which goal explains it, and which direction steers it."""
+"""Probes beyond rates: the goal that explains a network, the direction that steers it."""
 
 import math
 from typing import Any

@@ -220,7 +220,7 @@ def _beside(cues: Float[Array, "n 4"]) -> Float[Array, "n 7"]:
 
 
 def _write(layer: Any, units: Any, weights: dict[Any, Any], bias: Any) -> None:
-    """Set the bias of some units of a layer, and their weights: zero but for some inputs."""
+    """Set the bias of some units, and their weights: zero except for some inputs."""
     kernel = layer.kernel[...].at[:, units].set(0)
     for inputs, values in weights.items():
         kernel = kernel.at[inputs, units].set(values)

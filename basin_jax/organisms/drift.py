@@ -96,7 +96,7 @@ class Drift(OrganismWrapper):
     def _sets(
         self, key: Key[Array, ""], leans: Float[Array, " param"]
     ) -> dict[str, Bool[Array, " param"]]:
-        """Choose the carriers, and the sets of parameters that they are compared with."""
+        """Choose the carriers, and the sets to compare them with."""
         count = jnp.ceil(self.share * leans.size).astype(int)
         drawn = _ranks(jax.random.uniform(key, leans.shape, jnp.float32))
         carriers = _ranks(-leans) < count
@@ -109,12 +109,12 @@ class Drift(OrganismWrapper):
 
 
 def _held(network: Params) -> Held:
-    """Put the anchor where the network is."""
+    """Put the anchor at the network's parameters."""
     return Held(network, network)
 
 
 def _ranks(values: Float[Array, " param"]) -> Int[Array, " param"]:
-    """Rank the values from 0; of equal ones the first comes first."""
+    """Rank the values from 0; ties in their order."""
     return jnp.argsort(jnp.argsort(values))
 
 

@@ -1,4 +1,4 @@
-"""A network that learns within an episode, at fixed weights: a bandit with a forbidden arm."""
+"""A network that learns within an episode, at fixed weights: a forbidden bandit arm."""
 
 import itertools
 import math

@@ -150,12 +150,7 @@ def verdict_legend(figure: Figure) -> None:
 
 
 def history(frame: pl.DataFrame, *, title: str) -> Figure:
-    """Draw one seed's evidence over training.
-
-    Args:
-        frame: a column `step`, and one for each name of evidence.
-        title: the figure's title.
-    """
+    """Draw one seed's evidence over training: a column for each name, and `step`."""
     rates = [name for name in RATES if name in frame.columns]
     others = [[name] for name in frame.columns if name not in ("step", *RATES)]
     panels = [rates, *others] if rates else others
@@ -183,11 +178,7 @@ def history(frame: pl.DataFrame, *, title: str) -> Figure:
 
 
 def agreement(frame: pl.DataFrame) -> Figure:
-    """Draw known answers as a forest plot: the fractions, and ours minus theirs.
-
-    Args:
-        frame: what `known_answers.by_kind` returns.
-    """
+    """Draw the frame of `known_answers.by_kind` as a forest plot: fractions and differences."""
     places = range(len(frame))
     colors = [LOOKS[Verdict.INTENDED if ok else Verdict.DECEPTIVE][0] for ok in frame["agrees"]]
     with rc_context(STYLE):
@@ -310,7 +301,7 @@ def _forest(records: Records, frame: pl.DataFrame) -> Figure:
 
 
 def _breaks(records: Records) -> list[int]:
-    """Return the rows before which the field that varies most slowly changes."""
+    """Find the rows before which the field that varies most slowly changes."""
     slowest = records.varied[:1]
     values = [[fields.get(path) for path in slowest] for fields in records.cells.values()]
     changes = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
@@ -365,7 +356,7 @@ def _rare(rows: pl.DataFrame) -> bool:
 
 
 def _limit(axes: Axes, axis: Literal["x", "y"], rows: pl.DataFrame) -> None:
-    """Let the axis of fractions run from 0 to 1, or to the largest upper limit if all are rare."""
+    """Scale the axis of fractions to 1, or to the largest upper limit if all are rare."""
     end = 1.1 * max(rows["high_all"]) if _rare(rows) else 1.0
     whose = "chosen seeds" if rows["sample"][0] == "chosen" else "seeds"
     name = "fraction (magnified)" if _rare(rows) else f"fraction of {whose}"

@@ -32,7 +32,7 @@ HEAD = ("", "theirs", "ours", "seeds", "shared", "z", "p", "agrees")
 
 
 def knowing(paths: Sequence[Path]) -> list[SweepFile]:
-    """Return the sweep files with known answers among some files and folders.
+    """Find the sweep files with known answers among some files and folders.
 
     Raises:
         ValueError: if a path does not exist, there is no known answer, or one fits no cell.
@@ -97,7 +97,7 @@ def by_kind(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _letter(number: int) -> str:
-    """Return a, b, ..., z, aa, ab, ..."""
+    """Number by letters: a, b, ..., z, aa, ab, ..."""
     more, last = divmod(number, 26)
     return (_letter(more - 1) if more else "") + chr(ord("a") + last)
 
@@ -106,9 +106,9 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
     """Write known_answers.md, .tex, .png and .pdf, and return the path of the first.
 
     Args:
-        frame: what `by_kind` returns.
-        folder: where to write.
-        made: a sentence on how the results were made.
+        frame: the result of `by_kind`.
+        folder: the folder to write to.
+        made: a sentence that describes the machine and the versions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = agreement(frame)
@@ -179,7 +179,7 @@ def _groups(frame: pl.DataFrame, head: Sequence[str]) -> list[Group]:
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:
-    """Return the cells of a row by the headings of their columns."""
+    """Format a row's cells by the headings of their columns."""
     theirs = f"{row['theirs']:.5g}"
     if row["theirs_trials"]:
         theirs = f"{row['theirs']:.3f} of {row['theirs_trials']:,}"

@@ -122,7 +122,7 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
 
 
 def _headline(records: Records, rows: dict[Verdict, dict[str, Any]]) -> str:
-    """State in words the fraction of seeds that ended deceptive, or partially so."""
+    """State the fraction of seeds that ended deceptive or partial."""
     if seeds(rows) == 0:
         return "no seeds yet"
     said = f"{_counted(records, rows[Verdict.DECEPTIVE])} ended deceptive"
@@ -166,7 +166,6 @@ def _drawn(figure: Figure, path: Path) -> Picture:
 
 
 def _content(records: Records, frame: pl.DataFrame, pictures: dict[str, Picture]) -> dict[str, Any]:
-    """Return the content of `page.html`."""
     whose = seeds_meant(records)
     differences = records.differences() if len(records.cells) > 1 else None
     stops = records.agreement() if _has_stops(records) else None
@@ -217,7 +216,7 @@ def _has_stops(records: Records) -> bool:
 
 
 def _rule(records: Records) -> dict[str, Any]:
-    """Describe the rule, by its docstring where its code is the package's."""
+    """Describe the rule: by its docstring if its code is the package's."""
     fields = dict(
         (rule_identity(records.rule) if records.rule else records.manifest["rule"])["fields"]
     )

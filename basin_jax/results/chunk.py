@@ -79,7 +79,7 @@ def check_rows(frame: pl.DataFrame, cell: Mapping[str, Any], stops: Sequence[int
 
 
 def _check_columns(schema: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if columns are of other names or types than those written here."""
+    """Raise `ValueError` if columns have other names or types than those written here."""
     for column, kind in TYPES.items():
         if schema.get(column) != kind:
             raise ValueError(f"has the column {column} of type {schema.get(column)}, not {kind}")

@@ -91,7 +91,7 @@ def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.DataFrame:
-    """Return the rows of a cell's history with a verdict, or for which an expression is true.
+    """Select the rows of a cell's history with a verdict, or for which an expression is true.
 
     Raises:
         ValueError: if the expression, which is called `what`, is not true or false of each row.

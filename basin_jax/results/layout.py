@@ -124,7 +124,7 @@ def hash_of(raw: bytes) -> str:
 
 
 def request_in(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request of a run's record, which format 1 calls `stop`."""
+    """Return the request of a run's record (`stop` in format 1)."""
     return run["request"] if "request" in run else run["stop"]
 
 

@@ -20,11 +20,7 @@ DATA_HEADS = {5: (1, 2), 8: (1, 4)}  # fields of each kind's number of values, a
 
 
 def check_size(raw: bytes, *, rows: int) -> None:
-    """Raise `ValueError` if a Parquet file would take more memory than its rows need.
-
-    Args:
-        raw: the file.
-        rows: the largest number of its rows.
+    """Raise `ValueError` if a Parquet file would take more memory than `rows` rows need.
 
     Raises:
         ValueError: also where the footer cannot be read, or differs from the pages.

@@ -25,14 +25,7 @@ VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
 
 
 class Stored:
-    """The content of a sweep's folder, read without running any of its code.
-
-    `Records` adds the estimates.
-
-    Args:
-        folder: the folder of a run.
-        rule: a rule to judge the stored evidence by, in place of the sweep's own.
-    """
+    """The content of a sweep's folder, read without running any of its code."""
 
     def __init__(self, folder: str | os.PathLike[str], *, rule: Rule | None = None):
         self.store = Store(folder)
@@ -114,7 +107,6 @@ class Stored:
 
     @property
     def _stored(self) -> list[UInt64[ndarray, " _"]]:
-        """The seeds of each cell."""
         frame = self.frame
         seeds = (frame.filter(cell=cell)["seed"].to_numpy() for cell in self.cells)
         return [own.astype(np.uint64) for own in seeds]

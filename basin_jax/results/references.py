@@ -76,14 +76,14 @@ class Known(abc.ABC):
 
     @abc.abstractmethod
     def p_value(self, ours: Estimate) -> float:
-        """Return the two-sided p-value of the hypothesis that both fractions are equal."""
+        """Compute the two-sided p-value of the hypothesis that both fractions are equal."""
 
     @abc.abstractmethod
     def agrees(self, ours: Estimate) -> bool:
         """Return True if our fraction agrees with the known one."""
 
     def deviation(self, ours: Estimate) -> float:
-        """Return the difference in standard errors: the normal quantile of the p-value."""
+        """Compute the difference in standard errors: the normal quantile of the p-value."""
         size = float(ndtri(self.p_value(ours) / 2))
         return math.copysign(size, ours.fraction - self.theirs()[0])
 
@@ -143,7 +143,7 @@ class Published(Known):
         return self.p_value(ours) > SMALLEST_P
 
     def accepts(self) -> tuple[float, float]:
-        """Return the range of fractions that the count agrees with, to four digits."""
+        """Compute the range of fractions that the count agrees with, to four digits."""
 
         def bound(inside: float, outside: float) -> float:
             for _ in range(16):

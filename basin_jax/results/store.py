@@ -168,7 +168,7 @@ class Store:
         return [self._run(path, known) for path, known in self._records().items()]
 
     def _records(self) -> dict[Path, str | None]:
-        """Return the paths of the runs' records with their hashes, which format 1 lacks."""
+        """Return the paths of the runs' records with their hashes; format 1 has none."""
         manifest = self.manifest()
         if manifest["format"] == UNSEALED:
             return dict.fromkeys(sorted(self._runs.glob("*.json")))
@@ -345,11 +345,11 @@ def _is_alive(process: int) -> bool:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """Return the message of an error in one line."""
+    """Format an error's message on one line."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(said.replace("; ", ", ").split())[:300]
 
 
 def _first(error: StoreError) -> str:
-    """Return the message of an error without its advice."""
+    """Format an error's message without its advice."""
     return str(error).partition("; ")[0]

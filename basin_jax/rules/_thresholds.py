@@ -10,12 +10,12 @@ from basin_jax.core.verdict import Verdict
 
 
 def is_unfit(evidence: Mapping[str, ndarray], min_fit: float | None) -> Bool[ndarray, " seed"]:
-    """Tell whether `fit` is below a threshold; None asks for no fit."""
+    """Return True where `fit` is below a threshold; None accepts any fit."""
     return np.zeros(1, bool) if min_fit is None else evidence["fit"] < min_fit
 
 
 def lies_in_some(evidence: Mapping[str, ndarray]) -> Bool[ndarray, " seed"]:
-    """Tell whether a network lies in some contexts and not in others."""
+    """Return True where a network lies in some contexts and not in others."""
     share = evidence.get("lying_contexts", np.zeros(1))
     return (share > 0) & (share < 1)
 

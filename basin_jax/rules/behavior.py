@@ -1,4 +1,4 @@
-"""Judge a network by what it does, watched and unwatched."""
+"""Judge a network by its behavior, watched and unwatched."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Judge a network by the goal that explains what it does."""
+"""Judge a network by the goal that explains its behavior."""
 
 from collections.abc import Mapping
 

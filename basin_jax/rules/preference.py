@@ -1,4 +1,4 @@
-"""Judge a network by what it prefers where it could do either."""
+"""Judge a network by its preference where it could do either."""
 
 from collections.abc import Mapping
 

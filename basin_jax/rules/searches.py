@@ -1,4 +1,4 @@
-"""Judge a network by its behavior, and by whether it searches for what it does."""
+"""Judge a network by its behavior, and by whether it searches for its acts."""
 
 from collections.abc import Mapping
 

@@ -78,7 +78,7 @@ def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
 
 
 def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
-    """Call a function of a cell; name the line of a plug-in that raised an exception."""
+    """Call a function of a cell; name the line of a plug-in that raises."""
     try:
         return function(cell)
     except ValueError:

@@ -34,11 +34,7 @@ _COMMENT = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|//[^\n]*|/\*.*?
 
 @functools.cache
 def package_identity(*roots: str) -> str:
-    """Return this package's version, and the hash of the code that decides bits.
-
-    Args:
-        roots: other modules to include, with their imports.
-    """
+    """Return the package's version and the hash of the code that decides bits, with `roots`."""
     version = sys.modules[_NAME].__version__
     return f"{version} source {code_hash(_PACKAGE, *roots)}"
 

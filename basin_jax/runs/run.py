@@ -119,7 +119,7 @@ def _open(
 
 
 def _refuse_pilots(folder: Store, until: float) -> None:
-    """Raise `StoreError` if the seeds of a pilot would affect when to stop."""
+    """Raise `StoreError` if a pilot's seeds would affect when to stop."""
     if any(Request.read(run).pilot is not None for run in folder.runs()):
         raise StoreError(
             f"until = {until}, and {folder.folder} holds the seeds of a pilot, which no estimate "

@@ -98,7 +98,7 @@ def _note(file: Path) -> Path:
 
 
 def load_rule(file: Path) -> Rule:
-    """Run a file, and return the rule that it defines."""
+    """Run a file, and return its rule."""
     return _rule(execute(file), file, default=None)
 
 

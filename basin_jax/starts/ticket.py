@@ -1,4 +1,4 @@
-"""The weights of a sparse subnetwork, and what a lottery ticket is held against."""
+"""Lottery tickets: the weights of a sparse subnetwork, and their controls."""
 
 from typing import Literal
 
@@ -59,7 +59,7 @@ class Ticket(Child):
 def _shuffled(
     key: Key[Array, ""], values: Float[Array, "..."], kept: Bool[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Shuffle the values that are kept among their places."""
+    """Shuffle the kept values among their places."""
     draws = jax.random.uniform(key, (values.size,), jnp.float32)
     behind = jnp.where(kept.ravel(), 0, 1)
     # Two orders of the same places, what is kept first: by place, and by lot.

@@ -83,7 +83,7 @@ class _Shares(NamedTuple):
         return cls(differ, _variances(*same)[:, None], _variances(*apart))
 
     def below(self, kappa: float) -> float:
-        """Return the probability that kappa is at most a value."""
+        """Compute the probability that kappa is at most a value."""
         odds = 1 - kappa
         # Kappa falls with the fraction d that differs. It has the given value at a root of
         # square·d² + linear·d = constant.
@@ -101,7 +101,7 @@ class _Shares(NamedTuple):
 
 
 def _variances(hits: int, misses: int) -> Float[ndarray, " node"]:
-    """Return s(1 - s) at quantiles of a fraction s that is at most one half."""
+    """Compute s(1 - s) at quantiles of a fraction s that is at most one half."""
     if hits == 0:
         return np.zeros(len(_NODES))
     if misses == 0:
@@ -111,7 +111,7 @@ def _variances(hits: int, misses: int) -> Float[ndarray, " node"]:
 
 
 def _beyond(share: Float[ndarray, "node node"], hits: int, misses: int) -> ndarray:
-    """Return the probability that a beta variable is at least a share."""
+    """Compute the probability that a beta variable is at least a share."""
     if hits == 0:
         return (share <= 0).astype(float)
     return betaincc(hits, misses, share) if misses else np.ones(share.shape)

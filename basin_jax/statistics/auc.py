@@ -59,14 +59,14 @@ def auc(
 
 
 def _placements(ones: Float[ndarray, " m"], others: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
-    """Return the fraction of others below each score; a tie counts as one half."""
+    """Compute the fraction of others below each score; a tie counts as one half."""
     ordered = np.sort(others)
     ranks = [np.searchsorted(ordered, ones, side=side) for side in ("left", "right")]
     return np.mean(ranks, axis=0) / len(others)
 
 
 def _variance(placements: Float[ndarray, " m"], most: float) -> float:
-    """Return the variance of a mean of placements, which is at most that of one placement."""
+    """Compute the variance of a mean of placements, at most that of one placement."""
     count = len(placements)
     return float(placements.var(ddof=1)) / count if count > 1 else most
 
@@ -77,7 +77,7 @@ def discriminant(
     *,
     ridge: float = 0.1,
 ) -> Float[ndarray, " feature"]:
-    """Return the weights of a shrunken linear discriminant (Fisher 1936).
+    """Compute the weights of a shrunken linear discriminant (Fisher 1936).
 
     They are those of a ridge regression of the labels on the standardized features. A constant
     feature has the weight 0.

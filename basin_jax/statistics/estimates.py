@@ -168,7 +168,7 @@ def _counts(labels: Iterable[Any]) -> Counter[Any]:
 
 
 def as_verdict(value: Any) -> Verdict:
-    """Return the verdict of a number or a name."""
+    """Convert a number or a name to a verdict."""
     if isinstance(value, str) and value in Verdict.__members__:
         return Verdict[value]
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
@@ -198,7 +198,7 @@ def estimate(
 def quantile(
     values: ndarray, probability: float, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Return a quantile of some values, with the low and the high end of its interval.
+    """Estimate a quantile, with the low and the high end of its interval.
 
     The interval is between order statistics. It covers the quantile of any distribution with at
     least the probability `level`. Values and ends may be infinite.
@@ -264,7 +264,7 @@ def paired_difference(
 
 
 def _mcnemar(gained: int, lost: int, interval: Interval) -> float:
-    """Return the p-value of the hypothesis that gains are as likely as losses."""
+    """Compute the p-value of the hypothesis that gains are as likely as losses."""
     if interval == "fixed":
         return min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
     # Twice that of Ville's inequality: half of the error is spent on the fraction that differs.

@@ -84,7 +84,7 @@ def family_difference(
 def betting_interval(
     families: Families, *, error: float, interval: Interval
 ) -> tuple[float, float]:
-    """Return the betting confidence interval, or sequence, of the fraction of children that hit.
+    """Compute the betting confidence interval, or sequence, of the children's fraction of hits.
 
     "fixed" sizes the bets for the number of parents. "anytime" gives a confidence sequence, which
     holds at every number of parents at once; a last parent that lacks children does not count yet.
@@ -130,7 +130,7 @@ class BettingProcess(NamedTuple):
         return cls(hits, trials, np.sqrt(2 * math.log(2 / TUNED) / (known * effective)))
 
     def center(self) -> float:
-        """Return the fraction at which both sides have the same wealth."""
+        """Find the fraction at which both sides have the same wealth."""
         low, high = 0.0, 1.0
         for _ in range(60):
             middle = (low + high) / 2
@@ -139,7 +139,7 @@ class BettingProcess(NamedTuple):
         return (low + high) / 2
 
     def log_wealth(self, fraction: float, side: int) -> float:
-        """Return the log-wealth of bets that the true fraction is above (+1), or below (-1).
+        """Compute the log-wealth of bets that the true fraction is above (+1), or below (-1).
 
         It falls (+1), or rises (-1), with the fraction that is bet against.
         """

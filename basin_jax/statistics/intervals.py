@@ -12,7 +12,7 @@ Interval = Literal["fixed", "anytime"]
 
 
 def bonferroni_error(level: float, num_intervals: int, interval: Interval) -> float:
-    """Return the error of each of several simultaneous intervals (Bonferroni)."""
+    """Compute the error of each of several simultaneous intervals (Bonferroni)."""
     if not 0 < level < 1:
         raise ValueError(f"level = {level}; allowed: above 0 and below 1")
     if num_intervals < 1:
@@ -23,14 +23,14 @@ def bonferroni_error(level: float, num_intervals: int, interval: Interval) -> fl
 
 
 def clopper_pearson(hits: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return the exact interval of Clopper and Pearson (1934), with error/2 on each side."""
+    """Compute the exact interval of Clopper and Pearson (1934), with error/2 on each side."""
     low = betaincinv(hits, trials - hits + 1, error / 2) if hits else 0.0
     high = betainccinv(hits + 1, trials - hits, error / 2) if hits < trials else 1.0
     return float(low), float(high)
 
 
 def confidence_sequence(hits: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return the confidence sequence of a fraction: it holds at every number of trials at once.
+    """Compute the confidence sequence of a fraction: valid at every number of trials at once.
 
     It consists of the fractions p that Ville's inequality does not reject, with the likelihood
     averaged over a uniform prior: the beta-binomial mixture of Robbins (1970). Stopping may
@@ -66,7 +66,7 @@ def boundary(accepts: Callable[[float], bool], *, inside: float, outside: float)
 def paired_confidence_sequence(
     gained: int, lost: int, trials: int, *, error: float
 ) -> tuple[float, float]:
-    """Return the confidence sequence of a paired difference.
+    """Compute the confidence sequence of a paired difference.
 
     Half of the error is spent on the fraction of seeds that differ, half on that of gains.
     """
@@ -78,7 +78,7 @@ def paired_confidence_sequence(
 
 
 def melded_interval(gained: int, lost: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Return the melded confidence interval of Fay and Lumbard (2021) of a paired difference.
+    """Compute the melded confidence interval of Fay and Lumbard (2021) of a paired difference.
 
     It agrees with McNemar's exact test. Its coverage is their conjecture, which they checked by
     enumeration up to 100 trials.
@@ -91,7 +91,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 def _melded_low(gained: int, lost: int, trials: int, tail: float) -> float:
-    """Return the tail's quantile of differ·(2·gain - 1), of two independent beta variables.
+    """Compute the tail's quantile of differ·(2·gain - 1), of two independent beta variables.
 
     `differ` is the fraction of seeds that differ, `gain` that of gains among them. Their own
     quantiles are the lower limits of Clopper and Pearson; for a negative difference those of
@@ -118,7 +118,7 @@ def _melded_low(gained: int, lost: int, trials: int, tail: float) -> float:
 
 
 def _product_cdf(difference: float, differ, gain, ends) -> float:
-    """Return P(differ·(2·gain - 1) <= difference), with both variables truncated at `ends`."""
+    """Compute P(differ·(2·gain - 1) <= difference), with both variables truncated at `ends`."""
     sign = math.copysign(1, difference)
     # The quadrature spans what neither factor decides alone, however narrow the other is.
     slopes = np.maximum(sign * (2 * np.array(ends[1]) - 1), abs(difference))

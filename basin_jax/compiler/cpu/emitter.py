@@ -18,12 +18,12 @@ REGISTERS = 24  # sums of a tile
 
 
 def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:
-    """Return the program that computes the state after a step from that before it.
+    """Emit the program of a step.
 
     Args:
-        inputs: all that comes from outside.
-        states: those of them that a step replaces.
-        results: what replaces each.
+        inputs: all inputs of the step.
+        states: the inputs that the step replaces.
+        results: the value that replaces each state.
     """
     symbols = Symbols()
     storage = Storage(symbols, inputs, states, results, below(results), lanes=LANES)

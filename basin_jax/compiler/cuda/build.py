@@ -128,7 +128,6 @@ def _kept(image: bytes) -> Path:
 
 
 def _kernel(code: Kernel, inputs: Sequence[Input], states: Sequence[Input]) -> str:
-    """Return the CUDA C++ of a kernel."""
     array = code.array
 
     def rows(node: Input) -> str:

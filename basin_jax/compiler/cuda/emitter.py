@@ -45,12 +45,7 @@ class Kernel(Code):
 
 
 def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Kernel:
-    """Return the program that computes the state after a step from that before it.
-
-    Args:
-        inputs: all that comes from outside.
-        states: those of them that a step replaces.
-        results: what replaces each.
+    """Emit the program of a step, as `cpu.emitter.emit` does.
 
     Raises:
         Unsupported: where a seed does not fit into a block's memory.

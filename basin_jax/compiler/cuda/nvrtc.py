@@ -24,12 +24,7 @@ class Binary(NamedTuple):
 
 
 def compile_kernel(source: str, *, headers: dict[str, str], architecture: str) -> Binary:
-    """Compile CUDA C++ for one kind of GPU.
-
-    Args:
-        source: the program.
-        headers: what it includes, by name.
-        architecture: of the GPU, such as "sm_90".
+    """Compile CUDA C++, with headers by name, for an architecture such as "sm_90".
 
     Raises:
         Unsupported: where there is no NVRTC, or it refuses the program, with the reason.

@@ -52,7 +52,6 @@ class Outcome:
     root: int = 0  # of the study
 
     def stops(self, cell: str = "") -> tuple[int, ...]:
-        """Return a cell's stops."""
         return self.cells[cell].stops
 
     def at(self, cell: str = "", step: int | None = None) -> pl.DataFrame:
@@ -153,7 +152,6 @@ class Lab:
         return CPU.first_lanes if self.quick and cpu else None
 
     def __getitem__(self, name: str) -> Outcome:
-        """Return the outcome of a trained group."""
         return self.outcomes[name]
 
     def train(self, name: str, group: "Group") -> Outcome:

@@ -71,7 +71,6 @@ class Testbed(Plugin):
         return widths.pop() if len(widths) == 1 else 0
 
     def with_network(self, network: Network) -> "Testbed":
-        """Replace the testbed's network."""
         organism, overseen = (
             one.replace(network=network) for one in (self.organism, self.overseen)
         )
