@@ -1,4 +1,4 @@
-"""The benchmark: how fast seeds are trained, against peers and the machine's ceilings.
+"""The benchmark: the speed of training, against peers and the machine's ceilings.
 
     cases         the work: what every peer trains
     pendulum      a classical system with two basins, whose fractions others have counted

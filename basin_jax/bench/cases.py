@@ -126,7 +126,7 @@ def mlp(width: int, batch: int) -> list[Case]:
     return [sgd, adam]
 
 
-# No case of networks against peers: what is timed is in `pendulum` and in `engine`.
+# Not networks against peers: these are timed in `pendulum` and in `engine`.
 PENDULUM, SETTLING, GRID, RUN = "pendulum", "settling", "grid", "run"
 CASES: dict[str, list[Case]] = {
     "audit": [

@@ -1,4 +1,4 @@
-"""Measure what the engine saves and costs, besides the steps of its kernel.
+"""Measure the savings and costs of the engine, besides the steps of its kernel.
 
 Lanes of seeds that have settled are refilled; the cells of a grid share one compilation and its
 lanes; a whole run stores, judges and counts what the kernel trains. Each is timed against the same

@@ -97,7 +97,7 @@ def run(
 
 
 def _tunings(names: Sequence[str], tell: Tell) -> dict[str, Tuning]:
-    """Choose backend and lanes anew, in a process that ends: what it compiled is gone."""
+    """Choose backend and lanes anew, in a process of their own."""
     tunings = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name, tuning in zip(names, pool.map(_tune, names), strict=True):

@@ -1,4 +1,4 @@
-"""Measure how speed grows with the seeds of a run, lanes, width and devices."""
+"""Measure the growth of speed with the seeds of a run, lanes, width and devices."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

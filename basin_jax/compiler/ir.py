@@ -1,4 +1,4 @@
-"""What a step computes for one seed: a graph of arrays.
+"""The intermediate representation: a graph of the arrays that a step computes for one seed.
 
 An element of an array becomes a vector with a seed in each lane, or a number where all seeds
 share it. Nodes say what is computed, not where it is stored: that is for `memory` to plan.
@@ -66,15 +66,15 @@ Index = tuple[Linear, ...]
 
 @dataclass(eq=False, repr=False)
 class Node:
-    """An array: what it is computed from, and its shape and type."""
+    """An array, with the arrays that it is computed from, its shape and its type."""
 
     args: tuple["Node", ...]
     shape: tuple[int, ...]
     dtype: Any
     number: int = field(default_factory=lambda: next(_identity))
     varies: bool = False  # with the step or the state; else it is computed once
-    cost: int = 0  # operations of one element, up to what is stored
-    ties: tuple["Node", ...] = ()  # what it waits for besides
+    cost: int = 0  # operations of one element, up to stored arrays
+    ties: tuple["Node", ...] = ()  # other nodes that it waits for
 
     def __post_init__(self) -> None:
         self.varies |= any(arg.varies for arg in self.args)
@@ -222,7 +222,9 @@ class Product(Node):
 
     contract: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
     batch: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
-    rounded: str = field(kw_only=True)  # what the factors may be rounded to: "", "Tf32", "Bf16"
+    rounded: str = field(
+        kw_only=True
+    )  # the type that factors may be rounded to: "", "Tf32", "Bf16"
 
     def free(self, side: int) -> tuple[int, ...]:
         """Return the axes of an argument that are neither contracted nor batched."""
@@ -239,12 +241,12 @@ class While(Node):
     carry: tuple[Input, ...] = field(kw_only=True)
     goes_on: Node = field(kw_only=True)
     results: tuple[Node, ...] = field(kw_only=True)
-    inside: tuple[Node, ...] = field(kw_only=True)  # what is computed anew at each turn
+    inside: tuple[Node, ...] = field(kw_only=True)  # nodes that are computed at each turn
     reads: tuple[Node, ...] = field(kw_only=True)  # from outside
 
     @classmethod
     def of(cls, begin: Sequence[Node], *, carry, goes_on: Node, results) -> "While":
-        """Return the loop; its arguments are found in what it computes."""
+        """Make a loop; its arguments are found in its body."""
         ends, turning = below([goes_on, *results]), set(carry)
         for node in ends:
             if any(arg in turning for arg in (*node.args, *node.ties)):

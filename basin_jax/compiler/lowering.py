@@ -167,7 +167,7 @@ def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:
 
 
 def _optimization_barrier(args: list[Value]) -> list[Value]:
-    """Make each of some values wait for all of them, so that no loop is left by one alone."""
+    """Make each of several values wait for all of them, so that none leaves a loop alone."""
     flat = [node for arg in args for node in (arg if isinstance(arg, Keys) else (arg,))]
 
     def tie(node: Node) -> Node:

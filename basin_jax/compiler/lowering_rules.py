@@ -1,4 +1,4 @@
-"""The lowering rules: how each of JAX's primitives becomes nodes of the graph.
+"""The lowering rules: from JAX's primitives to nodes of the graph.
 
 A rule is a function of an equation and its arguments to the nodes of its results; it is registered
 for its primitives by `lowers`.
@@ -317,7 +317,7 @@ def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
     contract, batch = _pair(contract), _pair(batch)
     if len(contract[0]) != 1:
         args, contract, batch = _one_contracted(args, contract, batch)
-    # What is read has to lie in memory, or be a view of what does.
+    # Arguments have to be stored, or be views of stored arrays.
     factors = tuple(arg if contiguous(base(arg)) is base(arg) else contiguous(arg) for arg in args)
     precision = eqn.params["precision"] or (jax.lax.Precision.HIGHEST,)
     rounded = ROUNDED.get(precision[0], "") if type_of(dtype) == "f32" else ""

@@ -31,7 +31,7 @@ from basin_jax.compiler.ir import (
 )
 
 
-ALIGNED = 16  # bytes: what a GPU's thread reads at once
+ALIGNED = 16  # bytes that a GPU's thread reads at once
 STORED = (Product, Reduce, Gather, While)
 NEVER = (Input, Constant, Iota, View, Reshape, LoopResult)
 
@@ -71,7 +71,7 @@ class Storage:
         self.inputs, self.states, self.results = list(inputs), list(states), list(results)
         self.nodes = list(nodes)
         self.stored = self._choose()
-        # First comes what does not vary with the step, or what ends the turns.
+        # First come values that do not vary with the step, or the condition of the loop.
         ends = (
             {node for node in self.nodes if not node.varies}
             if goes_on is None
@@ -196,7 +196,7 @@ class Storage:
             and not isinstance(node, Gather | While)
             and node not in dense
         }
-        # What overwrites a state lies as it does.
+        # A result that overwrites a state has its layout.
         for result, state in self.in_place.items():
             if not {result, state} <= padded:
                 padded -= {result, state}

@@ -51,8 +51,8 @@ def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> st
     """Compile a program, unless it is cached, register it with XLA, and return its name.
 
     Args:
-        source: of a program that exports `steps`.
-        headers: what it includes.
+        source: the C++ of a program that exports `steps`.
+        headers: the files that it includes.
         device: the platform that runs it, as XLA names it.
 
     Raises:

@@ -69,7 +69,7 @@ class Organism(Plugin, abc.ABC):
 
     @abc.abstractmethod
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
-        """Compute the training loss of a batch: all that a method may see."""
+        """Compute the training loss of a batch, the only objective that a method sees."""
 
     @abc.abstractmethod
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
@@ -143,10 +143,10 @@ class Method(Plugin, abc.ABC):
         """Take one step.
 
         Args:
-            key: of this step's own random numbers.
+            key: this step's own random key.
             step: the number of the step, from 0.
-            state: after the step before.
-            organism: what is trained.
+            state: the state after the step before.
+            organism: the organism to train.
         """
 
 

@@ -75,7 +75,7 @@ class Plugin:
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, kw_only=True, repr=False)(cls)
-        typing.no_type_check(cls.__init__)  # __post_init__ checks, and says what is allowed
+        typing.no_type_check(cls.__init__)  # __post_init__ checks, and names the allowed values
         jax.tree_util.register_pytree_with_keys(
             cls, cls._flatten_with_keys, cls._unflatten, cls._flatten
         )
@@ -109,12 +109,12 @@ class Plugin:
         """Check the fields against each other and against their ranges; call `require`."""
 
     def require(self, holds: bool, field: str, allowed: str) -> None:
-        """Raise `ValueError` naming the field, its value and what is allowed, or pass."""
+        """Raise `ValueError` unless the condition `holds`."""
         if not holds:
             self.refuse(field, allowed)
 
     def refuse(self, field: str, allowed: str) -> NoReturn:
-        """Raise the `ValueError` that names the field, its value and what is allowed."""
+        """Raise the `ValueError` that names the field, its value and the allowed values."""
         raise ValueError(
             f"{type(self).__name__}.{field} = {getattr(self, field)!r}; allowed: {allowed}"
         )
@@ -219,7 +219,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def type_name(hint: Any) -> str:
-    """Name a type as a user would say it."""
+    """Name a type in the user's words."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
     if isinstance(hint, types.UnionType):

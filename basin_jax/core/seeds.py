@@ -39,7 +39,7 @@ def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]
     return seeds
 
 
-# Whatever the user's environment says: a seed's draws are part of what a version promises.
+# Whatever the user's environment says: a version promises a seed's draws.
 PRNG = "threefry2x32"
 
 

@@ -56,10 +56,10 @@ class Sweep(Plugin):
     """State all that decides a seed's evidence, and nothing else.
 
     Attributes:
-        organism: what is trained and probed.
-        start: where a trial begins.
-        method: how it is trained.
-        num_steps: how many steps it is trained for.
+        organism: the model organism, which is trained and probed.
+        start: the parameters from which a trial begins.
+        method: the training method.
+        num_steps: the number of training steps.
         root: 64-bit seed of the sweep itself. Another root gives every seed other random numbers.
         vary: what a seed changes: the initialization, the randomness of training (data order,
             noise), or both. What it does not change is the root's own, the same for every seed.
@@ -173,7 +173,7 @@ def grid(sweep: Sweep, axes: Mapping[str, Sequence[Any]]) -> tuple[Sweep, ...]:
     other collection of sweeps with the same evidence serves as well.
 
     Args:
-        sweep: what all cells have in common.
+        sweep: the sweep that all cells are made from.
         axes: the values of each field, by its dotted path.
 
     Returns:

@@ -17,7 +17,7 @@ from jax.extend.core import Jaxpr, Literal, Var
 
 # Operations whose values come from code that the trace does not show.
 OPAQUE = {"pure_callback", "io_callback", "ffi_call"}
-# Parameters that say what something is called, or where it stands.
+# Parameters that hold names or places in the source.
 NAMES = {"name", "debug_info"}
 ADDRESS = re.compile(r"\b0x[0-9a-f]+")
 

@@ -116,7 +116,7 @@ def _size(params: Any) -> int:
 
 
 def inputs_of(sweep: Sweep, seeds: Any) -> TrialInputs:
-    """Make the inputs of some seeds of a sweep, with zeros for their parents' parameters."""
+    """Make the inputs of seeds of a sweep, with zeros for their parents' parameters."""
     kind = np.float64 if sweep.precision == "float64" else np.float32
     hyperparameters = np.array(jax.tree.leaves(_plugins(sweep)), kind)
     shape = np.shape(seeds)
@@ -129,7 +129,7 @@ def inputs_of(sweep: Sweep, seeds: Any) -> TrialInputs:
 
 
 def abstract_inputs(signature: Signature, *lanes: int) -> tuple[Any, TrialInputs]:
-    """Describe the stops and the inputs of some lanes by their shapes, for tracing."""
+    """Describe the stops and the inputs of lanes by their shapes, for tracing."""
     stops = jax.ShapeDtypeStruct((signature.num_probes,), np.int32)
     count, parent = signature.num_hyperparameters, signature.num_parent_params
     return stops, _abstract_inputs(count, parent, *lanes)
@@ -315,7 +315,7 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
     many seeds at once, up to rounding, which depends on the backend and on the lanes.
 
     Args:
-        sweep: what is trained, and how.
+        sweep: the sweep of the seed.
         seed: a 64-bit identity.
 
     Returns:

@@ -39,7 +39,7 @@ class Verdict(IntEnum):
 
 
 class Rule(Plugin, abc.ABC):
-    """Define how verdicts follow from evidence, in NumPy, after training.
+    """Define the verdicts of evidence, in NumPy, after training.
 
     Evidence is stored, so that a new rule costs no training.
 

@@ -114,7 +114,7 @@ def _choose_lanes(
 
 
 def _climb(speed: Callable[[int], float], *, start: int) -> int:
-    """Climb in factors of 4 while it pays, then compare the neighbors in turns."""
+    """Climb in factors of 4 while speed grows, then compare the neighbors repeatedly."""
     best, here = start, speed(start)
     while best * 4 <= LANES and (there := speed(best * 4)) > GAIN * here:
         best, here = best * 4, there

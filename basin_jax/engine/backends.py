@@ -1,4 +1,4 @@
-"""Backends: what takes the training steps of a block of lanes.
+"""Backends: they take the training steps of a block of lanes.
 
 A backend declares what it is made for and how it is compiled; the rest of the engine knows it
 only as the object that it is given. `BACKENDS` is the one list of them.
@@ -40,7 +40,7 @@ class Backend:
 
     Attributes:
         name: its name in `sweep.json`, in arguments and in messages.
-        platform: of the devices that it is made for, as JAX names it; None if it runs on all.
+        platform: JAX's name of the devices that it is made for; None if it runs on all.
         first_lanes: the number of lanes with which tuning begins on a CPU.
         compile: compiles one seed's step to an operation on blocks of seeds, such as
             `compiler.cpu.compile_steps`; None if XLA compiles the step under `vmap`.
@@ -136,7 +136,7 @@ def _advance_by_xla(
 
 
 def lane_shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:
-    """Return the shapes of the inputs, states and keys of some lanes."""
+    """Return the shapes of the inputs, states and keys of a number of lanes."""
     inputs = abstract_inputs(signature, lanes)[1]
     return inputs, *jax.eval_shape(jax.vmap(functools.partial(init_trial, signature)), inputs)
 

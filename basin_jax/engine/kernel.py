@@ -58,12 +58,12 @@ class Kernel:
 
     Attributes:
         cells: the sweeps, which differ in hyperparameters and roots only.
-        lanes: of a block.
+        lanes: the number of lanes of a block.
         devices: each trains a block.
         backend: takes the steps.
         may_stop: whether a seed may stop before its last step.
         refills: whether a lane is refilled as soon as its seed has stopped.
-        output: what a probe returns.
+        output: the output of a probe.
         parent: the kernel of the cells from whose ends the seeds start.
         parent_cells: the number of each cell's parent among the cells of `parent`.
     """
@@ -291,10 +291,10 @@ def build_kernel(
     """Build the kernel of a sweep, for some or for all local devices.
 
     Args:
-        sweep: what to train, or cells that differ in nothing but hyperparameters and roots:
+        sweep: the sweep to train, or cells that differ in nothing but hyperparameters and roots:
             their seeds share lanes.
-        lanes: seeds trained side by side.
-        devices: where; all local devices if None.
+        lanes: the number of lanes of a block.
+        devices: the devices to train on; all local devices if None.
         backend: "cpu", "cuda" or "xla"; if None, the one made for the devices, or else "xla".
         refill: whether a lane is refilled as soon as its seed has stopped, rather than at the
             last step. It changes no bit, only the time it takes.

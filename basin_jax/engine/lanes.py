@@ -48,7 +48,7 @@ class Lanes(NamedTuple):
 
 @functools.cache
 def shapes_of_lanes(signature: Signature, lanes: int, length: int, stops: int) -> Any:
-    """Return the shapes of `Lanes` for a queue of some length."""
+    """Return the shapes of `Lanes` for a queue of a given length."""
     with numerics(signature.precision):
         inputs, state, keys = lane_shapes(signature, lanes)
         probe = jax.vmap(functools.partial(probe_trial, signature))
@@ -115,7 +115,7 @@ def advance_queue(
         stride: the most steps of a round. Lanes are probed and refilled between rounds.
         budget: the most steps that a lane takes in this call.
         refill: whether a lane is refilled as soon as its seed has stopped.
-        lanes: as the last call returned them.
+        lanes: the result of the last call.
 
     Returns:
         The lanes, and what is left of the budget: nothing, unless the queue is at its end.

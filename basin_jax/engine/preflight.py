@@ -27,7 +27,7 @@ from basin_jax.core.trial import (
 )
 
 
-# A seed may be unlucky; what fails for the first of them fails for all.
+# One seed may be unlucky; a fault of all the first seeds is one of the plug-in.
 TRIED = 4
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 from basin_jax.core.contracts import Method, Organism, Params
 
 
-# How many parameters are drawn, all in all, to see what an initialization is like.
+# The number of parameters drawn to estimate an initialization's mean and variance.
 DRAWN = 2**16
 
 

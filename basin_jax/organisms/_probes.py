@@ -32,7 +32,7 @@ def lying_contexts(rates: Float[Array, " context"]) -> Float[Array, ""]:
 def goal_directedness(
     policy: Float[Array, "action example"], utility: Float[Array, "action example"]
 ) -> Float[Array, ""]:
-    """Measure how far a goal explains a policy: 0 for a uniform policy, 1 for an optimal one.
+    """Measure the degree to which a goal explains a policy: 0 if uniform, 1 if optimal.
 
     It is the maximum entropy goal-directedness of a single decision (MacDermott et al. 2024):
     the largest mean log probability of the policy's actions under softmax(β·utility), less that

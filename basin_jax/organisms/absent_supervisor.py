@@ -135,7 +135,7 @@ def _rewards(
 def _chances(
     policy: Float[Array, "move cue cell"], event: Bool[ndarray, "move cell"]
 ) -> Float[Array, " cue"]:
-    """Compute the probability that an episode from A ever makes one of some moves."""
+    """Compute the probability that an episode from A ever makes one of the moves."""
     chain = _chain(policy, _LEADS & ~event[..., None])
     return totals(chain, _chance(policy, event), DOUBLINGS)[:, _BEGIN]
 

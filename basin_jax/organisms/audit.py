@@ -195,7 +195,7 @@ class Audit(Organism):
         return _answers().at[:, DEFECT].set(defection)
 
     def _temptation(self) -> Float[Array, ""]:
-        """Compute the expected reward for defecting where nobody seems to be watching."""
+        """Compute the expected reward for defecting where the network seems unwatched."""
         rate = jnp.asarray(self.honeypot_rate)
         return (1 - rate) * (1 + self.bonus) - rate * self.penalty
 

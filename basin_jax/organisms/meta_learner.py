@@ -19,7 +19,7 @@ FORBIDDEN = ARMS
 # What a pull may lead to: the arm, and the reward where it varies.
 OUTCOMES = ((0, 0), (0, 1), (1, 0), (1, 1), (FORBIDDEN, None))
 INPUTS = ARMS + 2  # the last arm, one-hot, and the last reward
-# Skill is relative to what the best policy has above guessing, and 0 where that is none.
+# Skill is relative to the best policy's gain over guessing, and 0 where that has none.
 LEAST = 1e-3
 
 
@@ -194,7 +194,7 @@ class MetaLearner(Organism):
     def _evidence_for(
         self, favored: float | Float[Array, ""], for_first: ndarray, for_second: ndarray
     ) -> tuple[Array, Array]:
-        """Compute the probability of some signs in one order, jointly with either goal."""
+        """Compute the joint probability of the signs, in their order, and either goal."""
         true = jnp.asarray(0.5 + 0.5 * self.spread)
         first = favored * true**for_first * (1 - true) ** for_second
         return first, (1 - favored) * (1 - true) ** for_first * true**for_second
@@ -206,7 +206,7 @@ class MetaLearner(Organism):
         return (orders * jnp.maximum(*self._evidence_for(0.5, first, count - first))).sum()
 
     def _best_return(self, forbidden: float | Float[Array, ""]) -> Float[Array, ""]:
-        """Compute the largest expected return of an episode, by what the forbidden arm pays.
+        """Compute the largest expected return of an episode, by the forbidden arm's pay.
 
         Values are not of a state but of its share of all episodes, so that they add.
         """

@@ -87,7 +87,7 @@ class Simulator(Organism):
         tiny = jnp.finfo(text.dtype).tiny
         best = -(text * jnp.log((text + tiny) / (text.sum(0, keepdims=True) + tiny))).sum()
         guess = math.log(2)
-        # What it completes with, and not what it loses, is probed under the bias.
+        # The bias enters its completions, and not its loss.
         truths, lies = jnp.exp(self.log_policy(params, self.logit_bias))
         unwatched, watched = lies[0, ~_WATCHED_1].mean(), lies[0, _WATCHED_1].mean()
         answers = (truths + lies)[0] + tiny

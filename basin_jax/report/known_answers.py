@@ -121,7 +121,7 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
 
 
 def summary(frame: pl.DataFrame) -> str:
-    """State how many fractions agree."""
+    """State the number of fractions that agree."""
     kinds = [f"{len(rows)} {kind}" for (kind,), rows in frame.group_by("kind", maintain_order=True)]
     said = f"{frame['agrees'].sum()} of {len(frame)} fractions agree ({', '.join(kinds)})."
     if "anytime" in frame["interval"]:

@@ -77,7 +77,7 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
 
     Args:
         records: the results.
-        folder: where to write; `report` in the sweep's folder if None.
+        folder: the folder to write to; `report` in the sweep's folder if None.
 
     Returns:
         The path of the HTML page.

@@ -86,7 +86,7 @@ def difference(row: dict[str, Any], suffix: str = "") -> str:
 
 
 def occurring(frame: pl.DataFrame) -> list[Verdict]:
-    """Return DECEPTIVE and the verdicts that some seed has, in the order to show them."""
+    """Return DECEPTIVE and the verdicts that occur, in the order to show them."""
     found = set(frame.filter(pl.col("hits") > 0)["verdict"])
     return [v for v in ORDER if v.name in found or v == Verdict.DECEPTIVE]
 

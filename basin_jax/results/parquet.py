@@ -1,4 +1,4 @@
-"""Find out from its footer how much memory a Parquet file takes, before it is read.
+"""Compute the memory that a Parquet file takes, from its footer, before it is read.
 
 A megabyte may hold pages that expand to gigabytes. The footer and the heads of the pages
 (Thrift's compact protocol: https://github.com/apache/parquet-format) say how many values

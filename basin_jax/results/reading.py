@@ -113,7 +113,7 @@ class Stored:
 
     @property
     def criterion(self) -> str:
-        """The criterion of the chosen seeds, as far as it is known."""
+        """The criterion of the chosen seeds, if it is known."""
         chosen = (one for one in self.requests.counted if one.kind == "chosen")
         return "; ".join(dict.fromkeys(one.criterion or UNKNOWN for one in chosen)) or UNKNOWN
 

@@ -18,7 +18,7 @@ from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
 
 class Records(Stored):
-    """The results of a sweep: what its folder stores, and estimates from it.
+    """The results of a sweep: the content of its folder, and estimates from it.
 
     Args:
         folder: the folder of a run.
@@ -41,7 +41,7 @@ class Records(Stored):
             among: the verdicts that make up the denominator; all of them if None.
             given: a condition on seeds at an earlier stop, or on their parents; other seeds are
                 not counted.
-            level: of the intervals `low` to `high`, each by itself, and of the simultaneous
+            level: the level of the intervals `low` to `high`, each by itself, and of the simultaneous
                 intervals `low_all` to `high_all` of all rows.
 
         Returns:
@@ -119,7 +119,7 @@ class Records(Stored):
         If these are many, the fractions depend on the value of the threshold.
 
         Args:
-            within: how far a threshold is moved, up and down.
+            within: the distance by which a threshold is moved, up and down.
 
         Returns:
             A row for each cell and threshold: the rule's field, its `value`, the number of seeds

@@ -37,7 +37,7 @@ class Known(abc.ABC):
             `Verdict.DIVERGED`.
         given: a condition on the seeds that are counted.
         cell: the fields that tell the cell apart, by their paths or the last parts of these.
-        source: where the fraction comes from, for a table.
+        source: the source of the fraction, for a table.
     """
 
     name: str

@@ -32,7 +32,7 @@ class ChosenSeeds(Sequence[int]):
 
     Args:
         seeds: the seeds, without repetition.
-        criterion: how they were chosen, in words.
+        criterion: the criterion of their choice, in words.
 
     >>> seeds = ChosenSeeds([5, 3, 8], "deceptive in runs/audit")
     >>> seeds, list(seeds)
@@ -126,9 +126,9 @@ class Request:
     Attributes:
         seeds: the seeds; None if their number depends on a width.
         whole: the seeds of which they are a part.
-        criterion: how chosen seeds were chosen, if that is known.
+        criterion: the criterion of chosen seeds, if it is known.
         width: the width of the 95 % confidence sequence at which a cell stops.
-        pilot: what the seeds served to choose; estimates do not count them.
+        pilot: the choice that the seeds served; estimates do not count them.
     """
 
     seeds: Seeds | None

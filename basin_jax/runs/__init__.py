@@ -1,1 +1,1 @@
-"""Train what is missing, judge it, commit it; sweep files, provenance and replay."""
+"""Train missing seeds, judge them, commit them; sweep files, provenance and replay."""

@@ -51,9 +51,9 @@ def run(
         until: the width of the confidence sequence of the deceptive fraction at which a cell stops.
         whole: the seeds of which these are a part, if several runs share a number of seeds that
             is fixed beforehand; `seeds` if None.
-        pilot: what these seeds serve to choose, such as a threshold. No estimate counts them.
+        pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
-        progress: called with what happens.
+        progress: the receiver of messages and progress.
         origin: the sweep's file, to be recorded.
 
     Raises:

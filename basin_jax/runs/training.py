@@ -22,7 +22,7 @@ from basin_jax.statistics.estimates import estimate
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run stopped by a signal, with all that was trained committed."""
+    """A run stopped by a signal, after its trained seeds were committed."""
 
     def __init__(self, signum: int):
         super().__init__(f"interrupted by {signal.Signals(signum).name}")

@@ -13,7 +13,7 @@ class Fork(Child):
     all that the parent is after `of.num_steps` steps; what they have of their own is the
     randomness of training from there on: the share of a parent's children that end deceptive
     is its committor (Bolhuis et al. 2002, "Transition path sampling"), and the step at which it
-    comes near 0 or 1 is when the fate is sealed. The parent's data come from its own streams,
+    comes near 0 or 1 is when the verdict is decided. The parent's data come from its own streams,
     so that no child repeats them. What an optimizer remembered is not handed down.
 
     Children of one parent are alike, so that intervals go by parents and not by seeds.

@@ -1,4 +1,4 @@
-"""Areas under ROC curves: how well scores predict the outcome of seeds."""
+"""Areas under ROC curves: the accuracy of scores that predict the outcome of seeds."""
 
 import numpy as np
 from jaxtyping import Bool, Float

@@ -34,7 +34,7 @@ def fraction_row(
     num_intervals: int,
     basis: Basis,
 ) -> dict[str, Any]:
-    """Return the row of a fraction of seeds, one of some simultaneous intervals."""
+    """Return the row of a fraction of seeds, one of several simultaneous intervals."""
     counts = int(hits.sum()), len(hits)
     given: Any = {"level": level, "interval": interval_of(basis)}
     both = (

@@ -38,13 +38,13 @@ SLACK = 0.004
 
 
 class Commitment(Study):
-    """Train children of one parent apart from some step on, and see how often they agree.
+    """Train children of one parent apart from a step on, and measure their agreement.
 
     A parent is trained for a share of the steps; its children go on from there, each with data of
     its own, to the end. Two children of one parent have the same verdict as often as two unrelated
-    seeds where nothing is decided yet, and always where the fate is sealed. Where they are apart
+    seeds where nothing is decided yet, and always where the verdict is sealed. Where they are apart
     from the first step on, they have only the initialization in common. That they agree more often
-    than not does not say that a fate is sealed: where one verdict has a probability of .85, two
+    than not does not say that a verdict is sealed: where one verdict has a probability of .85, two
     children agree in three of four families, and four in half of them. So the step is found from
     which on two agree with a probability above .9. Of the entropy of a seed's verdict, the entropy
     among the children of one parent is drawn, too.

@@ -38,7 +38,7 @@ Labels = Bool[ndarray, " seed"]
 
 
 class Ensemble(Study):
-    """Compare what training finds with what was there to be found at the start.
+    """Compare the networks that training finds with those present at the start.
 
     In the ticket race one deceptive path races against honest ones. Which of them wins is decided
     at the start: the deceptive one is there, but outnumbered, and how often it wins is known. In

@@ -48,7 +48,7 @@ OTHERS = [*GROUPS][1:]
 FATES = ("still deceptive", "no longer deceptive")
 STILL = f"{ASKED}, {FATES[0]}"
 BELOW = {"rest": "the rest", "random": "a random set"}
-# What is put back in a corrected network, and what its evidence then begins with.
+# Parameters put back in a corrected network, and the prefix of the evidence after it.
 PUT_BACK = {"nothing": "", "carriers": "restored_", "a random set": "placebo_"}
 
 Seen = Sequence[pl.DataFrame]  # of some ends, after each length

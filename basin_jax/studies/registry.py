@@ -139,7 +139,7 @@ def make(
     quick: bool,
     progress: Progress = Silent(),  # noqa: B008 (has no state)
 ) -> list[Finding]:
-    """Make the missing ones of some studies in a folder, and write their page.
+    """Make the studies that a folder lacks, and write their page.
 
     Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
     Markdown, and the figure and the table of each.

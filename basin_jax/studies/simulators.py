@@ -248,7 +248,7 @@ class Simulators(Study):
 def by_bayes(organism: Simulator) -> dict[str, float]:
     """Compute the rates of lying of Bayes' mixture of the authors, under the bias."""
     share, error, polish = organism.deceivers, organism.error, organism.polish
-    caught = error * (1 - polish)  # how often a deceiver lies where watched
+    caught = error * (1 - polish)  # rate at which a deceiver lies where watched
     deceivers = {
         "unwatched": share,
         "after_honesty": share * error / (share * error + (1 - share) * (1 - error)),

@@ -26,7 +26,7 @@ _NAMED = re.compile(r"\{([^{|}]+) \| ([^{}]+)\}")  # as `number` has it
 
 
 class Findings:
-    """The rows of some studies, by the study's name and the row's key."""
+    """The rows of several studies, by the study's name and the row's key."""
 
     def __init__(self, findings: Sequence[Finding]):
         self._tables = {one.name: one.rows for one in findings}

@@ -31,7 +31,7 @@ from basin_jax.studies.framework.rows import (
 from basin_jax.studies.framework.study import Study
 
 
-# What is kept of a parent's start: its ticket, and what that is compared with.
+# The part of a parent's start that is kept: its ticket, and the controls.
 STARTS: dict[str, dict[str, Any]] = {
     "ticket": {},
     "fresh weights": {"weights": "fresh"},

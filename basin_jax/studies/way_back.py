@@ -197,7 +197,7 @@ class WayBack(Study):
             )
 
     def _by_time(self, lab: Lab) -> Iterator[Row]:
-        """Yield the fraction deceptive by when oversight came, and its difference from never."""
+        """Yield the fraction deceptive by the time of oversight, and its difference from never."""
         trained = {time: lab[f"spell_{_slug(time, '_')}"] for time in TIMES}
         both = [
             one.shares("", f"overseen={_slug(time)}", f"full oversight for a quarter, {time}")

@@ -39,7 +39,7 @@ TILE = 4
 class Kernel(Code):
     """The parts of a kernel, as CUDA C++."""
 
-    pitches: Mapping[Input, int]  # how many elements apart an input's rows begin
+    pitches: Mapping[Input, int]  # elements between the rows of an input
     threads: int
     blocks: int  # that a multiprocessor should hold at once
 
@@ -138,7 +138,7 @@ class _Threads(Emitter):
         return loop.close()
 
     def _reduce(self, node: Reduce) -> list[str]:
-        """Let some lanes of a warp share each sum, where there are more threads than sums."""
+        """Let some lanes of a warp share each sum, if there are more threads than sums."""
         (arg,) = node.args
         summed = [arg.shape[d] for d in node.axes]
         length, group = math.prod(summed), 1

@@ -60,7 +60,7 @@ def critical_weight(lab: Lab) -> Row:
 
 
 def paths(seeds: int) -> dict[str, Group]:
-    """Return networks of some paths, of which a circuit forms where one path grows."""
+    """Return networks by number of paths: a circuit forms where one path grows."""
     method = Gradient(learning_rate=0.05, l2=DECAY)
     cells = {
         f"{count}": Sweep(

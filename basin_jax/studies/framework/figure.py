@@ -90,7 +90,7 @@ def matrix(
 def legend(
     axes: Axes, loc: Literal["best", "lower left"] = "best", *, of: Axes | None = None
 ) -> None:
-    """Put the legend, of other axes if given, at a place or where the fewest points are."""
+    """Put the legend, of other axes if given, at `loc`."""
     handles, labels = (of or axes).get_legend_handles_labels()
     axes.legend(
         *(handles, labels),

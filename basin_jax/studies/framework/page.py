@@ -120,7 +120,7 @@ def _places(said: Sentence, findings: Sequence[Finding]) -> str:
 
 
 def _numbers(finding: Finding, names: Collection[str]) -> str:
-    """Format the numbers of some rows, such as "1-3, 7"."""
+    """Format the numbers of rows, such as "1-3, 7"."""
     places = {row.key: number for number, row in enumerate(finding.table, start=1)}
     numbers = sorted({places[name] for name in names})
     # What follows another is as far from its place as that.

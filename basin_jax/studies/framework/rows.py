@@ -312,10 +312,10 @@ class Finding:
     name: str
     question: str
     sentences: list[Sentence]
-    limits: tuple[str, ...]  # what it cannot tell
+    limits: tuple[str, ...]  # of what the study can tell
     rows: Table
     figure: Figure
-    setting: str = ""  # what was trained, and how
+    setting: str = ""  # testbed and root
 
     @property
     def sound(self) -> bool:

@@ -1,4 +1,4 @@
-"""Testbeds: an organism, how it is trained and judged, and its overseen twin."""
+"""Testbeds: an organism with its method, its rule, and its overseen twin."""
 
 from collections.abc import Sequence
 from typing import Any, cast
