@@ -1,10 +1,10 @@
 """The benchmark: the speed of training, against peers and the machine's ceilings.
 
-    cases         the work: what every peer trains
+    cases         the work that every peer trains
     pendulum      a classical system with two basins, whose fractions others have counted
-    timing        work that is ready to be timed, and how it is timed
+    timing        prepared work, and its timing
     peers         that work by this package, by textbook JAX, and the ceilings
-    engine        what settled seeds and grids save, and what a whole run costs
+    engine        savings by settled seeds and grids, and the cost of a whole run
     scaling       speed against seeds, lanes, width and devices
     measure       everything, in rounds
     report        rows and tables

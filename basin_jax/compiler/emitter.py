@@ -29,8 +29,8 @@ class Code:
 class Emitter(abc.ABC):
     """Emit the code that computes all stored arrays.
 
-    A target says how it goes through an array, how it multiplies matrices, and what has to come
-    between two loops.
+    A target defines its loops over an array, its product of matrices, and the barriers between two
+    loops.
     """
 
     def __init__(self, storage: Storage):

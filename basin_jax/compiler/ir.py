@@ -1,7 +1,7 @@
 """The intermediate representation: a graph of the arrays that a step computes for one seed.
 
 An element of an array becomes a vector with a seed in each lane, or a number where all seeds
-share it. Nodes say what is computed, not where it is stored: that is for `memory` to plan.
+share it. Nodes do not say where arrays are stored: `memory` plans that.
 """
 
 import itertools
@@ -234,8 +234,8 @@ class Product(Node):
 
 @dataclass(eq=False, repr=False)
 class While(Node):
-    """A loop that turns while any seed has to; the arguments are what it begins with, and
-    what it reads from outside."""
+    """A loop that turns while any seed has to; the arguments are its initial values, and
+    the outer values that it reads."""
 
     begin: tuple[Node, ...] = field(kw_only=True)
     carry: tuple[Input, ...] = field(kw_only=True)

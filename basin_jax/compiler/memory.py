@@ -1,8 +1,8 @@
 """The memory plan: which arrays of a step are stored, and where; the same for all targets.
 
-Stored are products, reductions and results, what a product reads, and what several loops
-need; all else is computed where it is read. What does not vary with the step is computed
-once, and memory is used again when its last reader has run.
+Stored are products, reductions and results, the factors of products, and values that several
+loops need; all others are computed where they are read. Values that do not vary with the step
+are computed once, and memory is used again when its last reader has run.
 """
 
 from collections.abc import Iterator, Sequence

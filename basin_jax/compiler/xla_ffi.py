@@ -75,10 +75,9 @@ def operation(source: str, headers: tuple[Path, ...], device: str = "cpu") -> st
 
 @functools.cache
 def programs_folder() -> Path:
-    """Return the folder of compiled programs: one that nobody else can write to.
+    """Return the folder of compiled programs, which nobody else can write to.
 
-    Where others can write to the one in the cache it is one of this process's own, and
-    programs are compiled anew.
+    If others can write to the one in the cache, it is a temporary folder of this process.
 
     Raises:
         Unsupported: where there is no place for it.

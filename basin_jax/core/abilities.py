@@ -36,10 +36,7 @@ class Anchorable(Protocol):
 
 @runtime_checkable
 class Settling(Protocol):
-    """An organism that tells when its verdict can change no more.
-
-    An organism without this ability never settles.
-    """
+    """An organism that tells when its verdict can change no more; others never settle."""
 
     def settled(self, params: Params) -> Bool[Array, ""]:
         """Return True if the verdict is settled."""

@@ -25,8 +25,8 @@ ADDRESS = re.compile(r"\b0x[0-9a-f]+")
 def stable[T](trace: Callable[[], T]) -> T | None:
     """Trace until two traces in a row are equal; return None if the first three all differ.
 
-    Some functions change themselves when they are first traced, such as Optax's schedules. What is
-    trained is what they are from then on.
+    Some functions change when they are first traced, such as Optax's schedules; training uses them
+    as they are from then on.
     """
     first, second = trace(), trace()
     return second if first == second or second == trace() else None

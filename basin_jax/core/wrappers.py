@@ -58,10 +58,10 @@ class OrganismWrapper(Organism):
 
 
 class MethodWrapper(Method):
-    """Hold another method, and begin as it does; a subclass defines `step`.
+    """Wrap another method, with its `init`; a subclass defines `step`.
 
-    What the other method requires of an organism is required, too. A subclass whose state is the
-    other's stops where that does, and may not change a state that has stopped.
+    The other method's required abilities are required, too. A subclass whose state is the other's
+    stops where that does, and may not change a state that has stopped.
     """
 
     method: Method

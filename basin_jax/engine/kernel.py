@@ -59,8 +59,8 @@ class Kernel:
     Attributes:
         cells: the sweeps, which differ in hyperparameters and roots only.
         lanes: the number of lanes of a block.
-        devices: each trains a block.
-        backend: takes the steps.
+        devices: the devices, each of which trains a block.
+        backend: the backend that takes the steps.
         may_stop: whether a seed may stop before its last step.
         refills: whether a lane is refilled as soon as its seed has stopped.
         output: the output of a probe.

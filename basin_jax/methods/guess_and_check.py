@@ -20,18 +20,18 @@ class GuessAndCheckState(NamedTuple):
 class GuessAndCheck(Method):
     """Guess networks from a prior, and keep the first whose loss is at most `threshold`.
 
-    What it keeps is drawn from the prior, given that the network fits: P_B of Mingard et al. 2021
-    ("Is SGD a Bayesian sampler? Well, almost"). Basins of a gradient play no part in it, so what
-    it shares with training is due to the prior. Chiang et al. 2023 ("Loss landscapes are all you
-    need") found that such networks generalize as trained ones do. A step is a guess, and the
-    sweep's own start is none: of seeds, a fraction 1 - (1 - p)ᵗ has found one after t steps, where
-    p is how often a guess fits. It falls exponentially with the bits that there are to learn.
+    The accepted network is drawn from the prior, given that it fits: P_B of Mingard et al. 2021
+    ("Is SGD a Bayesian sampler? Well, almost"). Basins of a gradient play no part in it, so that
+    its agreement with training is due to the prior. Chiang et al. 2023 ("Loss landscapes are all
+    you need") found that such networks generalize as trained ones do. A step is a guess, and the
+    sweep's own start is none: a fraction 1 - (1 - p)ᵗ of seeds has found one after t steps, where
+    p is the probability that a guess fits. It falls exponentially with the bits to learn.
 
-    A seed that has found none has no network: its parameters are no numbers, and it is counted as
-    DIVERGED. The last or the best that was refused may pass a rule's own measure of fit, and would
-    be counted as found. So the others are an unbiased sample of what fits, by however many steps.
+    A seed that has found none has no network: its parameters are NaN, and it is counted as
+    DIVERGED, since a refused guess may pass a rule's own measure of fit. So the others are an
+    unbiased sample of the networks that fit, whatever the number of steps.
 
-    Where batches are random, each guess is checked on one of its own.
+    Where batches are random, each guess is checked on a batch of its own.
     """
 
     threshold: float  # the largest loss that is accepted

@@ -40,9 +40,9 @@ class Langevin(Method):
     to the noise. Where the loss is a mean over n examples' negative log-likelihoods, the
     temperature of Bayes' rule is 1/n; at an infinite one only the prior is left.
 
-    A posterior is what training would be if it sorted through hypotheses by how well they fit
-    and how likely they were to begin with: the same fractions as under descent mean that
-    descent does no more than that (Mingard et al. 2021, "Is SGD a Bayesian sampler?").
+    The posterior weighs hypotheses by their fit and their prior probability alone: if its fractions
+    are those of descent, descent does no more than that (Mingard et al. 2021, "Is SGD a Bayesian
+    sampler?").
     """
 
     step_size: float

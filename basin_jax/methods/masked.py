@@ -24,8 +24,8 @@ class MaskedState(NamedTuple):
 class Masked(MethodWrapper):
     """Train with another method, and hold at zero each weight that is zero at the start.
 
-    Weights are what has two axes or more: biases, which mostly start at zero, are free. For the
-    subnetworks of `Ticket`.
+    Weights are arrays of two axes or more: biases, which mostly start at zero, are free. It is made
+    for the subnetworks of `Ticket`.
 
     Raises:
         ValueError: where the other method's state does not let its parameters be replaced.

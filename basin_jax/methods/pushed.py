@@ -14,10 +14,10 @@ from basin_jax.core.wrappers import MethodWrapper
 class Pushed(MethodWrapper):
     """Train with another method, and push the parameters after each step, for a spell of steps.
 
-    A push has the length `push`, in the space of all parameters, and goes the way in which the
-    organism's `margin` rises, towards the deceptive side, or falls ("-margin"): at each step the
-    way that is best at that step. So the least push that leads from one basin to another is an
-    upper bound of the one that a cleverer adversary needs (the ε of a reachable set; Meyer et al.
+    A push has the length `push`, in the space of all parameters, along the gradient of the
+    organism's `margin`, towards the deceptive side or away from it ("-margin"): it is greedy at
+    each step. So the least push that leads from one basin to another is an upper bound of the one
+    that an optimal adversary needs (the ε of a reachable set; Meyer et al.
     2018, "Quantifying resilience to recurrent ecosystem disturbances using flow-kick dynamics").
     It pushes from step `begin` up to step `end`.
 

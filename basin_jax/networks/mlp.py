@@ -61,7 +61,7 @@ class MLP(Plugin):
 
     Where an organism takes a network, it takes any callable of (inputs, outputs, *,
     rngs) that returns an NNX module from [example, inputs] to [example, outputs]. Where the
-    module has `hidden` and `output`, as here, what its last layer reads can be examined.
+    module has `hidden` and `output`, as here, the input of its last layer can be examined.
     """
 
     widths: tuple[int, ...] = (32, 32)

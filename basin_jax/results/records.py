@@ -41,8 +41,8 @@ class Records(Stored):
             among: the verdicts that make up the denominator; all of them if None.
             given: a condition on seeds at an earlier stop, or on their parents; other seeds are
                 not counted.
-            level: the level of the intervals `low` to `high`, each by itself, and of the simultaneous
-                intervals `low_all` to `high_all` of all rows.
+            level: the level of the intervals `low` to `high`, each by itself, and of the
+                simultaneous intervals `low_all` to `high_all` of all rows.
 
         Returns:
             A row for each cell and verdict, also where no seed has it; the `hits` of a cell sum

@@ -106,7 +106,7 @@ class Seeds:
         """Restore a description from `record`.
 
         Raises:
-            KeyError, ValueError: if it stored nothing of the kind.
+            KeyError, ValueError: if it is malformed.
         """
         first, last, count = (record[name] for name in ("first", "last", "count"))
         chosen = record.get("set")
@@ -168,7 +168,7 @@ class Request:
         """Return the request in the record of a run; in folders of format 1 it is the `stop`.
 
         Raises:
-            StoreError: if it says nothing that can be understood.
+            StoreError: if it is malformed.
         """
         try:
             said = request_in(run)

@@ -12,7 +12,7 @@ from basin_jax.core.verdict import Rule
 def rule_identity(rule: Rule) -> dict[str, Any]:
     """Return the identity of a rule: its class, its fields, the source of its code.
 
-    That of the package's own rules is the package's version.
+    The source of the package's own rules is the package's version.
     """
     fields = {"class": type(rule).__name__, **describe(rule)}
     own = f"basin_jax {basin_jax.__version__}"

@@ -1,8 +1,8 @@
 """Run a user's file with imports of its own, however many files one process runs.
 
-The files beside it become a package of a name of its own, so that a helper module of another
-file's, or an older version of its own, is never taken for it, now or when a function imports it
-later. Nothing of this is seen outside: the import path and all other modules are as they were.
+The files beside it become a package with a unique name, so that a helper module of another file,
+or an older version of its own, is never imported in its place, now or later. The import path and
+all other modules stay as they were.
 """
 
 import builtins
@@ -26,7 +26,7 @@ _numbers = itertools.count()
 def execute_alone(file: Path) -> ModuleType:
     """Run a file of Python, and return it as a module.
 
-    What the file and its helpers import by a statement is looked for beside the file first.
+    Import statements of the file and its helpers look beside the file first.
     """
     package = f"{PREFIX}{next(_numbers)}"
     around = ModuleType(package)

@@ -130,7 +130,7 @@ def _refuse_pilots(folder: Store, until: float) -> None:
 def _expect_own_verdicts(folder: Store, digest: str, rule: Rule) -> None:
     """Raise `StoreError` if the rule gives other verdicts than the stored ones.
 
-    A rule's identity does not include what it reads, such as a file.
+    A rule's identity does not include the files that it reads.
     """
     stored = folder.first(digest)
     if stored is None:

@@ -9,14 +9,13 @@ from basin_jax.core.sweep import Child, Parent
 class Fork(Child):
     """Start where a seed of another sweep is after its last step, each child on its own.
 
-    Seed s is child s mod `children` of the parent s // `children`. What they have in common is
-    all that the parent is after `of.num_steps` steps; what they have of their own is the
-    randomness of training from there on: the share of a parent's children that end deceptive
-    is its committor (Bolhuis et al. 2002, "Transition path sampling"), and the step at which it
-    comes near 0 or 1 is when the verdict is decided. The parent's data come from its own streams,
-    so that no child repeats them. What an optimizer remembered is not handed down.
+    Seed s is child s mod `children` of the parent s // `children`. The children share the
+    parent's parameters after `of.num_steps` steps; the randomness of training is each child's
+    own. The fraction of a parent's children that end deceptive is its committor (Bolhuis et al.
+    2002, "Transition path sampling"); the verdict is decided at the step at which the committor
+    comes near 0 or 1. No child repeats the parent's data, or inherits the optimizer's state.
 
-    Children of one parent are alike, so that intervals go by parents and not by seeds.
+    Children of one parent are related, so that intervals are computed by parents, not by seeds.
     """
 
     children: int

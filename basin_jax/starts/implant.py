@@ -14,10 +14,10 @@ class Implant(Start):
     0 the start is what `Fresh` gives, at 1 the circuit's weights have replaced those of the
     units that it takes, and in between, or beyond, they lie on the line through both.
 
-    A dose is a place on that line, and no amount of deceptiveness. A part of a circuit need not do
-    a part of what the whole does, and the weights it replaces did something: in the audit game a
-    small dose lowers defection, watched and not. What a dose does before any training is what the
-    probe says of it, with `num_steps=0`.
+    A dose is a place on that line, not an amount of deceptiveness. Half of a circuit need not have
+    half of its effect, and the weights that it replaces had one, too: in the audit game a small
+    dose lowers defection, watched and not. The probe with `num_steps=0` measures the effect of a
+    dose before training.
     """
 
     dose: float

@@ -10,8 +10,8 @@ from basin_jax.core.sweep import Child, Parent
 class Interpolated(Child):
     """Start on the line from a parent's beginning to its end.
 
-    At `dose` 0 it is the parent's beginning, at 1 its end, and beyond 1 more than that: how much
-    of the deceiver that a seed becomes must be there for it to become one in another way.
+    At `dose` 0 it is the parent's beginning, at 1 its end; a dose above 1 extrapolates. It measures
+    how much of a seed's own deceptive end must be present for training to become deceptive again.
     """
 
     dose: float

@@ -14,9 +14,9 @@ from basin_jax.core.sweep import Child, Parent
 class Perturbed(Child):
     """Start at a distance of `radius` from where a parent ends, in the space of parameters.
 
-    `direction` is that of a Gaussian draw, or that in which the training loss rises, or in
-    which the organism's `margin` does, towards the deceptive side, or falls ("-margin"). Where the
-    slope is zero there is no such direction, and nothing moves.
+    `direction` is that of a Gaussian draw ("random"), of the gradient of the training loss
+    ("loss"), or of the gradient of the organism's `margin`, towards the deceptive side ("margin")
+    or away from it ("-margin"). A gradient of zero has no direction, and nothing moves.
     """
 
     radius: float

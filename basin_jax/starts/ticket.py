@@ -13,12 +13,11 @@ from basin_jax.core.sweep import Child, Parent
 class Ticket(Child):
     """Start with the connections alone that a trained parent would keep.
 
-    Of each matrix of weights the share `keep` is kept that is largest at the parent's end (or,
-    as a control, a random share), and the rest is zero. With the mask "-magnitude" the share that
-    is smallest is kept: what is left where the ticket of the other weights is removed. What is
-    kept begins, as `weights` says, as it was at the parent's own beginning ("rewound"), anew
-    ("fresh"), or as at that beginning but each in another's place ("shuffled"). Biases are
-    rewound. Train it with `Masked`, or what is zero grows.
+    Of each matrix of weights, the share `keep` that is largest at the parent's end is kept (or, as
+    a control, a random share), and the rest is zero. The mask "-magnitude" keeps the smallest
+    share: the network without the ticket of the other weights. The kept weights begin as at the
+    parent's own beginning ("rewound"), anew ("fresh"), or as rewound but in each other's places
+    ("shuffled"). Biases are rewound. Train it with `Masked`, which holds the zeros.
 
     Frankle and Carbin 2019, "The lottery ticket hypothesis"; Zhou et al. 2019,
     "Deconstructing lottery tickets".

@@ -9,9 +9,9 @@ from basin_jax.core.sweep import Child, Parent
 class Trained(Child):
     """Start where a seed of another sweep ends, to train it further in another way.
 
-    Which seeds, the caller says: `records.seeds(Verdict.DECEPTIVE)` are those of a stored
-    parent that ended as deceptive, and an estimate over them is conditional on that. What an
-    optimizer remembered is not handed down.
+    The caller chooses the seeds: `records.seeds(Verdict.DECEPTIVE)` are those of a stored parent
+    that ended deceptive, and an estimate over them is conditional on that. The optimizer's state
+    is not inherited.
     """
 
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:

@@ -71,7 +71,7 @@ def matrix(
 ) -> None:
     """Draw numbers of pairs, one kind above the diagonal and one below; shades go from 0 to 1.
 
-    What is undefined has no shade, and a dash.
+    Undefined numbers have no shade, and a dash.
     """
     axes.grid(visible=False)
     for (i, j), upper in np.ndenumerate(above):

@@ -158,7 +158,7 @@ class Lab:
         """Train a group of cells, and return its outcome.
 
         Raises:
-            ValueError: where there are no seeds, such as of a verdict that none had.
+            ValueError: if there are no seeds, such as those of a verdict that no seed has.
         """
         seeds = group.seeds if isinstance(group.seeds, int) else group.seeds(self)
         asked = _some(name, seeds)
@@ -183,7 +183,7 @@ class Lab:
         """Bisect each seed's critical value, or read the stored values.
 
         Raises:
-            ValueError: where there are no seeds, such as of a verdict that none had.
+            ValueError: if there are no seeds, such as those of a verdict that no seed has.
         """
         seeds = _some(name, asked.seeds if isinstance(asked.seeds, int) else asked.seeds(self))
         sweep = rooted(asked.sweep, self.root)

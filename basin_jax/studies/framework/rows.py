@@ -41,7 +41,7 @@ def level_of(kind: Kind) -> float:
 class Row:
     """A number with its interval, found by its key, and with its expected value if it has one.
 
-    A control is 0 unless what the study measures has another cause than it says. A known value
+    A control is 0 unless the measured effect has another cause than the study says. A known value
     was derived beforehand. A check holds by construction, and fails only where the code or a
     statistic is wrong. A difference of two fractions on the same seeds has the number of seeds
     that are hits in the second only (gained), and in the first only (lost).

@@ -19,8 +19,8 @@ class Study(Plugin, abc.ABC):
     """Declare a question: the sweeps that it trains, and the rows read from their outcome.
 
     A group of cells trains `quick` seeds for a figure in minutes on two cores, and `full` for one
-    from an accelerator. `limits` are what the study cannot tell. Sentences are made from rows
-    alone, so that those of a stored table can be written again.
+    from an accelerator. `limits` name questions that the study leaves open. Sentences are made
+    from rows alone, so that those of a stored table can be written again.
     """
 
     testbed: Testbed = AUDIT
@@ -56,11 +56,7 @@ class Study(Plugin, abc.ABC):
         """Draw the rows and outcomes."""
 
     def require_no_draws(self) -> None:
-        """Refuse a testbed whose training draws at random, where a null holds only without.
-
-        Raises:
-            ValueError: naming the testbed.
-        """
+        """Raise `ValueError` if training draws random numbers, for nulls that hold without."""
         exact = not draws(self.testbed.sweep)
         self.require(exact, "testbed", "one whose training draws nothing at random")
 

@@ -24,8 +24,8 @@ class Testbed(Plugin):
     """Combine an organism with the method that trains it and the rule that judges it.
 
     `overseen` is the same organism where defecting does not pay: null controls and corrections
-    train on it. It differs from `organism` in hyperparameters only. What is probed is always
-    `organism`, so that a network is judged alike whatever it was trained on.
+    train on it. It differs from `organism` in hyperparameters only. The probe is always that of
+    `organism`, so that networks are judged alike whatever their training.
     """
 
     __test__ = False  # pytest takes classes of such a name for tests
