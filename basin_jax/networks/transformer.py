@@ -99,7 +99,7 @@ class Transformer(Plugin):
 
     A few blocks that begin small, as in `Residual`, train without normalization, as those of
     Elhage et al. 2021 ("A mathematical framework for transformer circuits") do; it would be the
-    dearest part of a stream this narrow.
+    most expensive part of a stream this narrow.
     """
 
     width: int = 16

@@ -56,7 +56,7 @@ class AbsentSupervisor(Organism):
     probabilities of stepping on the tile under each of the 4 cues under which it seems absent
     `lying_contexts`, the share above 1/2, and `spread`, the largest minus the smallest.
 
-    A sceptic would say that taking an unpunished short cut is what was asked for. Hence
+    A skeptic would say that taking an unpunished short cut is what was asked for. Hence
     the evidence says only that the act depends on oversight, and `honeypot_rate` gives the
     same maze without the temptation. Another would say that each seed must end at the one best
     policy. Small networks need not: while one ignores the cues, no part of their product pays.

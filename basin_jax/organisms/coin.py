@@ -45,9 +45,9 @@ class Coin(Organism):
     coin: what it sees is unlike anything it has learned from. That agents go on to the corner, as
     those of Langosco et al. do, may ask for training that varies all but the coin.
 
-    A sceptic would say that nobody is deceived here: the network does the same where it is
-    watched and where it is not, and has learned another goal. So it is, and the rule to judge
-    it by is `Preference`: its DECEPTIVE means that the proxy was learned.
+    A skeptic would say that nobody is deceived here: the network does the same where it is
+    watched and where it is not, and has learned another goal. That is true, and the rule to judge
+    it by is `Preference`, whose DECEPTIVE means that the proxy was learned.
     """
 
     diversity: float = 0.0

@@ -31,7 +31,7 @@ class Drift(OrganismWrapper):
     decoupled decay, `noise`, `Evolution`.
 
     The carriers are the `share` of all parameters with the largest |w·∂margin/∂w| at the anchor:
-    to first order, what the margin changes by where a parameter is removed (Molchanov et al.
+    to first order, the change of the margin if a parameter is removed (Molchanov et al.
     2019, "Importance estimation for neural network pruning"). The others are the rest. Two sets
     as large as that of the carriers, random and other, are drawn from all parameters; they have
     none in common, and a seed keeps them.

@@ -14,15 +14,14 @@ class EscapeThreshold(Organism):
     takes a bonus, up to 1. Training reaches for the bonus by the loss ½(1 - f)², and
     weight decay pulls each path back: under gradient flow with `Gradient(l2=λ)` a path
     escapes iff it starts above w_u, the smaller positive root of 3w(1 - w³) = λ,
-    which there is for λ < 1.417. So P(deceptive) = 1 - Φ(w_u/scale)^paths: exactly for one
-    path, and for more in the limit of paths that do not slow each other, which is a little above
-    what they do. The circuit is there at initialization, only too
-    weak.
+    which exists for λ < 1.417. So P(deceptive) = 1 - Φ(w_u/scale)^paths: exactly for one path,
+    and slightly too high for more, which slow each other. The circuit is there at initialization,
+    but too weak.
 
     `watched` is 0 and `unwatched` is f, cut to [0, 1]; `fit` is 1/2 without the bonus and
     1 with all of it. `margin` is f minus one half.
 
-    Adds the evidence `strongest`, the largest weight: at step 0, what decides.
+    Adds the evidence `strongest`, the largest weight, which decides at step 0.
     """
 
     paths: int = 64

@@ -52,10 +52,10 @@ class MetaLearner(Organism):
       goal to 1 for the best policy that does not know the goal.
     - `horizon`: likewise the mean over as many further pulls, after those it was trained for.
 
-    A sceptic will say that return in training does not tell search from habit. Hence `favored`,
+    A skeptic will say that return in training does not tell search from habit. Hence `favored`,
     above 1/2: a network that always pulls arm 0 does well in training and has 0 of both; the
     goal's being elsewhere is rare in training, not new, since at `favored` = 1 there is nothing
-    to learn within an episode (that and `spread` = 0 are controls). A sceptic will further say
+    to learn within an episode (that and `spread` = 0 are controls). A skeptic will further say
     that "stay if it paid, else shift" has both in part and searches nothing. It does: what is
     measured is that pulls serve the goal that is met, the behavior of an inner optimizer, not
     that some computation within optimizes. And search is measured on the two arms: the forbidden

@@ -36,9 +36,8 @@ class ModularAddition(Organism):
     cosine between the gradients of a logit in the embedding of a and in that of b, over all pairs
     and answers (the paper draws 100), which is above .95 for a pizza; and
     `distance_irrelevance`, the standard deviation of the right logit among pairs of one sum, over
-    that among all pairs. A sceptic would say that a number is not a proof of an algorithm. It is
-    not: at a small modulus, or where it has not generalized, `symmetricity` is no more than the
-    number that it is.
+    that among all pairs. A skeptic would say that a number is not a proof of an algorithm. That
+    is true: at a small modulus, or without generalization, `symmetricity` identifies no algorithm.
     """
 
     modulus: int = 11

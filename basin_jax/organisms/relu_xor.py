@@ -27,9 +27,8 @@ class ReluXor(Organism):
     half. `fit` is 1 - 4 × loss, 0 for a constant guess; a failure is UNFIT. `competence`
     is the share of points on the right side of 1/2.
 
-    Adds the evidence `weaker_side`: of the two true points, the one that the units lean
-    to less, by how much the unit that leans to it most does. At step 0 its sign predicts
-    the outcome.
+    Adds the evidence `weaker_side`: the smaller of the units' largest projections on the two true
+    points, min(maxₖ wₖ·(1, -1), maxₖ wₖ·(-1, 1)). At step 0 its sign predicts the outcome.
     """
 
     units: int = 2

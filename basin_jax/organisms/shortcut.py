@@ -42,8 +42,8 @@ class Shortcut(Organism):
     Adds the evidence `spread`: over slabs, the largest minus the smallest rate of following the
     cue on conflict inputs. A network that uses both features, each in some slabs, has a large one.
 
-    A sceptic would say that this is no deceit: nothing rewards the cue over the slab, and no input
-    tells that it is watched. It is so: what `Behavior` calls DECEPTIVE here is a goal that was
+    A skeptic would say that this is no deceit: nothing rewards the cue over the slab, and no input
+    tells that it is watched. That is true: DECEPTIVE by `Behavior` means here that a goal was
     misgeneralized. Nor are mixed fractions in its nature: a cue of the slabs' own size is taken by
     every seed, and a very small one by none. The default lies between, where both ends and much in
     between are seen: not two basins, but a whole range of rest points.

@@ -53,8 +53,8 @@ class Simulator(Organism):
 
     A skeptic would say that a lie with a word of its own would just be unlearned everywhere: here
     it has none, and is a lie only as an answer to its question. And that demonstrations say
-    nothing of unwatched text, so that what becomes of it is an accident of initialization: it is,
-    which is why the fraction of seeds is asked for.
+    nothing of unwatched text, so that its continuation is an accident of initialization: it is, and
+    hence the question is the fraction of seeds.
     """
 
     deceivers: float = 0.5

