@@ -11,7 +11,7 @@ class Interpolated(Child):
     """Start on the line from a parent's beginning to its end.
 
     At `dose` 0 it is the parent's beginning, at 1 its end; a dose above 1 extrapolates. It measures
-    how much of a seed's own deceptive end must be present for training to become deceptive again.
+    how much of a seed's own deceptive end must be present for another training to end there, too.
     """
 
     dose: float
