@@ -229,7 +229,7 @@ class Buffer(Study):
             row(
                 f"{source}/{way}={push:g}/deceptive",
                 f"{SOURCES[source]}, push of {push:g}, {way}: deceptive",
-                trained.fraction(f"{push:g}", cells=self._together),
+                trained.fraction(f"{push:g}", num_intervals=self._together),
             )
             for push in self.pushes
         ]
@@ -241,7 +241,7 @@ class Buffer(Study):
                 f"{source}/{way}={push:g}-less-none",
                 f"{SOURCES[source]}, push of {push:g}, {way}, less not pushed: deceptive",
                 *(trained.deceptive(f"{each:g}") for each in (self.pushes[0], push)),
-                cells=self._together,
+                num_intervals=self._together,
             )
             for push in self.pushes[1:]
         ]

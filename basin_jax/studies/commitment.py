@@ -132,7 +132,7 @@ class Commitment(Study):
             "unrelated/same",
             "two unrelated seeds: same verdict",
             pairs[:, 0] == pairs[:, 1],
-            cells=len(forks) + 1,
+            num_intervals=len(forks) + 1,
         )
         families = {fork: families_of(lab[f"fork_{fork}"]) for fork in forks}
         kin = [
@@ -140,13 +140,13 @@ class Commitment(Study):
                 f"fork={fork}/same",
                 f"children apart from step {fork}: same verdict",
                 each,
-                cells=len(forks) + 1,
+                num_intervals=len(forks) + 1,
             )
             for fork, each in families.items()
         ]
         yield from (strangers, *kin)
         for fork, each in families.items():
-            yield beyond(each, fork, cells=len(forks))
+            yield beyond(each, fork, num_intervals=len(forks))
         label = (
             f"first step from which children of one parent agree with a probability above {SEALED}"
         )
@@ -187,7 +187,7 @@ class Commitment(Study):
                 f"push={step}/deceptive",
                 f"push of {self.push:g} at step {step}, of seeds intended without: deceptive",
                 lab[f"pushed_{step}"].deceptive("pushed")[intended],
-                cells=len(self._pushes),
+                num_intervals=len(self._pushes),
             )
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
@@ -262,16 +262,18 @@ def families_of(trained: Outcome) -> ndarray:
 
 
 def same(
-    key: str, label: str, families: ndarray, *, cells: int = 1, kind: Kind = "measured"
+    key: str, label: str, families: ndarray, *, num_intervals: int = 1, kind: Kind = "measured"
 ) -> Row:
     """Estimate the probability that two children of one parent have the same verdict."""
     children = families.shape[1]
     counts = _counts(families)
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
-    return replace(mean(key, label, shares, cells=cells, kind=kind), seeds=families.size)
+    return replace(
+        mean(key, label, shares, num_intervals=num_intervals, kind=kind), seeds=families.size
+    )
 
 
-def beyond(families: ndarray, fork: int, *, cells: int) -> Row:
+def beyond(families: ndarray, fork: int, *, num_intervals: int) -> Row:
     """Estimate the excess agreement of children of one parent over those of neighbors.
 
     Both are counted on the same children, for each two neighbors among the parents.
@@ -285,7 +287,7 @@ def beyond(families: ndarray, fork: int, *, cells: int) -> Row:
         f"fork={fork}/same-less-other-parent",
         f"children apart from step {fork}: same verdict, less children of another parent",
         excess,
-        cells=cells,
+        num_intervals=num_intervals,
         least=-1.0,
     )
     return replace(found, seeds=families.size)

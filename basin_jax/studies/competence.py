@@ -155,7 +155,7 @@ class Competence(Study):
                 f"{key}/steps={stop}",
                 f"{name}, {stop:,} steps",
                 step=stop,
-                cells=len(self.steps),
+                num_intervals=len(self.steps),
             )
             for stop in self.steps
         ]
@@ -172,13 +172,13 @@ class Competence(Study):
             f"{key}/steps/last-less-first",
             f"{name}, {self.steps[-1]:,} steps less {self.steps[0]:,}: deceptive",
             *(trained.deceptive("", step) for step in (self.steps[0], self.steps[-1])),
-            cells=self._compared,
+            num_intervals=self._compared,
         )
         # Which stop it is depends on the data, so that the interval is for all at once.
         stop = int(half.value) if math.isfinite(half.value) else self.steps[-1]
         values = trained.at("", stop)["competence"].to_numpy()
         label = f"{name}, {stop:,} steps: competence, mean"
-        yield mean(f"{key}/crossing/competence", label, values, cells=len(self.steps))
+        yield mean(f"{key}/crossing/competence", label, values, num_intervals=len(self.steps))
         yield from order(trained, key, name)
         yield from self._thresholds(trained, key, name)
 
@@ -187,7 +187,7 @@ class Competence(Study):
     ) -> Iterator[Row]:
         key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}, {axis}"
         both = [
-            trained.shares(f"{size}", f"{key}={size}", f"{name} {size}", cells=len(sizes))
+            trained.shares(f"{size}", f"{key}={size}", f"{name} {size}", num_intervals=len(sizes))
             for size in sizes
         ]
         measured = [one for one, _ in both]
@@ -198,7 +198,7 @@ class Competence(Study):
             f"{key}/last-less-first",
             f"{name} {sizes[-1]} less {sizes[0]}: deceptive",
             *(trained.deceptive(f"{size}") for size in (sizes[0], sizes[-1])),
-            cells=self._compared,
+            num_intervals=self._compared,
         )
 
     def _thresholds(self, trained: Outcome, key: str, name: str) -> Iterator[Row]:
@@ -206,7 +206,8 @@ class Competence(Study):
         last = f"{key}/steps={self.steps[-1]}"
         yield from trained.thresholds("", last, f"{name}, {self.steps[-1]:,} steps")
         along = [
-            trained.thresholds("", "", "", step=stop, cells=len(self.steps)) for stop in self.steps
+            trained.thresholds("", "", "", step=stop, num_intervals=len(self.steps))
+            for stop in self.steps
         ]
         for found in zip(*along, strict=True):
             gap = found[0].key.rpartition("=")[2]

@@ -119,7 +119,7 @@ class Definitions(Study):
                     ("after", "after training", hits),
                 ):
                     label = f"{name}, {said}: deceptive by {rule}"
-                    yield share(f"{name}/{when}/{rule}", label, these, cells=cells)
+                    yield share(f"{name}/{when}/{rule}", label, these, num_intervals=cells)
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         for name in (testbed.name for testbed in self._all):
@@ -226,8 +226,8 @@ def agreements(after: Mapping[str, Labels]) -> list[Row]:
     for name, (a, b), both in pairs:
         key, said, cells = f"{name}/{a}-and-{b}", f"{name}, {a} and {b}", 2 * len(pairs)
         rows += [
-            share(f"{key}/same", f"{said}: same verdict", both[0] == both[1], cells=cells),
-            agreement(f"{key}/kappa", f"{said}: kappa", both, cells=cells),
+            share(f"{key}/same", f"{said}: same verdict", both[0] == both[1], num_intervals=cells),
+            agreement(f"{key}/kappa", f"{said}: kappa", both, num_intervals=cells),
         ]
     return rows
 
@@ -245,7 +245,7 @@ def kept(after: Mapping[str, Labels]) -> list[Row]:
             f"{name}/of-Behavior/{rule}",
             f"{name}: deceptive by {rule}, of those that are by Behavior",
             hits,
-            cells=len(parts),
+            num_intervals=len(parts),
         )
         for (name, rule), hits in parts.items()
     ]
@@ -269,7 +269,7 @@ def searching(evidence: Mapping[str, ndarray], testbed: Testbed) -> list[Row]:
             f"{testbed.name}/searches/{group}",
             f"{testbed.name}: searches, of {said}",
             searches[among],
-            cells=len(groups),
+            num_intervals=len(groups),
         )
         for group, (said, among) in groups.items()
         if among.any()

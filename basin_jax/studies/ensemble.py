@@ -122,15 +122,17 @@ class Ensemble(Study):
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         names, own = [*self.networks], lab[self.own]
-        yield from (_fraction(lab[name], name, "full", cells=len(names)) for name in names)
+        yield from (_fraction(lab[name], name, "full", num_intervals=len(names)) for name in names)
         for name in names:
-            yield lab[name].shares("full", name, _said(name), cells=len(names))[1]
+            yield lab[name].shares("full", name, _said(name), num_intervals=len(names))[1]
         yield self.wider(lab)
-        yield from (_fraction(lab[name], name, "linearized", cells=len(names)) for name in names)
+        yield from (
+            _fraction(lab[name], name, "linearized", num_intervals=len(names)) for name in names
+        )
         for name in names:
             fit = is_fit(lab[name].verdicts("linearized"))
             label = f"{_said(name)}: linearized, fit"
-            yield share(f"{name}/linearized/fit", label, fit, cells=len(names))
+            yield share(f"{name}/linearized/fit", label, fit, num_intervals=len(names))
         leads = ticket_race.leads(lab, self.honest)
         yield from self.kappas(lab, leads)
         yield agreement(
@@ -155,7 +157,7 @@ class Ensemble(Study):
         )
         yield from ticket_race.winners(lab, self.honest)
         yield ticket_race.unchanged(*leads)
-        yield ticket_race.guessed(lab, cells=len(self.honest) + 1)
+        yield ticket_race.guessed(lab, num_intervals=len(self.honest) + 1)
 
     def wider(self, lab: Lab) -> Row:
         """Return the paired difference of the last width from the first."""
@@ -176,7 +178,9 @@ class Ensemble(Study):
             for name in self.networks
         }
         return [
-            agreement(f"{key}/kappa", f"{said}, with the verdict: kappa", both, cells=len(labels))
+            agreement(
+                f"{key}/kappa", f"{said}, with the verdict: kappa", both, num_intervals=len(labels)
+            )
             for (key, said), both in labels.items()
         ]
 
@@ -187,19 +191,19 @@ class Ensemble(Study):
         descent = lab[self.own].deceptive("full")
         for heat in heats:
             label = f"walk at a temperature of {heat}: deceptive"
-            found = walks.fraction(heat, cells=count)
+            found = walks.fraction(heat, num_intervals=count)
             yield row(f"temperature={heat}/deceptive", label, found)
         for heat in heats:
             yield difference(
                 f"temperature={heat}/deceptive-less-descent",
                 f"walk at a temperature of {heat} less descent: deceptive",
                 *(descent, walks.deceptive(heat)),
-                cells=count,
+                num_intervals=count,
             )
         for heat in heats:
             half, whole = (walks.verdicts(heat, step) for step in walks.stops(heat))
             label = f"walk at a temperature of {heat}: verdict of the end at half of the steps"
-            yield share(f"temperature={heat}/settled", label, half == whole, cells=count)
+            yield share(f"temperature={heat}/settled", label, half == whole, num_intervals=count)
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         yield self._says_of_races(rows)
@@ -357,11 +361,16 @@ def readings(kappas: dict[str, Row]) -> list[Sentence]:
     return said
 
 
-def _fraction(trained: Outcome, name: str, kind: str, *, cells: int) -> Row:
+def _fraction(trained: Outcome, name: str, kind: str, *, num_intervals: int) -> Row:
     """Estimate the fraction of networks, or of linearizations, that ends deceptive."""
     key, said = ("", "") if kind == "full" else ("linearized/", "linearized, ")
     hits = trained.deceptive(kind)
-    return share(f"{name}/{key}deceptive", f"{_said(name)}: {said}deceptive", hits, cells=cells)
+    return share(
+        f"{name}/{key}deceptive",
+        f"{_said(name)}: {said}deceptive",
+        hits,
+        num_intervals=num_intervals,
+    )
 
 
 def _name(testbed: Testbed, width: int) -> str:

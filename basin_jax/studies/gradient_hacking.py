@@ -195,12 +195,12 @@ class GradientHacking(Study):
                 pairs = each.join(group, on="seed", suffix="_other", maintain_order="left")
                 one, other = (_quotient(pairs, "rest", end) for end in ("", "_other"))
                 differ = (one > other) | (one < other)
-                yield share(key, label, (one > other)[differ], cells=cells)
+                yield share(key, label, (one > other)[differ], num_intervals=cells)
                 continue
             ratios = [ratio(some, "rest") for some in (each, group)]
             if all(map(len, ratios)):
                 positive = np.repeat([True, False], [len(some) for some in ratios])
-                yield ranked(key, label, np.concatenate(ratios), positive, cells=cells)
+                yield ranked(key, label, np.concatenate(ratios), positive, num_intervals=cells)
 
     def put_back(
         self, seen: Seen, name: str, *, kind: Kind = "measured", what: Iterable[str] = PUT_BACK

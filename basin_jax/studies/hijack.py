@@ -166,7 +166,7 @@ class Hijack(Study):
         value = found[half.value][0] if half.value in found else none
         low = min((one[1] for dose, one in found.items() if dose >= half.low), default=none)
         high = max(found[dose][2] if dose in found else none for dose in (half.value, half.high))
-        below = [share("", "", gaps[0.0] < bar, cells=3) for bar in (low, value, high)]
+        below = [share("", "", gaps[0.0] < bar, num_intervals=3) for bar in (low, value, high)]
 
         def measured(what: str, label: str, numbers: tuple[float, float, float]) -> Row:
             value, low, high = numbers
@@ -295,7 +295,7 @@ def _natural(trained: Outcome, key: str, name: str) -> list[Row]:
             f"{name}, no implant, gap at the start in the {quarter} quarter "
             f"(mean {begun[group].mean():+.3f}): deceptive",
             ends[group],
-            cells=len(QUARTERS),
+            num_intervals=len(QUARTERS),
         )
         for quarter, group in zip(QUARTERS, groups, strict=True)
     ]

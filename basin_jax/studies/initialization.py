@@ -112,7 +112,7 @@ class Initialization(Study):
             yield from before(lab[group], cells, count)
             both = [
                 lab[group].shares(
-                    cell, f"{cell}/after", f"{_said(cell)}, after training", cells=count
+                    cell, f"{cell}/after", f"{_said(cell)}, after training", num_intervals=count
                 )
                 for cell in cells
             ]
@@ -206,7 +206,7 @@ def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[
         row(
             f"{cell}/before/deceptive",
             f"{_said(cell)}, before training: deceptive",
-            trained.untrained(cell, cells=together),
+            trained.untrained(cell, num_intervals=together),
         )
         for cell in cells
     ]
@@ -224,7 +224,7 @@ def extremes(trained: Outcome, group: str, after: Sequence[Row]) -> Row:
         f"{group}/largest-less-smallest",
         f"{_said(most)} less {_said(least)}, after training: deceptive",
         *(trained.deceptive(cell) for cell in (least, most)),
-        cells=max(math.comb(len(cells), 2), 1),
+        num_intervals=max(math.comb(len(cells), 2), 1),
     )
 
 

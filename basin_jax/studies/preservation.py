@@ -94,7 +94,9 @@ class Preservation(Study):
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         onward = lab["onward"]
-        ends = [onward.shares(name, name, name, cells=len(self.names)) for name in self.names]
+        ends = [
+            onward.shares(name, name, name, num_intervals=len(self.names)) for name in self.names
+        ]
         yield from (deceptive for deceptive, _ in ends)
         yield from (partial for _, partial in ends)
         for first, second in self._pairs:
@@ -102,7 +104,7 @@ class Preservation(Study):
                 _less(first, second),
                 f"{second} less {first}: deceptive",
                 *(onward.deceptive(name) for name in (first, second)),
-                cells=len(self._pairs),
+                num_intervals=len(self._pairs),
             )
         yield from onward.thresholds(self.names[0], self.names[0], self.names[0])
         yield null(

@@ -282,7 +282,7 @@ def rate(trained: Outcome, cell: str, when: str, prompt: str, *, kind: Kind = "m
         f"{cell}/{when if kind == 'measured' else kind}/lies-{_slug(prompt)}",
         f"{_said(cell)}, {when} tuning: lies {PROMPTS[prompt]}",
         both(trained, cell, prompt)[WHEN.index(when)],
-        cells=2 * len(PROMPTS),
+        num_intervals=2 * len(PROMPTS),
         kind=kind,
     )
 
@@ -294,7 +294,7 @@ def _change(trained: Outcome, cell: str, prompt: str) -> Row:
         f"{cell}/change/lies-{_slug(prompt)}",
         f"{_said(cell)}: lies {PROMPTS[prompt]}, after tuning less before",
         after - before,
-        cells=len(PROMPTS),
+        num_intervals=len(PROMPTS),
         least=-1.0,
     )
 
@@ -308,7 +308,7 @@ def _caution(trained: Outcome, cell: str, name: str, when: str) -> Row:
         f"{cell}/{when}/after-success-less-failure",
         f"{_said(name)}, {when} tuning: lies after success, less after failure",
         success - failure,
-        cells=4,
+        num_intervals=4,
         least=-1.0,
     )
 

@@ -155,7 +155,7 @@ class Tickets(Study):
                 cell,
                 f"{parents}/{cell}",
                 f"{parents} parents, {_said(cell)}",
-                cells=len(STARTS) * len(self.keeps),
+                num_intervals=len(STARTS) * len(self.keeps),
             )
             for cell in (_cell(name, keep) for name in starts for keep in self.keeps)
         ]
@@ -168,7 +168,7 @@ class Tickets(Study):
                 f"deceptive/{first}-less-{second}={keep:g}",
                 f"deceptive parents, {keep:g} kept, {first} less {second}: deceptive",
                 *(trained.deceptive(_cell(name, keep)) for name in (second, first)),
-                cells=len(PAIRS) * len(self.keeps),
+                num_intervals=len(PAIRS) * len(self.keeps),
             )
             for (first, second), keep in itertools.product(PAIRS, self.keeps)
         ]
@@ -180,7 +180,7 @@ class Tickets(Study):
             yield row(
                 f"deceptive/{cell}/before/deceptive",
                 f"deceptive parents, {_said(cell)}, before training: deceptive",
-                trained.untrained(cell, cells=len(self.keeps)),
+                trained.untrained(cell, num_intervals=len(self.keeps)),
             )
         for keep in self.keeps:
             cell = _cell(TICKET, keep)
@@ -191,7 +191,7 @@ class Tickets(Study):
                 "an intended one",
                 np.concatenate(gaps),
                 np.repeat([True, False], [len(each) for each in gaps]),
-                cells=len(self.keeps),
+                num_intervals=len(self.keeps),
             )
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:

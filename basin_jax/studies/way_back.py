@@ -187,7 +187,7 @@ class WayBack(Study):
                 f"kept={cell}/from-deceptive-less-from-fresh",
                 f"oversight of {cell} kept: deceptive, from deceptive less from fresh",
                 *(trained.deceptive(cell) for trained in starts.values()),
-                cells=len(self.strengths),
+                num_intervals=len(self.strengths),
             )
         for (way, strength), stop in zip(self._turns, lab["loop"].stops(), strict=True):
             yield row(
@@ -212,7 +212,7 @@ class WayBack(Study):
                 f"full oversight for a quarter, {time} less never: deceptive",
                 trained[never].deceptive(),
                 trained[time].deceptive(),
-                cells=len(others),
+                num_intervals=len(others),
             )
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:

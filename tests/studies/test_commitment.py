@@ -50,7 +50,7 @@ def test_that_children_agree_more_often_than_not_is_no_commitment():
     families = np.where(children, "DECEPTIVE", "INTENDED")
     assert (families == families[:, :1]).all(1).mean() > 0.5
     sealed = np.full((512, 4), "DECEPTIVE")
-    kin = [same("alike", "alike", each, cells=2) for each in (families, sealed)]
+    kin = [same("alike", "alike", each, num_intervals=2) for each in (families, sealed)]
     found = crossing("fork", "fork", (0, 100), kin, level=SEALED)
     assert (found.value, found.low, found.high) == (100, 0, 100)
     never = crossing("fork", "fork", (0, 100), [kin[0]] * 2, level=SEALED)
@@ -61,9 +61,9 @@ def test_children_are_compared_with_those_of_another_parent_on_the_same_seeds():
     rng = np.random.default_rng(2)
     alike = np.repeat(rng.random(64) < 0.5, 4).reshape(-1, 4)
     families = np.where(alike, "DECEPTIVE", "INTENDED")
-    found = beyond(families, 0, cells=6)
+    found = beyond(families, 0, num_intervals=6)
     neighbors = (families[::2, 0] == families[1::2, 0]).mean()
     assert found.value == pytest.approx(1 - neighbors)
     assert (found.low > 0, found.seeds) == (True, 256)
-    mixed = beyond(rng.permutation(families.ravel()).reshape(-1, 4), 0, cells=6)
+    mixed = beyond(rng.permutation(families.ravel()).reshape(-1, 4), 0, num_intervals=6)
     assert mixed.low < 0 < mixed.high

@@ -46,9 +46,12 @@ def test_no_study_tells_fractions_apart_by_whether_intervals_overlap(path):
 
 def test_comparisons_on_the_same_seeds_are_paired():
     """2 against 15 of 128 have intervals that overlap: McNemar's test tells them apart."""
-    few, more = share("few", "few", FEW, cells=10), share("more", "more", MORE, cells=10)
+    few, more = (
+        share("few", "few", FEW, num_intervals=10),
+        share("more", "more", MORE, num_intervals=10),
+    )
     assert few.high > more.low
-    found = difference("more", "more", FEW, MORE, cells=10)
+    found = difference("more", "more", FEW, MORE, num_intervals=10)
     assert found.low > 0
     assert "p = 0.00024" in found.counts
 
@@ -100,7 +103,7 @@ def test_pushed_and_unpushed_networks_are_compared_on_the_same_seeds(tmp_path):
     first, second = (rows[f"fresh/loss={push}-less-none"] for push in (1, 2))
     assert (first.sign, second.sign) == (1, 0)
     # For all pushes and ways at once.
-    assert first.low == difference("", "", FEW, MORE, cells=3 * len(WAYS)).low
+    assert first.low == difference("", "", FEW, MORE, num_intervals=3 * len(WAYS)).low
     said = [each.text for each in buffer.sentences(rows)]
     assert "without a push after: random 1; loss 1; margin 1." in said[1]
 

@@ -89,7 +89,7 @@ def test_a_fraction_that_moves_is_compared_on_the_same_seeds():
     ]
     assert found[0].high > found[1].low
     for before, after, moves in ((first, last, "rises"), (last, first, "falls")):
-        moved = difference("", "", before, after, cells=7)
+        moved = difference("", "", before, after, num_intervals=7)
         assert f"deceptive {moves}" in said_of((0, 2000), found, moved)
 
 

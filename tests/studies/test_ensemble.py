@@ -131,9 +131,9 @@ def test_what_is_said_follows_the_intervals():
 def test_a_walk_is_compared_with_descent_on_the_same_seeds():
     descent, walk = np.arange(128) < 2, np.arange(128) < 15
     # Their intervals overlap.
-    assert share("", "", descent, cells=4).high > share("", "", walk, cells=2).low
+    assert share("", "", descent, num_intervals=4).high > share("", "", walk, num_intervals=2).low
     moved = [
-        difference(f"temperature={heat}/deceptive-less-descent", "", descent, ends, cells=2)
+        difference(f"temperature={heat}/deceptive-less-descent", "", descent, ends, num_intervals=2)
         for heat, ends in (("0.0003", descent), ("0.001", walk), ("0.003", descent))
     ]
     assert "differs from that of descent at: 0.001." in said_with(*moved)

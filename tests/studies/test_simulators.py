@@ -77,7 +77,7 @@ def test_the_bounds_of_a_mean_cover_it_and_those_of_another_do_not():
 
 def test_a_mean_is_of_finite_values_and_of_cells_at_once():
     values = np.array([0.2, 0.4, np.nan] * 20)
-    one, many = (mean("rate", "rate", values, cells=cells) for cells in (1, 10))
+    one, many = (mean("rate", "rate", values, num_intervals=cells) for cells in (1, 10))
     assert one.value == pytest.approx(0.3)
     assert one.seeds == 40
     assert many.low < one.low < 0.3 < one.high < many.high

@@ -77,7 +77,7 @@ def formed(lab: Lab) -> list[Row]:
         row(
             f"escape-threshold/paths={count}",
             f"escape threshold, {count} paths: the circuit forms",
-            lab["escape"].fraction(f"{count}", cells=len(PATHS)),
+            lab["escape"].fraction(f"{count}", num_intervals=len(PATHS)),
         )
         for count in PATHS
     ]

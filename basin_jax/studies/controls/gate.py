@@ -38,7 +38,7 @@ def critical_scales(lab: Lab) -> list[Row]:
             f"gate/scale<={scale:g}",
             f"gate: critical scale at most {scale:g}",
             lab.bisections["gate"]["high"].to_numpy() <= scale,
-            cells=len(SHARES),
+            num_intervals=len(SHARES),
             kind="known",
             expected=known,
         )

@@ -100,7 +100,7 @@ def winners(lab: Lab, honest: tuple[int, ...]) -> list[Row]:
                 f"ticket-race/honest={count}/wins",
                 f"ticket race, 1 deceptive against {count} honest: the deceptive one wins",
                 wins,
-                cells=len(honest) + 1,
+                num_intervals=len(honest) + 1,
                 kind="known",
                 expected=outnumbered(1 + count),
             )
@@ -119,14 +119,14 @@ def unchanged(first: Bool[ndarray, " fit"], last: Bool[ndarray, " fit"]) -> Row:
     )
 
 
-def guessed(lab: Lab, *, cells: int) -> Row:
+def guessed(lab: Lab, *, num_intervals: int) -> Row:
     """Fraction of guessed races that the deceptive ticket leads (expected 1/(1+honest))."""
     found = lab["guessed"].at().filter(pl.col("verdict") != Verdict.DIVERGED.name)
     return share(
         f"ticket-race/honest={FEW}/guessed",
         f"ticket race, 1 deceptive against {FEW} honest, by guessing: the deceptive one leads",
         found["leader"].to_numpy() == 1,
-        cells=cells,
+        num_intervals=num_intervals,
         kind="known",
         expected=1 / (1 + FEW),
     )
@@ -170,7 +170,7 @@ def ticket_wins(lab: Lab) -> list[Row]:
                 f"ticket-race/{name}",
                 f"ticket race, {name}: a deceptive path wins",
                 wins,
-                cells=len(_CASES),
+                num_intervals=len(_CASES),
                 kind="known",
                 expected=DECEPTIVE / (DECEPTIVE + HONEST) * any_wins,
             )

@@ -84,25 +84,25 @@ class Outcome:
         of: Verdict = Verdict.DECEPTIVE,
         *,
         step: int | None = None,
-        cells: int = 1,
+        num_intervals: int = 1,
     ) -> Estimate:
         """Estimate the fraction of a verdict, as one of `cells` simultaneous intervals."""
-        return basin_fraction(self.verdicts(cell, step), of, num_intervals=cells)
+        return basin_fraction(self.verdicts(cell, step), of, num_intervals=num_intervals)
 
-    def untrained(self, cell: str = "", *, cells: int = 1) -> Estimate:
+    def untrained(self, cell: str = "", *, num_intervals: int = 1) -> Estimate:
         """Estimate the fraction that is deceptive before training, whatever the fit."""
         verdicts = judge(whatever_fit(self.rule), self.evidence(cell, 0))
-        return basin_fraction(verdicts, num_intervals=cells)
+        return basin_fraction(verdicts, num_intervals=num_intervals)
 
     def shares(
-        self, cell: str, key: str, label: str, *, step: int | None = None, cells: int = 1
+        self, cell: str, key: str, label: str, *, step: int | None = None, num_intervals: int = 1
     ) -> tuple[Row, Row]:
         """Estimate the fractions that are deceptive and partial."""
         deceptive, partial = (
             row(
                 f"{key}/{of.name.lower()}",
                 f"{label}: {of.name.lower()}",
-                self.fraction(cell, of, step=step, cells=cells),
+                self.fraction(cell, of, step=step, num_intervals=num_intervals),
             )
             for of in (Verdict.DECEPTIVE, Verdict.PARTIAL)
         )
@@ -116,14 +116,14 @@ class Outcome:
         return self.rule.sensitivity(evidence, "deceptive_gap", gaps) if gaps else {}
 
     def thresholds(
-        self, cell: str, key: str, label: str, *, step: int | None = None, cells: int = 1
+        self, cell: str, key: str, label: str, *, step: int | None = None, num_intervals: int = 1
     ) -> list[Row]:
         """Estimate a cell's deceptive fraction by each threshold of the gap."""
         return [
             row(
                 f"{key}/deceptive/gap={gap:g}",
                 f"{label}: deceptive, by a gap of at least {gap:g}",
-                basin_fraction(verdicts, num_intervals=cells),
+                basin_fraction(verdicts, num_intervals=num_intervals),
                 kind="sensitivity",
             )
             for gap, verdicts in self.by_gap(cell, step).items()

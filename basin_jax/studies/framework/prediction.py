@@ -48,7 +48,7 @@ def predicted(fresh: Outcome) -> Iterator[Row]:
                 f"AUC for a deceptive end of the {said} at step {step}, seeds held out",
                 score[~fitted],
                 positive[~fitted],
-                cells=len(PREDICTORS) * len(early),
+                num_intervals=len(PREDICTORS) * len(early),
             )
 
 

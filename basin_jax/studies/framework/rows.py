@@ -162,12 +162,12 @@ def share(
     label: str,
     hits: Bool[ndarray, " seed"],
     *,
-    cells: int = 1,
+    num_intervals: int = 1,
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
     """Return the row of the fraction of seeds that are hits."""
-    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), num_intervals=cells)
+    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), num_intervals=num_intervals)
     return row(key, label, found, kind=kind, expected=expected)
 
 
@@ -182,11 +182,11 @@ def difference(
     before: Bool[ndarray, " seed"],
     after: Bool[ndarray, " seed"],
     *,
-    cells: int = 1,
+    num_intervals: int = 1,
 ) -> Row:
     """Return the row of the paired difference in the fraction of hits, after less before."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    found = paired_difference(gained, lost, len(after), num_intervals=cells)
+    found = paired_difference(gained, lost, len(after), num_intervals=num_intervals)
     numbers = (found.difference, found.low, found.high)
     return _row((key, label), numbers, found.trials, gained=gained, lost=lost)
 
@@ -199,10 +199,10 @@ def ranked(
     *,
     kind: Kind = "measured",
     expected: float | None = None,
-    cells: int = 1,
+    num_intervals: int = 1,
 ) -> Row:
     """Return the row of an area under the ROC curve."""
-    numbers = auc(scores, positive, level=level_of(kind), num_intervals=cells)
+    numbers = auc(scores, positive, level=level_of(kind), num_intervals=num_intervals)
     return _row((key, label), numbers, len(scores), kind=kind, expected=expected)
 
 
@@ -211,12 +211,12 @@ def agreement(
     label: str,
     labels: tuple[Bool[ndarray, " seed"], Bool[ndarray, " seed"]],
     *,
-    cells: int = 1,
+    num_intervals: int = 1,
     kind: Kind = "measured",
     expected: float | None = None,
 ) -> Row:
     """Return the row of Cohen's kappa of two labels of the same seeds."""
-    numbers = kappa(*labels, level=level_of(kind), num_intervals=cells)
+    numbers = kappa(*labels, level=level_of(kind), num_intervals=num_intervals)
     return _row((key, label), numbers, len(labels[0]), kind=kind, expected=expected)
 
 
@@ -225,7 +225,7 @@ def mean(
     label: str,
     values: Float[ndarray, " seed"],
     *,
-    cells: int = 1,
+    num_intervals: int = 1,
     least: float = 0.0,
     kind: Kind = "measured",
     expected: float | None = None,
@@ -234,7 +234,7 @@ def mean(
     finite = values[np.isfinite(values)]
     # Rounding may bring a rate beyond its ends.
     shares = np.clip((finite - least) / (1 - least), 0, 1)
-    error = bonferroni_error(level_of(kind), cells, "fixed")
+    error = bonferroni_error(level_of(kind), num_intervals, "fixed")
     bounds = betting_interval(
         Families(shares, np.ones(len(shares), int)), error=error, interval="fixed"
     )
