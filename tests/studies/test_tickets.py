@@ -26,7 +26,7 @@ def history(seeds, gaps):
     unwatched = np.concatenate([gaps.get(step, np.zeros(seeds)) for step in (0, 10, 100)])
     trained = outcome(given, FRESH, fit=1.0, watched=0.0, unwatched=0.0)
     column = trained.history.with_columns(unwatched=unwatched)
-    return type(trained)(num_intervals=FRESH, history=column, rule=trained.rule)
+    return type(trained)(cells=FRESH, history=column, rule=trained.rule)
 
 
 def test_all_starts_are_masked_and_only_a_ticket_is_kept_whole():
@@ -106,9 +106,7 @@ def test_what_is_predicted_is_held_out():
     begun = history(120, {})
     noise = np.random.default_rng(0).normal(size=(40, len(begun.history)))
     columns = {f"noise_{number}": values for number, values in enumerate(noise)}
-    noisy = type(begun)(
-        num_intervals=FRESH, history=begun.history.with_columns(**columns), rule=begun.rule
-    )
+    noisy = type(begun)(cells=FRESH, history=begun.history.with_columns(**columns), rule=begun.rule)
     # Of the seeds that it is fitted to, so much noise predicts all.
     assert all(one.value < 0.7 for one in predicted(noisy) if "discriminant" in one.key)
 
