@@ -193,6 +193,7 @@ def found() -> np.ndarray:
     return train()
 
 
+@pytest.mark.ci
 def test_the_cells_have_the_fractions_that_are_known(found):
     trials = ROOTS * len(SEEDS)
     for hits, truth in zip(found.sum(axis=(1, 2)).tolist(), TRUTHS, strict=True):
@@ -200,6 +201,7 @@ def test_the_cells_have_the_fractions_that_are_known(found):
         assert held.low <= truth <= held.high
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_interval_covers_as_often_as_it_says_and_its_control_does_not(found, kind):
     rows = list(kind(found))

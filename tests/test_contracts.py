@@ -102,6 +102,7 @@ def test_organism(organism):
     check_organism(organism)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("start", STARTS, ids=named)
 def test_start(start):
     check_start(

@@ -45,6 +45,7 @@ def compared(source: SweepFile, seeds: int, folder: Path) -> pl.DataFrame:
     return compare(records, source.known)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("file", [file for file in FILES if FEW.get(file, 1)])
 def test_every_fraction(file, tmp_path):
     frame = compared(FILES[file], FEW.get(file, 10_000), tmp_path)

@@ -205,9 +205,9 @@ def _cells(**more: Check) -> Check:
 
 
 _MANIFESTS: dict[int, Check] = {
-    1: record({**_COMMON, "cells": _cells(**_PROGRAM)}),
-    2: record({**_COMMON, "cells": _cells(**_PROGRAM, trace=text), "runs": _runs}),
-    3: record({**_COMMON, "cells": _cells(backend=_named(BACKENDS), trace=text), "runs": _runs}),
+    1: record({"cells": _cells(**_PROGRAM), **_COMMON}),
+    2: record({"cells": _cells(**_PROGRAM, trace=text), **_COMMON, "runs": _runs}),
+    3: record({"cells": _cells(backend=_named(BACKENDS), trace=text), **_COMMON, "runs": _runs}),
 }
 _asked: dict[str, Check] = {
     "count": whole(1, SEEDS),

@@ -56,6 +56,7 @@ def modules(package: Path, *roots: str) -> dict[Path, ast.Module]:
     """Return the kernel, the rules, the plug-ins, and all their imports, by their files."""
     plugins = (file for kind in PLUGINS for file in (package / kind).glob("*.py"))
     waiting = [*plugins, *(package / f"{root}.py" for root in (*ROOTS, *roots))]
+    waiting += {file.with_name("__init__.py") for file in waiting}
     found: dict[Path, ast.Module] = {}
     while waiting:
         file = waiting.pop()

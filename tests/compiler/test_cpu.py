@@ -37,6 +37,7 @@ def agree(function, *arrays, rtol=3e-7, atol=0.0):
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("function", POINTWISE, ids=lambda f: f.__name__)
 def test_functions_of_numbers(function):
     agree(lambda x: jnp.asarray(function(x), jnp.float32), NUMBERS, rtol=1e-6, atol=1e-7)
@@ -51,16 +52,19 @@ def test_the_inverse_error_function_in_the_tails():
     agree(jax.lax.erf_inv, np.array([[1, -1, 0, np.nan]] * SEEDS, np.float32))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
 def test_functions_of_two_numbers(function):
     agree(lambda x, y: jnp.asarray(function(x, y), jnp.float32), NUMBERS, NUMBERS[::-1], rtol=1e-6)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ARRAYS)
 def test_functions_of_arrays(name):
     agree(ARRAYS[name], MATRICES, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.ci
 @settings(max_examples=12)
 @given(
     sizes=st.tuples(*[st.integers(1, 40)] * 3),
@@ -188,6 +192,7 @@ METHODS = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_seed_is_trained_as_xla_trains_it(method, precision):

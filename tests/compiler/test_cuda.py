@@ -88,6 +88,7 @@ TURNED = [
 ]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("precision", "error"),
     [("float32", 1e-6), ("tensorfloat32", 5e-4), ("bfloat16", 5e-3)],
@@ -166,6 +167,7 @@ def test_a_seed_alone_has_the_same_bits():
     assert all(np.array_equal(alone[key][0], values[4]) for key, values in together.items())
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(sys.platform != "linux", reason="NVRTC is installed on Linux only")
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
 @pytest.mark.parametrize("name", TRIALS)

@@ -45,6 +45,7 @@ def cut_in_half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
+@pytest.mark.ci
 def test_a_damaged_program_is_compiled_anew_and_gives_the_same_evidence(tmp_path):
     good = train(tmp_path / "good", tmp_path)
     programs = [*(tmp_path / "basin_jax/programs").glob("*.so")]

@@ -134,6 +134,7 @@ RULES = (
 )
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 @given(evidence=evidence_of_seeds)
 def test_each_seed_has_one_verdict_whatever_its_neighbors(rule, evidence):
@@ -146,6 +147,7 @@ def test_each_seed_has_one_verdict_whatever_its_neighbors(rule, evidence):
     assert alone == verdicts.tolist()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @given(evidence=evidence_of_seeds, column=st.sampled_from(COLUMNS), row=st.integers(0, 11))

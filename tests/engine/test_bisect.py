@@ -43,6 +43,7 @@ def test_each_seed_has_its_own_dose_at_which_its_circuit_escapes():
     assert np.isinf(found["high"].to_numpy()[first < 0.19]).all()
 
 
+@pytest.mark.ci
 def test_a_push_must_reach_from_the_bottom_of_a_well_to_the_separatrix():
     parent = WELLS.replace(organism=DoubleWell(tilt=0.2))
     push = WELLS.replace(

@@ -39,6 +39,7 @@ SWEEPS = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("backend", ["cpu", "xla"])
 @pytest.mark.parametrize("name", SWEEPS)
 def test_bits_do_not_depend_on_order_or_number_or_calls(name, backend):
@@ -69,6 +70,7 @@ def digest(sweep: Sweep) -> str:
     return hashlib.sha256(b"".join(bits)).hexdigest()
 
 
+@pytest.mark.ci
 def test_bits_do_not_depend_on_the_number_of_devices_or_on_the_environment():
     outputs = set()
     unusual = {
@@ -133,6 +135,7 @@ class Streams(Organism):
         return {**params, "probe": jax.random.uniform(key, (), jnp.float32)}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("vary", "init_varies", "data_varies"),
     [("both", True, True), ("init", True, False), ("data", False, True)],
@@ -152,6 +155,7 @@ def test_a_root_gives_other_seeds():
     assert len(set(first)) == 3
 
 
+@pytest.mark.ci
 def test_probing_on_the_way_does_not_change_the_end():
     sweep = SWEEPS["gate"]
     ends = [
@@ -260,6 +264,7 @@ def test_a_probe_that_is_no_scalar_is_refused():
         build_kernel(sweep, lanes=8)
 
 
+@pytest.mark.slow
 def test_a_thousand_seeds_are_the_first_of_a_hundred_thousand_in_chunks_of_any_size(
     tmp_path, monkeypatch
 ):
@@ -270,6 +275,7 @@ def test_a_thousand_seeds_are_the_first_of_a_hundred_thousand_in_chunks_of_any_s
     assert few.history.equals(many.history.filter(pl.col("seed") < 1000))
 
 
+@pytest.mark.ci
 def test_bits_hold_in_optimized_programs():
     """Only those round by the lane: without optimization the tests below could not fail."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "-m", "optimized", __file__]

@@ -79,6 +79,7 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
     assert not all(leaf.size for leaf in jax.tree.leaves(given))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("organism", [Narrow(), Nothing()], ids=lambda o: type(o).__name__)
 def test_networks_with_nothing_to_carry_are_trained_and_have_children(organism):
     sweep = sweep_of(organism)

@@ -155,6 +155,7 @@ SETTLING = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("backend", ["cpu", "xla"])
 @pytest.mark.parametrize("name", SETTLING)
 def test_refilling_changes_no_bit_in_any_order(name, backend):

@@ -43,6 +43,7 @@ def end(method, steps):
     return build_kernel(sweep, lanes=4)(SEEDS[:4])["x"][0, -1]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("settings", "steps", "corrected"),
     [
@@ -179,6 +180,7 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
     assert margins[1] < float(organism.probe(key, params)["margin"]) < margins[0]
 
 
+@pytest.mark.ci
 def test_a_ticket_is_trained_sparse():
     parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=5)
     ticket = parent.replace(start=Ticket(of=parent, keep=0.1), method=Masked(method=parent.method))
@@ -203,6 +205,7 @@ def parents_of(start):
     return parent(SEEDS)["params"]
 
 
+@pytest.mark.ci
 def test_full_oversight_leaves_nobody_deceptive(tmp_path):
     game = Audit(difficulty=1)
     sweep = Sweep(organism=game, method=Gradient(learning_rate=0.1), num_steps=1000)

@@ -84,6 +84,7 @@ def test_a_random_set_is_each_seeds_own_and_has_nothing_in_common_with_the_other
     np.testing.assert_allclose(found["placebo_margin"][:, 1] - found["margin"][:, 1], back)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("start", "steps"), [(Anchored, 3), (Trained, 5)])
 def test_drift_is_from_where_the_anchor_is(start, steps):
     parent = ONE.replace(num_steps=2)

@@ -37,6 +37,7 @@ def test_simulation_ascends_the_reward():
     np.testing.assert_array_equal(simulate(initial, m, penalty, l2), expected)
 
 
+@pytest.mark.ci
 def test_agrees_with_brute_force():
     point, truth = EXACT[0]
     normals = np.random.default_rng(0).standard_normal((2**15, 4))

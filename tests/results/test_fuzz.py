@@ -118,6 +118,7 @@ def copy(wells_folder, tmp_path) -> Path:
     return shutil.copytree(wells_folder, tmp_path / "copy")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("part", ["sweep.json", "runs"])
 def test_500_mutations_of_the_manifest_and_of_run_records_are_found_or_harmless(copy, part):
     expected, chance = all_of(copy), random.Random(part)
@@ -137,6 +138,7 @@ def test_500_mutations_of_the_manifest_and_of_run_records_are_found_or_harmless(
     assert found > 0.9 * MANY
 
 
+@pytest.mark.ci
 def test_500_flipped_bits_in_chunks_are_found(copy):
     chance, chunks = random.Random(0), Store(copy).chunks()
     for i in range(MANY):
@@ -227,6 +229,7 @@ def read_all(folder: Path, *, report: bool) -> bool:
     return attempt(read) is not None
 
 
+@pytest.mark.ci
 def test_forged_folders_are_read_or_refused_in_a_line(wells_folder, tmp_path):
     forged = forged_folders(wells_folder, tmp_path / "forged", MANY // 5, seed=1)
     assert sum(read_all(folder, report=False) for folder in forged) > 10
@@ -238,6 +241,7 @@ def test_reports_of_forged_folders_end_in_a_page_or_a_line(wells_folder, tmp_pat
     assert any([read_all(folder, report=True) for folder in forged])
 
 
+@pytest.mark.ci
 def test_chunks_forged_bit_by_bit_are_read_or_refused_in_a_line(tmp_path):
     digest, entry = folders.cell_of({}, (0, 10))
     made = folders.new_store(tmp_path, {digest: entry})

@@ -103,6 +103,7 @@ def test_a_denominator_of_some_verdicts_is_conditional(along):
     assert set(among["interval"]) == {"conditional"}
 
 
+@pytest.mark.ci
 def test_seeds_are_given_what_became_of_their_parents(along, tmp_path):
     parent = SWEEP.replace(save_at=())
     parents = run(parent, 40, tmp_path / "parents", lanes=8)

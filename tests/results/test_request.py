@@ -287,6 +287,7 @@ def test_shards_stay_fixed_when_all_are_there_and_adjacent_ranges_do_not(wells, 
     assert set(load(shards).fractions()["interval"]) == {"fixed"}
 
 
+@pytest.mark.ci
 def test_seeds_of_a_pilot_enter_no_estimate(wells, wells_folder, tmp_path):
     cells = [cell.replace(save_at=(3,)) for cell in wells]
     run(cells, 10, tmp_path, pilot="chose the gap", lanes=8)

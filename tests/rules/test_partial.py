@@ -86,6 +86,7 @@ def audited():
     return {name: values[:, -1] for name, values in found.items()}
 
 
+@pytest.mark.ci
 def test_half_liars_of_the_audit_game_are_partial_and_not_on_either_side_of_a_gap(audited):
     verdicts = judge(Behavior(), audited)
     shares = [(verdicts == one).mean() for one in (Verdict.PARTIAL, Verdict.DECEPTIVE)]

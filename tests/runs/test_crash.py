@@ -77,6 +77,7 @@ def assert_same_as_uninterrupted(store: Store, fresh: Path, seeds: int) -> None:
     assert not list(store.staging.iterdir())
 
 
+@pytest.mark.ci
 def test_kills_lose_nothing_and_change_nothing(tmp_path):
     store = kill_and_resume(tmp_path / "killed", kills=2, seeds=64 * 200)
     assert_same_as_uninterrupted(store, tmp_path / "fresh", seeds=64 * 200)
@@ -88,6 +89,7 @@ def test_a_hundred_kills_lose_nothing_and_change_nothing(tmp_path):
     assert_same_as_uninterrupted(store, tmp_path / "fresh", seeds=SEEDS)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_commits_what_was_trained(tmp_path, signum):
     process = start(tmp_path, SEEDS)
@@ -115,6 +117,7 @@ def test_a_signal_keeps_the_other_cells_from_starting(tmp_path):
     assert len(Store(tmp_path).chunks()) == 1
 
 
+@pytest.mark.ci
 def test_two_workers_that_start_together_share_a_folder(tmp_path):
     # They would choose other chunks, if the later one did not take the earlier one's.
     seeds = 64 * 200

@@ -79,11 +79,13 @@ def test_the_package_is_the_same_wherever_it_lies(copy, here):
     assert package_identity() == f"{basin_jax.__version__} source {here}"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("file", "old", "new"), CHANGING)
 def test_an_edit_of_what_decides_bits_or_verdicts_changes_it(copy, here, file, old, new):
     assert edited(copy, file, old, new) != here
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("file", "old", "new"), KEEPING)
 def test_an_edit_of_a_comment_a_docstring_a_plot_or_a_study_keeps_it(copy, here, file, old, new):
     assert edited(copy, file, old, new) == here
@@ -117,6 +119,8 @@ def test_a_folder_is_not_gone_on_with_after_the_runtime_of_vectors_has_changed(
 ):
     run(wells, 8, tmp_path / "sweep", lanes=8)
     changed = edited(copy, *CHANGING[0])
-    monkeypatch.setattr("basin_jax.runs.manifest.package_identity", lambda: f"0.2 source {changed}")
+    monkeypatch.setattr(
+        "basin_jax.runs.provenance.package_identity", lambda: f"0.2 source {changed}"
+    )
     with pytest.raises(StoreError, match=f"basin_jax: .* there, .*{changed}' here"):
         run(wells, 16, tmp_path / "sweep", lanes=8)

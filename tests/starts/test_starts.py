@@ -39,6 +39,7 @@ def flat(params):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("backend", ["cpu", "xla"])
 def test_a_trained_start_is_its_parents_end_bit_for_bit(backend):
     ends = evidence(GATE, backend=backend)
@@ -82,7 +83,7 @@ def test_no_stream_of_a_generation_is_anothers(monkeypatch):
             made.append(jax.random.key_data(folded))
         return folded
 
-    monkeypatch.setattr("basin_jax.core.seeds.fold_in_seed", noted)
+    monkeypatch.setattr("basin_jax.core.trial.fold_in_seed", noted)
     middle = child(Trained(of=GATE))
     words = []
     with numerics("float32"):
@@ -118,6 +119,7 @@ def test_memory_bounds_the_parents_of_a_queue_and_changes_no_bit(monkeypatch):
     assert same(evidence(child(Trained(of=GATE), num_steps=3)), want)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "make",
     [
@@ -137,6 +139,7 @@ def test_a_parent_that_diverged_has_diverged_children(tmp_path, make):
     assert {*run(sweep, 8, tmp_path / "run", lanes=4).frame["verdict"]} == {"DIVERGED"}
 
 
+@pytest.mark.ci
 def test_those_of_a_verdict_are_trained_further(tmp_path):
     parent = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=4000)
     records = run(parent, 100, tmp_path / "parent", lanes=16)
@@ -247,6 +250,7 @@ def test_a_fresh_start_has_its_scale():
     assert np.array_equal(flat(doubled), 2 * flat(start))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("difficulty", [1, 2, 3, 4])
 @pytest.mark.parametrize("widths", [(32, 32), (8, 8, 8)])
 def test_an_implant_deceives_at_full_dose_and_is_fresh_at_none(difficulty, widths):
@@ -300,6 +304,7 @@ class Sorted(Gate):
         return super().loss(jnp.sort(params), batch)
 
 
+@pytest.mark.ci
 def test_a_parent_that_needs_another_backend_has_it(tmp_path):
     parent = GATE.replace(organism=Sorted())
     kernel = build_kernel(child(Trained(of=parent)), lanes=4, backend="cpu")
@@ -314,7 +319,7 @@ def test_cells_of_one_parent_train_it_once(monkeypatch):
     trained, stream = [], Kernel.stream
 
     def counted(self, seeds, *given, **more):
-        trained.append((self.sees, len(seeds)))
+        trained.append((self.output, len(seeds)))
         return stream(self, seeds, *given, **more)
 
     monkeypatch.setattr(Kernel, "stream", counted)

@@ -95,6 +95,7 @@ def test_the_p_value_is_that_of_mcnemars_exact_test(table):
     assert paired_difference(*table).p_value == pytest.approx(expected, rel=1e-6, abs=1e-300)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("interval", ["fixed", "anytime"])
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.9999])
 @given(table=tables(most=200))
@@ -169,6 +170,7 @@ def tail_errors(bounds, trials: int, error: float) -> np.ndarray:
     return np.array(missed)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("trials", "error"), [(1, 0.05), (5, 0.2), (20, 0.05), (40, 0.05)])
 def test_the_interval_covers_at_least_as_often_as_it_says_in_each_tail(trials, error):
     assert tail_errors(melded_interval, trials, error).max() <= error / 2 + 1e-9
@@ -193,11 +195,13 @@ def missed_at_some_look(bounds, gain: float, loss: float) -> float:
     return missed / runs
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("gain", "loss"), [(0.1, 0.1), (0.06, 0.02)])
 def test_one_may_look_at_any_time(gain, loss):
     assert missed_at_some_look(paired_confidence_sequence, gain, loss) <= 0.05
 
 
+@pytest.mark.ci
 def test_peeking_at_the_fixed_interval_misses_far_more_often_than_it_says():
     assert missed_at_some_look(melded_interval, 0.06, 0.02) > 0.15
 

@@ -97,6 +97,7 @@ def found_in(study, tmp_path, ends):
     return Table(study.rows(lab))
 
 
+@pytest.mark.ci
 def test_pushed_and_unpushed_networks_are_compared_on_the_same_seeds(tmp_path):
     buffer = Buffer(pushes=(0.0, 1.0, 2.0))
     rows = found_in(buffer, tmp_path, lambda _, n: MORE if n == 1 else FEW)
@@ -130,6 +131,7 @@ def test_children_agree_from_where_more_do_on_the_same_seeds():
     assert said(*[MORE] * 5, few_more).startswith("Children that are apart from none")
 
 
+@pytest.mark.ci
 def test_oversight_that_is_late_is_compared_with_none_on_the_same_seeds(tmp_path):
     way_back = WayBack(strengths=(0.0, 0.5, 1.0))
     many = ("fresh", "spell_never", "kept_deceptive")

@@ -233,6 +233,7 @@ def test_an_outcome_is_that_of_its_cells_whatever_was_trained_before(tmp_path):
     assert lab.train("chosen", chosen).fraction().trials == len(right)
 
 
+@pytest.mark.ci
 def test_no_two_studies_share_seeds(tmp_path):
     roots = {name: root_of(name) for name in (*STUDIES, "way_back_inspection")}
     assert len({*roots.values()}) == len(roots)
@@ -335,6 +336,7 @@ def expect_reported(found):
     assert all(f"- {said.text} [row" in text for said in found.sentences)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_reports_whatever_it_finds(name, tmp_path):
     """Nothing is trained: the evidence is drawn at random."""
