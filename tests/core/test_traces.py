@@ -231,7 +231,7 @@ CODE = """
     import json, sys
     from pathlib import Path
     from basin_jax.core.identity import digest_of, trace_of
-from basin_jax.runs.sweepfile import load_sweep
+    from basin_jax.runs.sweepfile import load_sweep
 
     loaded = load_sweep(Path(sys.argv[1])).cells[0]
     print(json.dumps([loaded.sources(), trace_of(loaded), digest_of(loaded)]))

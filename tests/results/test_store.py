@@ -294,7 +294,7 @@ def test_a_manifest_and_the_runs_come_back_as_they_were_written(sound):
         sound.record_run(run)
     assert sound.runs() == runs
     assert list(sound.staging.iterdir()) == []
-    assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 2
+    assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 3
 
 
 class StoreMachine(RuleBasedStateMachine):
