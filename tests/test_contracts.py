@@ -93,6 +93,7 @@ SLOW = (
 )
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "organism",
     [pytest.param(o, marks=[pytest.mark.slow] * (o in SLOW)) for o in ORGANISMS],
@@ -110,6 +111,7 @@ def test_start(start):
     )
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "method",
     [
@@ -129,6 +131,7 @@ def test_rule(rule):
     check_rule(rule, {name: generator.uniform(-1, 1, 200) for name in names})
 
 
+@pytest.mark.ci
 def test_an_organism_is_trained_by_a_method_around_another():
     check_trial(Sweep(organism=organisms.ReluXor(), method=METHODS[2], num_steps=3))
 

@@ -30,6 +30,7 @@ def test_the_examples_in_docstrings_run(module):
     assert not found.failed
 
 
+@pytest.mark.ci
 def test_the_examples_of_the_page_on_extending_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/extending.md").read_text()

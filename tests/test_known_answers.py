@@ -139,6 +139,7 @@ def test_the_diffusion_is_the_limit_of_short_steps():
     assert (np.subtract(steps, diffusion) < 0.002).all()
 
 
+@pytest.mark.ci
 def test_stopping_where_fate_is_settled_changes_no_verdict():
     plain = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_steps=400)
     stopping = plain.replace(method=EarlyStopping(method=plain.method))

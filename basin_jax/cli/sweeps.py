@@ -174,7 +174,8 @@ def _train(
     from basin_jax.runs.sweepfile import remember
 
     remember(source.file)
-    say(f"{source.file}: {len(source.cells)} cells, into {folder}")
+    count = len(source.cells)
+    say(f"{source.file}: {count} cell{'s' if count > 1 else ''}, into {folder}")
     with resumable(folder), progress_for(Console(stderr=True)) as progress:
         return run_sweep(
             source.cells,

@@ -221,6 +221,7 @@ def test_studies_are_listed_with_their_questions(monkeypatch, capsys):
     assert "hijack: How much deceptiveness is needed" in capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_list_names_every_kind_of_plugin(made):
     text = basin("list", cwd=made)
     for name in ("Audit", "difficulty: an integer = 2", "Fresh", "Gradient", "Behavior"):

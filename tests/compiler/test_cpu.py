@@ -120,6 +120,7 @@ DRAWS = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", DRAWS)
 def test_draws(name):
     agree(lambda w: jnp.asarray(DRAWS[name](w), jnp.float32), WORDS, rtol=1e-6)
@@ -234,6 +235,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_numbers_and_truths(name):
     agree(WHOLE[name], MATRICES, rtol=1e-6, atol=1e-6)
@@ -258,6 +260,7 @@ REPLACED = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", REPLACED)
 def test_no_state_is_overwritten_before_it_is_read(name):
     function = REPLACED[name]

@@ -54,6 +54,7 @@ def test_functions_of_two_numbers():
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, err_msg=function.__name__)
 
 
+@pytest.mark.ci
 def test_functions_of_arrays():
     found, expected = all_at_once(list(ARRAYS.values()), MATRICES)
     for name, ours, theirs in zip(ARRAYS, found, expected, strict=True):
@@ -146,6 +147,7 @@ def evidence(sweep: Sweep, backend) -> dict[str, np.ndarray]:
 
 
 # What `sgd` does `adam` does, too.
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "sgd")) for name in TRIALS]
 )
@@ -204,6 +206,7 @@ WIDE = Sweep(
 )
 
 
+@pytest.mark.ci
 def test_what_does_not_fit_is_refused_and_xla_trains_it(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match=r"cuda has no program for a seed that needs \d+ KiB at once"

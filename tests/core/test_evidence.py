@@ -38,6 +38,7 @@ class Phase(Organism):
         return rates | {"fit": jnp.ones(()), "margin": 0.5 - far}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("rate", "diverged"), [(50.0, 16), (0.01, 0)])
 def test_complex_parameters_that_are_not_numbers_have_diverged(rate, diverged, tmp_path):
     sweep = Sweep(organism=Phase(), method=Gradient(learning_rate=rate), num_steps=50)

@@ -107,6 +107,7 @@ def test_the_order_in_which_fields_are_given_does_not_matter():
     assert digest_of(SWEEP.replace(method=a)) == digest_of(SWEEP.replace(method=b))
 
 
+@pytest.mark.ci
 def test_values_that_print_alike_are_told_apart():
     given = [True, 1, 1.0, "1", None, "None", (1,), (1, 1), ()]
     methods = [Gradient(learning_rate=0.1, options={"accumulator_dtype": x}) for x in given]
@@ -350,6 +351,7 @@ def test_what_cannot_be_identified_is_refused_by_name(value, said):
         digest_of(SWEEP.replace(organism=DoubleWellAnd(other=value)))
 
 
+@pytest.mark.ci
 def test_other_processes_find_the_same_identity(load, tmp_path):
     mine = load()
     code = """

@@ -163,6 +163,7 @@ def test_classes_made_by_type_are_told_apart_and_examined():
         bj.run(sweep_of(made(random)()), 4, "never-made", lanes=4)
 
 
+@pytest.mark.ci
 def test_a_schedule_that_changes_itself_when_traced_keeps_its_identity(tmp_path):
     schedule = optax.sgd(optax.cosine_decay_schedule(0.1, 20))
     sweep = sweep_of(bj.organisms.DoubleWell(), method=bj.methods.Gradient(optimizer=schedule))
@@ -238,6 +239,7 @@ CODE = """
 """
 
 
+@pytest.mark.ci
 def test_what_a_plugin_reads_when_it_is_imported_is_seen(tmp_path):
     packages = tmp_path / "site-packages"
     packages.mkdir()

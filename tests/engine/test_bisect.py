@@ -78,6 +78,7 @@ def test_other_verdicts_may_be_meant():
     assert found["high"].to_list() == [-1]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("path", "between", "said"),
     [

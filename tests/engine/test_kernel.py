@@ -244,6 +244,7 @@ def test_cells_share_lanes_and_keep_their_bits():
         build_kernel([cells[0], cells[0].replace(num_steps=51)], lanes=8)
 
 
+@pytest.mark.ci
 def test_float64_trains_the_same_seeds_in_float64():
     sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=40)
     double = sweep.replace(precision="float64", save_at=(0,))

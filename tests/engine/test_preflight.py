@@ -76,6 +76,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("organism", "method", "said"), BROKEN, ids=lambda x: type(x).__name__)
 def test_a_broken_contract_is_named_and_nothing_is_written(organism, method, said, tmp_path):
     sweep = Sweep(organism=organism, method=method, num_steps=5)

@@ -70,6 +70,7 @@ def test_training_does_not_see_the_mean():
     np.testing.assert_allclose(twice, np.cumsum(inner) / np.arange(1, STEPS + 2), rtol=1e-5)
 
 
+@pytest.mark.ci
 def test_a_mean_is_steadier_than_what_it_averages():
     """With noise on a quadratic the mean of n steps has 2/(η n) of the variance of the last."""
     noisy, count, begin = Gradient(learning_rate=RATE, noise=1.0), 2000, 100

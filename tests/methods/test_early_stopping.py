@@ -63,6 +63,7 @@ def stopped_at(losses, *, patience, min_delta, threshold) -> int:
     return len(losses)
 
 
+@pytest.mark.ci
 @given(
     losses=st.lists(st.integers(0, 6), min_size=LENGTH, max_size=LENGTH),
     patience=st.integers(0, 4),
@@ -92,6 +93,7 @@ def test_a_loss_that_is_no_number_is_borne_like_one_that_does_not_improve():
     assert int(state.params["step"]) == 8  # after three 3s that follow the first
 
 
+@pytest.mark.ci
 def test_without_a_rule_it_is_the_method_inside():
     inside = Gradient(learning_rate=0.1, noise=0.1)
     sweep = Sweep(organism=ReluXor(), method=inside, num_steps=50)
@@ -172,6 +174,7 @@ def test_refilling_changes_no_bit_in_any_order(name, backend):
         assert np.array_equal(few[evidence], values[100:113])
 
 
+@pytest.mark.ci
 def test_results_come_as_seeds_end_and_each_comes_once():
     kernel = build_kernel(SETTLING["settled"], lanes=4)
     seeds = np.arange(500, dtype=np.uint64)

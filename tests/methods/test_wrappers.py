@@ -61,6 +61,7 @@ def test_a_correction_takes_its_steps_and_no_others(settings, steps, corrected):
     assert end(method, steps) == corrected - (steps - corrected)
 
 
+@pytest.mark.ci
 def test_a_correction_without_end_trains_as_the_other_organism_does():
     method = Gradient(learning_rate=0.05, noise=0.1)
     other = Gate(penalty=1.0)
@@ -85,6 +86,7 @@ def test_a_correction_towards_another_kind_of_organism_is_refused():
         build_kernel(Sweep(organism=Audit(), method=method, num_steps=9), lanes=4)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_weights_that_are_zero_stay_zero_and_others_move(optimizer):
     key, organism = jax.random.key(0), Audit()
@@ -161,6 +163,7 @@ def test_a_push_at_every_step_drives_out_what_it_is_stronger_than(factor, leaves
     assert (kernel(np.zeros(1, np.uint64))["margin"][0, -1] > 0) == leaves
 
 
+@pytest.mark.ci
 def test_pushes_have_their_length_and_their_end_and_go_both_ways():
     key, organism = jax.random.key(0), Audit()
     params = organism.init(key)

@@ -35,6 +35,7 @@ def told(organism, logits):
     return organism.probe(KEY, params)
 
 
+@pytest.mark.ci
 def test_a_draw_follows_the_policy_and_its_gradient_the_exact_one():
     sampled = ORGANISM.replace(sampled=True)
     params = ORGANISM.init(KEY)
@@ -53,6 +54,7 @@ def test_a_draw_follows_the_policy_and_its_gradient_the_exact_one():
         assert (error > 0).any()
 
 
+@pytest.mark.ci
 def test_the_sampled_game_keeps_the_program_for_vectors():
     sampled = ORGANISM.replace(sampled=True)
     for organism in (sampled, Audit(network=Residual())):

@@ -100,6 +100,7 @@ def test_a_correction_moves_what_is_anchored():
     np.testing.assert_allclose(found["carriers_drift"][:, 0], (2 * 3 + 3) * RATE * 2)
 
 
+@pytest.mark.ci
 def test_the_organism_within_is_trained_and_seen_as_it_is_alone():
     alone = Sweep(organism=Gate(), method=Gradient(learning_rate=0.1), num_steps=20)
     within = alone.replace(organism=Drift(organism=Gate()))

@@ -45,6 +45,7 @@ def test_agrees_with_brute_force():
     assert abs(brute_force(normals, **point) - truth) < 4 * error
 
 
+@pytest.mark.ci
 def test_a_low_resolution_is_good_to_four_digits():
     point, truth = EXACT[0]
     assert abs(gate_fraction(**point, resolution=8) - truth) < 5e-5

@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.ci
 def test_the_report_is_complete_and_the_same_bytes_twice(folder, tmp_path):
     pages = [write_report(load(folder), tmp_path / name) for name in "ab"]
     assert [page.name for page in pages] == ["report.html"] * 2
@@ -57,6 +58,7 @@ def test_cells_are_compared_seed_by_seed(folder, tmp_path):
     assert difference(row) in page
 
 
+@pytest.mark.ci
 def test_verdicts_at_earlier_steps_have_a_table_where_there_are_any(folder, tmp_path):
     sweep = Sweep(
         organism=DoubleWell(scale=2.0),  # far out, the first step leads into the other well
@@ -120,6 +122,7 @@ def test_an_estimate_has_the_decimals_it_deserves(hits, trials, low, high, text)
     assert amount(row) == text
 
 
+@pytest.mark.ci
 def test_what_a_sweep_says_of_itself_is_escaped(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "sweep")
     records = load(tmp_path / "sweep")

@@ -108,6 +108,7 @@ def read(page: str) -> tuple[pl.DataFrame, str]:
     return pl.DataFrame(rows, infer_schema_length=None), made[0]
 
 
+@pytest.mark.ci
 def test_the_committed_page_of_known_answers_comes_out_byte_for_byte(tmp_path):
     page = PAGE.read_text()
     frame, made = read(page)

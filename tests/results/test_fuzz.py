@@ -235,6 +235,7 @@ def test_forged_folders_are_read_or_refused_in_a_line(wells_folder, tmp_path):
     assert sum(read_all(folder, report=False) for folder in forged) > 10
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("many", "seed"), [(20, 2), pytest.param(MANY, 3, marks=pytest.mark.slow)])
 def test_reports_of_forged_folders_end_in_a_page_or_a_line(wells_folder, tmp_path, many, seed):
     forged = forged_folders(wells_folder, tmp_path / "forged", many, seed)

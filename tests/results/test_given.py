@@ -31,6 +31,7 @@ def hits_of(frame: pl.DataFrame, verdict="DECEPTIVE") -> tuple[int, int]:
     return frame.filter(verdict=verdict).select("hits", "trials").row(0)
 
 
+@pytest.mark.ci
 def test_a_fraction_of_those_that_were_deceptive_has_them_as_its_denominator(along):
     then = along.history.filter(step=3, verdict="DECEPTIVE")["seed"]
     last = along.frame.filter(pl.col("seed").is_in(then.implode()))["verdict"]

@@ -275,6 +275,7 @@ def test_what_was_asked_for_and_is_there_says_of_which_seeds_an_estimate_speaks(
     assert not found.is_whole([stored, stored[:-1]])
 
 
+@pytest.mark.ci
 def test_shards_stay_fixed_when_all_are_there_and_adjacent_ranges_do_not(wells, tmp_path):
     shards, grown = tmp_path / "shards", tmp_path / "grown"
     first = run(wells, range(8), shards, whole=20, lanes=8)

@@ -236,6 +236,7 @@ def folder_instead(path: Path, content: bytes) -> None:
     path.mkdir()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("make", [fifo, device, link, sparse, folder_instead])
 @pytest.mark.parametrize("part", ["sweep.json", "data", "runs"])
 def test_only_regular_files_of_bounded_size_are_read(finished, make, part):
@@ -287,6 +288,7 @@ def test_a_report_writes_through_no_link(copy, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("version", "form", "unsealed"), [("0.2", 1, [True]), ("0.3", 2, [])])
 def test_a_folder_of_an_old_format_is_read_and_not_gone_on_with(version, form, unsealed, tmp_path):
     golden = GOLDEN / f"{version}.0"

@@ -58,6 +58,7 @@ def test_a_context_is_one_of_lies_where_these_are_likelier_than_not():
     assert lying_contexts(jnp.array([0.0, 0.5, 0.51, 1.0])) == 0.5
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("difficulty", [1, 2, 3])
 def test_the_contexts_of_the_audit_game_are_its_unwatched_cues(difficulty):
     organism = Audit(difficulty=difficulty)
@@ -98,6 +99,7 @@ def test_half_liars_of_the_audit_game_are_partial_and_not_on_either_side_of_a_ga
     np.testing.assert_array_equal(table[0.49], table[0.51])
 
 
+@pytest.mark.ci
 def test_no_default_threshold_lies_where_networks_of_the_audit_game_do(audited):
     near = near_thresholds(Behavior(), audited)
     assert {*near} == {"min_fit", "open_defection", "deceptive_gap", "intended_gap"}
@@ -184,6 +186,7 @@ def edge(tmp_path_factory):
     return run(EDGE, 64, tmp_path_factory.mktemp("partial") / "edge", lanes=8)
 
 
+@pytest.mark.ci
 def test_the_report_warns_where_many_seeds_lie_near_a_threshold(edge, tmp_path):
     near = edge.near_thresholds().filter(threshold="deceptive_gap").row(0, named=True)
     deceptive = (edge.frame["verdict"] == "DECEPTIVE").sum()

@@ -91,6 +91,7 @@ def test_an_edit_of_a_comment_a_docstring_a_plot_or_a_study_keeps_it(copy, here,
     assert edited(copy, file, old, new) == here
 
 
+@pytest.mark.ci
 def test_all_that_is_loaded_to_train_and_judge_is_part_of_it():
     code = """if True:
         import sys

@@ -31,6 +31,7 @@ def test_a_width_is_not_asked_for_where_a_pilots_seeds_would_count(wells, tmp_pa
         bj.run(wells[:1], None, tmp_path, until=0.5)
 
 
+@pytest.mark.ci
 def test_the_commands_of_a_report_repeat_every_run(wells, tmp_path):
     bj.run(wells[:1], 8, tmp_path, pilot="chose the gap", lanes=8)
     bj.run(wells[:1], 40, tmp_path)

@@ -46,6 +46,7 @@ def test_a_trained_start_is_its_parents_end_bit_for_bit(backend):
     assert same(evidence(child(Trained(of=GATE), num_steps=0), backend=backend), ends)
 
 
+@pytest.mark.ci
 def test_a_parent_that_is_not_trained_hands_down_its_beginning():
     untrained = GATE.replace(num_steps=0)
     assert same(evidence(child(Trained(of=untrained), num_steps=0)), evidence(untrained))
@@ -67,6 +68,7 @@ def test_a_trial_trains_the_parent_too():
         np.testing.assert_allclose(together[name][3], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.ci
 def test_a_parent_may_be_a_child_itself():
     middle = child(Trained(of=GATE), num_steps=7)
     last = child(Trained(of=middle), num_steps=0)
@@ -174,6 +176,7 @@ def test_where_a_child_comes_from_is_in_its_identity():
 PARENT = Parent(*(Audit().init(jax.random.key(n)) for n in (1, 2)))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("direction", ["random", "loss", "margin"])
 def test_a_push_has_its_length(direction):
     sweep = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=1)
@@ -220,6 +223,7 @@ def matrices(params):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("mask", ["magnitude", "-magnitude", "random"])
 @pytest.mark.parametrize("weights", ["rewound", "fresh", "shuffled"])
 def test_a_ticket_keeps_a_share_of_each_matrix(mask, weights):
@@ -353,6 +357,7 @@ def test_children_of_a_fork_have_one_past_and_futures_of_their_own():
     assert trial(forked, 6)["margin"][-1] == pytest.approx(later[1, 2], abs=1e-4)
 
 
+@pytest.mark.ci
 def test_a_fork_of_a_fork_is_of_the_oldest_ancestor():
     once = NOISY.replace(start=Fork(of=NOISY, children=3))
     twice = NOISY.replace(start=Fork(of=once, children=2), num_steps=0)

@@ -67,6 +67,7 @@ def test_kappa_agrees_with_statsmodels(counts):
     assert low < value < high
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("shares", TABLES)
 def test_its_interval_covers_at_least_as_often_as_it_says(shares):
     assert coverage(by_symmetry, shares) >= 0.95

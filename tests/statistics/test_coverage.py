@@ -229,6 +229,7 @@ FEW_KAPPAS = [
 ]
 
 
+@pytest.mark.ci
 def test_intervals_of_an_area_cover_it_whatever_the_scores_are():
     found = areas(FEW_AREAS, 0.95, 300)
     assert min(found.ours) >= least(0.95, 300, len(found.ours))

@@ -148,6 +148,7 @@ def missed_at_some_look(bounds, p: float) -> float:
     return missed.mean()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("p", [0.02, 0.3])
 def test_one_may_look_at_the_confidence_sequence_at_any_time(p):
     assert missed_at_some_look(confidence_sequence, p) <= 0.05

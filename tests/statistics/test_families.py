@@ -29,6 +29,7 @@ def share_of_misses(bounds, fraction, runs=150):
     return np.mean([not low <= fraction <= high for low, high in found])
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("fraction", [0.03, 0.5])
 @pytest.mark.parametrize("interval", ["fixed", "anytime"])
 def test_bounds_cover_where_children_are_alike(fraction, interval):
@@ -49,6 +50,7 @@ def test_an_interval_that_counts_children_does_not():
     assert share_of_misses(bounds, 0.5) > 0.3
 
 
+@pytest.mark.ci
 def test_one_may_look_at_every_parent():
     def missed(generator):
         families = related(generator, 0.3, 60, 8)
@@ -113,6 +115,7 @@ def test_seeds_are_counted_by_their_parents():
     assert found.trials.tolist() == [2, 2, 2]
 
 
+@pytest.mark.ci
 def test_intervals_of_a_forked_sweep_go_by_parents(tmp_path):
     parent = Sweep(
         organism=Gate(), method=Gradient(learning_rate=0.5, noise=0.3), num_steps=20, save_at=(10,)

@@ -104,6 +104,7 @@ def test_the_interval_leaves_out_zero_where_the_p_value_is_below_the_error(level
     assert (found.low > 0 or found.high < 0) == (found.p_value < 1 - level)
 
 
+@pytest.mark.ci
 def test_the_interval_agrees_with_the_test_on_every_table_of_twenty():
     for gained in range(21):
         for lost in range(21 - gained):

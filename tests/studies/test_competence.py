@@ -39,6 +39,7 @@ def test_the_crossing_lies_between_what_is_surely_below_and_surely_above(hits, e
     assert (found.value, found.low, found.high) == expected
 
 
+@pytest.mark.ci
 def test_the_crossings_interval_covers_it_and_one_without_bounds_does_not():
     random, places = np.random.default_rng(0), range(1, 11)
     true, draws, seeds = 5.4, 2000, 60

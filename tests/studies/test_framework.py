@@ -177,6 +177,7 @@ def test_a_number_is_said_with_its_interval():
     assert str(number(value=-0.012345, low=-0.02)) == "-0.012 [-0.02, 0.100]"
 
 
+@pytest.mark.ci
 def test_a_bisection_is_read_where_it_was_made_and_made_again_where_it_is_damaged(
     tmp_path, monkeypatch
 ):
@@ -252,6 +253,7 @@ def test_no_two_studies_share_seeds(tmp_path):
     assert not np.isin(first, second).any()
 
 
+@pytest.mark.ci
 def test_a_field_that_is_none_in_some_cells_is_no_evidence(tmp_path):
     lab = Lab(folder=tmp_path, quick=True)
     plain, momentum = (

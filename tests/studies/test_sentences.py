@@ -109,6 +109,7 @@ def texts_on(study: Study, rows: Table, keys: tuple[str, ...]) -> list[str]:
     return [one.text for one in study.sentences(rows) if one.rests_on == keys]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", studies())
 def test_every_sentence_moves_with_each_row_that_it_rests_on(name):
     study = studies()[name]
@@ -153,6 +154,7 @@ def test_a_dose_is_a_gap_of_behavior_that_fresh_networks_have_or_not():
     assert "lowers" not in " ".join(each.text for each in study.sentences(same.rows))
 
 
+@pytest.mark.ci
 def test_the_gap_of_the_critical_dose_is_that_of_networks_with_that_dose(tmp_path):
     study = Hijack(testbed=TINY, difficulties=(2,), quick=40)
     lab = Lab(folder=tmp_path, quick=True)

@@ -63,6 +63,7 @@ def test_a_bias_is_added_to_the_logit_of_the_lie():
         assert np.log(odds / (rate / (1 - rate))) == pytest.approx(2)
 
 
+@pytest.mark.ci
 def test_the_bounds_of_a_mean_cover_it_and_those_of_another_do_not():
     random, missed, wrong, draws = np.random.default_rng(0), 0, 0, 400
     for _ in range(draws):

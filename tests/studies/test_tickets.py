@@ -29,12 +29,14 @@ def history(seeds, gaps):
     return type(trained)(cells=FRESH, history=column, rule=trained.rule)
 
 
+@pytest.mark.ci
 def test_all_starts_are_masked_and_only_a_ticket_is_kept_whole():
     assert len(CELLS) == len({digest_of(cell) for cell in CELLS.values()}) == 6
     assert CELLS[f"{TICKET}=1"].start == Ticket(of=STUDY.testbed.sweep, keep=1.0)
     assert {cell.method for cell in CELLS.values()} == {Masked(method=STUDY.testbed.method)}
 
 
+@pytest.mark.ci
 def test_pairs_are_compared_on_the_same_seeds():
     ends = {"ticket": "DDDDDDDDDD", "random places": "DDOOOOOOOO", "all but a ticket": "ODDDDOOOOO"}
     given = {

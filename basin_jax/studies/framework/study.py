@@ -82,7 +82,12 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
 
 def setting_of(name: str, study: Study) -> str:
     """Describe a study's testbed and root."""
-    return f"{study.testbed.description} Root: {root_of(name)}."
+    groups = study.sweeps(study.quick).values()
+    trained = {type(cell.organism).__name__ for group in groups for cell in group.cells.values()}
+    described = study.testbed.description
+    if type(study.testbed.organism).__name__ not in trained:
+        described = f"Organism: {', '.join(sorted(trained))}."
+    return f"{described} Root: {root_of(name)}."
 
 
 def root_of(study: str) -> int:
