@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import polars as pl
+import pytest
 from rich.console import Console
 
 from basin_jax.report.known_answers import NAME, markdown, write_answers
