@@ -1,4 +1,4 @@
-"""What a CUDA kernel asks of a GPU, by NVRTC for a GPU that need not be there.
+"""Print the resources of each CUDA kernel, by NVRTC, for a GPU that need not be there.
 
     uv run python benchmarks/occupancy.py
 

@@ -58,7 +58,7 @@ def test_the_crossings_interval_covers_it_and_one_without_bounds_does_not():
 
 
 def said_of(places, found, moved):
-    """What is said of some fractions along steps, and of their change."""
+    """Return the sentence on some fractions along steps, and on their change."""
     named = dict(zip(places, found, strict=True))
     rows = [replace(one, key=f"x={place}/deceptive") for place, one in named.items()]
     rows += [crossing("x/crossing", "", places, found), replace(moved, key="x/last-less-first")]

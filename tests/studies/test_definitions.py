@@ -91,7 +91,7 @@ def test_a_rule_that_asks_for_more_finds_nothing_new():
 
 
 def said_of(after):
-    """What is said of the committed table where rules agree as given."""
+    """Return the sentences on the committed table if rules agree as given."""
     table = next(one for one in committed() if one.name == "definitions").rows
     others = [one for key, one in table.items() if not key.endswith(("/same", "/kappa"))]
     rows = Table([*others, *agreements({"Audit": after})])

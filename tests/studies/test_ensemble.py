@@ -106,7 +106,7 @@ def test_verdicts_are_predicted_by_the_linearization_of_the_same_seeds_alone(tmp
 
 
 def said_with(*rows):
-    """What the study says of its committed table where some rows are others."""
+    """Return the study's sentences on its committed table with some rows replaced."""
     table = next(one for one in committed() if one.name == "ensemble").rows
     return " ".join(
         one.text for one in Ensemble().sentences(Table((table | {r.key: r for r in rows}).values()))
