@@ -7,7 +7,6 @@ from typing import Any, ClassVar, TypeAlias
 import jax
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
-import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
 from basin_jax.core.plugin import Plugin
 
 
