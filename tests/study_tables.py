@@ -23,7 +23,7 @@ from basin_jax.organisms import Audit
 from basin_jax.rules import Behavior
 from basin_jax.studies.framework.lab import Lab, Outcome, rooted
 from basin_jax.studies.framework.rows import Finding, Row, Table, say
-from basin_jax.studies.framework.study import Study, setting_of
+from basin_jax.studies.framework.study import Study, root_of
 from basin_jax.studies.framework.testbed import Testbed
 from basin_jax.studies.registry import STUDIES, named
 
@@ -72,7 +72,9 @@ def committed() -> tuple[Finding, ...]:
             Row(**{field: one[field] for field in Row.__annotations__}) for one in frame.to_dicts()
         ]
         one = replace(finding(*rows), name=name, question=study.question, limits=study.limits)
-        one = replace(one, sentences=[*study.sentences(one.rows)], setting=setting_of(name, study))
+        one = replace(
+            one, sentences=[*study.sentences(one.rows)], setting=study.setting, root=root_of(name)
+        )
         found.append(one)
     return tuple(found)
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import polars as pl
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.core.sweep import Sweep
@@ -15,7 +14,7 @@ from basin_jax.starts.interpolated import Interpolated
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
-from basin_jax.studies.framework.figure import INK, canvas, cumulate, curve, legend
+from basin_jax.studies.framework.figure import Cumulative, Curve, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, Outcome, Seeds, only
 from basin_jax.studies.framework.rows import (
     Row,
@@ -23,11 +22,10 @@ from basin_jax.studies.framework.rows import (
     Table,
     bisected,
     difference,
-    null,
     row,
     say,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 Direction = Literal["random", "loss", "margin", "-margin"]
@@ -88,7 +86,7 @@ RANDOM, LOSS, MARGIN, LEAST, INTENDED, KICKED, KICKED_INTENDED, EDGE = (
 CRITICAL = (RANDOM, LOSS, MARGIN, LEAST, INTENDED, KICKED, KICKED_INTENDED, EDGE)
 
 
-class Buffer(Study):
+class Buffer(TestbedStudy):
     """Push networks away from where they are, train them on, and judge where they end.
 
     Fresh networks that would not end deceptive, and intended ends, are pushed by a length along a
@@ -144,7 +142,7 @@ class Buffer(Study):
         }
         overseen = base.replace(
             start=Perturbed(of=begun, radius=self._middle, direction="margin"),
-            method=self.testbed.overseen_by(end=base.num_steps),
+            method=self.testbed.overseen_by(),
         )
         return {
             "fresh": only(base, seeds, rule=rule),
@@ -171,7 +169,7 @@ class Buffer(Study):
             return self._until(cell, "method.push", some, of=of, most=KICK)
 
         up = Pushed(method=base.method, push=0.0, end=max(base.num_steps // 4, 1))
-        method = self.testbed.overseen_by(end=base.num_steps)
+        method = self.testbed.overseen_by()
         corrected = base.replace(start=Trained(of=base), method=method)
         line = base.replace(start=Interpolated(of=corrected, dose=0.0))
         return {
@@ -203,12 +201,8 @@ class Buffer(Study):
             yield bisected(f"{what.key}/median", f"{what.label}: median", _found(lab, what))
         yield from lab["fresh"].shares("", "fresh", "fresh")
         yield from lab["fresh"].thresholds("", "fresh", "fresh")
-        yield null(
-            "overseen/deceptive",
-            f"fresh networks, push of {self._middle:g}, margin, trained where defecting does not "
-            "pay: deceptive",
-            lab["overseen"].deceptive(),
-        )
+        label = f"fresh networks, push of {self._middle:g}, margin"
+        yield lab["overseen"].null("overseen", f"{label}, trained where defecting does not pay")
         unpushed, *_ = self._pushed(lab["fresh_random"], "fresh", "random")
         yield replace(
             unpushed,
@@ -311,45 +305,32 @@ class Buffer(Study):
             edge,
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        figure, panels = canvas(6, height=2.3)
-        for axes, (source, name) in zip(panels[:2], SOURCES.items(), strict=True):
-            for number, way in enumerate(WAYS):
-                found = [rows[f"{source}/{way}={push:g}/deceptive"] for push in self.pushes]
-                curve(axes, self.pushes, found, color=INK[number], label=way)
-            axes.set(xlabel=f"push of {name}", ylabel="fraction deceptive")
-            axes.set_xscale("symlog", linthresh=self.pushes[1])
-            axes.set_xlim(-0.3 * self.pushes[1], 1.3 * self.pushes[-1])
-            axes.set_xticks(self.pushes, [f"{push:g}" for push in self.pushes])
-            axes.minorticks_off()
-        ends = "deceptive ends", "intended ends"
-        drawn = (
-            (
-                "push of deceptive ends",
-                self.reach,
-                dict(zip(WAYS, (RANDOM, LOSS, MARGIN), strict=True)),
-            ),
-            (
-                "push along the margin",
-                self.pushes[-1],
-                dict(zip(ends, (MARGIN, INTENDED), strict=True)),
-            ),
-            (
-                "push at every step",
-                KICK / 2,
-                dict(zip(ends, (KICKED, KICKED_INTENDED), strict=True)),
-            ),
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        for source, name in SOURCES.items():
+            yield Panel(
+                [
+                    Curve(rows.along(f"{source}/{way}=*/deceptive", self.pushes), label=way)
+                    for way in WAYS
+                ],
+                xlabel=f"push of {name}",
+                xscale="symlog",
+                ticks=self.pushes,
+            )
+        ends, most = ("deceptive ends", "intended ends"), self.pushes[-1]
+        ways = dict(zip(WAYS, (RANDOM, LOSS, MARGIN), strict=True))
+        along = dict(zip(ends, (MARGIN, INTENDED), strict=True))
+        each = dict(zip(ends, (KICKED, KICKED_INTENDED), strict=True))
+        for xlabel, end, lines in (
+            ("push of deceptive ends", self.reach, ways),
+            ("push along the margin", most, along),
+            ("push at every step", KICK / 2, each),
             ("way to the corrected end", 1.0, {ends[0]: EDGE}),
-        )
-        for axes, (label, end, lines) in zip(panels[2:], drawn, strict=True):
-            axes.set(xlim=(0, end), xlabel=label, ylabel="share with another verdict")
-            for number, (name, what) in enumerate(lines.items()):
-                values = _found(lab, what)["high"].to_numpy()
-                cumulate(axes, values, color=INK[number], label=name)
-        for axes in panels:
-            axes.set_ylim(-0.03, 1.03)
-            legend(axes)
-        return figure
+        ):
+            marks = [
+                Cumulative(_found(lab, what)["high"].to_numpy(), end, label=name)
+                for name, what in lines.items()
+            ]
+            yield Panel(marks, xlabel=xlabel, ylabel="share with another verdict")
 
 
 def _ends(verdict: str, seeds: int, times: int) -> Seeds:

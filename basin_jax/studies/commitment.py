@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Unpack
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.special import xlogy
 
@@ -14,20 +14,20 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.methods.pushed import Pushed
 from basin_jax.starts.fork import Fork
 from basin_jax.studies.controls import double_well
-from basin_jax.studies.framework.figure import INK, canvas, curve, legend
+from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.rows import (
-    Kind,
     Row,
     Sentence,
     Table,
+    Terms,
     crossing,
     mean,
-    null,
+    numbers,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import SAMPLED_AUDIT, Testbed
 
 
@@ -37,7 +37,7 @@ SEALED = 0.9  # of pairs of children, that have one verdict
 SLACK = 0.004
 
 
-class Commitment(Study):
+class Commitment(TestbedStudy):
     """Train children of one parent apart from a step on, and measure their agreement.
 
     A parent is trained for a share of the steps; its children go on from there, each with data of
@@ -97,7 +97,7 @@ class Commitment(Study):
             )
             for fork in self.forks
         }
-        overseen = base.replace(method=self.testbed.overseen_by(end=steps))
+        overseen = base.replace(method=self.testbed.overseen_by())
         return {
             **forks,
             "fresh": only(base, seeds, rule=rule),
@@ -135,23 +135,23 @@ class Commitment(Study):
             num_intervals=len(forks) + 1,
         )
         families = {fork: families_of(lab[f"fork_{fork}"]) for fork in forks}
-        kin = [
-            same(
+        kin = {
+            fork: same(
                 f"fork={fork}/same",
                 f"children apart from step {fork}: same verdict",
                 each,
                 num_intervals=len(forks) + 1,
             )
             for fork, each in families.items()
-        ]
-        yield from (strangers, *kin)
+        }
+        yield from (strangers, *kin.values())
         for fork, each in families.items():
             yield beyond(each, fork, num_intervals=len(forks))
         label = (
             f"first step from which children of one parent agree with a probability above {SEALED}"
         )
-        yield crossing("sealed", label, forks, kin, level=SEALED)
-        yield from split(strangers, kin[0])
+        yield crossing("sealed", label, kin, level=SEALED)
+        yield from split(strangers, kin[forks[0]])
         again = lab["again"].verdicts()
         yield share(
             "again/differs",
@@ -160,11 +160,7 @@ class Commitment(Study):
         )
         yield from self._window(lab)
         yield from fresh.thresholds("", "fresh", "fresh")
-        yield null(
-            "overseen/deceptive",
-            "trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
-        )
+        yield lab["overseen"].null("overseen", "trained where defecting does not pay")
         yield _other_parents(families[forks[-1]], alone)
         unpushed = self._unpushed(lab)
         yield share(
@@ -234,26 +230,25 @@ class Commitment(Study):
             *window.values(),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        figure, (a, b, c) = canvas(3, height=2.5)
-        forks, strangers = self.forks, rows["unrelated/same"]
-        kin = [rows[f"fork={fork}/same"] for fork in forks]
-        curve(a, forks, kin, color=INK[0], label="two children of one parent")
-        a.axhspan(strangers.low, strangers.high, color="#dddddd", lw=0, label="unrelated")
-        a.axhline(SEALED, color="#858585", lw=0.6, ls=":")
-        a.set(xlabel="step of the fork", ylabel="same verdict", ylim=(0, 1.03))
-        left = [entropy(families_of(lab[f"fork_{fork}"])) for fork in forks]
-        b.plot(forks, left, "o-", ms=2.6, lw=0.7, color=INK[1], label="among children")
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        kin = Curve(rows.along("fork=*/same", self.forks), label="two children of one parent")
+        strangers = Level(rows["unrelated/same"], label="unrelated")
+        xlabel = "step of the fork"
+        yield Panel([kin, strangers, Level(SEALED)], xlabel=xlabel, ylabel="same verdict")
+        left = {fork: entropy(families_of(lab[f"fork_{fork}"])) for fork in self.forks}
         everyone = entropy(lab["fresh"].verdicts()[None])
-        b.axhline(everyone, color="#858585", lw=0.8, label="of all seeds")
-        b.set(xlabel="step of the fork", ylabel="entropy of the verdict (bits)")
-        b.set_ylim(bottom=0)
-        for axes in (a, b):
-            legend(axes)
-        window = [rows[f"push={step}/deceptive"] for step in self._pushes]
-        curve(c, self._pushes, window, color=INK[3], label=f"push of {self.push:g}")
-        c.set(xlabel="step of the push", ylabel="fraction deceptive", ylim=(-0.03, 1.03))
-        return figure
+        yield Panel(
+            [
+                Line(left, label="among children", marker="o"),
+                Level(everyone, label="of all seeds"),
+            ],
+            xlabel=xlabel,
+            ylabel="entropy of the verdict (bits)",
+            limits=(0.0, None),
+        )
+        window = rows.along("push=*/deceptive", self._pushes)
+        push = Curve(window, label=f"push of {self.push:g}", color=INK[3])
+        yield Panel([push], xlabel="step of the push")
 
 
 def families_of(trained: Outcome) -> ndarray:
@@ -261,16 +256,12 @@ def families_of(trained: Outcome) -> ndarray:
     return trained.verdicts().reshape(-1, trained.cells[""].siblings)
 
 
-def same(
-    key: str, label: str, families: ndarray, *, num_intervals: int = 1, kind: Kind = "measured"
-) -> Row:
+def same(key: str, label: str, families: ndarray, **terms: Unpack[Terms]) -> Row:
     """Estimate the probability that two children of one parent have the same verdict."""
     children = families.shape[1]
     counts = _counts(families)
     shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
-    return replace(
-        mean(key, label, shares, num_intervals=num_intervals, kind=kind), seeds=families.size
-    )
+    return replace(mean(key, label, shares, **terms), seeds=families.size)
 
 
 def beyond(families: ndarray, fork: int, *, num_intervals: int) -> Row:
@@ -315,18 +306,8 @@ def split(strangers: Row, kin: Row) -> list[Row]:
         ("initializations", "initializations", (value, low, high)),
         ("data", "orders of the data", (1 - value, 1 - high, 1 - low)),
     )
-    return [
-        Row(
-            kind="measured",
-            key=f"variance/{part}",
-            label=f"variance of verdicts: share between {name}",
-            value=numbers[0],
-            low=numbers[1],
-            high=numbers[2],
-            seeds=kin.seeds + strangers.seeds,
-        )
-        for part, name, numbers in parts
-    ]
+    seeds, label = kin.seeds + strangers.seeds, "variance of verdicts: share between"
+    return [numbers(f"variance/{part}", f"{label} {name}", of, seeds) for part, name, of in parts]
 
 
 def entropy(families: ndarray) -> float:

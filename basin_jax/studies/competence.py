@@ -1,19 +1,18 @@
 """Does competence bring it? How capable must a network be before half of the seeds defect?"""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.special import ndtr
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.networks.mlp import MLP
 from basin_jax.studies.controls import escape_threshold
-from basin_jax.studies.framework.figure import INK, canvas, curve
+from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
 from basin_jax.studies.framework.rows import (
     HALF,
@@ -24,15 +23,14 @@ from basin_jax.studies.framework.rows import (
     difference,
     mean,
     median,
-    null,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import Testbed
 
 
-class Competence(Study):
+class Competence(TestbedStudy):
     """Train networks of several sizes for several lengths, and count those that defect.
 
     Capability is the number of steps, the width of two hidden layers, or their number at one
@@ -93,7 +91,7 @@ class Competence(Study):
         }
         least, most = self._easiest
         widest = self._of(least, network=MLP(widths=(most, most)))
-        overseen = widest.sweep.replace(method=widest.overseen_by(end=widest.num_steps))
+        overseen = widest.sweep.replace(method=widest.overseen_by())
         return {
             **steps,
             **sized,
@@ -140,17 +138,15 @@ class Competence(Study):
         paths = escape_threshold.formed(lab)
         yield from paths
         least, most = self._easiest
-        yield null(
-            "overseen/deceptive",
-            f"difficulty {least}, width {most}, trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
+        yield lab["overseen"].null(
+            "overseen", f"difficulty {least}, width {most}, trained where defecting does not pay"
         )
         yield escape_threshold.crosses(paths)
 
     def _by_steps(self, trained: Outcome, difficulty: int) -> Iterator[Row]:
         key, name = f"difficulty={difficulty}", f"difficulty {difficulty}"
-        along = [
-            trained.shares(
+        along = {
+            stop: trained.shares(
                 "",
                 f"{key}/steps={stop}",
                 f"{name}, {stop:,} steps",
@@ -158,15 +154,10 @@ class Competence(Study):
                 num_intervals=len(self.steps),
             )
             for stop in self.steps
-        ]
-        measured = [one for one, _ in along]
-        yield from (*measured, *(one for _, one in along))
-        half = crossing(
-            f"{key}/steps/crossing",
-            f"{name}: first number of steps after which more than half are deceptive",
-            self.steps,
-            measured,
-        )
+        }
+        label = f"{name}: first number of steps after which more than half are deceptive"
+        yield from itertools.chain(*along.values())
+        half = crossing(f"{key}/steps/crossing", label, {n: one for n, (one, _) in along.items()})
         yield half
         yield difference(
             f"{key}/steps/last-less-first",
@@ -186,14 +177,14 @@ class Competence(Study):
         self, trained: Outcome, axis: str, sizes: list[int], difficulty: int
     ) -> Iterator[Row]:
         key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}, {axis}"
-        both = [
-            trained.shares(f"{size}", f"{key}={size}", f"{name} {size}", num_intervals=len(sizes))
+        count = len(sizes)
+        along = {
+            size: trained.shares(f"{size}", f"{key}={size}", f"{name} {size}", num_intervals=count)
             for size in sizes
-        ]
-        measured = [one for one, _ in both]
-        yield from (*measured, *(one for _, one in both))
+        }
         label = f"difficulty {difficulty}: first {axis} at which more than half are deceptive"
-        yield crossing(f"{key}/crossing", label, sizes, measured)
+        yield from itertools.chain(*along.values())
+        yield crossing(f"{key}/crossing", label, {size: one for size, (one, _) in along.items()})
         yield difference(
             f"{key}/last-less-first",
             f"{name} {sizes[-1]} less {sizes[0]}: deceptive",
@@ -215,8 +206,7 @@ class Competence(Study):
                 f"{key}/steps/crossing/gap={gap}",
                 f"{name}: first number of steps after which more than half are deceptive, by a gap "
                 f"of at least {gap}",
-                self.steps,
-                found,
+                dict(zip(self.steps, found, strict=True)),
                 kind="sensitivity",
             )
 
@@ -233,49 +223,37 @@ class Competence(Study):
             if axis == "steps" and f"difficulty={difficulty}/ever/fit-before" in rows:
                 yield _says_of_order(f"difficulty={difficulty}", rows)
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, axes = canvas(4, height=2.5)
-        panels: dict[str, Axes] = dict(zip(("steps", "width", "depth"), axes, strict=False))
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        inks = dict(zip(self.difficulties, INK, strict=False))
+        marks: dict[str, list[Mark]] = {axis: [] for axis in ("steps", "width", "depth")}
         for difficulty, axis, places in self._axes():
-            key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}"
-            color = INK[self.difficulties.index(difficulty)]
-            measured = [rows[f"{key}={place}/deceptive"] for place in places]
-            curve(panels[axis], places, measured, color=color, label=name)
+            key, color = f"difficulty={difficulty}/{axis}", inks[difficulty]
+            found = rows.along(f"{key}=*/deceptive", places)
+            marks[axis].append(Curve(found, label=f"difficulty {difficulty}", color=color))
             half = rows[f"{key}/crossing"]
             if math.isfinite(half.low) and math.isfinite(half.high):
-                looks = {"color": color, "alpha": 0.15, "lw": 0}
-                panels[axis].axvspan(half.low, half.high, label=f"{name}: crossing", **looks)
-        paths = [rows[f"escape-threshold/paths={count}"] for count in escape_threshold.PATHS]
-        curve(axes[3], escape_threshold.PATHS, paths, color=INK[6], label="measured")
-        self._finish(axes)
-        return figure
-
-    def _finish(self, axes: Sequence[Axes]) -> None:
-        a, b, c, d = axes
-        least, steps = self.steps[1], self.steps[-1]
-        a.set_xscale("symlog", linthresh=least)
-        a.set_xlim(-0.3 * least, 1.3 * steps)
-        a.set(xlabel="steps", ylabel="fraction deceptive")
-        a.xaxis.set_major_formatter("{x:,.0f}")
-        b.set_xscale("log")
-        b.set_xticks(self.widths, [str(width) for width in self.widths])
-        b.set(xlabel="width")
-        c.set_xticks(self.depths)
-        c.set(xlabel="hidden layers")
-        count = np.arange(1, escape_threshold.PATHS[-1] + 1)
+                marks[axis].append(Level(half, axis="x", color=color))
+        half = Level(HALF)
+        steps = (0, *(10**n for n in range(1, 6) if 10**n <= self.steps[-1]))
+        xlabel = "steps (bands: crossing)"
+        yield Panel([*marks["steps"], half], xlabel=xlabel, xscale="symlog", ticks=steps)
+        yield Panel([*marks["width"], half], xlabel="width", xscale="log", ticks=self.widths)
+        yield Panel([*marks["depth"], half], xlabel="hidden layers", ticks=self.depths)
+        paths = escape_threshold.PATHS
         grows = ndtr(escape_threshold.ROOT / escape_threshold.SCALE)
-        d.plot(count, 1 - grows**count, color=INK[2], lw=0.8, label="limit")
-        d.axvline(escape_threshold.KNOWN, color=INK[2], lw=0.8, ls=":", label="its crossing")
-        d.set(xlabel="paths", ylabel="circuits that form")
-        for each in axes:
-            each.minorticks_off()
-            each.set_ylim(-0.03, 1.03)
-            each.axhline(HALF, color="#858585", lw=0.6, ls="--")
-        # Where no curve runs: the colors are those of all panels.
-        looks = {"frameon": True, "framealpha": 1.0, "edgecolor": "none", "handlelength": 1.2}
-        c.legend(*a.get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.5, 0.58), **looks)
-        d.legend(loc="lower right", **looks)
+        limit = {count: 1 - grows**count for count in range(1, paths[-1] + 1)}
+        yield Panel(
+            [
+                Curve(
+                    rows.along("escape-threshold/paths=*", paths), label="measured", color=INK[6]
+                ),
+                Line(limit, label="limit", color=INK[2]),
+                Level(escape_threshold.KNOWN, axis="x", label="its crossing", color=INK[2]),
+                half,
+            ],
+            xlabel="paths",
+            ylabel="circuits that form",
+        )
 
 
 def first(hits: Sequence[ndarray], stops: Sequence[int]) -> Float[ndarray, " seed"]:

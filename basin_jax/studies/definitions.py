@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.core.verdict import Rule, Verdict, judge
@@ -19,7 +18,7 @@ from basin_jax.rules.represents import Represents
 from basin_jax.rules.searches import Searches
 from basin_jax.statistics.agreement import kappa
 from basin_jax.studies.controls import ticket_race
-from basin_jax.studies.framework.figure import INK, canvas, forest, matrix
+from basin_jax.studies.framework.figure import INK, Forest, Matrix, Panel
 from basin_jax.studies.framework.lab import Group, Lab, only, whatever_fit
 from basin_jax.studies.framework.rows import (
     HALF,
@@ -31,7 +30,7 @@ from basin_jax.studies.framework.rows import (
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER, SHORTCUT, Testbed
 
 
@@ -48,7 +47,7 @@ DEFINITIONS: tuple[tuple[type[Rule], set[str], str, tuple[float, ...]], ...] = (
 Labels = Mapping[str, Bool[ndarray, " seed"]]  # which seeds each rule calls deceptive
 
 
-class Definitions(Study):
+class Definitions(TestbedStudy):
     """Train the seeds of a few organisms once, and judge them by every rule that applies.
 
     A rule applies where the organism gives the evidence that it needs, and has the organism's own
@@ -88,7 +87,7 @@ class Definitions(Study):
         for testbed in self._all:
             name, rule = testbed.name, testbed.rule
             groups[name] = only(testbed.sweep.replace(save_at=(0,)), seeds, rule=rule)
-            overseen = testbed.sweep.replace(method=testbed.overseen_by(end=testbed.num_steps))
+            overseen = testbed.sweep.replace(method=testbed.overseen_by())
             groups[f"{name}_overseen"] = only(overseen, seeds, rule=rule)
         rule = Behavior(deceptive_gap=HALF)
         return groups | {"shares": only(ticket_race.SHARES, 8 * seeds, rule=rule)}
@@ -166,28 +165,25 @@ class Definitions(Study):
             most,
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        figure, (a, b, c) = canvas(3, height=2.8)
-        after = {
-            key: one for key, one in rows.items() if "/after/" in key and one.kind == "measured"
-        }
-        before = [rows[key.replace("/after/", "/before/")] for key in after]
-        names = [key.replace("/after/", ", ") for key in after]
-        forest(a, names, before, color=INK[6], dodge=-0.15)
-        forest(a, names, [*after.values()], color=INK[0], dodge=0.15)
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        def named(part: str) -> dict[str, Row]:
+            return {
+                key.replace(part, ", "): one
+                for key, one in rows.items()
+                if part in key and one.kind == "measured"
+            }
+
+        before = Forest(named("/before/"), label="before training", color=INK[6])
+        after = Forest(named("/after/"), label="after", color=INK[0])
+        yield Panel([before, after], xlabel="deceptive, by organism and rule")
         rules = labels(lab, self.testbed)
         same, beyond = (
             np.array([[agree(x, y) for y in rules.values()] for x in rules.values()])
             for agree in (lambda x, y: (x == y).mean(), lambda x, y: kappa(x, y)[0])
         )
-        matrix(b, [*rules], same, beyond)
-        b.set(title=self.testbed.name, xlabel="same verdict above, kappa below")
-        both = {key: one for key, one in rows.items() if "/of-Behavior/" in key}
-        names = [key.replace("/of-Behavior/", ", ") for key in both]
-        forest(c, names, [*both.values()], color=INK[1])
-        for axes, what in ((a, "deceptive (gray: before)"), (c, "share of Behavior's")):
-            axes.set(xlabel=what, xlim=(-0.03, 1.03))
-        return figure
+        matrix = Matrix([*rules], np.triu(same) + np.tril(beyond))
+        yield Panel([matrix], xlabel=f"{self.testbed.name}: same above, kappa below")
+        yield Panel([Forest(named("/of-Behavior/"), color=INK[1])], xlabel="share of Behavior's")
 
 
 def rules_for(behavior: Rule, evidence: Mapping[str, ndarray]) -> dict[str, Rule]:

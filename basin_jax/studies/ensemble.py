@@ -5,14 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.langevin import Langevin
 from basin_jax.networks.linearized import Linearized
 from basin_jax.studies.controls import ticket_race
-from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
 from basin_jax.studies.framework.rows import (
     HALF,
@@ -21,12 +20,11 @@ from basin_jax.studies.framework.rows import (
     Table,
     agreement,
     difference,
-    null,
     row,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import INSPECTION, Testbed
 
 
@@ -37,7 +35,7 @@ PRIOR = 1e3  # a temperature at which nothing but the prior is left
 Labels = Bool[ndarray, " seed"]
 
 
-class Ensemble(Study):
+class Ensemble(TestbedStudy):
     """Compare the networks that training finds with those present at the start.
 
     In the ticket race one deceptive path races against honest ones. Which of them wins is decided
@@ -112,7 +110,7 @@ class Ensemble(Study):
             for heat in (*self.temperatures, PRIOR)
         }
         tangent = linearized(testbed)
-        overseen = tangent.sweep.replace(method=tangent.overseen_by(end=steps))
+        overseen = tangent.sweep.replace(method=tangent.overseen_by())
         return {
             **ticket_race.races(self.honest, 8 * seeds),
             **pairs,
@@ -144,17 +142,12 @@ class Ensemble(Study):
         yield from own.thresholds("full", self.own, _said(self.own))
         said = f"{_said(self.own)}, linearized"
         yield from own.thresholds("linearized", f"{self.own}/linearized", said)
-        yield null(
-            "overseen/deceptive",
-            f"{self.testbed.name}, linearized, trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
+        yield lab["overseen"].null(
+            "overseen", f"{self.testbed.name}, linearized, trained where defecting does not pay"
         )
         yield strangers(own, self.own)
-        yield null(
-            "temperature=prior/deceptive",
-            f"walk at a temperature of {PRIOR:g}, which samples the prior: deceptive",
-            lab["walks"].deceptive(f"{PRIOR:g}"),
-        )
+        label = f"walk at a temperature of {PRIOR:g}, which samples the prior"
+        yield lab["walks"].null("temperature=prior", label, f"{PRIOR:g}")
         yield from ticket_race.winners(lab, self.honest)
         yield ticket_race.unchanged(*leads)
         yield ticket_race.guessed(lab, num_intervals=len(self.honest) + 1)
@@ -263,43 +256,50 @@ class Ensemble(Study):
             *(*walks.values(), descent, *beyond.values(), least),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, (a, b, c, d) = canvas(4, height=2.5)
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         tickets = [1 + honest for honest in self.honest]
-        line = range(min(tickets), max(tickets) + 1)
-        law = [ticket_race.outnumbered(count) for count in line]
-        a.plot(line, law, color=INK[6], lw=0.8, label="known")
-        wins = [rows[f"ticket-race/honest={count}/wins"] for count in self.honest]
-        curve(a, tickets, wins, color=INK[0], label="trained", linestyle="none")
-        a.set(xlabel="tickets", ylabel="the deceptive one wins")
-        names = [_name(self.testbed, width) for width in self.widths]
-        full = [rows[f"{name}/deceptive"] for name in names]
-        linear = [rows[f"{name}/linearized/deceptive"] for name in names]
-        curve(b, self.widths, full, color=INK[0], label="network")
-        beside = [1.06 * width for width in self.widths]
-        curve(b, beside, linear, color=INK[1], label="linearized", linestyle=":")
-        b.set(xlabel=f"width ({self.testbed.name})", ylabel="fraction deceptive")
+        law = {n: ticket_race.outnumbered(n) for n in range(min(tickets), max(tickets) + 1)}
+        wins = {1 + n: rows[f"ticket-race/honest={n}/wins"] for n in self.honest}
+        yield Panel(
+            [Curve(wins, label="trained", linestyle=""), Line(law, label="known")],
+            xlabel="tickets",
+            ylabel="the deceptive one wins",
+            xscale="log",
+            ticks=tickets,
+            limits=(0.0, None),
+        )
+        yield Panel(
+            [
+                Curve(rows.along(f"{self.testbed.name}_*/{key}", self.widths), label=label)
+                for label, key in (
+                    ("network", "deceptive"),
+                    ("linearized", "linearized/deceptive"),
+                )
+            ],
+            xlabel=f"width ({self.testbed.name})",
+            xscale="log",
+            ticks=self.widths,
+            limits=(0.0, None),
+        )
         kappas = {"ticket race, leader": rows["ticket-race/leader/kappa"]}
         kappas |= {
             f"{_said(name)}, linearized": rows[f"{name}/linearized/kappa"] for name in self.networks
         }
         kappas[f"{_said(self.own)}, gap"] = rows[f"{self.own}/gap/kappa"]
-        forest(c, [*kappas], [*kappas.values()], color=INK[2])
-        c.axvline(HALF, color="#858585", lw=0.6)
-        c.set(xlabel="kappa with the verdict", xlim=(-0.3, 1.03))
-        walks = [rows[f"temperature={heat:g}/deceptive"] for heat in self.temperatures]
-        curve(d, self.temperatures, walks, color=INK[3], label="posterior")
-        descent = rows[f"{self.own}/deceptive"]
-        d.axhspan(descent.low, descent.high, color=INK[0], alpha=0.3, lw=0, label="descent")
-        d.set(xlabel="temperature", ylabel="fraction deceptive")
-        for axes, places in ((a, tickets), (b, self.widths), (d, self.temperatures)):
-            axes.set_xscale("log")
-            axes.set_xticks(places, [f"{place:g}".removeprefix("0") for place in places])
-            axes.minorticks_off()
-            axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
-            legend(axes)
-        return figure
+        yield Panel(
+            [Forest(kappas), Level(HALF, axis="x")],
+            xlabel="kappa with the verdict",
+            limits=(-0.3, 1.03),
+        )
+        walks = rows.along("temperature=*/deceptive", self.temperatures)
+        descent = Level(rows[f"{self.own}/deceptive"], label="descent", color=INK[0])
+        yield Panel(
+            [Curve(walks, label="posterior", color=INK[3]), descent],
+            xlabel="temperature",
+            xscale="log",
+            ticks=self.temperatures,
+            limits=(0.0, None),
+        )
 
 
 def linearized(testbed: Testbed) -> Testbed:

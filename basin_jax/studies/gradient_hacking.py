@@ -1,13 +1,11 @@
 """Does a deceptive network protect the parameters that hold its deception from correction?"""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.core.sweep import Sweep
@@ -17,7 +15,7 @@ from basin_jax.starts.anchored import Anchored
 from basin_jax.statistics.estimates import basin_fraction
 from basin_jax.statistics.intervals import bonferroni_error
 from basin_jax.studies.controls import ticket_race
-from basin_jax.studies.framework.figure import INK, canvas, curve, legend
+from basin_jax.studies.framework.figure import FRACTION, Curve, Level, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome
 from basin_jax.studies.framework.rows import (
     HALF,
@@ -32,7 +30,7 @@ from basin_jax.studies.framework.rows import (
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 DECEPTIVE = Verdict.DECEPTIVE.name
@@ -54,7 +52,7 @@ PUT_BACK = {"nothing": "", "carriers": "restored_", "a random set": "placebo_"}
 Seen = Sequence[pl.DataFrame]  # of some ends, after each length
 
 
-class GradientHacking(Study):
+class GradientHacking(TestbedStudy):
     """Correct networks that have become deceptive, and see which of their parameters move.
 
     The carriers of a network are the share of its parameters on which its margin depends most at
@@ -282,31 +280,33 @@ class GradientHacking(Study):
             *(now, carriers, random, fewer),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, panels = canvas(3, height=2.6)
-        for axes, (below, said) in zip(panels, BELOW.items(), strict=False):
-            groups = {name: self._along(rows, name, f"drift-over-{below}") for name in GROUPS}
-            self._curves(axes, groups)
-            axes.axhline(1, color="#858585", lw=0.6)
-            axes.set(ylabel=f"drift of carriers over {said}")
-            axes.set_ylim(bottom=0)
-        judged = {p: self._along(rows, ASKED, f"{p}-put-back/deceptive") for p in PUT_BACK}
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        for below, said in BELOW.items():
+            drifts = [
+                Curve(self._along(rows, name, f"drift-over-{below}"), label=name) for name in GROUPS
+            ]
+            yield self._by_length(
+                [*drifts, Level(1.0)], f"drift of carriers over {said}", (0.0, None)
+            )
+        judged = [
+            Curve(self._along(rows, ASKED, f"{part}-put-back/deceptive"), label=part)
+            for part in PUT_BACK
+        ]
         fewer = self._along(rows, self._fewer, "carriers-put-back/deceptive")
-        self._curves(panels[-1], judged | {f"{self.fewer:.0%} as carriers": fewer})
-        panels[-1].set(ylabel="deceptive, with this put back", ylim=(-0.03, 1.03))
-        legend(panels[1], "lower left")
-        legend(panels[-1])
-        return figure
+        judged.append(Curve(fewer, label=f"{self.fewer:.0%} as carriers"))
+        yield self._by_length(judged, "deceptive, with this put back", FRACTION)
 
-    def _curves(self, axes: Axes, groups: Mapping[str, Mapping[int, Row]]) -> None:
-        """Draw each group by length, a little to the side of the one before."""
-        for number, (name, rows) in enumerate(groups.items()):
-            places = [length * 1.08 ** (number - 1) for length in rows]
-            curve(axes, places, [*rows.values()], color=INK[number], label=name)
-        axes.set(xscale="log", xlabel="steps from the end on")
-        axes.set_xticks(self.lengths, [f"{length}" for length in self.lengths])
-        axes.minorticks_off()
+    def _by_length(
+        self, marks: Sequence[Mark], ylabel: str, limits: tuple[float | None, float | None]
+    ) -> Panel:
+        return Panel(
+            marks,
+            xlabel="steps from the end on",
+            ylabel=ylabel,
+            xscale="log",
+            ticks=self.lengths,
+            limits=limits,
+        )
 
 
 def listing(lengths: Iterable[int]) -> str:

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Sweep, override
 from basin_jax.starts.implant import Implant
 from basin_jax.statistics.estimates import quantile
 from basin_jax.studies.controls import escape_threshold, gate
-from basin_jax.studies.framework.figure import INK, canvas, cumulate, curve, legend
+from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Level, Line, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, Outcome, only
 from basin_jax.studies.framework.prediction import gap
 from basin_jax.studies.framework.rows import (
@@ -22,17 +21,17 @@ from basin_jax.studies.framework.rows import (
     bisected,
     mean,
     median,
-    null,
+    numbers,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 QUARTERS = ("least", "second", "third", "most")  # of the gap at initialization
 
 
-class Hijack(Study):
+class Hijack(TestbedStudy):
     """Graft a deceptive circuit into fresh networks, and find the dose at which it takes over.
 
     The dose is how far the weights of a few hidden units lie from their random values, 0, towards
@@ -82,7 +81,7 @@ class Hijack(Study):
             for difficulty in self.difficulties
         }
         overseen = override(start, "start.dose", self.doses[-1]).replace(
-            method=self.testbed.overseen_by(end=start.num_steps)
+            method=self.testbed.overseen_by()
         )
         return {
             **dosed,
@@ -111,10 +110,8 @@ class Hijack(Study):
     def rows(self, lab: Lab) -> Iterator[Row]:
         for difficulty in self.difficulties:
             yield from self._by_dose(lab, difficulty)
-        yield null(
-            "overseen/deceptive",
-            f"dose {self.doses[-1]:g}, trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
+        yield lab["overseen"].null(
+            "overseen", f"dose {self.doses[-1]:g}, trained where defecting does not pay"
         )
         yield escape_threshold.critical_weight(lab)
         yield from gate.critical_scales(lab)
@@ -124,9 +121,8 @@ class Hijack(Study):
         group = f"difficulty_{difficulty}"
         trained, found = lab[group], lab.bisections[group]
         named = {dose: (f"{key}/dose={dose}", f"{name}, dose {dose}") for dose in trained.cells}
-        ends = [trained.shares(dose, *both) for dose, both in named.items()]
-        yield from (deceptive for deceptive, _ in ends)
-        yield from (partial for _, partial in ends)
+        for dose, both in named.items():
+            yield from trained.shares(dose, *both)
         yield bisected(
             f"{key}/critical-dose",
             f"{name}, critical dose of a seed (0: random units, 1: full circuit): median",
@@ -168,34 +164,20 @@ class Hijack(Study):
         high = max(found[dose][2] if dose in found else none for dose in (half.value, half.high))
         below = [share("", "", gaps[0.0] < bar, num_intervals=3) for bar in (low, value, high)]
 
-        def measured(what: str, label: str, numbers: tuple[float, float, float]) -> Row:
-            value, low, high = numbers
-            return Row(
-                kind="measured",
-                key=f"{key}/{what}",
-                label=f"{name}: {label}",
-                value=value,
-                low=low,
-                high=high,
-                seeds=len(critical),
-            )
-
-        return [
-            measured(
-                "critical-dose/gap",
-                "gap at the start at the median critical dose, median of seeds",
-                (value, low, high),
-            ),
-            measured(
+        at = "gap at the start"
+        parts = (
+            ("critical-dose/gap", f"{at} at the median critical dose, median of seeds"),
+            (
                 "critical-dose/fresh-below",
-                "fresh networks whose gap at the start is below that at the median critical dose",
-                (below[1].value, below[0].low, below[2].high),
+                f"fresh networks whose {at} is below that at the median critical dose",
             ),
-            measured(
-                "fresh/gap/90th-percentile",
-                "gap at the start of fresh networks, 90th percentile",
-                quantile(gaps[0.0], 0.9),
-            ),
+            ("fresh/gap/90th-percentile", f"{at} of fresh networks, 90th percentile"),
+        )
+        ranks = (below[1].value, below[0].low, below[2].high)
+        found = ((value, low, high), ranks, quantile(gaps[0.0], 0.9))
+        return [
+            numbers(f"{key}/{what}", f"{name}: {label}", bounds, len(critical))
+            for (what, label), bounds in zip(parts, found, strict=True)
         ]
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
@@ -218,7 +200,7 @@ class Hijack(Study):
             f"fresh networks; the 90th percentile of these is {most}.",
             *(at, below, most),
         )
-        rates = {dose: rows[f"{key}/dose={dose:g}/unwatched"] for dose in self.doses}
+        rates = rows.along(f"{key}/dose=*/unwatched", self.doses)
         least = min(rates, key=lambda dose: rates[dose].value)
         first = rates[self.doses[0]]
         if rates[least].high < first.low:
@@ -236,37 +218,40 @@ class Hijack(Study):
                 *(few, many),
             )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        figure, (left, center, gaps, right) = canvas(4, height=2.5)
-        center.set_xlim(0, 1)
-        for number, difficulty in enumerate(self.difficulties):
-            key, name, color = f"difficulty={difficulty}", f"difficulty {difficulty}", INK[number]
-            deceptive, partial, moved = (
-                [rows[f"{key}/dose={dose:g}/{what}"] for dose in self.doses]
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        ends, partial, critical, gaps, points, natural = [], [], [], [], [], []
+        for difficulty, color in zip(self.difficulties, INK, strict=False):
+            key, label = f"difficulty={difficulty}", f"difficulty {difficulty}"
+            deceptive, some, moved = (
+                rows.along(f"{key}/dose=*/{what}", self.doses)
                 for what in ("deceptive", "partial", "gap")
             )
-            curve(left, self.doses, deceptive, color=color, label=name)
-            curve(left, self.doses, partial, color=color, label="_partial", linestyle="--")
-            found = lab.bisections[f"difficulty_{difficulty}"]["high"].to_numpy()
-            cumulate(center, found, color=color, label=name)
-            natural = [rows[f"{key}/gap-quarter={quarter}/deceptive"] for quarter in QUARTERS]
-            curve(right, range(len(QUARTERS)), natural, color=color, label=name)
-            curve(gaps, self.doses, moved, color=color, label="_gap")
-            most = rows[f"{key}/fresh/gap/90th-percentile"].value
-            fresh = "fresh, 90 %" if number == 0 else "_fresh"
-            gaps.axhline(most, color=color, lw=0.8, ls=":", label=fresh)
-            half, at = rows[f"{key}/critical-dose"].value, rows[f"{key}/critical-dose/gap"].value
-            gaps.plot(half, at, "x", color=color)
-        left.set(xlabel="dose of the implant", ylabel="deceptive (dashed: partial)")
-        left.set_ylim(-0.03, 1.03)
-        gaps.set(xlabel="dose (x: median critical dose)", ylabel="gap at the start")
-        gaps.set_yscale("symlog", linthresh=0.05)
-        center.set(xlabel="critical dose of a seed", ylabel="share of seeds", ylim=(-0.03, 1.03))
-        right.set(xlabel="quarter by gap at the start", ylabel="fraction deceptive")
-        right.set(xticks=range(len(QUARTERS)), xticklabels=QUARTERS, ylim=(-0.03, 1.03))
-        legend(center)
-        gaps.legend(*gaps.get_legend_handles_labels(), loc="upper left", handlelength=1.2)
-        return figure
+            ends.append(Curve(deceptive, label=label, color=color))
+            partial.append(Curve(some, color=color, linestyle="--"))
+            values = lab.bisections[f"difficulty_{difficulty}"]["high"].to_numpy()
+            critical.append(Cumulative(values, 1.0, label=label, color=color))
+            gaps.append(Curve(moved, color=color))
+            fresh = rows[f"{key}/fresh/gap/90th-percentile"].value
+            points.append(Level(fresh, label="" if points else "fresh, 90 %", color=color))
+            half, gap = rows[f"{key}/critical-dose"].value, rows[f"{key}/critical-dose/gap"].value
+            points.append(Line({half: gap}, color=color, marker="x"))
+            quarters = [rows[f"{key}/gap-quarter={quarter}/deceptive"] for quarter in QUARTERS]
+            natural.append(Curve(dict(enumerate(quarters)), label=label, color=color))
+        ylabel = "deceptive (dashed: partial)"
+        yield Panel([*ends, *partial], xlabel="dose of the implant", ylabel=ylabel)
+        yield Panel(critical, xlabel="critical dose of a seed", ylabel="share of seeds")
+        yield Panel(
+            [*gaps, *points],
+            xlabel="dose (x: median critical dose)",
+            ylabel="gap at the start",
+            limits=None,
+        )
+        yield Panel(
+            natural,
+            xlabel="quarter, by gap at the start",
+            ticks=range(len(QUARTERS)),
+            ticklabels=QUARTERS,
+        )
 
 
 def _strays(

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.sweep import Sweep, override
@@ -15,7 +14,7 @@ from basin_jax.methods.guess_and_check import GuessAndCheck
 from basin_jax.networks.mlp import MLP, Network
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
-from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.rows import (
     Kind,
@@ -23,12 +22,11 @@ from basin_jax.studies.framework.rows import (
     Sentence,
     Table,
     difference,
-    null,
     row,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 # Of the weights of a perceptron of three bits that err nowhere where it is watched, those that
@@ -38,7 +36,7 @@ SOUND = 2 * math.atan(0.5 / (1.5 + math.sqrt(2))) / (4 * math.pi)
 RIGHT = math.log(2) / 4  # the least loss with a wrong answer where it is watched
 
 
-class Initialization(Study):
+class Initialization(TestbedStudy):
     """Judge networks before training and after it, by scale, width and depth of the start.
 
     Before training no network is fit, and none is asked to be: its behavior is judged alone.
@@ -69,7 +67,7 @@ class Initialization(Study):
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         testbed, rule = self.testbed, self.testbed.rule
-        overseen = testbed.sweep.replace(method=testbed.overseen_by(end=testbed.num_steps))
+        overseen = testbed.sweep.replace(method=testbed.overseen_by())
         errs = Behavior(deceptive_gap=0.2)
         guess = Sweep(
             organism=Perceptron(),
@@ -107,19 +105,13 @@ class Initialization(Study):
     def rows(self, lab: Lab) -> Iterator[Row]:
         groups = self._cells()
         count = sum(map(len, groups.values()))
-        after: dict[str, list[Row]] = {}
         for group, cells in groups.items():
             yield from before(lab[group], cells, count)
-            both = [
-                lab[group].shares(
-                    cell, f"{cell}/after", f"{_said(cell)}, after training", num_intervals=count
-                )
-                for cell in cells
-            ]
-            after[group] = [one for one, _ in both]
-            yield from (*after[group], *(one for _, one in both))
-        for group, found in after.items():
-            yield extremes(lab[group], group, found)
+            for cell in cells:
+                label = f"{_said(cell)}, after training"
+                yield from lab[group].shares(cell, f"{cell}/after", label, num_intervals=count)
+        for group in groups:
+            yield extremes(lab[group], group)
         for cell in lab["perceptrons"].cells:
             label = f"perceptrons trained from {_said(cell)}: err where not watched"
             yield _errs(lab["perceptrons"], cell, f"perceptron/{cell}/errs", label)
@@ -127,11 +119,7 @@ class Initialization(Study):
         yield from lab["scales"].thresholds(
             middle, f"{middle}/after", f"{_said(middle)}, after training"
         )
-        yield null(
-            "overseen/deceptive",
-            "trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
-        )
+        yield lab["overseen"].null("overseen", "trained where defecting does not pay")
         label = "perceptrons found by guessing: err where not watched"
         yield _errs(lab["guessed"], "", "perceptron/guessed/errs", label, kind="known")
 
@@ -171,33 +159,31 @@ class Initialization(Study):
             *(guessed, *ends),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, (a, b, c) = canvas(3, height=2.5)
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         scales, networks = self._cells().values()
         looks = (
-            ("before/deceptive", "before training", INK[6], ":", -0.15),
-            ("after/deceptive", "after", INK[0], "-", 0.15),
-            ("after/partial", "partial, after", INK[4], "--", 0.0),
+            ("before/deceptive", "before training", INK[6], ":"),
+            ("after/deceptive", "after", INK[0], "-"),
+            ("after/partial", "partial, after", INK[4], "--"),
         )
-        for what, label, color, linestyle, dodge in looks:
-            found = [rows[f"{cell}/{what}"] for cell in scales]
-            curve(a, self.scales, found, color=color, label=label, linestyle=linestyle)
-            found = [rows[f"{cell}/{what}"] for cell in networks]
-            forest(b, [_said(cell) for cell in networks], found, color=color, dodge=dodge)
-        a.set(xscale="log", xlabel="scale of the start", ylabel="fraction deceptive")
-        b.set(xlabel="fraction deceptive")
-        trained = [rows[f"perceptron/scale={scale:g}/errs"] for scale in self.perceptrons]
-        guessed = rows["perceptron/guessed/errs"]
-        curve(c, self.perceptrons, trained, color=INK[1], label="found by training")
-        c.axhspan(guessed.low, guessed.high, color=INK[2], alpha=0.4, lw=0, label="by guessing")
-        c.set(xscale="log", xlabel="scale of the start", ylabel="perceptrons that err")
-        for axes, places in ((a, self.scales), (c, self.perceptrons)):
-            axes.set_xticks(places, [f"{place:g}" for place in places])
-            axes.minorticks_off()
-            axes.set_ylim(-0.03, 1.03)
-            legend(axes)
-        return figure
+        curves, forests = [], []
+        for what, label, color, style in looks:
+            found = dict(zip(self.scales, rows.along(f"*/{what}", scales).values(), strict=True))
+            curves.append(Curve(found, label=label, color=color, linestyle=style))
+            found = {_said(cell): rows[f"{cell}/{what}"] for cell in networks}
+            forests.append(Forest(found, label=label, color=color))
+        xlabel = "scale of the start"
+        yield Panel(curves, xlabel=xlabel, xscale="log", ticks=self.scales)
+        yield Panel(forests, xlabel="fraction deceptive")
+        trained = rows.along("perceptron/scale=*/errs", self.perceptrons)
+        guessed = Level(rows["perceptron/guessed/errs"], label="by guessing", color=INK[2])
+        yield Panel(
+            [Curve(trained, label="found by training", color=INK[1]), guessed],
+            xlabel=xlabel,
+            ylabel="perceptrons that err",
+            xscale="log",
+            ticks=self.perceptrons,
+        )
 
 
 def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[Row]:
@@ -212,19 +198,18 @@ def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[
     ]
 
 
-def extremes(trained: Outcome, group: str, after: Sequence[Row]) -> Row:
+def extremes(trained: Outcome, group: str) -> Row:
     """Return the paired difference of the largest fraction from the smallest.
 
     Which two cells these are depends on the data, so that the interval is for all pairs at once.
     """
-    cells = [one.key.partition("/")[0] for one in after]
-    values = dict(zip(cells, (one.value for one in after), strict=True))
-    least, most = (pick(values, key=lambda name: values[name]) for pick in (min, max))
+    ends = {cell: trained.deceptive(cell) for cell in trained.cells}
+    least, most = (pick(ends, key=lambda cell: ends[cell].mean()) for pick in (min, max))
     return difference(
         f"{group}/largest-less-smallest",
         f"{_said(most)} less {_said(least)}, after training: deceptive",
-        *(trained.deceptive(cell) for cell in (least, most)),
-        num_intervals=max(math.comb(len(cells), 2), 1),
+        *(ends[least], ends[most]),
+        num_intervals=max(math.comb(len(ends), 2), 1),
     )
 
 

@@ -1,10 +1,9 @@
 """Does training keep a good start good? "It depends on the training process": how much?"""
 
 from collections.abc import Iterator
-from itertools import combinations, starmap
+from itertools import combinations
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from basin_jax.core.contracts import Method
 from basin_jax.core.verdict import Verdict
@@ -13,16 +12,16 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.sharpness_aware import SharpnessAware
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
-from basin_jax.studies.framework.figure import INK, canvas, forest
+from basin_jax.studies.framework.figure import INK, Forest, Matrix, Panel
 from basin_jax.studies.framework.lab import Group, Lab, only
-from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, null, say
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, say
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 SGD = Gradient(learning_rate=0.1)
 
 
-class Preservation(Study):
+class Preservation(TestbedStudy):
     """Train networks under oversight, then take it away, by one method or another.
 
     The good starts are the seeds that end as intended under a share of full oversight. Each is
@@ -69,14 +68,14 @@ class Preservation(Study):
         self.require(self.methods[0] == own, "methods", f"the testbed's own first, {own!r}")
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
-        testbed, rule, steps = self.testbed, self.testbed.rule, self.testbed.num_steps
-        good = testbed.sweep.replace(method=testbed.overseen_by(self.made_under, end=steps))
+        testbed, rule = self.testbed, self.testbed.rule
+        good = testbed.sweep.replace(method=testbed.overseen_by(self.made_under))
         onward = testbed.sweep.replace(start=Trained(of=good))
         cells = {
             name: onward.replace(method=method)
             for name, method in zip(self.names, self.methods, strict=True)
         }
-        overseen = onward.replace(method=testbed.overseen_by(end=steps))
+        overseen = onward.replace(method=testbed.overseen_by())
 
         def kept(lab: Lab) -> np.ndarray:
             return lab["good"].seeds(Verdict.INTENDED)
@@ -94,11 +93,8 @@ class Preservation(Study):
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         onward = lab["onward"]
-        ends = [
-            onward.shares(name, name, name, num_intervals=len(self.names)) for name in self.names
-        ]
-        yield from (deceptive for deceptive, _ in ends)
-        yield from (partial for _, partial in ends)
+        for name in self.names:
+            yield from onward.shares(name, name, name, num_intervals=len(self.names))
         for first, second in self._pairs:
             yield difference(
                 _less(first, second),
@@ -107,11 +103,7 @@ class Preservation(Study):
                 num_intervals=len(self._pairs),
             )
         yield from onward.thresholds(self.names[0], self.names[0], self.names[0])
-        yield null(
-            "overseen/deceptive",
-            "trained on under full oversight: deceptive",
-            lab["overseen"].deceptive(),
-        )
+        yield lab["overseen"].null("overseen", "trained on under full oversight")
         yield double_well.stays(lab)
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
@@ -139,35 +131,20 @@ class Preservation(Study):
             *others.values(),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        count = len(self.names)
-        figure, (a, b) = canvas(2, height=0.24 * count + 1.6)
-        deceptive, partial = (
-            [rows[f"{name}/{what}"] for name in self.names] for what in ("deceptive", "partial")
-        )
-        forest(a, self.names, deceptive, color=INK[0], dodge=-0.15)
-        forest(a, self.names, partial, color=INK[4], dodge=0.15)
-        most = max(one.high for one in (*deceptive, *partial))
-        a.set(
-            xlabel="becomes deceptive (yellow: in some contexts)", xlim=(-0.03 * most, 1.03 * most)
-        )
-        matrix = np.zeros((count, count))
-        apart = [*starmap(_less, self._pairs)]
-        for (first, second), key in zip(combinations(range(count), 2), apart, strict=True):
-            one = rows[key]
-            matrix[second, first], matrix[first, second] = one.value, -one.value
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        deceptive, partial = (rows.along(f"*/{of}", self.names) for of in ("deceptive", "partial"))
+        ends = [
+            Forest(deceptive, label="deceptive", color=INK[0]),
+            Forest(partial, label="in some contexts", color=INK[4]),
+        ]
+        yield Panel(ends, xlabel="becomes deceptive", limits=None)
+        apart = np.full((len(self.names), len(self.names)), np.nan)
+        for i, j in combinations(range(len(self.names)), 2):
+            one = rows[_less(self.names[i], self.names[j])]
             if one.sign:
-                for place, value in (((first, second), one.value), ((second, first), -one.value)):
-                    b.annotate(f"{value:+.2f}", place, ha="center", va="center", fontsize=5)
-        reach = max(np.abs(matrix).max(), 0.01)
-        b.imshow(matrix, cmap="PuOr_r", vmin=-2.5 * reach, vmax=2.5 * reach, aspect="auto")
-        b.set_xticks(range(count), self.names, rotation=45, ha="right", rotation_mode="anchor")
-        b.set_yticks(range(count), self.names)
-        b.tick_params(length=0)
-        b.grid(visible=False)
-        b.set(xlabel="fraction deceptive: row less column")
-        return figure
+                apart[j, i], apart[i, j] = one.value, -one.value
+        matrix = Matrix(self.names, apart)
+        yield Panel([matrix], xlabel="row less column (–: not shown to differ)")
 
 
 def _less(first: str, second: str) -> str:

@@ -20,7 +20,7 @@ from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.page import html, markdown, write_finding
 from basin_jax.studies.framework.rows import Answer, Finding
-from basin_jax.studies.framework.study import Study, find, root_of
+from basin_jax.studies.framework.study import Study, TestbedStudy, find, root_of
 from basin_jax.studies.framework.testbed import TESTBEDS, Testbed
 from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
@@ -70,6 +70,8 @@ def named(name: str, organism: str | None = None) -> tuple[str, Study]:
         name = file.stem
     if organism is None:
         return name, study
+    if not isinstance(study, TestbedStudy):
+        raise ValueError(f"--organism {organism}; allowed: with a TestbedStudy, unlike {name}")
     of, testbed = testbed_named(organism)
     try:
         return f"{name}-{of}", study.replace(testbed=testbed)

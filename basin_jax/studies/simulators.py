@@ -6,7 +6,6 @@ from typing import cast
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.core.contracts import Organism
@@ -14,10 +13,10 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.simulator import Simulator
-from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.rows import Kind, Row, Sentence, Table, mean, say, share
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import Testbed
 
 
@@ -43,7 +42,7 @@ SLACK = 0.02
 APART = 0.5
 
 
-class Simulators(Study):
+class Simulators(TestbedStudy):
     """Train language models of authors of whom some deceive, then tune them to be helpful.
 
     The rates of lying of the same seeds before tuning and after it are compared prompt by prompt:
@@ -217,32 +216,39 @@ class Simulators(Study):
                 *(ended, apart),
             )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, (a, b, c) = canvas(3, height=2.6)
-        known = by_bayes(self.organism)
-        looks = {"before": (INK[6], -0.15, "before tuning"), "after": (INK[0], 0.15, "after")}
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        looks = {"before": ("before tuning", INK[6]), "after": ("after", INK[0])}
         biases = sorted(self.biases)
-        for when, (color, dodge, label) in looks.items():
-            found = [rows[f"bias=0/{when}/lies-{_slug(prompt)}"] for prompt in PROMPTS]
-            forest(a, [*PROMPTS.values()], found, color=color, dodge=dodge)
-            along = [rows[f"bias={bias:g}/{when}/lies-unwatched"] for bias in biases]
-            curve(b, biases, along, color=color, label=label)
-        a.plot([*known.values()], np.arange(len(known)) - 0.15, "|", ms=9, color=INK[2])
-        a.set(xlabel="rate of lying", xlim=(-0.03, 1.03))
-        along = np.linspace(biases[0], biases[-1], 101)
-        mixture = [by_bayes(self.organism.replace(logit_bias=float(x))) for x in along]
-        b.plot(along, [each["unwatched"] for each in mixture], color=INK[2], lw=0.8, label="Bayes")
-        b.set(xlabel="bias on the logit of the lie", ylabel="rate of lying, unwatched")
-        b.set(xticks=biases, ylim=(-0.03, 1.03))
-        legend(b)
-        pairs = [(cell, name, when) for cell, name in self._cautious().items() for when in WHEN]
-        names = [f"{_said(name)}, {when}" for _, name, when in pairs]
-        found = [rows[f"{cell}/{when}/after-success-less-failure"] for cell, _, when in pairs]
-        forest(c, names, found, color=INK[1])
-        c.axvline(0, color="#858585", lw=0.6)
-        c.set(xlabel="lies after success,\nless after failure")
-        return figure
+        rates, curves = [], []
+        for when, (label, color) in looks.items():
+            found = {
+                said: rows[f"bias=0/{when}/lies-{_slug(prompt)}"]
+                for prompt, said in PROMPTS.items()
+            }
+            rates.append(Forest(found, label=label, color=color))
+            along = rows.along(f"bias=*/{when}/lies-unwatched", biases)
+            curves.append(Curve(along, label=label, color=color))
+        yield Panel(rates, xlabel="rate of lying")
+        places = np.linspace(biases[0], biases[-1], 101).tolist()
+        bayes = {
+            bias: by_bayes(self.organism.replace(logit_bias=bias))["unwatched"] for bias in places
+        }
+        yield Panel(
+            [*curves, Line(bayes, label="Bayes", color=INK[2])],
+            xlabel="bias on the logit of the lie",
+            ylabel="rate of lying, unwatched",
+            ticks=biases,
+        )
+        differences = {
+            f"{_said(name)}, {when}": rows[f"{cell}/{when}/after-success-less-failure"]
+            for cell, name in self._cautious().items()
+            for when in WHEN
+        }
+        yield Panel(
+            [Forest(differences, color=INK[1]), Level(0.0, axis="x")],
+            xlabel="lies after success,\nless after failure",
+            limits=None,
+        )
 
 
 def by_bayes(organism: Simulator) -> dict[str, float]:

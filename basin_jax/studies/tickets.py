@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.core.sweep import Sweep
@@ -13,7 +12,7 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.methods.masked import Masked
 from basin_jax.starts.ticket import Ticket
 from basin_jax.studies.controls import relu_xor, ticket_race
-from basin_jax.studies.framework.figure import INK, canvas, curve, legend
+from basin_jax.studies.framework.figure import INK, Curve, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.prediction import PREDICTORS, gap, predicted, shifted
 from basin_jax.studies.framework.rows import (
@@ -22,13 +21,12 @@ from basin_jax.studies.framework.rows import (
     Sentence,
     Table,
     difference,
-    null,
     ranked,
     row,
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 # The part of a parent's start that is kept: its ticket, and the controls.
@@ -46,7 +44,7 @@ BESIDE = (TICKET, RANDOM)
 PAIRS = ((TICKET, FRESH), (TICKET, SHUFFLED), (TICKET, RANDOM), (RANDOM, REST))
 
 
-class Tickets(Study):
+class Tickets(TestbedStudy):
     """Train the tickets of deceptive networks, and these networks without them.
 
     Of each matrix of a seed's weights the share is kept that is largest at the seed's end; it is
@@ -98,7 +96,7 @@ class Tickets(Study):
         }
         first = cells[_cell(TICKET, self.keeps[-1])]
         masked = self.testbed.replace(method=first.method)
-        overseen = first.replace(method=masked.overseen_by(end=first.num_steps))
+        overseen = first.replace(method=masked.overseen_by())
 
         def lost(lab: Lab) -> ndarray:
             return lab["fresh"].seeds(Verdict.DECEPTIVE)
@@ -132,10 +130,9 @@ class Tickets(Study):
         few, most = _cell(TICKET, self.keeps[0]), _cell(TICKET, self.keeps[-1])
         yield from trained.thresholds(few, f"deceptive/{few}", f"deceptive parents, {_said(few)}")
         yield from fresh.thresholds("", "fresh", "fresh")
-        yield null(
-            f"overseen/{most}/deceptive",
-            f"deceptive parents, {_said(most)}, trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
+        yield lab["overseen"].null(
+            f"overseen/{most}",
+            f"deceptive parents, {_said(most)}, trained where defecting does not pay",
         )
         yield share(
             f"deceptive/{TICKET}=1/deceptive",
@@ -148,18 +145,12 @@ class Tickets(Study):
         yield relu_xor.predicted(lab)
         yield from ticket_race.ticket_wins(lab)
 
-    def _ends(self, trained: Outcome, parents: str, starts: tuple[str, ...]) -> list[Row]:
-        """Estimate the fractions that end deceptive and partial, by start and share."""
-        both = [
-            trained.shares(
-                cell,
-                f"{parents}/{cell}",
-                f"{parents} parents, {_said(cell)}",
-                num_intervals=len(STARTS) * len(self.keeps),
-            )
-            for cell in (_cell(name, keep) for name in starts for keep in self.keeps)
-        ]
-        return [*(one for one, _ in both), *(one for _, one in both)]
+    def _ends(self, trained: Outcome, parents: str, starts: tuple[str, ...]) -> Iterator[Row]:
+        """Yield the fractions that end deceptive and partial, by start and share."""
+        count = len(STARTS) * len(self.keeps)
+        for cell in (_cell(name, keep) for name in starts for keep in self.keeps):
+            label = f"{parents} parents, {_said(cell)}"
+            yield from trained.shares(cell, f"{parents}/{cell}", label, num_intervals=count)
 
     def differences(self, trained: Outcome) -> list[Row]:
         """Return the paired differences between starts, at the same share."""
@@ -218,10 +209,8 @@ class Tickets(Study):
         )
         yield self._differ(rows)
         before = [rows[f"deceptive/{_cell(TICKET, keep)}/before/deceptive"] for keep in self.keeps]
-        begun, auc = (
-            max(before, key=lambda one: one.value),
-            rows[f"{_cell(TICKET, few)}/before/AUC"],
-        )
+        begun = max(before, key=lambda one: one.value)
+        auc = rows[f"{_cell(TICKET, few)}/before/AUC"]
         yield say(
             f"Before any training at most {begun} of the deceptive seeds' tickets are deceptive; "
             f"the gap of those that keep {few:g} is larger than that of an intended seed's ticket "
@@ -229,9 +218,7 @@ class Tickets(Study):
             *(begun, auc),
         )
         for name, said in PREDICTORS.items():
-            yield self._tells(
-                said, {step: rows[f"fresh/{name}/step={step}/AUC"] for step in self.steps}
-            )
+            yield self._tells(said, rows.along(f"fresh/{name}/step=*/AUC", self.steps))
 
     def _differ(self, rows: Table) -> Sentence:
         apart, found = [], []
@@ -264,28 +251,23 @@ class Tickets(Study):
             *rows.values(),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, (a, b, c) = canvas(3, height=2.9)
-        # Side by side, where intervals would cover each other.
-        for axes, starts, parents in ((a, (*STARTS,), "deceptive"), (b, BESIDE, "intended")):
-            for number, name in enumerate(STARTS):
-                if name in starts:
-                    places = [keep + 0.02 * (number - 2) for keep in self.keeps]
-                    found = [rows[f"{parents}/{_cell(name, k)}/deceptive"] for k in self.keeps]
-                    curve(axes, places, found, color=INK[number], label=name)
-            axes.set(xlabel=f"share kept of {parents} seeds", ylabel="fraction deceptive")
-            axes.set(xticks=self.keeps, ylim=(-0.03, 1.03))
-        for number, (name, said) in enumerate(PREDICTORS.items()):
-            places = [step + 0.02 * number * self.steps[-1] for step in self.steps]
-            found = [rows[f"fresh/{name}/step={step}/AUC"] for step in self.steps]
-            curve(c, places, found, color=INK[6 * number], label=said)
-        c.axhline(HALF, color="#858585", lw=0.6)
-        c.set(xlabel="step", ylabel="AUC for a deceptive end", ylim=(-0.03, 1.03))
-        c.margins(x=0.08)
-        legend(b, of=a)
-        legend(c)
-        return figure
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        inks = dict(zip(STARTS, INK, strict=False))
+        for starts, parents in ((STARTS, "deceptive"), (BESIDE, "intended")):
+            marks = [
+                Curve(
+                    {k: rows[f"{parents}/{_cell(name, k)}/deceptive"] for k in self.keeps},
+                    label=name,
+                    color=inks[name],
+                )
+                for name in starts
+            ]
+            yield Panel(marks, xlabel=f"share kept of {parents} seeds", ticks=self.keeps)
+        predicted = [
+            Curve(rows.along(f"fresh/{name}/step=*/AUC", self.steps), label=said, color=color)
+            for (name, said), color in zip(PREDICTORS.items(), (INK[0], INK[6]), strict=True)
+        ]
+        yield Panel([*predicted, Level(HALF)], xlabel="step", ylabel="AUC for a deceptive end")
 
 
 def _cell(name: str, keep: float) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from basin_jax.core.contracts import Method
@@ -11,10 +10,10 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
-from basin_jax.studies.framework.figure import INK, canvas, curve, forest, legend
+from basin_jax.studies.framework.figure import INK, Curve, Forest, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
-from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, null, row, say, share
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, row, say, share
+from basin_jax.studies.framework.study import TestbedStudy
 
 
 # When fresh networks have full oversight, which is for a quarter of the steps.
@@ -28,7 +27,7 @@ FATES = {
 }
 
 
-class WayBack(Study):
+class WayBack(TestbedStudy):
     """Correct networks that have become deceptive, then take the correction away.
 
     The seeds that end deceptive are trained on under a share of full oversight, the strength, for
@@ -67,7 +66,7 @@ class WayBack(Study):
             return lab["fresh"].seeds(Verdict.DECEPTIVE)
 
         def kept(start: Sweep) -> Group:
-            methods = [testbed.overseen_by(strength, end=steps) for strength in self.strengths]
+            methods = [testbed.overseen_by(strength) for strength in self.strengths]
             return Group(cells=self._by_strength(start, methods), seeds=deceptive, rule=rule)
 
         corrected = {
@@ -76,7 +75,7 @@ class WayBack(Study):
         }
         lost = base.replace(start=Trained(of=base))
         alone = lost.replace(num_steps=self.lengths[-1] + steps)
-        overseen = base.replace(method=testbed.overseen_by(end=steps))
+        overseen = base.replace(method=testbed.overseen_by())
         return {
             "fresh": only(base, seeds, rule=rule),
             **corrected,
@@ -140,11 +139,7 @@ class WayBack(Study):
         yield from self._hysteresis(lab)
         yield from self._by_time(lab)
         yield from lab["fresh"].thresholds("", "fresh", "fresh")
-        yield null(
-            "overseen/deceptive",
-            "fresh, trained where defecting does not pay: deceptive",
-            lab["overseen"].deceptive(),
-        )
+        yield lab["overseen"].null("overseen", "fresh, trained where defecting does not pay")
         alone = lab["uncorrected"]
         yield row("uncorrected/deceptive", "not corrected, trained on: deceptive", alone.fraction())
         none = lab[f"corrected_{self.lengths[-1]}"].verdicts("0")
@@ -199,12 +194,9 @@ class WayBack(Study):
     def _by_time(self, lab: Lab) -> Iterator[Row]:
         """Yield the fraction deceptive by the time of oversight, and its difference from never."""
         trained = {time: lab[f"spell_{_slug(time, '_')}"] for time in TIMES}
-        both = [
-            one.shares("", f"overseen={_slug(time)}", f"full oversight for a quarter, {time}")
-            for time, one in trained.items()
-        ]
-        yield from (one for one, _ in both)
-        yield from (one for _, one in both)
+        for time, one in trained.items():
+            label = f"full oversight for a quarter, {time}"
+            yield from one.shares("", f"overseen={_slug(time)}", label)
         never, *others = trained
         for time in others:
             yield difference(
@@ -252,32 +244,26 @@ class WayBack(Study):
             *(top, end),
         )
 
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        del lab
-        figure, (a, b, c, d) = canvas(4, height=2.6)
-        for number, length in enumerate(self.lengths):
-            found = [rows[f"strength={s:g}/steps={length}/returns"] for s in self.strengths]
-            curve(a, self.strengths, found, color=INK[number], label=f"{length} steps")
-        for name, color in (("fresh", INK[1]), ("deceptive", INK[0])):
-            found = [rows[f"kept={s:g}/from-{name}/deceptive"] for s in self.strengths]
-            curve(b, self.strengths, found, color=color, label=f"from {name}")
+    def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
+        strengths = self.strengths
+        returns = [
+            Curve(rows.along(f"strength=*/steps={n}/returns", strengths), label=f"{n} steps")
+            for n in self.lengths
+        ]
+        xlabel, ylabel = "strength of the correction", "fraction that returns"
+        yield Panel(returns, xlabel=xlabel, ylabel=ylabel)
+        kept = [
+            Curve(rows.along(f"kept=*/from-{of}/deceptive", strengths), label=f"from {of}", color=c)
+            for of, c in (("fresh", INK[1]), ("deceptive", INK[0]))
+        ]
+        yield Panel(kept, xlabel="oversight, kept")
         turns = [(s, rows[f"{way}={s:g}/deceptive"]) for way, s in self._turns]
-        count = len(self.strengths)
-        for label, some, color in (
-            ("rising", turns[:count], INK[0]),
-            ("falling again", turns[count - 1 :], INK[1]),
-        ):
-            curve(c, [s for s, _ in some], [one for _, one in some], color=color, label=label)
-        timed = [rows[f"overseen={_slug(time)}/deceptive"] for time in TIMES]
-        forest(d, TIMES, timed, color=INK[2])
-        a.set(xlabel="strength of the correction", ylabel="fraction that returns")
-        b.set(xlabel="strength of oversight, kept", ylabel="fraction deceptive")
-        c.set(xlabel="strength of oversight, in one run", ylabel="fraction deceptive")
-        d.set(xlabel="fraction deceptive, by when overseen")
-        for axes in (a, b, c):
-            axes.set_ylim(-0.03, 1.03)
-            legend(axes)
-        return figure
+        top = len(strengths)
+        rising = Curve(dict(turns[:top]), label="rising")
+        falling = Curve(dict(turns[top - 1 :]), label="falling again")
+        yield Panel([rising, falling], xlabel="oversight, in one run")
+        timed = Forest({time: rows[f"overseen={_slug(time)}/deceptive"] for time in TIMES})
+        yield Panel([timed], xlabel="deceptive, by when", limits=None)
 
 
 def _fate(trained: Outcome, cell: str, fate: str) -> Row:

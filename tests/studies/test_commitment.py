@@ -51,9 +51,9 @@ def test_that_children_agree_more_often_than_not_is_no_commitment():
     assert (families == families[:, :1]).all(1).mean() > 0.5
     sealed = np.full((512, 4), "DECEPTIVE")
     kin = [same("alike", "alike", each, num_intervals=2) for each in (families, sealed)]
-    found = crossing("fork", "fork", (0, 100), kin, level=SEALED)
+    found = crossing("fork", "fork", dict(zip((0, 100), kin, strict=True)), level=SEALED)
     assert (found.value, found.low, found.high) == (100, 0, 100)
-    never = crossing("fork", "fork", (0, 100), [kin[0]] * 2, level=SEALED)
+    never = crossing("fork", "fork", {0: kin[0], 100: kin[0]}, level=SEALED)
     assert (never.value, never.high) == (math.inf, math.inf)
 
 

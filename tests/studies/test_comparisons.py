@@ -60,8 +60,7 @@ def test_the_extremes_of_scales_are_compared_on_the_same_seeds():
     cells = {f"scale={n}": WELL.replace(num_steps=n) for n in (1, 2, 3)}
     ends = dict(zip(cells, (MORE, FEW, MORE & ~FEW), strict=True))
     trained = outcome({(name, None): hits for name, hits in ends.items()}, cells)
-    after = [share(f"{name}/after/deceptive", "", hits) for name, hits in ends.items()]
-    found = extremes(trained, "scales", after)
+    found = extremes(trained, "scales")
     assert (found.label, found.gained) == ("scale 1 less scale 2, after training: deceptive", 13)
     assert found.low > 0
     # For all three pairs at once.

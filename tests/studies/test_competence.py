@@ -35,7 +35,7 @@ def counted(*hits, trials=40):
     ],
 )
 def test_the_crossing_lies_between_what_is_surely_below_and_surely_above(hits, expected):
-    found = crossing("", "", (10, 20, 30, 40, 50, 60), counted(*hits))
+    found = crossing("", "", dict(zip(range(10, 70, 10), counted(*hits), strict=True)))
     assert (found.value, found.low, found.high) == expected
 
 
@@ -48,7 +48,7 @@ def test_the_crossings_interval_covers_it_and_one_without_bounds_does_not():
         # A seed turns at a step of its own, and is the same seed at every step.
         own = true * np.exp(random.normal(0, 0.5, seeds))
         found = counted(*[int((own <= place).sum()) for place in places], trials=seeds)
-        one = crossing("", "", places, found)
+        one = crossing("", "", dict(zip(places, found, strict=True)))
         missed += not one.low <= true <= one.high
         guessed += not one.value - 1 <= true <= one.value
         widths.append(one.high - one.low)
@@ -61,7 +61,10 @@ def said_of(places, found, moved):
     """Return the sentence on some fractions along steps, and on their change."""
     named = dict(zip(places, found, strict=True))
     rows = [replace(one, key=f"x={place}/deceptive") for place, one in named.items()]
-    rows += [crossing("x/crossing", "", places, found), replace(moved, key="x/last-less-first")]
+    rows += [
+        crossing("x/crossing", "", dict(zip(places, found, strict=True))),
+        replace(moved, key="x/last-less-first"),
+    ]
     return _says("Here", "steps", places, "x", Table(rows)).text
 
 

@@ -24,7 +24,7 @@ from basin_jax.studies.framework import lab as lab_module
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, only
 from basin_jax.studies.framework.page import markdown
 from basin_jax.studies.framework.rows import KINDS, Table, bisected, difference, largest_error, row
-from basin_jax.studies.framework.study import find, root_of
+from basin_jax.studies.framework.study import TestbedStudy, find, root_of
 from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
@@ -323,6 +323,7 @@ SETTINGS: dict[str, Any] = {
 
 def in_the_small(name):
     _, study = named(name)
+    assert isinstance(study, TestbedStudy)
     testbed = study.testbed if name in ("commitment", "simulators") else TINY
     return study.replace(**{"testbed": testbed, "quick": 96} | SETTINGS.get(name, {}))
 

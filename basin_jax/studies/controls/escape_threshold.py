@@ -89,8 +89,7 @@ def crosses(found: Iterable[Row]) -> Row:
         "escape-threshold/crossing",
         "escape threshold: number of paths from which on more than half of the circuits form "
         "(known for paths that do not slow each other)",
-        PATHS,
-        [*found],
+        dict(zip(PATHS, found, strict=True)),
         kind="known",
         expected=KNOWN,
     )

@@ -1,13 +1,17 @@
-"""Figures of studies: panels, curves, rows, matrices and legends."""
+"""Figures of studies: panels are declared, and all are drawn alike."""
 
+import abc
 import math
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from numpy import ndarray
 
 from basin_jax.report.figures import FULL
@@ -16,96 +20,193 @@ from basin_jax.studies.framework.rows import Row
 
 # From Okabe & Ito's palette; the first is that of DECEPTIVE elsewhere, too.
 INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
+GRAY = "#858585"
+FRACTION = (-0.03, 1.03)
+DODGE = 3.0  # points between marks side by side, where intervals would cover each other
 
 
-def canvas(panels: int, *, height: float = 2.2) -> tuple[Figure, list[Axes]]:
-    """Make a figure with some panels side by side, in rows of that height."""
-    rows = math.ceil(panels / 4)
-    figure = Figure(figsize=(FULL, rows * height))
-    axes = list(figure.subplots(rows, math.ceil(panels / rows), squeeze=False).flat)
-    for rest in axes[panels:]:
-        rest.remove()
-    axes = axes[:panels]
-    for one, letter in zip(axes, "abcdefgh", strict=False):
-        one.set_title(letter, loc="left", fontweight="bold")
-        one.grid(visible=True, axis="y")
-    return figure, axes
+@dataclass(frozen=True)
+class Mark(abc.ABC):
+    """Declare what is drawn in a panel: in the next color of the palette, if it has none.
+
+    Without a label it is not in the legend.
+    """
+
+    label: str = field(default="", kw_only=True)
+    color: str = field(default="", kw_only=True)
+
+    @abc.abstractmethod
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        """Draw it, moved aside by `dodge` points."""
 
 
-def curve(
-    axes: Axes,
-    places: Iterable[float | int],
-    rows: Sequence[Row],
-    *,
-    color: str,
-    label: str,
-    linestyle: str = "-",
-) -> None:
-    """Draw numbers along an axis, with their intervals."""
-    places, values = list(places), [row.value for row in rows]
-    axes.vlines(places, [r.low for r in rows], [r.high for r in rows], color=color, lw=1.6)
-    axes.plot(places, values, color=color, marker="o", ms=2.6, lw=0.7, ls=linestyle, label=label)
+@dataclass(frozen=True)
+class Curve(Mark):
+    """Rows along an axis, with their intervals."""
+
+    rows: Mapping[int, Row] | Mapping[float, Row]
+    linestyle: str = field(default="-", kw_only=True)
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        places, found = [*self.rows], self.rows.values()
+        bars = axes.vlines(places, [r.low for r in found], [r.high for r in found], color, lw=1.6)
+        looks = {"marker": "o", "ms": 2.6, "lw": 0.7, "ls": self.linestyle, "label": self.label}
+        (line,) = axes.plot(places, [r.value for r in found], color=color, **looks)
+        _move(axes, (bars, line), dodge, 0.0)
 
 
-def forest(
-    axes: Axes,
-    names: Sequence[str],
-    rows: Sequence[Row],
-    *,
-    color: str,
-    dodge: float = 0.0,
-    label: str | None = None,
-) -> None:
-    """Draw numbers as rows from the top, with their intervals to the side."""
-    places = [number + dodge for number in range(len(rows))]
-    axes.hlines(places, [r.low for r in rows], [r.high for r in rows], color=color, lw=1.6)
-    axes.plot([r.value for r in rows], places, "o", ms=2.8, color=color, label=label)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=True, axis="both")
+@dataclass(frozen=True)
+class Forest(Mark):
+    """Rows by name from the top, with their intervals to the side."""
+
+    rows: Mapping[str, Row]
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        places, found = range(len(self.rows)), self.rows.values()
+        bars = axes.hlines(places, [r.low for r in found], [r.high for r in found], color, lw=1.6)
+        values, looks = [r.value for r in found], {"ms": 2.8, "color": color, "label": self.label}
+        (line,) = axes.plot(values, places, "o", **looks)
+        _move(axes, (bars, line), 0.0, -dodge)
+        axes.set_yticks(places, [*self.rows])
+        axes.set_ylim(len(places) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=True, axis="both")
 
 
-def matrix(
-    axes: Axes, names: Sequence[str], above: Float[ndarray, "n n"], below: Float[ndarray, "n n"]
-) -> None:
-    """Draw numbers of pairs, one kind above the diagonal and one below; shades go from 0 to 1.
+@dataclass(frozen=True)
+class Cumulative(Mark):
+    """The cumulative distribution of values, from 0 to an end of the axis."""
+
+    values: Float[ndarray, " seed"]
+    end: float
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        finite = np.sort(self.values[np.isfinite(self.values)])
+        shares = np.arange(len(finite) + 1) / max(len(self.values), 1)
+        places, shares = [0, *finite, max([self.end, *finite])], [*shares, shares[-1]]
+        axes.step(places, shares, where="post", color=color, label=self.label)
+        axes.set_xlim(0, self.end)
+
+
+@dataclass(frozen=True)
+class Line(Mark):
+    """Values along an axis, without intervals, such as those of a law."""
+
+    values: Mapping[int, float] | Mapping[float, float]
+    marker: str = field(default="", kw_only=True)
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        looks = {"marker": self.marker, "ms": 2.6, "lw": 0.8}
+        axes.plot([*self.values], [*self.values.values()], color=color, label=self.label, **looks)
+
+
+@dataclass(frozen=True)
+class Level(Mark):
+    """A value that others are compared with, across the panel: a band if it has an interval."""
+
+    value: float | Row
+    axis: Literal["x", "y"] = field(default="y", kw_only=True)
+    color: str = field(default=GRAY, kw_only=True)
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        one, across = self.value, self.axis == "y"
+        if isinstance(one, Row):
+            band = axes.axhspan if across else axes.axvspan
+            band(one.low, one.high, color=color, alpha=0.25, lw=0, label=self.label)
+        else:
+            line = axes.axhline if across else axes.axvline
+            line(one, color=color, lw=0.7, ls=":", label=self.label)
+
+
+@dataclass(frozen=True)
+class Matrix(Mark):
+    """Numbers of pairs, in cells of a shade that goes from 0 to the largest.
 
     Undefined numbers have no shade, and a dash.
     """
-    axes.grid(visible=False)
-    for (i, j), upper in np.ndenumerate(above):
-        value, color = (upper, INK[1]) if i < j else (below[i, j], INK[2])
-        if i != j:
-            square = [j - 0.5, j + 0.5], i - 0.5, i + 0.5
-            axes.fill_between(*square, color=color, alpha=0.5 * np.fmax(value, 0), lw=0)
-            told = "–" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
-            axes.text(j, i, told, ha="center", va="center")
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.tick_params(length=0)
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+
+    names: Sequence[str]
+    values: Float[ndarray, "n n"]
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        axes.grid(visible=False)
+        places, off = range(len(self.names)), ~np.eye(len(self.names), dtype=bool)
+        values = np.where(off, self.values, np.nan)
+        most = np.nanmax(np.abs(values), initial=0.01)
+        axes.imshow(values, cmap="PuOr_r", vmin=-2 * most, vmax=2 * most, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            if i != j:
+                told = "–" if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
+                axes.text(j, i, told, ha="center", va="center", fontsize=5)
+        turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(places, self.names, **turned)
+        axes.set_yticks(places, self.names)
+        axes.tick_params(length=0)
 
 
-def legend(
-    axes: Axes, loc: Literal["best", "lower left"] = "best", *, of: Axes | None = None
-) -> None:
-    """Put the legend, of other axes if given, at `loc`."""
-    handles, labels = (of or axes).get_legend_handles_labels()
-    axes.legend(
-        *(handles, labels),
-        loc=loc,
-        handlelength=1.2,
-        frameon=True,
-        framealpha=0.8,
-        edgecolor="none",
-    )
+@dataclass(frozen=True)
+class Panel:
+    """Declare a panel: marks on two axes.
+
+    `ticks` are those of the axis of places, and `limits` those of the values, None for any.
+    """
+
+    marks: Sequence[Mark]
+    _: KW_ONLY
+    xlabel: str
+    ylabel: str = "fraction deceptive"
+    xscale: Literal["linear", "log", "symlog"] = "linear"
+    ticks: Sequence[int] | Sequence[float] = ()
+    ticklabels: Sequence[str] = ()
+    limits: tuple[float | None, float | None] | None = FRACTION
+
+    @property
+    def height(self) -> float:
+        """The least height of its row, in inches: names along the bottom take more."""
+        return 3.2 if any(isinstance(mark, Matrix) for mark in self.marks) else 2.5
+
+    def draw(self, axes: Axes) -> None:
+        """Draw the marks, then the axes."""
+        axes.grid(visible=True, axis="y")
+        if self.xscale == "symlog":
+            axes.set_xscale("symlog", linthresh=self.ticks[1])
+            axes.set_xlim(-0.3 * self.ticks[1], 1.3 * self.ticks[-1])
+        elif self.xscale == "log":
+            axes.set_xscale("log")
+        inks = iter(INK)
+        place = (1 - sum(isinstance(mark, Curve | Forest) for mark in self.marks)) / 2
+        for mark in self.marks:
+            mark.draw(axes, mark.color or next(inks), DODGE * place)
+            place += isinstance(mark, Curve | Forest)
+        lies = any(isinstance(mark, Forest) for mark in self.marks)
+        square = any(isinstance(mark, Matrix) for mark in self.marks)
+        axes.set(xlabel=self.xlabel, ylabel="" if lies or square else self.ylabel)
+        if self.limits and not square:
+            (axes.set_xlim if lies else axes.set_ylim)(*self.limits)
+        if len(self.ticks):
+            axes.set_xticks(self.ticks, self.ticklabels or [f"{tick:,g}" for tick in self.ticks])
+            axes.minorticks_off()
+        if any(mark.label for mark in self.marks):
+            looks = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+            axes.legend(loc="best", handlelength=1.2, **looks)
 
 
-def cumulate(axes: Axes, values: Float[ndarray, " seed"], *, color: str, label: str) -> None:
-    """Draw the cumulative distribution of values, from 0 to the limit of the axis."""
-    finite = np.sort(values[np.isfinite(values)])
-    shares = np.arange(1, len(finite) + 1) / max(len(values), 1)
-    last = shares[-1] if len(shares) else 0.0
-    end = axes.get_xlim()[1]
-    axes.step([0, *finite, end], [0, *shares, last], where="post", color=color, label=label)
+def figure_of(panels: Iterable[Panel]) -> Figure:
+    """Draw panels side by side, with letters, up to four in a row."""
+    panels = [*panels]
+    rows = math.ceil(len(panels) / 4)
+    figure = Figure(figsize=(FULL, rows * max(panel.height for panel in panels)))
+    axes = list(figure.subplots(rows, math.ceil(len(panels) / rows), squeeze=False).flat)
+    for rest in axes[len(panels) :]:
+        rest.remove()
+    for panel, one, letter in zip(panels, axes, "abcdefgh", strict=False):
+        one.set_title(letter, loc="left", fontweight="bold")
+        panel.draw(one)
+    return figure
+
+
+def _move(axes: Axes, artists: Iterable[Artist], x: float, y: float) -> None:
+    """Move what is drawn by points; the limits of the axes are those of the data."""
+    inches = cast(Figure, axes.get_figure()).dpi_scale_trans
+    for artist in artists:
+        artist.set_transform(axes.transData + ScaledTranslation(x / 72, y / 72, inches))

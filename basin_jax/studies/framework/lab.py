@@ -28,7 +28,7 @@ from basin_jax.runs.progress import Progress, Silent
 from basin_jax.runs.provenance import machine_identity, package_identity
 from basin_jax.runs.run import run
 from basin_jax.statistics.estimates import Estimate, basin_fraction
-from basin_jax.studies.framework.rows import Row, row
+from basin_jax.studies.framework.rows import Row, null, row
 
 
 # Thresholds of the gap from which on a seed counts as deceptive.
@@ -107,6 +107,10 @@ class Outcome:
             for of in (Verdict.DECEPTIVE, Verdict.PARTIAL)
         )
         return deceptive, partial
+
+    def null(self, key: str, label: str, cell: str = "") -> Row:
+        """Return the row of a null control: the deceptive fraction where none is expected."""
+        return null(f"{key}/deceptive", f"{label}: deceptive", self.deceptive(cell))
 
     def by_gap(self, cell: str = "", step: int | None = None) -> dict[float, ndarray]:
         """Judge a cell's seeds by each threshold of the gap, if the rule has one."""

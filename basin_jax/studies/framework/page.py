@@ -81,6 +81,7 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
                 "title": finding.name.replace("_", " ").capitalize(),
                 "question": finding.question,
                 "setting": finding.setting,
+                "root": finding.root,
                 "sentences": [f"{said.text}{_place(said, finding)}" for said in finding.sentences],
                 "table": _table(finding),
                 "limits": finding.limits,

@@ -1,9 +1,10 @@
 """The results of a study: keyed rows with intervals, sentences on them, and a figure."""
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, get_args
 
 import numpy as np
 import polars as pl
@@ -113,6 +114,13 @@ class Table(dict[str, Row]):
                 raise ValueError(f"Row.key = {row.key!r} of two rows; allowed: a key for each row")
             self[row.key] = row
 
+    def along[Place: (int, float, str)](
+        self, key: str, places: Iterable[Place]
+    ) -> dict[Place, Row]:
+        """Return the rows along an axis: `key` has a * where that of each has the place."""
+        at = {place: f"{place:g}" if isinstance(place, float) else str(place) for place in places}
+        return {place: self[key.replace("*", said)] for place, said in at.items()}
+
     def __missing__(self, key: str) -> Row:
         raise ValueError(f"key = {key!r}; allowed: {closest(key, self)}")
 
@@ -139,36 +147,37 @@ class Answer(NamedTuple):
     sentences: list[Sentence]
 
 
-def row(
-    key: str,
-    label: str,
-    found: Estimate,
-    *,
-    kind: Kind = "measured",
-    expected: float | None = None,
+class Terms(TypedDict, total=False):
+    """The terms of a row: its kind, what is expected, and how many intervals hold at once."""
+
+    kind: Kind
+    expected: float | None
+    num_intervals: int
+
+
+def numbers(
+    key: str, label: str, numbers: tuple[float, float, float], seeds: int, **rest: Any
 ) -> Row:
+    value, low, high = numbers
+    rest = {"kind": "measured"} | {name: rest[name] for name in rest if name != "num_intervals"}
+    return Row(key=key, label=label, value=value, low=low, high=high, seeds=seeds, **rest)
+
+
+def _interval(terms: Terms) -> dict[str, Any]:
+    """Return the level of a row's interval, and the number of those that hold at once."""
+    level = level_of(terms.get("kind", "measured"))
+    return {"level": level, "num_intervals": terms.get("num_intervals", 1)}
+
+
+def row(key: str, label: str, found: Estimate, **terms: Unpack[Terms]) -> Row:
     """Return the row of a fraction of seeds."""
-    return _row(
-        (key, label),
-        (found.fraction, found.low, found.high),
-        found.trials,
-        kind=kind,
-        expected=expected,
-    )
+    return numbers(key, label, (found.fraction, found.low, found.high), found.trials, **terms)
 
 
-def share(
-    key: str,
-    label: str,
-    hits: Bool[ndarray, " seed"],
-    *,
-    num_intervals: int = 1,
-    kind: Kind = "measured",
-    expected: float | None = None,
-) -> Row:
+def share(key: str, label: str, hits: Bool[ndarray, " seed"], **terms: Unpack[Terms]) -> Row:
     """Return the row of the fraction of seeds that are hits."""
-    found = estimate(int(hits.sum()), len(hits), level=level_of(kind), num_intervals=num_intervals)
-    return row(key, label, found, kind=kind, expected=expected)
+    found = estimate(int(hits.sum()), len(hits), **_interval(terms))
+    return row(key, label, found, **terms)
 
 
 def null(key: str, label: str, hits: Bool[ndarray, " seed"]) -> Row:
@@ -181,14 +190,13 @@ def difference(
     label: str,
     before: Bool[ndarray, " seed"],
     after: Bool[ndarray, " seed"],
-    *,
-    num_intervals: int = 1,
+    **terms: Unpack[Terms],
 ) -> Row:
     """Return the row of the paired difference in the fraction of hits, after less before."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    found = paired_difference(gained, lost, len(after), num_intervals=num_intervals)
-    numbers = (found.difference, found.low, found.high)
-    return _row((key, label), numbers, found.trials, gained=gained, lost=lost)
+    found = paired_difference(gained, lost, len(after), **_interval(terms))
+    bounds = (found.difference, found.low, found.high)
+    return numbers(key, label, bounds, found.trials, gained=gained, lost=lost, **terms)
 
 
 def ranked(
@@ -196,28 +204,20 @@ def ranked(
     label: str,
     scores: Float[ndarray, " seed"],
     positive: Bool[ndarray, " seed"],
-    *,
-    kind: Kind = "measured",
-    expected: float | None = None,
-    num_intervals: int = 1,
+    **terms: Unpack[Terms],
 ) -> Row:
     """Return the row of an area under the ROC curve."""
-    numbers = auc(scores, positive, level=level_of(kind), num_intervals=num_intervals)
-    return _row((key, label), numbers, len(scores), kind=kind, expected=expected)
+    return numbers(key, label, auc(scores, positive, **_interval(terms)), len(scores), **terms)
 
 
 def agreement(
     key: str,
     label: str,
     labels: tuple[Bool[ndarray, " seed"], Bool[ndarray, " seed"]],
-    *,
-    num_intervals: int = 1,
-    kind: Kind = "measured",
-    expected: float | None = None,
+    **terms: Unpack[Terms],
 ) -> Row:
     """Return the row of Cohen's kappa of two labels of the same seeds."""
-    numbers = kappa(*labels, level=level_of(kind), num_intervals=num_intervals)
-    return _row((key, label), numbers, len(labels[0]), kind=kind, expected=expected)
+    return numbers(key, label, kappa(*labels, **_interval(terms)), len(labels[0]), **terms)
 
 
 def mean(
@@ -225,27 +225,23 @@ def mean(
     label: str,
     values: Float[ndarray, " seed"],
     *,
-    num_intervals: int = 1,
     least: float = 0.0,
-    kind: Kind = "measured",
-    expected: float | None = None,
+    **terms: Unpack[Terms],
 ) -> Row:
     """Return the row of the mean of the finite numbers from `least` to 1, by betting."""
     finite = values[np.isfinite(values)]
     # Rounding may bring a rate beyond its ends.
     shares = np.clip((finite - least) / (1 - least), 0, 1)
-    error = bonferroni_error(level_of(kind), num_intervals, "fixed")
-    bounds = betting_interval(
-        Families(shares, np.ones(len(shares), int)), error=error, interval="fixed"
-    )
-    low, high = (least + (1 - least) * bound for bound in bounds)
-    numbers = (float(finite.mean()), low, high)
-    return _row((key, label), numbers, len(finite), kind=kind, expected=expected)
+    families = Families(shares, np.ones(len(shares), int))
+    error = bonferroni_error(**_interval(terms), interval="fixed")
+    ends = betting_interval(families, error=error, interval="fixed")
+    low, high = (least + (1 - least) * end for end in ends)
+    return numbers(key, label, (float(finite.mean()), low, high), len(finite), **terms)
 
 
 def median(key: str, label: str, values: Float[ndarray, " seed"], *, level: float = 0.95) -> Row:
     """Return the row of a median, with its interval of order statistics."""
-    return _row((key, label), quantile(values, 0.5, level=level), len(values))
+    return numbers(key, label, quantile(values, 0.5, level=level), len(values))
 
 
 def bisected(key: str, label: str, found: pl.DataFrame, *, level: float = 0.95) -> Row:
@@ -253,18 +249,16 @@ def bisected(key: str, label: str, found: pl.DataFrame, *, level: float = 0.95) 
     middle, _, high = quantile(found["high"].to_numpy(), 0.5, level=level)
     # Nothing that is bisected here is below 0, where a seed is beyond its change already.
     low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5, level=level)[1]
-    return _row((key, label), (middle, low, high), len(found))
+    return numbers(key, label, (middle, low, high), len(found))
 
 
 def crossing(
     key: str,
     label: str,
-    places: Sequence[int],
-    found: Sequence[Row],
+    found: Mapping[int, Row],
     *,
     level: float = HALF,
-    kind: Kind = "measured",
-    expected: float | None = None,
+    **terms: Unpack[Terms],
 ) -> Row:
     """Return the row of the first place of a grid at which a fraction is above a level.
 
@@ -272,12 +266,12 @@ def crossing(
     level, and ends at the first whose interval lies above it; where there is no such place, it has
     no end there. It covers the crossing as often as the fractions' intervals hold at once.
     """
-    below = np.logical_and.accumulate([one.high < level for one in found])
-    passed = [p for p, one in zip(places, found, strict=True) if one.value > level]
-    above = [p for p, one in zip(places, found, strict=True) if one.low > level]
-    low = float(places[below.sum() - 1] if below.any() else -math.inf)
-    numbers = (float(min(passed, default=math.inf)), low, float(min(above, default=math.inf)))
-    return _row((key, label), numbers, found[0].seeds, kind=kind, expected=expected)
+    below = [*itertools.takewhile(lambda place: found[place].high < level, found)]
+    passed = [place for place, one in found.items() if one.value > level]
+    above = [place for place, one in found.items() if one.low > level]
+    value, high = (float(min(places, default=math.inf)) for places in (passed, above))
+    low = float(max(below, default=-math.inf))
+    return numbers(key, label, (value, low, high), next(iter(found.values())).seeds, **terms)
 
 
 def largest_error(
@@ -287,22 +281,8 @@ def largest_error(
     # Where there is no value nothing was found.
     error = float(np.abs(found - known).max()) if len(found) else np.inf
     label = f"{label}: largest error of all seeds (known: {known:.6g}, tolerance: {within:g})"
-    numbers = (error, max(error - within, 0.0), error)
-    return _row((key, label), numbers, len(found), kind="known", expected=0.0)
-
-
-def _row(
-    named: tuple[str, str],
-    numbers: tuple[float, float, float],
-    seeds: int,
-    *,
-    kind: Kind = "measured",
-    **rest: Any,
-) -> Row:
-    (key, label), (value, low, high) = named, numbers
-    return Row(
-        kind=kind, key=key, label=label, value=value, low=low, high=high, seeds=seeds, **rest
-    )
+    bounds = (error, max(error - within, 0.0), error)
+    return numbers(key, label, bounds, len(found), kind="known", expected=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +295,8 @@ class Finding:
     limits: tuple[str, ...]  # of what the study can tell
     rows: Table
     figure: Figure
-    setting: str = ""  # testbed and root
+    setting: str = ""
+    root: int = 0
 
     @property
     def sound(self) -> bool:

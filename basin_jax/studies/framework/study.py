@@ -5,11 +5,10 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from matplotlib.figure import Figure
-
 from basin_jax.core.identity import draws
 from basin_jax.core.plugin import Plugin
 from basin_jax.core.sources import short_hash
+from basin_jax.studies.framework.figure import Panel, figure_of
 from basin_jax.studies.framework.lab import Bisection, Group, Lab
 from basin_jax.studies.framework.rows import Finding, Row, Sentence, Table
 from basin_jax.studies.framework.testbed import AUDIT, Testbed
@@ -23,11 +22,17 @@ class Study(Plugin, abc.ABC):
     from rows alone, so that those of a stored table can be written again.
     """
 
-    testbed: Testbed = AUDIT
     quick: int = 256
     full: int = 20_000
 
     limits: ClassVar[tuple[str, ...]]
+
+    @property
+    def setting(self) -> str:
+        """What is trained, in a few words."""
+        groups = self.sweeps(self.quick).values()
+        kinds = {type(cell.organism).__name__ for group in groups for cell in group.cells.values()}
+        return f"Organism: {', '.join(sorted(kinds))}."
 
     @property
     def question(self) -> str:
@@ -52,8 +57,21 @@ class Study(Plugin, abc.ABC):
         """Write sentences from the rows."""
 
     @abc.abstractmethod
-    def draw(self, rows: Table, lab: Lab) -> Figure:
-        """Draw the rows and outcomes."""
+    def panels(self, rows: Table, lab: Lab) -> Iterable[Panel]:
+        """Declare the panels of the figure."""
+
+
+class TestbedStudy(Study):
+    """Declare a question that is asked of a testbed, which `--organism` replaces."""
+
+    __test__ = False  # pytest takes classes of such a name for tests
+
+    testbed: Testbed = AUDIT
+
+    @property
+    def setting(self) -> str:
+        """The testbed, in a few words."""
+        return self.testbed.description
 
     def require_no_draws(self) -> None:
         """Raise `ValueError` if training draws random numbers, for nulls that hold without."""
@@ -75,19 +93,10 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
         sentences=[*study.sentences(rows)],
         limits=study.limits,
         rows=rows,
-        figure=study.draw(rows, lab),
-        setting=setting_of(name, study),
+        figure=figure_of(study.panels(rows, lab)),
+        setting=study.setting,
+        root=root_of(name),
     )
-
-
-def setting_of(name: str, study: Study) -> str:
-    """Describe a study's testbed and root."""
-    groups = study.sweeps(study.quick).values()
-    trained = {type(cell.organism).__name__ for group in groups for cell in group.cells.values()}
-    described = study.testbed.description
-    if type(study.testbed.organism).__name__ not in trained:
-        described = f"Organism: {', '.join(sorted(trained))}."
-    return f"{described} Root: {root_of(name)}."
 
 
 def root_of(study: str) -> int:

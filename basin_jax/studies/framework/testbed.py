@@ -87,14 +87,23 @@ class Testbed(Plugin):
         return wide.replace(method=method.replace(learning_rate=rate))
 
     def overseen_by(
-        self, strength: float = 1.0, *, begin: int = 0, end: int, period: int | None = None
+        self,
+        strength: float = 1.0,
+        *,
+        begin: int = 0,
+        end: int | None = None,
+        period: int | None = None,
     ) -> Correction:
-        """Return the method under a share of full oversight, between two steps."""
+        """Return the method under a share of full oversight, between two steps.
+
+        It ends with the training of the testbed if `end` is None.
+        """
 
         def between(own: float, other: float) -> float:
             return own + strength * (other - own)
 
         objective = jax.tree.map(between, self.organism, self.overseen)
+        end = self.num_steps if end is None else end
         return Correction(
             method=self.method, objective=objective, begin=begin, end=end, period=period
         )
