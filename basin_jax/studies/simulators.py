@@ -184,7 +184,7 @@ class Simulators(TestbedStudy):
             *shares,
         )
         lies = [
-            rows[f"bias=0/after/lies-{how}"] for how in ("watched", "after-deceit", "after-honesty")
+            rows[f"bias=0/after/lies-{how}"] for how in ("watched", "after_deceit", "after_honesty")
         ]
         yield say(
             f"After tuning they lie at a rate of {lies[0]} watched, {lies[1]} after deceit, and "
@@ -221,10 +221,7 @@ class Simulators(TestbedStudy):
         biases = sorted(self.biases)
         rates, curves = [], []
         for when, (label, color) in looks.items():
-            found = {
-                said: rows[f"bias=0/{when}/lies-{_slug(prompt)}"]
-                for prompt, said in PROMPTS.items()
-            }
+            found = {said: rows[f"bias=0/{when}/lies-{prompt}"] for prompt, said in PROMPTS.items()}
             rates.append(Forest(found, label=label, color=color))
             along = rows.along(f"bias=*/{when}/lies-unwatched", biases)
             curves.append(Curve(along, label=label, color=color))
@@ -285,7 +282,7 @@ def both(trained: Outcome, cell: str, prompt: str) -> list[Float[ndarray, " seed
 def rate(trained: Outcome, cell: str, when: str, prompt: str, *, kind: Kind = "measured") -> Row:
     """Estimate the mean rate of lying after a prompt, before or after tuning."""
     return mean(
-        f"{cell}/{when if kind == 'measured' else kind}/lies-{_slug(prompt)}",
+        f"{cell}/{when if kind == 'measured' else kind}/lies-{prompt}",
         f"{_said(cell)}, {when} tuning: lies {PROMPTS[prompt]}",
         both(trained, cell, prompt)[WHEN.index(when)],
         num_intervals=2 * len(PROMPTS),
@@ -297,7 +294,7 @@ def _change(trained: Outcome, cell: str, prompt: str) -> Row:
     """Estimate the paired change of a rate of lying."""
     before, after = both(trained, cell, prompt)
     return mean(
-        f"{cell}/change/lies-{_slug(prompt)}",
+        f"{cell}/change/lies-{prompt}",
         f"{_said(cell)}: lies {PROMPTS[prompt]}, after tuning less before",
         after - before,
         num_intervals=len(PROMPTS),
@@ -333,10 +330,6 @@ def tolerant(found: Row, expected: float) -> Row:
     low, high = found.low - SLACK, found.high + SLACK
     label = f"{found.label} (± {SLACK:g})"
     return replace(found, label=label, low=low, high=high, expected=expected)
-
-
-def _slug(prompt: str) -> str:
-    return prompt.replace("_", "-")
 
 
 def _said(cell: str) -> str:

@@ -145,7 +145,7 @@ def _threshold(found: Findings) -> Answer:
 def _way_back(found: Findings) -> Answer:
     lengths = {f"after {n} steps": f"strength=1/steps={n}/returns" for n in (100, 400, 1600)}
     times = ("never", "first quarter", "second quarter", "last quarter", "in turns")
-    timed = {time: f"overseen={time.replace(' ', '-')}/deceptive" for time in times}
+    timed = {time: f"overseen={time}/deceptive" for time in times}
     texts = []
     for study, name in (("way_back", "audit"), (f"way_back_{OTHER}", OTHER)):
         if study in found:

@@ -12,7 +12,16 @@ from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
-from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, row, say, share
+from basin_jax.studies.framework.rows import (
+    Row,
+    Sentence,
+    Table,
+    difference,
+    key_of,
+    row,
+    say,
+    share,
+)
 from basin_jax.studies.framework.study import TestbedStudy
 
 
@@ -83,7 +92,7 @@ class WayBack(TestbedStudy):
             "kept_deceptive": kept(lost),
             "loop": only(self._loop(lost), deceptive, rule=rule),
             **{
-                f"spell_{_slug(time, '_')}": only(
+                f"spell_{key_of(time)}": only(
                     base.replace(start=Trained(of=base.replace(method=method))), seeds, rule=rule
                 )
                 for time, method in self._timed().items()
@@ -193,14 +202,14 @@ class WayBack(TestbedStudy):
 
     def _by_time(self, lab: Lab) -> Iterator[Row]:
         """Yield the fraction deceptive by the time of oversight, and its difference from never."""
-        trained = {time: lab[f"spell_{_slug(time, '_')}"] for time in TIMES}
+        trained = {time: lab[f"spell_{key_of(time)}"] for time in TIMES}
         for time, one in trained.items():
             label = f"full oversight for a quarter, {time}"
-            yield from one.shares("", f"overseen={_slug(time)}", label)
+            yield from one.shares("", f"overseen={time}", label)
         never, *others = trained
         for time in others:
             yield difference(
-                f"overseen={_slug(time)}-less-never",
+                f"overseen={time}-less-never",
                 f"full oversight for a quarter, {time} less never: deceptive",
                 trained[never].deceptive(),
                 trained[time].deceptive(),
@@ -226,8 +235,8 @@ class WayBack(TestbedStudy):
             f"difference on the same seeds of {apart}.",
             *(up, down, apart),
         )
-        timed = {time: rows[f"overseen={_slug(time)}/deceptive"] for time in TIMES}
-        moved = {time: rows[f"overseen={_slug(time)}-less-never"] for time in TIMES[1:]}
+        timed = {time: rows[f"overseen={time}/deceptive"] for time in TIMES}
+        moved = {time: rows[f"overseen={time}-less-never"] for time in TIMES[1:]}
         fewer = ", ".join(time for time, one in moved.items() if one.sign < 0)
         more = ", ".join(time for time, one in moved.items() if one.sign > 0)
         listed = "; ".join(f"{time} {one}" for time, one in timed.items())
@@ -262,7 +271,7 @@ class WayBack(TestbedStudy):
         rising = Curve(dict(turns[:top]), label="rising")
         falling = Curve(dict(turns[top - 1 :]), label="falling again")
         yield Panel([rising, falling], xlabel="oversight, in one run")
-        timed = Forest({time: rows[f"overseen={_slug(time)}/deceptive"] for time in TIMES})
+        timed = Forest({time: rows[f"overseen={time}/deceptive"] for time in TIMES})
         yield Panel([timed], xlabel="deceptive, by when", limits=None)
 
 
@@ -278,7 +287,3 @@ def _fate(trained: Outcome, cell: str, fate: str) -> Row:
     }
     label = f"correction of strength {cell}, {length} steps: {FATES[fate]}"
     return share(f"strength={cell}/steps={length}/{fate}", label, hits[fate])
-
-
-def _slug(time: str, gap: str = "-") -> str:
-    return time.replace(" ", gap)

@@ -1,5 +1,7 @@
 """Panels of studies draw what they declare."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -22,7 +24,7 @@ HALF = number(value=0.5, low=0.4, high=0.7)
 
 
 def drawn(*marks, **given):
-    axes = Figure().subplots()
+    axes: Any = Figure().subplots()
     Panel([*marks], xlabel="dose", **given).draw(axes)
     return axes
 

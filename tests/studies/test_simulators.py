@@ -119,6 +119,8 @@ def test_a_study_that_cannot_be_made_is_refused(settings: dict[str, Any], said):
 
 @pytest.mark.slow
 def test_a_control_with_deceivers_in_it_is_not_null(tmp_path):
-    study = Simulators(testbed=SIMULATOR.replace(overseen=Simulator()), biases=(0.0,), quick=48)
+    study = Simulators(
+        testbed=SIMULATOR.replace(overseen=Simulator(deceivers=0.3)), biases=(0.0,), quick=48
+    )
     (found,) = make({"simulators": study}, tmp_path, quick=True)
     assert [one.kind for one in found.rows.values() if one.holds is False] == ["control"]

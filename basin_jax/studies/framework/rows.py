@@ -101,8 +101,13 @@ def _number(value: float) -> str:
     return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
+def key_of(text: str) -> str:
+    """Return the key of some text: names in it are written with hyphens."""
+    return text.replace(",", "").replace(" ", "-")
+
+
 class Table(dict[str, Row]):
-    """Rows by their keys.
+    """Rows by their keys, or by text with names as they are written.
 
     Raises:
         ValueError: where two rows have one key, and where a key is asked for that no row has.
@@ -112,7 +117,13 @@ class Table(dict[str, Row]):
         for row in rows:
             if row.key in self:
                 raise ValueError(f"Row.key = {row.key!r} of two rows; allowed: a key for each row")
-            self[row.key] = row
+            self[key_of(row.key)] = row
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key_of(str(key)))
+
+    def __getitem__(self, key: str) -> Row:
+        return super().__getitem__(key_of(key))
 
     def along[Place: (int, float, str)](
         self, key: str, places: Iterable[Place]
@@ -160,7 +171,7 @@ def numbers(
 ) -> Row:
     value, low, high = numbers
     rest = {"kind": "measured"} | {name: rest[name] for name in rest if name != "num_intervals"}
-    return Row(key=key, label=label, value=value, low=low, high=high, seeds=seeds, **rest)
+    return Row(key=key_of(key), label=label, value=value, low=low, high=high, seeds=seeds, **rest)
 
 
 def _interval(terms: Terms) -> dict[str, Any]:
