@@ -55,7 +55,8 @@ class Findings:
             one = self.row(*named.groups())
             return f"{one} (n = {one.seeds:,})"
 
-        keys = [f"{study}: {key}" for study, key in _NAMED.findall(text)]
+        named = _NAMED.findall(text)
+        keys = [f"{study}: {self.row(study, key).key}" for study, key in named]
         return Sentence(_NAMED.sub(written, text), tuple(dict.fromkeys(keys)))
 
     def answer(self, question: str, texts: Iterable[str]) -> Answer:
