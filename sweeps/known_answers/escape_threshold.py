@@ -4,16 +4,14 @@ w_u is the threshold of a single path, for which the fraction is exact. Several 
 other down, which lowers the fraction a little: for them it is a limit, in which they do not.
 """
 
-from scipy.optimize import root_scalar
 from scipy.special import ndtr
 
 from basin_jax import Exact, Limit, Sweep
 from basin_jax.methods import Gradient
 from basin_jax.organisms import EscapeThreshold
+from basin_jax.studies.controls.escape_threshold import DECAY, ROOT
 
 
-DECAY = 0.3
-THRESHOLD = root_scalar(lambda w: 3 * w * (1 - w**3) - DECAY, bracket=(0.01, 0.5)).root
 CASES = [(64, 0.05), (8, 0.05), (1, 0.05), (64, 0.03)]  # paths, standard deviation
 
 sweep = [
@@ -29,7 +27,7 @@ known = [
     (Exact if paths == 1 else Limit)(
         name=f"escape threshold, M = {paths}, σ = {scale}: the circuit forms",
         cell={"paths": paths, "scale": scale},
-        fraction=1 - ndtr(THRESHOLD / scale) ** paths,
+        fraction=1 - ndtr(ROOT / scale) ** paths,
         source="1 - Φ(w_u/σ)^M",
     )
     for paths, scale in CASES

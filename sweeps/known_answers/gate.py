@@ -8,13 +8,14 @@ from basin_jax import Exact, Independent, Sweep
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Gate
 from basin_jax.rules import Behavior
+from basin_jax.studies.controls.gate import SHARES
 
 
 # m, c_p, λ, σ; P(deceptive); and the fraction of 8,000 runs of other code.
 TABLE = [
-    (0.5, 3.0, 0.02, 0.3, 0.581808, 0.579),
-    (0.5, 3.0, 0.02, 0.5, 0.824222, 0.823),
-    (0.5, 3.0, 0.02, 0.8, 0.932616, 0.934),
+    (0.5, 3.0, 0.02, 0.3, SHARES[0.3], 0.579),
+    (0.5, 3.0, 0.02, 0.5, SHARES[0.5], 0.823),
+    (0.5, 3.0, 0.02, 0.8, SHARES[0.8], 0.934),
     (0.3, 2.0, 0.03, 0.5, 0.662573, None),
     (0.7, 4.0, 0.01, 0.4, 0.809729, None),
 ]

@@ -29,14 +29,19 @@ WELL = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.05), num_ste
 
 # A tilt to the left, under which a particle stays right only from beyond its own separatrix.
 TO_THE_LEFT = -0.37
-# From the bottom of the left well of tilt .2 to the separatrix: roots of x³ - x - .2.
-BARRIER = 0.87888507 - 0.20914885
 # The steepest slope on that way, at x = -1/√3: pushes of a rate times as much drive a particle out.
 STEEPEST = 2 / 27**0.5 - 0.2
 
-# The double well of `sweeps/known_answers/committor.py`.
+# A tilted well with noise, in which a particle settles when it first reaches a bottom.
 TEMPERATURE, RATE, TILT = 0.1, 5e-4, 0.2
-LEFT, RIGHT = -0.87888507, 1.08803391
+LEFT, SEPARATRIX, RIGHT = -0.87888507, -0.20914885, 1.08803391  # roots of x³ - x - TILT
+NOISY = Sweep(
+    organism=DoubleWell(tilt=TILT),
+    method=EarlyStopping(
+        method=Gradient(learning_rate=RATE, noise=math.sqrt(2 * TEMPERATURE / RATE))
+    ),
+    num_steps=int(16 / RATE),
+)
 
 
 def descent(seeds: int) -> dict[str, Group]:
@@ -114,7 +119,7 @@ def pushed(lab: Lab) -> list[Row]:
             "double-well/push-once",
             "double well, push from the left bottom to the separatrix",
             once.to_numpy(),
-            BARRIER,
+            SEPARATRIX - LEFT,
             within=1e-5,
         ),
         largest_error(
@@ -129,25 +134,23 @@ def pushed(lab: Lab) -> list[Row]:
 
 def forked(children: int) -> Sweep:
     """Return forked children in a double well with noise."""
-    noisy = Gradient(learning_rate=RATE, noise=math.sqrt(2 * TEMPERATURE / RATE))
-    base = Sweep(
-        organism=DoubleWell(tilt=TILT),
-        method=EarlyStopping(method=noisy),
-        num_steps=int(16 / RATE),
-    )
-    return base.replace(start=Fork(of=base.replace(num_steps=0), children=children))
+    return NOISY.replace(start=Fork(of=NOISY.replace(num_steps=0), children=children))
+
+
+def committor(start: float) -> float:
+    """Compute the probability that a particle with noise settles right, in the diffusion limit."""
+
+    def weight(x: float) -> float:
+        return math.exp(((x**2 - 1) ** 2 / 4 - TILT * x) / TEMPERATURE)
+
+    return float(quad(weight, LEFT, start)[0] / quad(weight, LEFT, RIGHT)[0])
 
 
 def by_committor() -> float:
     """Compute the probability that two particles from one normal start share their well."""
 
-    def weight(x: float) -> float:
-        return math.exp(((x**2 - 1) ** 2 / 4 - TILT * x) / TEMPERATURE)
-
-    whole = quad(weight, LEFT, RIGHT)[0]
-
     def alike(x: float) -> float:
-        right = quad(weight, LEFT, x)[0] / whole
+        right = committor(x)
         return (right**2 + (1 - right) ** 2) * norm.pdf(x)
 
     between = sum(quad(alike, a, b)[0] for a, b in pairwise(np.linspace(LEFT, RIGHT, 5)))

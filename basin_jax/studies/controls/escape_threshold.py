@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.optimize import root_scalar
 from scipy.special import ndtr
 
 from basin_jax.core.fresh import Fresh
@@ -15,8 +16,9 @@ from basin_jax.studies.framework.lab import FINE, Bisection, Group, Lab, only
 from basin_jax.studies.framework.rows import HALF, Row, crossing, largest_error, row
 
 
-# The smaller root of 3w(1 - w³) = .3, the decay: from this weight on a path grows.
-DECAY, ROOT = 0.3, 0.100100
+# From the smaller root of 3w(1 - w³) = DECAY on a path's weight grows.
+DECAY = 0.3
+ROOT = root_scalar(lambda w: 3 * w * (1 - w**3) - DECAY, bracket=(0.01, 0.5)).root
 # Of a single path, whose scale is bisected; beyond a weight of one a step is too long.
 ONE = Sweep(
     organism=EscapeThreshold(paths=1, scale=1.0),
@@ -25,7 +27,7 @@ ONE = Sweep(
     num_steps=2000,
 )
 LARGEST = 0.3
-# Of many paths, as in `sweeps/known_answers/escape_threshold.py`. Paths slow each other a little,
+# Of many paths. Paths slow each other a little,
 # so that the known crossing is the limit of few and weak ones.
 PATHS = (8, 16, 24, 32, 48, 64)
 SCALE = 0.05

@@ -9,8 +9,7 @@ from basin_jax.studies.framework.lab import FINE, Bisection, Lab
 from basin_jax.studies.framework.rows import Row, share
 
 
-# The gate of `sweeps/known_answers/gate.py`, and for each scale of its start the fraction
-# deceptive, by quadrature.
+# For each scale of the gate's start the fraction deceptive, by quadrature (tests/gate_oracle.py).
 GATE = Sweep(
     organism=Gate(), start=Fresh(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=8000
 )
