@@ -262,7 +262,7 @@ BAD = {
     "known good.py": ["good.py knows no fractions beforehand"],
     "known nowhere": ["nowhere is not there"],
     "known half.py --seeds 0": ["seeds", "allowed: at least one"],
-    "run typo.py": ["typo.py, line 2", "learning_rat"],
+    "run typo.py": ["typo.py, line 2", "mean 'learning_rate'"],
     "run syntax.py": ["syntax.py, line 1", "SyntaxError"],
     "run crash.py": ["crash.py, line 3", "ZeroDivisionError"],
     "run good.py --seeds many": ["--seeds", "valid integer"],
