@@ -32,13 +32,13 @@ class CellProgress:
 
     @property
     def estimate(self) -> str:
-        """The fraction so far, with its confidence sequence."""
+        """The fraction so far, with its anytime interval."""
         if not self.done:
             return "-"
         if self.siblings > 1:
             return f"{self.hits / self.done:.3f}"  # no interval: they are related
         now = estimate(self.hits, self.done, interval="anytime")
-        return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]"
+        return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}] (anytime interval)"
 
 
 @runtime_checkable
@@ -107,7 +107,7 @@ class Lines(AbstractContextManager["Lines"]):
         asked = f"{current.asked:,}" if current.asked is not None else "as needed"
         self.tell(
             f"{time.strftime('%H:%M:%S')}  {current.label}: {current.done:,} of {asked} "
-            f"seeds, deceptive {current.estimate}; {pace}"
+            f"seeds, deceptive so far {current.estimate}; {pace}"
         )
 
 
@@ -133,7 +133,7 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         table.add_column("cell")
         table.add_column("seeds", justify="right")
         table.add_column("of", justify="right")
-        table.add_column("deceptive so far [95 % confidence sequence]")
+        table.add_column("deceptive so far [95 %]")
         for cell in cells:
             asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
             table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)

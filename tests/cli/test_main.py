@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -40,7 +41,10 @@ def made(tmp_path_factory) -> Path:
     basin("new", "mine", cwd=folder)
     text = basin("run", "mine.py", "--seeds", "300", "--lanes", "16", cwd=folder)
     assert "scale=0.25" in text
-    assert "300 of 300 seeds" in text
+    assert re.search(
+        r"300 of 300 seeds, deceptive so far 0\.\d+ \[.*\] \(anytime interval\);", text
+    )
+    assert "Final fractions (fixed interval):" in text
     return folder
 
 
