@@ -1,8 +1,8 @@
 """Show the progress of a run: as a table on a terminal, as lines elsewhere."""
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -84,16 +84,13 @@ class Pace:
         return f"{speed:,.0f} seed-steps/s, {minutes}:{seconds:02d} left"
 
 
-class Lines(AbstractContextManager["Lines"]):
+class Lines:
     """Print lines, for logs."""
 
     def __init__(self, console: Console):
         self._console = console
         self._pace = Pace()
         self._last = -LINE_SECONDS
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
     def tell(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -111,19 +108,12 @@ class Lines(AbstractContextManager["Lines"]):
         )
 
 
-class LiveTable(AbstractContextManager["LiveTable"]):
+class LiveTable:
     """Keep a table up to date, for a terminal."""
 
-    def __init__(self, console: Console):
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+    def __init__(self, live: Live):
+        self._live = live
         self._pace = Pace()
-
-    def __enter__(self) -> "LiveTable":
-        self._live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._live.stop()
 
     def tell(self, line: str) -> None:
         self._live.console.print(line, markup=False, highlight=False)
@@ -140,6 +130,11 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         self._live.update(table)
 
 
-def progress_for(console: Console) -> Lines | LiveTable:
-    """Return the display that suits a console."""
-    return LiveTable(console) if console.is_terminal else Lines(console)
+@contextmanager
+def progress_for(console: Console) -> Iterator[Progress]:
+    """Show progress as suits a console."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            yield LiveTable(live)
+    else:
+        yield Lines(console)
