@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.live import Live
@@ -41,25 +40,14 @@ class CellProgress:
         return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}] (anytime interval)"
 
 
-@runtime_checkable
-class Progress(Protocol):
-    """The receiver of a run's messages and progress."""
+class Progress:
+    """The receiver of a run's messages and progress, which shows nothing; a subclass does."""
 
     def tell(self, line: str) -> None:
         """Take a message."""
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
         """Take the state of all cells after some seeds of one of them."""
-
-
-class Silent:
-    """Show nothing."""
-
-    def tell(self, line: str) -> None:
-        pass
-
-    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
-        pass
 
 
 @dataclass
@@ -84,7 +72,7 @@ class Pace:
         return f"{speed:,.0f} seed-steps/s, {minutes}:{seconds:02d} left"
 
 
-class Lines:
+class Lines(Progress):
     """Print lines, for logs."""
 
     def __init__(self, console: Console):
@@ -108,7 +96,7 @@ class Lines:
         )
 
 
-class LiveTable:
+class LiveTable(Progress):
     """Keep a table up to date, for a terminal."""
 
     def __init__(self, live: Live):

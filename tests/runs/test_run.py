@@ -7,7 +7,7 @@ import pytest
 import basin_jax as bj
 from basin_jax.report.page import write_report
 from basin_jax.results.store import StoreError
-from basin_jax.runs.progress import Silent
+from basin_jax.runs.progress import Progress
 
 
 LEAST = {"fit": 0.25}  # what a rule may read besides its own code
@@ -34,7 +34,7 @@ class Cumulative(bj.organisms.DoubleWell):
         return super().loss(jnp.cumsum(params[None])[0], batch)
 
 
-class Told(Silent):
+class Told(Progress):
     def __init__(self):
         self.lines = []
 
