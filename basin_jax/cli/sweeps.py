@@ -56,6 +56,7 @@ def run(
     count = source.seeds if seeds is None and until_width is None else seeds
     records = _train(source, count, folder, until=until_width, pilot=pilot, lanes=lanes)
     page = write_report(records)
+    say(f"Final fractions ({records.interval} interval):")
     print_table(text_table(records), width=120)
     say(f"Report: {page}")
 

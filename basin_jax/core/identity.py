@@ -51,7 +51,7 @@ class Trace(NamedTuple):
     names: tuple[str, ...]
 
 
-def trace_of(sweep: Sweep) -> str:
+def trace_of(sweep: Sweep, output: Output = "evidence") -> str:
     """Hash the program that a sweep traces, and those of its parents.
 
     The sweep's hyperparameters, root and stops are inputs of the program, and no part of it.
@@ -60,14 +60,10 @@ def trace_of(sweep: Sweep) -> str:
         ValueError: if the program differs each time that it is traced, or calls code that
             its trace does not show.
     """
-    return _trace_of(sweep, "evidence")
-
-
-def _trace_of(sweep: Sweep, output: Output) -> str:
     own = _traced(signature_of(sweep, output)).hash
     if not isinstance(sweep.start, Child):
         return own
-    return short_hash(own + _trace_of(with_beginning(sweep.start.of), "params"))
+    return short_hash(own + trace_of(with_beginning(sweep.start.of), "params"))
 
 
 def evidence_names(sweep: Sweep) -> tuple[str, ...]:

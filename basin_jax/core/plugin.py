@@ -13,7 +13,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NoReturn, dataclass_transform
 
 import jax
@@ -68,14 +68,16 @@ class Plugin:
     be hashable.
 
     Raises:
-        ValueError: at construction, where a value is not of its field's type or is
-            refused by `validate`; it names the field, the value and what is allowed.
+        ValueError: at construction, where a field does not exist or is left out, or a value is
+            not of its field's type or is refused by `validate`; it names the field, the value and
+            what is allowed.
     """
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, kw_only=True, repr=False)(cls)
-        typing.no_type_check(cls.__init__)  # __post_init__ checks, and names the allowed values
+        # __post_init__ checks, and names the allowed values.
+        cls.__init__ = typing.no_type_check(_naming_fields(cls.__init__))
         jax.tree_util.register_pytree_with_keys(
             cls, cls._flatten_with_keys, cls._unflatten, cls._flatten
         )
@@ -152,6 +154,43 @@ class Plugin:
         for name, value in names[1]:
             object.__setattr__(plugin, name, value)
         return plugin
+
+
+def _naming_fields(init: Callable[..., None]) -> Callable[..., None]:
+    """Make the `__init__` of a plug-in name the fields that do not exist or are left out."""
+
+    @functools.wraps(init)
+    def named(self: Plugin, *args: Any, **values: Any) -> None:
+        try:
+            return init(self, *args, **values)
+        except TypeError as error:
+            failed = error
+        if not args:
+            _expect_fields(type(self), values)
+        raise failed
+
+    return named
+
+
+def _expect_fields(cls: type[Plugin], values: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless the values are of a class's fields, and none is missing."""
+    for name in values:
+        expect_field(cls, name)
+    missing = [
+        f"{field.name} ({type_name(field_types(cls)[field.name])})"
+        for field in dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+        if field.default is field.default_factory is dataclasses.MISSING
+        and field.name not in values
+    ]
+    if missing:
+        raise ValueError(f"{cls.__name__} lacks a value of {', '.join(missing)}")
+
+
+def expect_field(cls: type[Plugin], name: str) -> None:
+    """Raise `ValueError` unless a class of plug-ins has a field."""
+    known = field_types(cls)
+    if name not in known:
+        raise ValueError(f"{cls.__name__} has no field {name!r}; allowed: {closest(name, known)}")
 
 
 def _code(cls: type[Plugin]):

@@ -214,11 +214,12 @@ def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
 
 def _definitions(module: ast.Module, file: Path, wanted: set[str]) -> list[str]:
     """Dump the top-level statements of a file that the wanted names depend on."""
-    imported = {n for s in module.body if _is_import(s) for n in _bound_names(s)}
-    binds = {
-        i: _bound_names(statement) | (_changed_names(statement) - imported)
-        for i, statement in enumerate(module.body)
-    }
+    imports = (s for s in module.body if isinstance(s, ast.Import | ast.ImportFrom))
+    imported = {name for statement in imports for name in _bound_names(statement)}
+    binds = {i: _bound_names(statement) for i, statement in enumerate(module.body)}
+    for i, statement in enumerate(module.body):
+        if isinstance(statement, ast.Expr):  # a call may change what it is given
+            binds[i] |= _names(statement) - imported
     chosen: set[int] = set()
     names = {"*", *wanted}
     while fresh := {i for i, bound in binds.items() if bound & names} - chosen:
@@ -250,15 +251,6 @@ def _bound_names(statement: ast.stmt) -> set[str]:
         elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
             bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
     return bound
-
-
-def _is_import(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Import | ast.ImportFrom)
-
-
-def _changed_names(statement: ast.stmt) -> set[str]:
-    """Find the names that a top-level statement may change without assigning to them."""
-    return _names(statement) if isinstance(statement, ast.Expr) else set()
 
 
 def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:

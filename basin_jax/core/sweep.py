@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 from basin_jax.core.abilities import requirements
 from basin_jax.core.contracts import Method, Organism, Params, Start
 from basin_jax.core.fresh import Fresh
-from basin_jax.core.plugin import Plugin, closest
+from basin_jax.core.plugin import Plugin, expect_field
 from basin_jax.core.sources import describe, sources
 
 
@@ -154,11 +154,7 @@ def override(plugin: Any, path: str, value: Any) -> Any:
     name, _, rest = path.partition(".")
     if isinstance(plugin, Mapping):
         return {**plugin, path: value}
-    known = set(plugin.__dataclass_fields__)
-    if name not in known:
-        raise ValueError(
-            f"{type(plugin).__name__} has no field {name!r}; allowed: {closest(name, known)}"
-        )
+    expect_field(type(plugin), name)
     inner = getattr(plugin, name)
     if rest and not isinstance(inner, Plugin | Mapping):
         raise ValueError(f"{type(plugin).__name__}.{name} = {inner!r} has no field {rest!r}")

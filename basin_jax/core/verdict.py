@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int8
 from numpy import ndarray
 
-from basin_jax.core.plugin import Plugin, closest, field_types
+from basin_jax.core.plugin import Plugin, expect_field, field_types
 
 
 # The distance from a threshold within which a verdict is called near it.
@@ -69,10 +69,7 @@ class Rule(Plugin, abc.ABC):
         Raises:
             ValueError: if the rule has no such field, or refuses one of the values.
         """
-        known = field_types(type(self))
-        if field not in known:
-            name = type(self).__name__
-            raise ValueError(f"{name} has no field {field!r}; allowed: {closest(field, known)}")
+        expect_field(type(self), field)
         return {value: judge(self.replace(**{field: value}), evidence) for value in values}
 
 

@@ -24,7 +24,6 @@ from basin_jax.engine.backends import (
     LANES,
     Backend,
     backends_for,
-    refusal,
 )
 from basin_jax.engine.kernel import build_kernel
 from basin_jax.files import read_file, write_file
@@ -78,8 +77,6 @@ def choose(
         given = measure(sweep, lanes)
         _remember(key, given)
         return given
-    if why := refusal(sweep):
-        tell(f"tuning: xla, since {why}")
     best = Tuning("xla", 1, 0.0)
     for backend in candidates:
         tuning = _choose_lanes(sweep, backend, best.speed * HOPELESS, tell)

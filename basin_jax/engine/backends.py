@@ -5,7 +5,7 @@ only as the object that it is given. `BACKENDS` is the one list of them.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Backend:
         platform: JAX's name of the devices that it is made for; None if it runs on all.
         first_lanes: the number of lanes with which tuning begins on a CPU.
         compile: compiles one seed's step to an operation on blocks of seeds, such as
-            `compiler.cpu.compile_steps`; None if XLA compiles the step under `vmap`.
+            `compiler.cpu.compile_steps`.
         identity: the name and the version of what compiles, on which low bits depend; None if
             that is XLA, whose version is JAX's.
     """
@@ -51,7 +51,7 @@ class Backend:
     name: str
     platform: str | None
     first_lanes: int
-    compile: Callable[..., Callable] | None = None
+    compile: Callable[..., Callable]
     identity: Callable[[], str] | None = None
 
     def advance(
@@ -64,9 +64,7 @@ class Backend:
         count: Int32[Array, ""],
     ) -> State:
         """Take `count` steps in every lane, where `steps` were taken before."""
-        if self.compile is None:
-            return _advance_by_xla(signature, inputs, keys, state, steps, count)
-        advance = self.compile(*step_of_a_lane(signature, inputs, keys, state))
+        advance = self.compile(*step_of(signature))
         leaves, structure = jax.tree.flatten(state)
         leaves = advance(steps, count, [inputs.hyperparameters, keys.step], leaves)
         return jax.tree.unflatten(structure, leaves)
@@ -77,7 +75,19 @@ class Backend:
         # CPUs emulate GPUs, for tests.
         if self.platform not in (None, here) and here != "cpu":
             return "these devices"
-        return None if self.compile is None else _why_not(self.compile, signature)
+        return _why_not(self.compile, signature)
+
+
+def _vmapped(one: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
+    """Leave a step to XLA, under `vmap`; see `compiler.cpu.compile_steps`."""
+
+    def advance(steps, count, fixed, leaves):
+        def turn(i, leaves):
+            return jax.vmap(lambda number, *lane: one(number + i, *lane))(steps, fixed, leaves)
+
+        return jax.lax.fori_loop(0, count, turn, leaves)
+
+    return advance
 
 
 CPU = Backend(
@@ -94,7 +104,7 @@ CUDA = Backend(
     compile=cuda.compile_steps,
     identity=cuda.identity,
 )
-XLA = Backend(name="xla", platform=None, first_lanes=8)
+XLA = Backend(name="xla", platform=None, first_lanes=8, compile=_vmapped)
 BACKENDS = {backend.name: backend for backend in (CPU, CUDA, XLA)}
 
 
@@ -118,38 +128,20 @@ def refusal(sweep: Sweep) -> str | None:
     return why and f"{native.name} has no program for {why}"
 
 
-def _advance_by_xla(
-    signature: Signature,
-    inputs: TrialInputs,
-    keys: Keys,
-    state: State,
-    steps: Int32[Array, " lane"],
-    count: Int32[Array, ""],
-) -> State:
-    def turn(i, state):
-        def one(inputs, keys, number, state):
-            return step(plugins_of(signature, inputs.hyperparameters), keys, number + i, state)
-
-        return jax.vmap(one)(inputs, keys, steps, state)
-
-    return jax.lax.fori_loop(0, count, turn, state)
-
-
 def lane_shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:
     """Return the shapes of the inputs, states and keys of a number of lanes."""
     inputs = abstract_inputs(signature, lanes)[1]
     return inputs, *jax.eval_shape(jax.vmap(functools.partial(init_trial, signature)), inputs)
 
 
-def step_of_a_lane(
-    signature: Signature, inputs: TrialInputs, keys: Keys, state: State
-) -> tuple[Callable, list[Any], list[Any]]:
-    """Return one step of one lane, in the form that the compiler takes.
+def step_of(signature: Signature) -> tuple[Callable, list[Any], list[Any]]:
+    """Return one step of one seed, in the form that a backend compiles.
 
     Returns:
         The function of (number of the step, fixed arrays, arrays of the state) to the next
         state's arrays, and the shapes of the fixed arrays and of the state's.
     """
+    inputs, state, keys = lane_shapes(signature, 1)
     leaves, structure = jax.tree.flatten(state)
 
     def one(number, fixed, leaves):
@@ -162,12 +154,6 @@ def step_of_a_lane(
         return [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
 
     return one, shapes([inputs.hyperparameters, keys.step]), shapes(leaves)
-
-
-def step_of(signature: Signature) -> tuple[Callable, list[Any], list[Any]]:
-    """Return one step of one seed, in the form that the compiler takes."""
-    inputs, state, keys = lane_shapes(signature, 1)
-    return step_of_a_lane(signature, inputs, keys, state)
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float, UInt64
+from jaxtyping import Bool, UInt64
 from numpy import ndarray
 
 from basin_jax.core.seeds import as_seeds
@@ -12,7 +12,7 @@ from basin_jax.core.sweep import Sweep, override
 from basin_jax.core.trial import inputs_of, signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.engine.autotune import choose
-from basin_jax.engine.kernel import Kernel, build_kernel
+from basin_jax.engine.kernel import build_kernel
 from basin_jax.statistics.estimates import as_verdict
 
 
@@ -53,49 +53,28 @@ def critical(
     """
     asked = np.asarray(as_seeds(seeds), np.uint64)
     backend, lanes, _ = choose(sweep, lanes=lanes)
-    search = _Search(
-        build_kernel(sweep, lanes=lanes, backend=backend),
-        _place(sweep, path, between),
-        rule,
-        frozenset(as_verdict(verdict) for verdict in of),
-    )
+    kernel, wanted = build_kernel(sweep, lanes=lanes, backend=backend), [*map(as_verdict, of)]
+    own, place = inputs_of(sweep, np.uint64(0)).hyperparameters, _place(sweep, path, between)
+
+    def beyond(seeds: UInt64[ndarray, " seed"], values: ndarray) -> Bool[ndarray, " seed"]:
+        numbers = np.where(place, values[:, None], own).astype(own.dtype)
+        evidence = kernel(seeds, hyperparameters=numbers)
+        return np.isin(judge(rule, {n: column[:, -1] for n, column in evidence.items()}), wanted)
+
     low, high = (np.full(len(asked), value, float) for value in between)
-    early, late = (search.beyond(asked, values) for values in (low, high))
+    early, late = (beyond(asked, values) for values in (low, high))
     open_ = ~early & late
     for _ in range(halvings):
-        middle = ((low + high) / 2).astype(search.kind).astype(float)
+        middle = ((low + high) / 2).astype(own.dtype).astype(float)
         which = np.flatnonzero(open_ & (low < middle) & (middle < high))
         if not len(which):
             break
-        beyond = search.beyond(asked[which], middle[which])
-        high[which[beyond]], low[which[~beyond]] = middle[which[beyond]], middle[which[~beyond]]
+        past = beyond(asked[which], middle[which])
+        high[which[past]], low[which[~past]] = middle[which[past]], middle[which[~past]]
     high[early], low[early] = between[0], -np.inf
     never = ~early & ~late
     low[never], high[never] = between[1], np.inf
     return pl.DataFrame({"seed": asked, "low": low, "high": high})
-
-
-class _Search:
-    """Train seeds, each at its own value of one field, and judge them."""
-
-    def __init__(
-        self, kernel: Kernel, place: Bool[ndarray, " number"], rule: Rule, of: frozenset[Verdict]
-    ):
-        self.kernel, self.place, self.rule, self.of = kernel, place, rule, sorted(of)
-        self.hyperparameters = inputs_of(kernel.cells[0], np.uint64(0)).hyperparameters
-
-    @property
-    def kind(self) -> np.dtype:
-        """The type of the hyperparameters."""
-        return self.hyperparameters.dtype
-
-    def beyond(
-        self, seeds: UInt64[ndarray, " seed"], values: Float[ndarray, " seed"]
-    ) -> Bool[ndarray, " seed"]:
-        numbers = np.where(self.place, values[:, None], self.hyperparameters).astype(self.kind)
-        evidence = self.kernel(seeds, hyperparameters=numbers)
-        last = {name: column[:, -1] for name, column in evidence.items()}
-        return np.isin(judge(self.rule, last), self.of)
 
 
 def _place(sweep: Sweep, path: str, between: tuple[float, float]) -> Bool[ndarray, " number"]:

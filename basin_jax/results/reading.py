@@ -134,25 +134,25 @@ class Stored:
             ValueError: if there is no such verdict or cell, or if `cell` is None and there are
                 several.
         """
-        if cell is None and len(self.cells) > 1:
-            known = ", ".join(map(self.label, self.cells))
-            raise ValueError(f"cell = None; allowed: one of {known}")
-        digest, verdict = self._cell(cell, "cell"), as_verdict(of).name
+        digest, verdict = self.digest(cell), as_verdict(of).name
         chosen = self.frame.filter(cell=digest, verdict=verdict)["seed"]
         folder = self.store.folder.resolve().name
         judged = f" by {type(self.rule).__name__}" if self.rule else ""
         criterion = f"{verdict}{judged} of {self.label(digest)} in {folder} [{digest}]"
         return ChosenSeeds(chosen.to_numpy(), criterion)
 
-    def _cell(self, name: str | None, argument: str) -> str:
-        """Find the digest of a cell, given its digest or label; the first cell's if None."""
-        labels = {self.label(cell): cell for cell in self.cells}
-        names = {cell: cell for cell in self.cells} | labels
-        if name is None:
+    def digest(self, cell: str | None, argument: str = "cell") -> str:
+        """Find the digest of a cell, given its digest or label; of the only one if None.
+
+        Raises:
+            ValueError: if there is no such cell, or if `cell` is None and there are several.
+        """
+        labels = {self.label(digest): digest for digest in self.cells}
+        if cell is None and len(self.cells) == 1:
             return next(iter(self.cells))
-        if name not in names:
-            raise ValueError(f"{argument} = {name!r} is no cell; allowed: {closest(name, labels)}")
-        return names[name]
+        if cell not in (*self.cells, *labels):
+            raise ValueError(f"{argument} = {cell!r}; allowed: {closest(cell or '', labels)}")
+        return labels.get(cell, cell)
 
     def _fields(self, paths: Sequence[str]) -> pl.DataFrame:
         def plain(value: Any) -> Any:

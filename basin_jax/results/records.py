@@ -187,7 +187,7 @@ class Records(Stored):
         Raises:
             ValueError: if there is only one cell, or no cell `to`.
         """
-        baseline = self._cell(to, "to")
+        baseline = next(iter(self.cells)) if to is None else self.digest(to, "to")
         others = [cell for cell in self.cells if cell != baseline]
         if not others:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")

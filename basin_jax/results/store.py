@@ -269,7 +269,7 @@ class Store:
             try:
                 frame = self._read(path)
             except StoreError as error:
-                faults.append(_first(error))
+                faults.append(str(error).partition("; ")[0])  # without its advice
                 continue
             columns = columns or frame.columns
             if frame.columns != columns:
@@ -348,8 +348,3 @@ def _reason(error: OSError | ValueError) -> str:
     """Format an error's message on one line."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(said.replace("; ", ", ").split())[:300]
-
-
-def _first(error: StoreError) -> str:
-    """Format an error's message without its advice."""
-    return str(error).partition("; ")[0]

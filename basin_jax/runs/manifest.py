@@ -71,6 +71,9 @@ def manifest_of(
             "lanes": tuning.lanes,
             "speed": round(tuning.speed),
         }
+    for why in dict.fromkeys(entries[digest]["backend"].get("why") for digest in cells):
+        if why is not None:
+            tell(f"backend: xla, since {why}")
     size = old["chunk"] if old else _chunk_size(cells, entries, most)
     runs = old["runs"] if old else {}
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
@@ -80,7 +83,7 @@ def _identity(name: str, cell: Sweep) -> dict[str, str]:
     """Identify a backend, or give the reason why it is XLA and not the native one."""
     identity = BACKENDS[name].identity
     if identity is None:
-        return {"name": name, "why": refusal(cell) or "measured to be faster"}
+        return {"name": name, "why": refusal(cell) or "it was measured to be faster"}
     return {"name": name, "compiler": identity()}
 
 

@@ -1,10 +1,9 @@
 """Show the progress of a run: as a table on a terminal, as lines elsewhere."""
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.live import Live
@@ -32,34 +31,23 @@ class CellProgress:
 
     @property
     def estimate(self) -> str:
-        """The fraction so far, with its confidence sequence."""
+        """The fraction so far, with its anytime interval."""
         if not self.done:
             return "-"
         if self.siblings > 1:
             return f"{self.hits / self.done:.3f}"  # no interval: they are related
         now = estimate(self.hits, self.done, interval="anytime")
-        return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]"
+        return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}] (anytime interval)"
 
 
-@runtime_checkable
-class Progress(Protocol):
-    """The receiver of a run's messages and progress."""
+class Progress:
+    """The receiver of a run's messages and progress, which shows nothing; a subclass does."""
 
     def tell(self, line: str) -> None:
         """Take a message."""
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
         """Take the state of all cells after some seeds of one of them."""
-
-
-class Silent:
-    """Show nothing."""
-
-    def tell(self, line: str) -> None:
-        pass
-
-    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
-        pass
 
 
 @dataclass
@@ -84,16 +72,13 @@ class Pace:
         return f"{speed:,.0f} seed-steps/s, {minutes}:{seconds:02d} left"
 
 
-class Lines(AbstractContextManager["Lines"]):
+class Lines(Progress):
     """Print lines, for logs."""
 
     def __init__(self, console: Console):
         self._console = console
         self._pace = Pace()
         self._last = -LINE_SECONDS
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
     def tell(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -107,23 +92,16 @@ class Lines(AbstractContextManager["Lines"]):
         asked = f"{current.asked:,}" if current.asked is not None else "as needed"
         self.tell(
             f"{time.strftime('%H:%M:%S')}  {current.label}: {current.done:,} of {asked} "
-            f"seeds, deceptive {current.estimate}; {pace}"
+            f"seeds, deceptive so far {current.estimate}; {pace}"
         )
 
 
-class LiveTable(AbstractContextManager["LiveTable"]):
+class LiveTable(Progress):
     """Keep a table up to date, for a terminal."""
 
-    def __init__(self, console: Console):
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+    def __init__(self, live: Live):
+        self._live = live
         self._pace = Pace()
-
-    def __enter__(self) -> "LiveTable":
-        self._live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._live.stop()
 
     def tell(self, line: str) -> None:
         self._live.console.print(line, markup=False, highlight=False)
@@ -133,13 +111,18 @@ class LiveTable(AbstractContextManager["LiveTable"]):
         table.add_column("cell")
         table.add_column("seeds", justify="right")
         table.add_column("of", justify="right")
-        table.add_column("deceptive so far [95 % confidence sequence]")
+        table.add_column("deceptive so far [95 %]")
         for cell in cells:
             asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
             table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)
         self._live.update(table)
 
 
-def progress_for(console: Console) -> Lines | LiveTable:
-    """Return the display that suits a console."""
-    return LiveTable(console) if console.is_terminal else Lines(console)
+@contextmanager
+def progress_for(console: Console) -> Iterator[Progress]:
+    """Show progress as suits a console."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            yield LiveTable(live)
+    else:
+        yield Lines(console)

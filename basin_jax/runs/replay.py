@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from basin_jax.core.identity import digest_of, evidence_names
-from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import Sweep
 from basin_jax.engine.kernel import build_kernel
 from basin_jax.results.records import Records
@@ -50,7 +49,7 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
             makes this sweep, or the user neither names it nor ran its present content.
     """
     records = Records(folder)
-    digest = _cell(records, cell)
+    digest = records.digest(cell, "--cell")
     stored = records.history.filter(cell=digest).filter(pl.col("seed") == seed).sort("step")
     if stored.is_empty():
         known = records.frame.filter(cell=digest)["seed"]
@@ -85,18 +84,6 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
         curve=curve,
         differing=tuple(differing),
     )
-
-
-def _cell(records: Records, wanted: str | None) -> str:
-    labels = {records.label(digest): digest for digest in records.cells}
-    if wanted is None and len(labels) == 1:
-        return next(iter(labels.values()))
-    if wanted in records.cells:
-        return wanted
-    if wanted not in labels:
-        given = "is needed, since there are several cells" if wanted is None else f"= {wanted!r}"
-        raise ValueError(f"--cell {given}; allowed: {closest(wanted or '', labels)}")
-    return labels[wanted]
 
 
 def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:

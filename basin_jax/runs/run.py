@@ -19,7 +19,7 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings
 from basin_jax.runs.manifest import manifest_of
-from basin_jax.runs.progress import CellProgress, Progress, Silent
+from basin_jax.runs.progress import CellProgress, Progress
 from basin_jax.runs.training import Training, signals
 
 
@@ -37,7 +37,7 @@ def run(
     whole: int | np.integer | Sequence[int] | ndarray | None = None,
     pilot: str | None = None,
     lanes: int | None = None,
-    progress: Progress = Silent(),  # noqa: B008 (has no state)
+    progress: Progress = Progress(),  # noqa: B008 (has no state)
     origin: Mapping[str, Any] | None = None,
 ) -> Records:
     """Train the seeds of a sweep that its folder lacks.

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 import basin_jax
 from basin_jax.core.plugin import closest
 from basin_jax.report.figures import STYLE
-from basin_jax.runs.progress import Progress, Silent
+from basin_jax.runs.progress import Progress
 from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.sweepfile import execute
 from basin_jax.studies.buffer import Buffer
@@ -139,7 +139,7 @@ def make(
     folder: Path,
     *,
     quick: bool,
-    progress: Progress = Silent(),  # noqa: B008 (has no state)
+    progress: Progress = Progress(),  # noqa: B008 (has no state)
 ) -> list[Finding]:
     """Make the studies that a folder lacks, and write their page.
 

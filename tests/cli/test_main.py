@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -40,7 +41,10 @@ def made(tmp_path_factory) -> Path:
     basin("new", "mine", cwd=folder)
     text = basin("run", "mine.py", "--seeds", "300", "--lanes", "16", cwd=folder)
     assert "scale=0.25" in text
-    assert "300 of 300 seeds" in text
+    assert re.search(
+        r"300 of 300 seeds, deceptive so far 0\.\d+ \[.*\] \(anytime interval\);", text
+    )
+    assert "Final fractions (fixed interval):" in text
     return folder
 
 
@@ -262,7 +266,7 @@ BAD = {
     "known good.py": ["good.py knows no fractions beforehand"],
     "known nowhere": ["nowhere is not there"],
     "known half.py --seeds 0": ["seeds", "allowed: at least one"],
-    "run typo.py": ["typo.py, line 2", "learning_rat"],
+    "run typo.py": ["typo.py, line 2", "mean 'learning_rate'"],
     "run syntax.py": ["syntax.py, line 1", "SyntaxError"],
     "run crash.py": ["crash.py, line 3", "ZeroDivisionError"],
     "run good.py --seeds many": ["--seeds", "valid integer"],

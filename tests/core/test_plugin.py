@@ -20,6 +20,7 @@ from basin_jax.core.sweep import Sweep, override
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate, TicketRace
+from basin_jax.starts import Implant
 
 
 class Part(Plugin):
@@ -222,6 +223,34 @@ def test_a_users_own_subclass_needs_no_registration():
         Slope(inputs=0)
     sweep = Sweep(organism=Slope(), method=Gradient(learning_rate=0.1), num_steps=1)
     assert evidence_names(sweep) == ("fit",)
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "said"),
+    [
+        (Gradient, {"learning_rat": 0.1}, r"Gradient has no field .*mean 'learning_rate'\?\)"),
+        (Slope, {"steep": 2.0}, "Slope has no field 'steep'; allowed: inputs, steepness"),
+        (Implant, {}, r"Implant lacks a value of dose \(a number\)"),
+        (
+            Sweep,
+            {"organism": Audit()},
+            r"Sweep lacks a value of method \(Method\), num_steps \(an integer\)",
+        ),
+        (Whole().replace, {"cont": 2}, r"Whole has no field 'cont'; .*mean 'count'\?\)"),
+    ],
+)
+def test_a_field_that_is_not_there_or_left_out_is_named(cls, values, said):
+    with pytest.raises(ValueError, match=f"^{said}"):
+        cls(**values)
+
+
+def test_a_type_error_of_a_check_of_ones_own_is_none_of_a_field():
+    class Faulty(Part):
+        def validate(self):
+            raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match="of its own"):
+        Faulty(size=3)
 
 
 def test_a_subclass_of_a_plugin_adds_fields_and_keeps_the_checks():

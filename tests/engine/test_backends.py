@@ -1,11 +1,20 @@
 """Backends: which there are, which train a sweep here, and what is said where one cannot."""
 
 import jax
+import numpy as np
 import pytest
 
 from basin_jax import Sweep, build_kernel
-from basin_jax.core.trial import signature_of
-from basin_jax.engine.backends import BACKENDS, CPU, CUDA, XLA, backends_for, native_backend
+from basin_jax.core.trial import inputs_of, signature_of
+from basin_jax.engine.backends import (
+    BACKENDS,
+    CPU,
+    CUDA,
+    XLA,
+    backends_for,
+    native_backend,
+    step_of,
+)
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 
@@ -24,6 +33,18 @@ def test_a_backend_is_known_by_its_name():
     assert build_kernel(SWEEP, lanes=4).backend is CPU
     with pytest.raises(ValueError, match="backend = 'simd'; allowed: cpu, cuda, xla"):
         build_kernel(SWEEP, lanes=4, backend="simd")
+
+
+@pytest.mark.parametrize("backend", [CPU, XLA], ids=lambda backend: backend.name)
+def test_every_backend_compiles_one_seeds_step_to_one_of_blocks(backend):
+    sweep = SWEEP.replace(organism=DoubleWell(tilt=0.0))
+    advance = jax.jit(backend.compile(*step_of(signature_of(sweep))))
+    x = np.linspace(-1.5, 1.5, 5, dtype=np.float32)
+    fixed = [inputs_of(sweep, np.arange(5)).hyperparameters, np.zeros((5, 2), np.uint32)]
+    (after,) = advance(np.zeros(5, np.int32), 2, fixed, [x])
+    for _ in range(2):
+        x -= np.float32(0.1) * (x**3 - x)
+    assert np.allclose(after, x, atol=1e-6)
 
 
 def test_where_no_backend_is_made_for_the_devices_xla_trains(monkeypatch):

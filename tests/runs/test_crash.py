@@ -16,7 +16,7 @@ from basin_jax import Sweep, run
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.results.store import Store
-from basin_jax.runs.progress import Silent
+from basin_jax.runs.progress import Progress
 from basin_jax.runs.training import Interrupted
 
 
@@ -104,7 +104,7 @@ def test_a_signal_commits_what_was_trained(tmp_path, signum):
 
 
 def test_a_signal_keeps_the_other_cells_from_starting(tmp_path):
-    class Impatient(Silent):
+    class Impatient(Progress):
         def update(self, cells, current):
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,11 +1,13 @@
 """A run on a folder whose verdicts or pilots would make its numbers others than they seem."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import basin_jax as bj
 from basin_jax.report.page import write_report
 from basin_jax.results.store import StoreError
+from basin_jax.runs.progress import Progress
 
 
 LEAST = {"fit": 0.25}  # what a rule may read besides its own code
@@ -23,6 +25,30 @@ def test_a_rule_that_reads_something_else_now_is_not_gone_on_with(wells, tmp_pat
     with pytest.raises(StoreError, match="other verdicts than Reading gives now"):
         bj.run(wells, 64, tmp_path, rule=Reading())
     assert bj.load(tmp_path).frame.equals(records.frame)
+
+
+class Cumulative(bj.organisms.DoubleWell):
+    """Has an operation that only XLA knows."""
+
+    def loss(self, params, batch):
+        return super().loss(jnp.cumsum(params[None])[0], batch)
+
+
+class Told(Progress):
+    def __init__(self):
+        self.lines = []
+
+    def tell(self, line):
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize("lanes", [8, pytest.param(None, marks=pytest.mark.ci)])
+def test_why_xla_trains_is_told_once_however_the_lanes_are_chosen(wells, tmp_path, lanes):
+    cells = [cell.replace(organism=Cumulative(tilt=cell.organism.tilt)) for cell in wells]
+    for seeds in (8, 16):
+        bj.run(cells, seeds, tmp_path, lanes=lanes, progress=(told := Told()))
+        (line,) = [line for line in told.lines if "since" in line]
+        assert line.startswith("backend: xla, since cpu has no program for the primitive cumsum")
 
 
 def test_a_width_is_not_asked_for_where_a_pilots_seeds_would_count(wells, tmp_path):

@@ -24,7 +24,7 @@ from basin_jax.results.chunk import KEYS, check_seal, write_chunk
 from basin_jax.results.rule import rule_identity
 from basin_jax.rules.behavior import Behavior
 from basin_jax.rules.preference import Preference
-from basin_jax.runs.progress import Progress, Silent
+from basin_jax.runs.progress import Progress
 from basin_jax.runs.provenance import machine_identity, package_identity
 from basin_jax.runs.run import run
 from basin_jax.statistics.estimates import Estimate, basin_fraction
@@ -145,7 +145,7 @@ class Lab:
     folder: Path
     root: int = 0
     quick: bool  # a figure in minutes on two cores, rather than an accelerator's hours
-    progress: Progress = Silent()  # noqa: RUF009 (has no state)
+    progress: Progress = Progress()  # noqa: RUF009 (has no state)
     outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
     bisections: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
 
