@@ -151,7 +151,7 @@ def by_committor() -> float:
 
     def alike(x: float) -> float:
         right = committor(x)
-        return (right**2 + (1 - right) ** 2) * norm.pdf(x)
+        return float((right**2 + (1 - right) ** 2) * norm.pdf(x))
 
     between = sum(quad(alike, a, b)[0] for a, b in pairwise(np.linspace(LEFT, RIGHT, 5)))
     return float(norm.cdf(LEFT) + norm.sf(RIGHT) + between)
