@@ -46,7 +46,7 @@ def run(
     with_growth: bool,
     tell: Tell,
 ) -> dict[str, Any]:
-    """Measure cases against peers and ceilings.
+    """Measure cases against peers and ceilings, and return all of it, ready for JSON.
 
     Args:
         names: of `CASES`.
@@ -56,9 +56,6 @@ def run(
         with_growth: also measure how speed grows with seeds, lanes, width and devices, and time
             and memory with the seeds of a run.
         tell: called with lines of progress.
-
-    Returns:
-        All measurements, ready for JSON.
 
     Raises:
         ValueError: if there is no such case, nothing to time, or no code of the peers.
@@ -82,7 +79,7 @@ def run(
             tell(f"{name}: compiled")
         return {
             "settings": {
-                "cases": list(names),
+                "cases": [*names],
                 "rounds": rounds,
                 "seconds": seconds,
                 "peers": with_peers,
@@ -90,7 +87,11 @@ def run(
             "flop": {case.name: case.flop for case in cases},
             "state_bytes": {case.name: case.state_bytes for case in cases},
             "timed": _timed(work, rounds, seconds, tell),
-            "basins": _basins(work),
+            "basins": [
+                {"case": case, "peer": peer, **made.basin().row()}
+                for case, peer, made in work
+                if made.basin is not None
+            ],
             "scaling": scaling(tell) if with_growth else [],
             "runs": whole_runs(tell) if with_growth else [],
         }
@@ -112,11 +113,7 @@ def _tune(name: str) -> Tuning:
 
 
 def _prepare(
-    cases: Sequence[Case],
-    tunings: dict[str, Tuning],
-    seconds: float,
-    with_peers: bool,
-    tell: Tell,
+    cases: Sequence[Case], tunings: dict[str, Tuning], seconds: float, with_peers: bool, tell: Tell
 ) -> Work:
     torch = with_peers and importlib.util.find_spec("torch") is not None
     work = [
@@ -175,12 +172,3 @@ def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str
             timed[i]["speeds"].append(measure(work[i][2], seconds))
         tell(f"round {number + 1} of {rounds}")
     return timed
-
-
-def _basins(work: Work) -> list[dict[str, Any]]:
-    """Return the fraction of initial conditions in the limit cycle, by each peer."""
-    return [
-        {"case": case, "peer": peer, **made.basin().row()}
-        for case, peer, made in work
-        if made.basin is not None
-    ]
