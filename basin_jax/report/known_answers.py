@@ -105,10 +105,7 @@ def _letter(number: int) -> str:
 def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
     """Write known_answers.md, .tex, .png and .pdf, and return the path of the first.
 
-    Args:
-        frame: the result of `by_kind`.
-        folder: the folder to write to.
-        made: a sentence that describes the machine and the versions.
+    `made` is a sentence that describes the machine and the versions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = agreement(frame)
@@ -128,10 +125,8 @@ def summary(frame: pl.DataFrame) -> str:
         said += " Where the number of seeds was not fixed beforehand, intervals are confidence"
         said += " sequences."
     if alike := [letter for letter in frame["shared"] if letter]:
-        said += (
-            f" {len(alike)} rows share their seeds with others: those with one letter are of the"
-        )
-        said += " same seeds of one organism and root, and err together."
+        said += f" {len(alike)} rows share their seeds with others: those with one letter are of"
+        said += " the same seeds of one organism and root, and err together."
     return said
 
 
@@ -166,16 +161,12 @@ def _table(groups: Sequence[Group], head: Sequence[str]) -> Table:
 
 def _groups(frame: pl.DataFrame, head: Sequence[str]) -> list[Group]:
     """Return a group of rows for each kind, with some columns."""
-    return [
-        Group(
-            [
-                Line([_texts(row)[name] for name in head], not row["agrees"])
-                for row in rows.to_dicts()
-            ],
-            str(kind),
-        )
-        for (kind,), rows in frame.group_by("kind", maintain_order=True)
-    ]
+    groups = []
+    for (kind,), rows in frame.group_by("kind", maintain_order=True):
+        texts = ((_texts(row), not row["agrees"]) for row in rows.to_dicts())
+        lines = [Line([text[name] for name in head], failed) for text, failed in texts]
+        groups.append(Group(lines, str(kind)))
+    return groups
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:
