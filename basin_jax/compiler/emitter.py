@@ -25,6 +25,10 @@ class Code:
         """Return the C++ of a pointer to an input."""
         return f"({node.type}*)(memory + {self.places[node]})"
 
+    def texts(self) -> dict[str, str]:
+        """Return the parts as the fields of a template."""
+        return {name: "\n".join(getattr(self, name)) for name in ("tables", "before", "step")}
+
 
 class Emitter(abc.ABC):
     """Emit the code that computes all stored arrays.

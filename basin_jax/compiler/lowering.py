@@ -102,7 +102,9 @@ def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
         try:
             outputs = _apply(eqn, [read(atom) for atom in eqn.invars])
         except Unsupported as why:
-            why.where = why.where or _where(eqn)
+            # The user's line that it comes from, as file:line:column (function).
+            line = source_info_util.summarize(eqn.source_info).rpartition(os.sep)[2]
+            why.where = why.where or line
             outputs = [Refused(why)] * len(eqn.outvars)
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in inner.outvars]
@@ -142,18 +144,10 @@ def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     if small and name not in NOT_FOLDED and all(isinstance(arg, Constant) for arg in args):
         return _fold(eqn, args)
     if of_keys and name in MOVES_KEYS:
-        halves = [rule(eqn, [_half(arg, i) for arg in args]) for i in (0, 1)]
+        words = [[arg[i] if isinstance(arg, Keys) else arg for arg in args] for i in (0, 1)]
+        halves = [rule(eqn, each) for each in words]
         return [Keys(*pair) for pair in zip(*halves, strict=True)]
     return list(rule(eqn, args))
-
-
-def _where(eqn: JaxprEqn) -> str:
-    """Return the user's line that an equation comes from, as file:line:column (function)."""
-    return source_info_util.summarize(eqn.source_info).rpartition(os.sep)[2]
-
-
-def _half(value: Value, i: int) -> Value:
-    return value[i] if isinstance(value, Keys) else value
 
 
 def _fold(eqn: JaxprEqn, args: list[Constant]) -> list[Value]:

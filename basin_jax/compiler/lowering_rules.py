@@ -343,13 +343,15 @@ def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any,
     return merged, last, tuple(tuple(range(len(apart))) for apart in batch)
 
 
+# The arguments whose elements are moved, where others say to which places.
+MOVED = {"dynamic_slice": (0,), "gather": (0,), "pad": (0, 1), "scatter": (0, 2)}
+
+
 @lowers("concatenate", "stack", "dynamic_slice", "pad", "scatter")
 def _move(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
     """Move elements to places that no seed decides, by moving their numbers."""
-    whole = {"concatenate": len(args), "pad": 2, "scatter": 3, "gather": 2, "dynamic_slice": 1}
-    whole["stack"] = len(args)
     name = eqn.primitive.name
-    moved = [0, 2] if name == "scatter" else [0] if name == "gather" else range(whole[name])
+    moved = MOVED.get(name, range(len(args)))
     places = [i for i in range(len(args)) if i not in moved]
     if not all(isinstance(args[i], Constant) for i in places):
         raise Unsupported(f"the primitive {name} at places of a seed's own")

@@ -72,12 +72,8 @@ class Storage:
         self.nodes = list(nodes)
         self.stored = self._choose()
         # First come values that do not vary with the step, or the condition of the loop.
-        ends = (
-            {node for node in self.nodes if not node.varies}
-            if goes_on is None
-            else below([goes_on])
-        )
-        self.first = self.stored & set(ends)
+        same = [node for node in self.nodes if not node.varies]
+        self.first = self.stored & set(same if goes_on is None else below([goes_on]))
         stored = [node for node in self.nodes if node in self.stored]
         self.order = sorted(stored, key=lambda node: node not in self.first)
         self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
@@ -247,13 +243,11 @@ class Storage:
         """Return the addresses of carried values that may replace their state in place."""
         shared: dict[Node, int] = {}
         after = self.order[self.order.index(node) + 1 :]
-        for carry, begin, i in zip(node.carry, node.begin, range(len(node.carry)), strict=True):
+        for i, (carry, begin) in enumerate(zip(node.carry, node.begin, strict=True)):
             if not isinstance(begin, Input) or begin not in self.states:
                 continue
             result = self.results[self.states.index(begin)]
-            replaces = (
-                isinstance(result, LoopResult) and result.args[0] is node and result.which == i
-            )
+            replaces = isinstance(result, LoopResult) and (*result.args, result.which) == (node, i)
             later = any(begin in self.reads[n] for n in after) or begin in node.reads
             again = [*node.begin, *self.results].count(begin) > 1 or self.results.count(result) > 1
             if replaces and not later and not again:

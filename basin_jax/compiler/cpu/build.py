@@ -75,7 +75,6 @@ def identity() -> str:
 
 def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:
     """Return the whole program: the steps, and the entry point for XLA."""
-
     array = code.array
     loads = [
         f"load<{SCALARS[node.type]}>({array(node)}, inputs[{i}], {node.size}, first, seeds);"
@@ -85,13 +84,10 @@ def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str
         f"store<{SCALARS[node.type]}>(outputs[{i}], {array(node)}, {node.size}, first, seeds);"
         for i, node in enumerate(states)
     ]
-    newline = "\n"
     return TEMPLATE.format(
-        tables=newline.join(code.tables),
-        before=newline.join(code.before),
-        step=newline.join(code.step),
-        loads=newline.join(loads),
-        stores=newline.join(stores),
+        **code.texts(),
+        loads="\n".join(loads),
+        stores="\n".join(stores),
         number=array(inputs[0]),
         inputs=len(inputs),
         outputs=len(states),

@@ -141,13 +141,10 @@ def _kernel(code: Kernel, inputs: Sequence[Input], states: Sequence[Input]) -> s
         f"store<{SCALARS[node.type]}>(arrays.outputs[{i}], {array(node)}, {rows(node)});"
         for i, node in enumerate(states)
     ]
-    newline = "\n"
     return KERNEL.format(
-        tables=newline.join(code.tables),
-        before=newline.join(code.before),
-        step=newline.join(code.step),
-        loads=newline.join(loads),
-        stores=newline.join(stores),
+        **code.texts(),
+        loads="\n".join(loads),
+        stores="\n".join(stores),
         number=array(inputs[0]),
         arrays=ARRAYS.format(inputs=len(inputs), outputs=len(states)),
         threads=code.threads,
