@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cpu.emitter import emit
 from basin_jax.compiler.emitter import Code
-from basin_jax.compiler.ir import Input
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import compiler, operation, steps_of
 
@@ -73,7 +73,7 @@ def identity() -> str:
     return compiler()[1]
 
 
-def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:
+def _source(code: Code, inputs: Sequence[ir.Input], states: Sequence[ir.Input]) -> str:
     """Return the whole program: the steps, and the entry point for XLA."""
     array = code.array
     loads = [
