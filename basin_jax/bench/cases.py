@@ -82,10 +82,9 @@ class Case:
     def sweep(self) -> Sweep:
         """The sweep of this work."""
         network = MLP(widths=self.sizes[1:-1])
-        is_audit = self.task == "audit"
-        organism = (
-            Audit(network=network) if is_audit else Quadrant(batch=self.batch, network=network)
-        )
+        organism = Audit(network=network)
+        if self.task == "quadrant":
+            organism = Quadrant(batch=self.batch, network=network)
         method = Gradient(optimizer=self.optimizer, learning_rate=self.learning_rate)
         return Sweep(organism=organism, method=method, num_steps=NUM_STEPS)
 

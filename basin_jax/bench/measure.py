@@ -13,17 +13,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from basin_jax.bench import peers
 from basin_jax.bench.cases import CASES, PENDULUM, Case, chosen
 from basin_jax.bench.engine import WORK, whole_runs
-from basin_jax.bench.peers import (
-    bandwidth,
-    jax_ceiling,
-    numpy_ceiling,
-    our_pendulum,
-    ours,
-    plain_vmap,
-    plain_vmap_of_organism,
-)
 from basin_jax.bench.pendulum import SWEEP
 from basin_jax.bench.scaling import scaling
 from basin_jax.bench.timing import OURS, Prepared, Work, cold, measure, peak_bytes
@@ -79,7 +71,7 @@ def run(
             tell(f"{name}: compiled")
         return {
             "settings": {
-                "cases": [*names],
+                "cases": list(names),
                 "rounds": rounds,
                 "seconds": seconds,
                 "peers": with_peers,
@@ -117,27 +109,27 @@ def _prepare(
 ) -> Work:
     torch = with_peers and importlib.util.find_spec("torch") is not None
     work = [
-        (CEILING, "JAX", jax_ceiling()),
-        (CEILING, "NumPy", numpy_ceiling()),
-        (BANDWIDTH, "JAX", bandwidth()),
+        (CEILING, "JAX", peers.jax_ceiling()),
+        (CEILING, "NumPy", peers.numpy_ceiling()),
+        (BANDWIDTH, "JAX", peers.bandwidth()),
     ]
     makers: Makers = {
-        "plain vmap": plain_vmap,
-        "plain vmap, 1,024 seeds": functools.partial(plain_vmap, counts=(1024,)),
+        "plain vmap": peers.plain_vmap,
+        "plain vmap, 1,024 seeds": functools.partial(peers.plain_vmap, counts=(1024,)),
     }
     if with_peers:
-        makers["plain vmap, our organism"] = plain_vmap_of_organism
+        makers["plain vmap, our organism"] = peers.plain_vmap_of_organism
     if torch:
-        peers = _peers("torch_peers")
-        work.append((CEILING, "PyTorch", peers.torch_ceiling()))
-        makers |= {"torch.func vmap": peers.torch_vmap, "PyTorch loop": peers.torch_loop}
+        theirs = _peers("torch_peers")
+        work.append((CEILING, "PyTorch", theirs.torch_ceiling()))
+        makers |= {"torch.func vmap": theirs.torch_vmap, "PyTorch loop": theirs.torch_loop}
     for case in cases:
-        work.append((case.name, OURS, ours(case, tunings[case.name], seconds)))
+        work.append((case.name, OURS, peers.ours(case, tunings[case.name], seconds)))
         for name, make in makers.items():
             work += [(case.name, name, made) for made in make(case)]
         tell(f"{case.name}: compiled")
     if PENDULUM in tunings:
-        work.append((PENDULUM, OURS, our_pendulum(tunings[PENDULUM])))
+        work.append((PENDULUM, OURS, peers.our_pendulum(tunings[PENDULUM])))
         if torch and importlib.util.find_spec("pybasin"):
             work.append((PENDULUM, "pybasin", _peers("pybasin_peer").pybasin_pendulum()))
     return work
