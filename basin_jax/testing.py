@@ -22,6 +22,7 @@ from basin_jax.methods.gradient import Gradient
 STANDARD = ("fit", "watched", "unwatched", "competence", "margin")
 STEPS = 3
 LANES = 3
+DESCENT = Gradient(learning_rate=0.01)
 
 
 def check_organism(organism: Organism) -> None:
@@ -40,7 +41,7 @@ def check_organism(organism: Organism) -> None:
     _expect(not missing, f"probe does not give the standard evidence {', '.join(missing)}")
     for name in ("watched", "unwatched", "competence"):
         _expect(bool(-1e-6 <= evidence[name] <= 1 + 1e-6), f"{name} = {evidence[name]} is no rate")
-    check_trial(Sweep(organism=organism, method=_descent(), num_steps=STEPS))
+    check_trial(Sweep(organism=organism, method=DESCENT, num_steps=STEPS))
 
 
 def check_start(start: Start | Child, organism: Organism) -> None:
@@ -53,7 +54,7 @@ def check_start(start: Start | Child, organism: Organism) -> None:
     expected = jax.eval_shape(organism.init, key)
     alike = jax.tree.structure(params) == jax.tree.structure(expected)
     _expect(alike, "params have another structure than organism.init gives")
-    check_trial(Sweep(organism=organism, start=start, method=_descent(), num_steps=STEPS))
+    check_trial(Sweep(organism=organism, start=start, method=DESCENT, num_steps=STEPS))
 
 
 def check_method(method: Method, organism: Organism) -> None:
@@ -92,10 +93,6 @@ def check_trial(sweep: Sweep) -> None:
     for name, values in together.items():
         close = np.allclose(values[1], alone[name], rtol=1e-3, atol=1e-4)
         _expect(close, f"{name} of a seed in a block is not that of the seed alone")
-
-
-def _descent() -> Gradient:
-    return Gradient(learning_rate=0.01)
 
 
 def _expect(holds: bool, broken: str) -> None:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import basin_jax as bj
 from basin_jax.core.verdict import Verdict
-from basin_jax.report.figures import FULL, STYLE, gap_panel, save, verdict_legend
+from basin_jax.report.figures import FULL, STYLE, add_legend, gap_panel, save
 from basin_jax.report.tables import ORDER, amount
 from basin_jax.results.records import Records
 from basin_jax.runs.sweepfile import load_sweep
@@ -126,7 +126,7 @@ def figure(records: Records, rule: Any) -> Figure:
             axes.set_title(name, loc="left", fontsize=6, parse_math=False)
             axes.set_xlabel("unwatched - watched")
         next(iter(made.axes)).set_ylabel("fraction of seeds")
-        verdict_legend(made)
+        add_legend(made)
     return made
 
 

@@ -16,7 +16,7 @@ from basin_jax.core.contracts import Evidence, Organism, Params
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import Sweep
 from basin_jax.methods.gradient import Gradient
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, restore
 from basin_jax.organisms.audit import ACTIONS, CUE_BITS, TASK_BITS, Audit
 
 
@@ -46,8 +46,7 @@ class Quadrant(Organism):
 
     def loss(self, params: Params, batch) -> Float[Array, ""]:
         inputs, labels = batch
-        logits = self._logits(params, inputs)
-        return optax.softmax_cross_entropy(logits, labels).mean()
+        return optax.softmax_cross_entropy(self._logits(params, inputs), labels).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         inputs, labels = self.sample(key)
@@ -65,8 +64,7 @@ class Quadrant(Organism):
         return self.network(INPUTS, CLASSES, rngs=nnx.Rngs(key))
 
     def _logits(self, params: Params, inputs: Float[Array, "n 16"]) -> Float[Array, "n 2"]:
-        graph = nnx.graphdef(nnx.eval_shape(self._build, jax.random.key(0)))
-        return nnx.merge(graph, params)(inputs)
+        return restore(self._build, params)(inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from basin_jax.bench import peers
 from basin_jax.bench.cases import CASES, PENDULUM, Case, chosen
 from basin_jax.bench.engine import WORK, whole_runs
-from basin_jax.bench.peers import (
-    bandwidth,
-    jax_ceiling,
-    numpy_ceiling,
-    our_pendulum,
-    ours,
-    plain_vmap,
-    plain_vmap_of_organism,
-)
 from basin_jax.bench.pendulum import SWEEP
 from basin_jax.bench.scaling import scaling
 from basin_jax.bench.timing import OURS, Prepared, Work, cold, measure, peak_bytes
@@ -46,7 +38,7 @@ def run(
     with_growth: bool,
     tell: Tell,
 ) -> dict[str, Any]:
-    """Measure cases against peers and ceilings.
+    """Measure cases against peers and ceilings, and return all of it, ready for JSON.
 
     Args:
         names: of `CASES`.
@@ -56,9 +48,6 @@ def run(
         with_growth: also measure how speed grows with seeds, lanes, width and devices, and time
             and memory with the seeds of a run.
         tell: called with lines of progress.
-
-    Returns:
-        All measurements, ready for JSON.
 
     Raises:
         ValueError: if there is no such case, nothing to time, or no code of the peers.
@@ -90,7 +79,11 @@ def run(
             "flop": {case.name: case.flop for case in cases},
             "state_bytes": {case.name: case.state_bytes for case in cases},
             "timed": _timed(work, rounds, seconds, tell),
-            "basins": _basins(work),
+            "basins": [
+                {"case": case, "peer": peer, **made.basin().row()}
+                for case, peer, made in work
+                if made.basin is not None
+            ],
             "scaling": scaling(tell) if with_growth else [],
             "runs": whole_runs(tell) if with_growth else [],
         }
@@ -112,35 +105,31 @@ def _tune(name: str) -> Tuning:
 
 
 def _prepare(
-    cases: Sequence[Case],
-    tunings: dict[str, Tuning],
-    seconds: float,
-    with_peers: bool,
-    tell: Tell,
+    cases: Sequence[Case], tunings: dict[str, Tuning], seconds: float, with_peers: bool, tell: Tell
 ) -> Work:
     torch = with_peers and importlib.util.find_spec("torch") is not None
     work = [
-        (CEILING, "JAX", jax_ceiling()),
-        (CEILING, "NumPy", numpy_ceiling()),
-        (BANDWIDTH, "JAX", bandwidth()),
+        (CEILING, "JAX", peers.jax_ceiling()),
+        (CEILING, "NumPy", peers.numpy_ceiling()),
+        (BANDWIDTH, "JAX", peers.bandwidth()),
     ]
     makers: Makers = {
-        "plain vmap": plain_vmap,
-        "plain vmap, 1,024 seeds": functools.partial(plain_vmap, counts=(1024,)),
+        "plain vmap": peers.plain_vmap,
+        "plain vmap, 1,024 seeds": functools.partial(peers.plain_vmap, counts=(1024,)),
     }
     if with_peers:
-        makers["plain vmap, our organism"] = plain_vmap_of_organism
+        makers["plain vmap, our organism"] = peers.plain_vmap_of_organism
     if torch:
-        peers = _peers("torch_peers")
-        work.append((CEILING, "PyTorch", peers.torch_ceiling()))
-        makers |= {"torch.func vmap": peers.torch_vmap, "PyTorch loop": peers.torch_loop}
+        theirs = _peers("torch_peers")
+        work.append((CEILING, "PyTorch", theirs.torch_ceiling()))
+        makers |= {"torch.func vmap": theirs.torch_vmap, "PyTorch loop": theirs.torch_loop}
     for case in cases:
-        work.append((case.name, OURS, ours(case, tunings[case.name], seconds)))
+        work.append((case.name, OURS, peers.ours(case, tunings[case.name], seconds)))
         for name, make in makers.items():
             work += [(case.name, name, made) for made in make(case)]
         tell(f"{case.name}: compiled")
     if PENDULUM in tunings:
-        work.append((PENDULUM, OURS, our_pendulum(tunings[PENDULUM])))
+        work.append((PENDULUM, OURS, peers.our_pendulum(tunings[PENDULUM])))
         if torch and importlib.util.find_spec("pybasin"):
             work.append((PENDULUM, "pybasin", _peers("pybasin_peer").pybasin_pendulum()))
     return work
@@ -175,12 +164,3 @@ def _timed(work: Work, rounds: int, seconds: float, tell: Tell) -> list[dict[str
             timed[i]["speeds"].append(measure(work[i][2], seconds))
         tell(f"round {number + 1} of {rounds}")
     return timed
-
-
-def _basins(work: Work) -> list[dict[str, Any]]:
-    """Return the fraction of initial conditions in the limit cycle, by each peer."""
-    return [
-        {"case": case, "peer": peer, **made.basin().row()}
-        for case, peer, made in work
-        if made.basin is not None
-    ]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,21 +31,16 @@ STREAM_BYTES = 2**28  # of the array that is read and written: more than any cac
 
 def ours(case: Case, tuning: Tuning, seconds: float) -> Prepared:
     """Prepare this package's kernel, on full blocks of trials: start, steps and probe."""
-    kernel, compile_seconds = _compiled(case.sweep, tuning)
+    kernel, made = _compiled(case.sweep, tuning)
     block = tuning.lanes * len(kernel.devices)
     blocks = round(tuning.speed * seconds / (block * NUM_STEPS))
     seeds = np.arange(block * min(max(blocks, 1), capacity(tuning.lanes)), dtype=np.uint64)
-    return Prepared(
-        work=len(seeds) * NUM_STEPS,
-        call=lambda: kernel(seeds),
-        compile_seconds=compile_seconds,
-        note=f"{tuning.backend}, {tuning.lanes} lanes",
-    )
+    return Prepared(work=len(seeds) * NUM_STEPS, call=lambda: kernel(seeds), **made)
 
 
 def our_pendulum(tuning: Tuning) -> Prepared:
     """Prepare this package's kernel on the pendulum, from the published number of points."""
-    kernel, compile_seconds = _compiled(SWEEP, tuning)
+    kernel, made = _compiled(SWEEP, tuning)
     seeds = np.arange(TRIALS, dtype=np.uint64)
     hits: list[int] = []
 
@@ -54,20 +50,16 @@ def our_pendulum(tuning: Tuning) -> Prepared:
     def basin() -> Estimate:
         return estimate(hits[-1], TRIALS)
 
-    return Prepared(
-        work=TRIALS,
-        call=call,
-        compile_seconds=compile_seconds,
-        note=f"{tuning.backend}, {tuning.lanes} lanes",
-        basin=basin,
-    )
+    return Prepared(work=TRIALS, call=call, basin=basin, **made)
 
 
-def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, float]:
+def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, dict[str, Any]]:
+    """Compile a kernel; return it, and what `Prepared` says of it."""
     began = time.perf_counter()
     kernel = build_kernel(sweep, lanes=tuning.lanes, backend=tuning.backend)
     kernel.compile()
-    return kernel, time.perf_counter() - began
+    note = f"{tuning.backend}, {tuning.lanes} lanes"
+    return kernel, {"compile_seconds": time.perf_counter() - began, "note": note}
 
 
 def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepared]:

@@ -127,8 +127,4 @@ def runge_kutta(system: Pendulum, params: Params, dt: Float[Array, ""] | float) 
 
 
 # The probe watches the last of it, so that training ends where the watch begins.
-SWEEP = Sweep(
-    organism=Pendulum(),
-    method=RungeKutta(),
-    num_steps=round((HORIZON - WINDOW) / STEP),
-)
+SWEEP = Sweep(organism=Pendulum(), method=RungeKutta(), num_steps=round((HORIZON - WINDOW) / STEP))

@@ -14,6 +14,7 @@ import jax
 from basin_jax.bench.figures import growth, roofline
 from basin_jax.bench.measure import PEERS
 from basin_jax.bench.report import Row, markdown
+from basin_jax.devices import cpu_model
 from basin_jax.report.figures import save
 
 
@@ -49,7 +50,7 @@ def versions() -> dict[str, Any]:
         **{name: _version(name) for name in PACKAGES},
         "device": jax.local_devices()[0].device_kind,
         "devices": len(jax.local_devices()),
-        "cpu": _cpu(),
+        "cpu": cpu_model(),
         "cores": os.cpu_count(),
         # Not flags that name files, which say nothing about speed.
         "XLA_FLAGS": [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "/" not in flag],
@@ -63,15 +64,6 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def _git(*arguments: str) -> str:

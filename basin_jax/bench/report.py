@@ -116,9 +116,9 @@ def _missing(rows: list[Row], networks: Collection[str]) -> list[Row]:
 
 def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the counts of initial conditions in the limit cycle, as text."""
-    published = estimate(PUBLISHED, TRIALS)
-    theirs = (PENDULUM, "pybasin's case study", str(published.hits), f"{published.trials:,}")
-    lines = [
+    published = {"case": PENDULUM, "peer": "pybasin's case study"}
+    theirs = [published | estimate(PUBLISHED, TRIALS).row()] if results["basins"] else []
+    return [
         (
             found["case"],
             found["peer"],
@@ -126,10 +126,8 @@ def basins(results: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{found['trials']:,}",
             f"{found['fraction']:.4f} [{found['low']:.4f}, {found['high']:.4f}]",
         )
-        for found in results["basins"]
+        for found in [*results["basins"], *theirs]
     ]
-    interval = f"{published.fraction:.4f} [{published.low:.4f}, {published.high:.4f}]"
-    return [*lines, (*theirs, interval)] if lines else []
 
 
 def runs(results: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -5,21 +5,16 @@ target cannot compile is `Unsupported`, and `why_not` says why. README.md descri
 how to add an operation or a target.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from basin_jax.compiler.ir import Unsupported as Unsupported
 
 
-def why_not(
-    compile_steps: Callable[..., Callable],
-    step: Callable,
-    fixed: Sequence[Any],
-    state: Sequence[Any],
-) -> str | None:
+def why_not(compile_steps: Callable[..., Callable], *arguments: Any) -> str | None:
     """Return the reason why a target's `compile_steps` refuses these arguments, or None."""
     try:
-        compile_steps(step, fixed, state)
+        compile_steps(*arguments)
     except Unsupported as why:
         return str(why)
     return None

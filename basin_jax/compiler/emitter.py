@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from basin_jax.compiler.ir import Gather, Input, Linear, Node, Product, While
+from basin_jax.compiler import ir
 from basin_jax.compiler.loops import Loop, element
 from basin_jax.compiler.memory import Storage
 
@@ -18,12 +18,16 @@ class Code:
     tables: list[str]
     before: list[str]  # once, before the first step
     step: list[str]
-    places: Mapping[Input, int]  # where each input is put, in bytes
+    places: Mapping[ir.Input, int]  # where each input is put, in bytes
     memory: int  # bytes
 
-    def array(self, node: Input) -> str:
+    def array(self, node: ir.Input) -> str:
         """Return the C++ of a pointer to an input."""
         return f"({node.type}*)(memory + {self.places[node]})"
+
+    def texts(self) -> dict[str, str]:
+        """Return the parts as the fields of a template."""
+        return {name: "\n".join(getattr(self, name)) for name in ("tables", "before", "step")}
 
 
 class Emitter(abc.ABC):
@@ -41,18 +45,18 @@ class Emitter(abc.ABC):
         """Return a loop that is not open yet."""
 
     @abc.abstractmethod
-    def array(self, node: Node) -> list[str]:
+    def array(self, node: ir.Node) -> list[str]:
         """Return the loop that stores an array, element by element."""
 
     @abc.abstractmethod
-    def product(self, node: Product) -> list[str]:
+    def product(self, node: ir.Product) -> list[str]:
         """Return the loop that stores a product of matrices."""
 
     @abc.abstractmethod
-    def inside(self, node: While) -> "Emitter":
+    def inside(self, node: ir.While) -> "Emitter":
         """Return the emitter of a loop's body."""
 
-    def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
+    def between(self, reads: Collection[ir.Node], writes: ir.Node | None) -> list[str]:
         """Return the code needed before arrays are read and one is written."""
         del reads, writes
         return []
@@ -61,7 +65,7 @@ class Emitter(abc.ABC):
         """Return the code needed before any array may be read or written."""
         return []
 
-    def code(self, ask: Collection[Node] = ()) -> tuple[list[str], list[str]]:
+    def code(self, ask: Collection[ir.Node] = ()) -> tuple[list[str], list[str]]:
         """Return the code before the steps, and that of each step; `ask` is read in between."""
         order, first = self.storage.order, self.storage.first
         before = [line for node in order if node in first for line in self._lines(node)]
@@ -69,20 +73,20 @@ class Emitter(abc.ABC):
         then = [line for node in order if node not in first for line in self._lines(node)]
         return before, then + self._replace()
 
-    def masked(self, node: Node, loop: Loop, index, value: str) -> str:
+    def masked(self, node: ir.Node, loop: Loop, index, value: str) -> str:
         """Keep the old value of an overwritten element if a seed's loop has ended."""
         state = self.storage.in_place.get(node)
         if self.storage.goes_on is None or state is None:
             return value
         return f"select(goes_on, {value}, {loop.at(state, index)})"
 
-    def _lines(self, node: Node) -> list[str]:
-        if isinstance(node, While):
+    def _lines(self, node: ir.Node) -> list[str]:
+        if isinstance(node, ir.While):
             return self._while(node)
         lines = self.between(self.storage.reads[node], node)
-        if isinstance(node, Product):
+        if isinstance(node, ir.Product):
             return lines + self.product(node)
-        return lines + (self._gather(node) if isinstance(node, Gather) else self.array(node))
+        return lines + (self._gather(node) if isinstance(node, ir.Gather) else self.array(node))
 
     def _replace(self) -> list[str]:
         """Copy results that could not overwrite their state, once all is computed."""
@@ -100,10 +104,10 @@ class Emitter(abc.ABC):
             lines += self.between({result}, state) + loop.close()
         return lines
 
-    def _while(self, node: While) -> list[str]:
-        turn, lines = self.inside(node), self.barrier()
+    def _while(self, node: ir.While) -> list[str]:
+        storage, turn, lines = self.storage, self.inside(node), self.barrier()
         for carry, begin in zip(node.carry, node.begin, strict=True):
-            if isinstance(begin, Input) and self.storage.find(begin) == turn.storage.place[carry]:
+            if isinstance(begin, ir.Input) and storage.find(begin) == turn.storage.place[carry]:
                 continue
             loop = turn.loop()
             index = loop.over(carry.shape)
@@ -116,14 +120,14 @@ class Emitter(abc.ABC):
         lines += [*ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
         return [*lines, "if (!any(goes_on)) break;", *step, "}", *self.barrier()]
 
-    def _gather(self, node: Gather) -> list[str]:
+    def _gather(self, node: ir.Gather) -> list[str]:
         """Move elements as a table says."""
         storage = self.storage
         table = storage.symbols.table(node.places.reshape(-1).astype(np.int32), "int32_t")
         lines, first = [], 0
         for arg in node.args:
             loop = self.loop()
-            (e,) = loop.over((node.size,)) or (Linear(),)
+            (e,) = loop.over((node.size,)) or (ir.Linear(),)
             source = storage.symbols.name()
             loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
             moved = f"{storage.array(node)}[{e}] = {element(storage, arg, source)};"

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from basin_jax.compiler.cpp import SCALARS
+
 
 class Unsupported(Exception):
     """A step that a target cannot compile.
@@ -27,15 +29,6 @@ class Unsupported(Exception):
         return f"{super().__str__()}{self.where and f' ({self.where})'}"
 
 
-_NAMES = {
-    "float32": "f32",
-    "float64": "f64",
-    "int32": "i32",
-    "int64": "i64",
-    "uint32": "u32",
-    "uint64": "u64",
-    "bool": "b32",
-}
 _identity = itertools.count()
 
 
@@ -109,10 +102,11 @@ def type_of(dtype: Any) -> str:
     Raises:
         Unsupported: where there is none.
     """
-    name = np.dtype(dtype).name
-    if name not in _NAMES:
-        raise Unsupported(f"numbers of type {name}")
-    return _NAMES[name]
+    dtype = np.dtype(dtype)
+    name = "b32" if dtype.kind == "b" else f"{dtype.kind}{8 * dtype.itemsize}"
+    if name not in SCALARS:
+        raise Unsupported(f"numbers of type {dtype.name}")
+    return name
 
 
 def place(index: Sequence[Linear], strides: Sequence[int]) -> Linear:
@@ -125,11 +119,11 @@ class Input(Node):
     """An input: hyperparameters, the key, the step, the state."""
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Constant(Node):
     """Constants, the same for all seeds."""
 
-    value: ndarray = field(kw_only=True)
+    value: ndarray
 
     @property
     def is_splat(self) -> bool:
@@ -142,26 +136,26 @@ class Constant(Node):
         return self.value.flat[0]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Elementwise(Node):
     """One operation on elements at the same place: a C++ expression of its arguments."""
 
-    template: str = field(kw_only=True)
+    template: str
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Random(Node):
     """One of the two words that Threefry makes of two words of a key and two of a counter."""
 
-    word: int = field(kw_only=True)
+    word: int
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class View(Node):
     """The same elements at other places: axis d of the argument is read at
     `start + step * index[axis]`, where `axes[d]` is (axis or None, start, step)."""
 
-    axes: tuple[tuple[int | None, int, int], ...] = field(kw_only=True)
+    axes: tuple[tuple[int | None, int, int], ...]
 
     def at(self, index: Sequence[Linear]) -> Index:
         """Return the argument's index of an element."""
@@ -177,38 +171,38 @@ class View(Node):
         return any(n > 1 and d not in used for d, n in enumerate(self.shape))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Reshape(Node):
     """The same elements in the same order, in another shape."""
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Iota(Node):
     """A number counted along the axes: the sum of index times step."""
 
-    steps: tuple[int, ...] = field(kw_only=True)
+    steps: tuple[int, ...]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class TakeRows(Node):
     """Rows of the first argument; the second holds the index of each, which a seed decides."""
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Gather(Node):
     """Elements at constant places: element e is element `places[e]` of all the arguments' elements,
     one argument after the other."""
 
-    places: ndarray = field(kw_only=True)
+    places: ndarray
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Reduce(Node):
     """Sums, extremes, or conjunctions along axes."""
 
-    template: str = field(kw_only=True)
-    start: str = field(kw_only=True)
-    axes: tuple[int, ...] = field(kw_only=True)
+    template: str
+    start: str
+    axes: tuple[int, ...]
 
     def where(self, index: Index, turns: Index) -> Index:
         """Return the argument's index, given that of an element and that along the axes."""
@@ -216,15 +210,13 @@ class Reduce(Node):
         return tuple(along[d] if d in along else next(kept) for d in range(len(self.args[0].shape)))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Product(Node):
     """A product of matrices: [batch..., left's free axes..., right's free axes...]."""
 
-    contract: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
-    batch: tuple[tuple[int, ...], tuple[int, ...]] = field(kw_only=True)
-    rounded: str = field(
-        kw_only=True
-    )  # the type that factors may be rounded to: "", "Tf32", "Bf16"
+    contract: tuple[tuple[int, ...], tuple[int, ...]]
+    batch: tuple[tuple[int, ...], tuple[int, ...]]
+    rounded: str  # the type that factors may be rounded to: "", "Tf32", "Bf16"
 
     def free(self, side: int) -> tuple[int, ...]:
         """Return the axes of an argument that are neither contracted nor batched."""
@@ -232,17 +224,17 @@ class Product(Node):
         return tuple(d for d in range(len(self.args[side].shape)) if d not in taken)
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class While(Node):
     """A loop that turns while any seed has to; the arguments are its initial values, and
     the outer values that it reads."""
 
-    begin: tuple[Node, ...] = field(kw_only=True)
-    carry: tuple[Input, ...] = field(kw_only=True)
-    goes_on: Node = field(kw_only=True)
-    results: tuple[Node, ...] = field(kw_only=True)
-    inside: tuple[Node, ...] = field(kw_only=True)  # nodes that are computed at each turn
-    reads: tuple[Node, ...] = field(kw_only=True)  # from outside
+    begin: tuple[Node, ...]
+    carry: tuple[Input, ...]
+    goes_on: Node
+    results: tuple[Node, ...]
+    inside: tuple[Node, ...]  # nodes that are computed at each turn
+    reads: tuple[Node, ...]  # from outside
 
     @classmethod
     def of(cls, begin: Sequence[Node], *, carry, goes_on: Node, results) -> "While":
@@ -267,11 +259,11 @@ class While(Node):
         )
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class LoopResult(Node):
     """One of the arrays that a loop ends with."""
 
-    which: int = field(kw_only=True)
+    which: int
 
 
 def below(nodes: Sequence[Node]) -> list[Node]:

@@ -6,27 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS, literal
-from basin_jax.compiler.ir import (
-    Constant,
-    Elementwise,
-    Index,
-    Iota,
-    Linear,
-    Node,
-    Random,
-    Reduce,
-    Reshape,
-    TakeRows,
-    View,
-    place,
-)
 from basin_jax.compiler.memory import Storage
 
 
-def element(storage: Storage, node: Node, flat: Linear | str) -> str:
+def element(storage: Storage, node: ir.Node, flat: ir.Linear | str) -> str:
     """Return the C++ of an element of a stored array or a constant."""
-    if not isinstance(node, Constant):
+    if not isinstance(node, ir.Constant):
         return f"{storage.array(node)}[{flat}]"
     if node.is_splat:
         return f"K_{node.type}({literal(node.scalar)})"
@@ -49,7 +36,7 @@ class Loop:
         """Return a loop to be written inside this one."""
         return Loop(self.storage, head=self.head, fixed=self.fixed, known=dict(self.known))
 
-    def over(self, shape: Sequence[int], stride: int = 1) -> Index:
+    def over(self, shape: Sequence[int], stride: int = 1) -> ir.Index:
         """Open a loop over each axis longer than one, and return the index.
 
         The last axis is gone through in strides.
@@ -57,20 +44,20 @@ class Loop:
         index = []
         for axis, n in enumerate(shape):
             if n == 1:
-                index.append(Linear())
+                index.append(ir.Linear())
                 continue
             name, step = self.storage.symbols.name("n"), stride if axis == len(shape) - 1 else 1
             self.lines.append(f"for (long {name} = 0; {name} < {n}; {name} += {step}) {{")
             self.depth += 1
-            index.append(Linear(0, ((name, 1),)))
+            index.append(ir.Linear(0, ((name, 1),)))
         return tuple(index)
 
-    def store(self, node: Node, index: Index, value: str) -> None:
+    def store(self, node: ir.Node, index: ir.Index, value: str) -> None:
         """Emit the store of an element."""
         self.lines.append(f"{self.storage.array(node)}[{self._place(node, index)}] = {value};")
 
-    def _place(self, node: Node, index: Index) -> Linear:
-        return place(index, self.storage.strides(node))
+    def _place(self, node: ir.Node, index: ir.Index) -> ir.Linear:
+        return ir.place(index, self.storage.strides(node))
 
     def close(self) -> list[str]:
         """Return all lines."""
@@ -80,34 +67,34 @@ class Loop:
         """Return the loops with their closing braces, without the head."""
         return [*self.lines, "}" * (self.depth + 1)]
 
-    def at(self, node: Node, index: Index) -> str:
+    def at(self, node: ir.Node, index: ir.Index) -> str:
         """Return the C++ of an element, and emit the code that computes it."""
-        if isinstance(node, View):
+        if isinstance(node, ir.View):
             return self.at(node.args[0], node.at(index))
-        if isinstance(node, Iota):
-            return f"K_{node.type}({SCALARS[node.type]}({place(index, node.steps)}))"
-        if isinstance(node, Constant) and node.is_splat:
+        if isinstance(node, ir.Iota):
+            return f"K_{node.type}({SCALARS[node.type]}({ir.place(index, node.steps)}))"
+        if isinstance(node, ir.Constant) and node.is_splat:
             return element(self.storage, node, "")
-        if isinstance(node, Reshape | Constant) or self.storage.holds(node):
-            lies = node.args[0] if isinstance(node, Reshape) else node
+        if isinstance(node, ir.Reshape | ir.Constant) or self.storage.holds(node):
+            lies = node.args[0] if isinstance(node, ir.Reshape) else node
             return self._keep(node, index, element(self.storage, lies, self._place(node, index)))
         return self.compute(node, index)
 
-    def compute(self, node: Node, index: Index) -> str:
+    def compute(self, node: ir.Node, index: ir.Index) -> str:
         """Emit the code that computes an element, and return its name."""
         if (node.number, index) in self.known:
             return self.known[node.number, index]
-        if isinstance(node, Reduce):
+        if isinstance(node, ir.Reduce):
             return self._reduce(node, index)
-        if isinstance(node, TakeRows):
+        if isinstance(node, ir.TakeRows):
             return self._row(node, index)
-        if isinstance(node, Random):
+        if isinstance(node, ir.Random):
             return self._random(node, index)
-        assert isinstance(node, Elementwise), node
+        assert isinstance(node, ir.Elementwise), node
         args = [self.at(arg, index) for arg in node.args]
         return self._keep(node, index, node.template.format(*args), args)
 
-    def _keep(self, node: Node, index: Index, text: str, args: Sequence[str] = ()) -> str:
+    def _keep(self, node: ir.Node, index: ir.Index, text: str, args: Sequence[str] = ()) -> str:
         key = node.number, index
         if key not in self.known:
             name = self.known[key] = self.storage.symbols.name()
@@ -118,7 +105,7 @@ class Loop:
             lines.append(f"const {node.type} {name} = {text};")
         return self.known[key]
 
-    def _reduce(self, node: Reduce, index: Index) -> str:
+    def _reduce(self, node: ir.Reduce, index: ir.Index) -> str:
         (arg,) = node.args
         total = self.storage.symbols.name()
         self.lines.append(f"{node.type} {total} = {start_of(node)};")
@@ -129,7 +116,7 @@ class Loop:
         self.lines += ["{", *inner.body()]
         return total
 
-    def draw(self, node: Random, places: Sequence[Index]) -> None:
+    def draw(self, node: ir.Random, places: Sequence[ir.Index]) -> None:
         """Emit the code that computes several random words at once, if they share a key."""
         if (self._drawn(node), places[0]) in self.known:
             return
@@ -145,14 +132,14 @@ class Loop:
         for n, index in enumerate(places):
             self.known[self._drawn(node), index] = f"{name}_{{}}[{n}]"
 
-    def _drawn(self, node: Random) -> tuple[int, ...]:
+    def _drawn(self, node: ir.Random) -> tuple[int, ...]:
         return tuple(arg.number for arg in node.args)  # the two words are one computation
 
-    def _random(self, node: Random, index: Index) -> str:
+    def _random(self, node: ir.Random, index: ir.Index) -> str:
         self.draw(node, [index])
         return self.known[self._drawn(node), index].format(node.word)
 
-    def _row(self, node: TakeRows, index: Index) -> str:
+    def _row(self, node: ir.TakeRows, index: ir.Index) -> str:
         rows, which = node.args
         beside = len(which.shape)
         # No further than the rows go: lanes without a seed of their own may ask for anything.
@@ -161,15 +148,15 @@ class Loop:
         chosen = self.storage.symbols.name()
         self.lines.append(f"const {kind} {chosen} = minimum({asked}, K_{kind}({last}));")
         apart, *others = self.storage.strides(rows)
-        behind = place(index[beside:], others)
+        behind = ir.place(index[beside:], others)
         name = self.known[node.number, index] = self.storage.symbols.name()
         self.lines += self.picked(node, name, chosen, f"{apart} + {behind}")
         return name
 
-    def picked(self, node: TakeRows, name: str, chosen: str, rest: str) -> list[str]:
+    def picked(self, node: ir.TakeRows, name: str, chosen: str, rest: str) -> list[str]:
         """Return the C++ that picks an element of a row, which each seed chooses."""
         rows, flat = node.args[0], f"{chosen}[s] * {rest}"
-        if isinstance(rows, Constant):
+        if isinstance(rows, ir.Constant):
             text = f"{self.storage.symbols.table(rows.value, SCALARS[rows.type])}[{flat}]"
             text = f"-int({text})" if rows.type == "b32" else text
         else:
@@ -178,7 +165,7 @@ class Loop:
         return [f"{node.type} {name};", pick]
 
 
-def start_of(node: Reduce) -> str:
+def start_of(node: ir.Reduce) -> str:
     """Return the C++ of a reduction's initial value."""
     if node.start not in ("low", "high"):
         return f"K_{node.type}({node.start})"

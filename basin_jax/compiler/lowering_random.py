@@ -6,18 +6,7 @@ import jax
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from basin_jax.compiler.ir import (
-    Constant,
-    Iota,
-    Node,
-    Random,
-    Unsupported,
-    broadcast_to,
-    constant,
-    elementwise,
-    row_major,
-    view,
-)
+from basin_jax.compiler import ir
 from basin_jax.compiler.lowering_rules import lowers
 
 
@@ -28,49 +17,49 @@ MOVES_KEYS = {"slice", "squeeze", "reshape", "unstack", "transpose", "broadcast_
 class Keys(NamedTuple):
     """Random keys: the two words of each."""
 
-    high: Node
-    low: Node
+    high: ir.Node
+    low: ir.Node
 
 
 @lowers("random_wrap")
-def _random_wrap(eqn: JaxprEqn, args: list[Node]) -> list[Any]:
+def _random_wrap(eqn: JaxprEqn, args: list[ir.Node]) -> list[Any]:
     (words,) = args
     if words.shape[-1:] != (2,) or str(eqn.params["impl"]) not in ("fry", "threefry2x32"):
-        raise Unsupported(f"random numbers by {eqn.params['impl']}")
+        raise ir.Unsupported(f"random numbers by {eqn.params['impl']}")
     kept = [(d, 0, 1) for d in range(len(words.shape) - 1)]
-    halves = [view(words, words.shape[:-1], [*kept, (None, i, 1)]) for i in (0, 1)]
+    halves = [ir.view(words, words.shape[:-1], [*kept, (None, i, 1)]) for i in (0, 1)]
     return [Keys(*halves)]
 
 
 @lowers("random_seed")
 def _random_seed(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
     (seed,) = args
-    if not isinstance(seed, Constant):
-        raise Unsupported("a random key made of a seed's own number")
+    if not isinstance(seed, ir.Constant):
+        raise ir.Unsupported("a random key made of a seed's own number")
     with jax.ensure_compile_time_eval():
         words = np.asarray(jax.random.key_data(jax.random.key(seed.value, impl="threefry2x32")))
-    return [Keys(constant(words[..., 0]), constant(words[..., 1]))]
+    return [Keys(ir.constant(words[..., 0]), ir.constant(words[..., 1]))]
 
 
-def _threefry(keys: Keys, high: Node, low: Node) -> Keys:
+def _threefry(keys: Keys, high: ir.Node, low: ir.Node) -> Keys:
     args = (keys.high, keys.low, high, low)
     shape = max((arg.shape for arg in args), key=len)
-    alike = tuple(arg if arg.shape == shape else broadcast_to(arg, shape) for arg in args)
+    alike = tuple(arg if arg.shape == shape else ir.broadcast_to(arg, shape) for arg in args)
     # Dear enough never to be done twice.
-    words = [Random(alike, shape, np.dtype(np.uint32), word=i, cost=100) for i in (0, 1)]
+    words = [ir.Random(alike, shape, np.dtype(np.uint32), word=i, cost=100) for i in (0, 1)]
     return Keys(*words)
 
 
-def _zero(shape: tuple[int, ...]) -> Constant:
-    return constant(np.broadcast_to(np.uint32(0), shape))
+def _zero(shape: tuple[int, ...]) -> ir.Constant:
+    return ir.constant(np.broadcast_to(np.uint32(0), shape))
 
 
 def _counted(keys: Keys, shape: tuple[int, ...]) -> Keys:
     """Return Threefry's words at the counters 0, 1, ... in an array of that shape."""
     if keys.high.shape:
-        raise Unsupported("several random keys at once")
+        raise ir.Unsupported("several random keys at once")
     zero = _zero(shape)
-    return _threefry(keys, zero, Iota((), shape, zero.dtype, steps=row_major(shape)))
+    return _threefry(keys, zero, ir.Iota((), shape, zero.dtype, steps=ir.row_major(shape)))
 
 
 @lowers("random_fold_in")
@@ -87,7 +76,7 @@ def _random_split(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
 @lowers("random_bits")
 def _random_bits(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
     if eqn.params["bit_width"] != 32:
-        raise Unsupported(f"random numbers of {eqn.params['bit_width']} bits")
+        raise ir.Unsupported(f"random numbers of {eqn.params['bit_width']} bits")
     shape = tuple(eqn.params["shape"])
     high, low = _counted(args[0], shape)
-    return [elementwise("{0} ^ {1}", [high, low], shape, np.dtype(np.uint32))]
+    return [ir.elementwise("{0} ^ {1}", [high, low], shape, np.dtype(np.uint32))]

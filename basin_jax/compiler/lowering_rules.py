@@ -13,28 +13,7 @@ import numpy as np
 from jax.extend.core import JaxprEqn
 from numpy import ndarray
 
-from basin_jax.compiler.ir import (
-    Constant,
-    Gather,
-    Input,
-    Iota,
-    LoopResult,
-    Node,
-    Product,
-    Reduce,
-    Reshape,
-    TakeRows,
-    Unsupported,
-    View,
-    While,
-    base,
-    constant,
-    contiguous,
-    elementwise,
-    reshape,
-    type_of,
-    view,
-)
+from basin_jax.compiler import ir
 
 
 # C++ of the vectors {0}, {1}, ...
@@ -142,76 +121,76 @@ def out_of(eqn: JaxprEqn) -> tuple[tuple[int, ...], Any]:
 
 
 @lowers(*TEMPLATES)
-def _elementwise(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _elementwise(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     shape, dtype = out_of(eqn)
     name, template = eqn.primitive.name, TEMPLATES[eqn.primitive.name]
     template = BOOLEAN.get(name, template) if args[0].type == "b32" else template
     if name.startswith("shift_") and not _is_sound_shift(name, args):
-        raise Unsupported("a shift by other than a few constant bits, or of the other sign")
+        raise ir.Unsupported("a shift by other than a few constant bits, or of the other sign")
     if name == "div" and np.dtype(dtype).kind in "iu":
         template = "quotient({0}, {1})"
     if name in COMPARISONS and np.dtype(args[0].dtype).itemsize == 8:
         template = f"cast<b32>({template})"
-    return [elementwise(template, args, shape, dtype)]
+    return [ir.elementwise(template, args, shape, dtype)]
 
 
-def _is_sound_shift(name: str, args: list[Node]) -> bool:
+def _is_sound_shift(name: str, args: list[ir.Node]) -> bool:
     """Return True if C++ shifts as JAX does."""
     number, amount = args
     bits = 8 * np.dtype(number.dtype).itemsize
-    few = isinstance(amount, Constant) and amount.is_splat and 0 <= amount.scalar < bits
+    few = isinstance(amount, ir.Constant) and amount.is_splat and 0 <= amount.scalar < bits
     sign = {"shift_right_logical": "u", "shift_right_arithmetic": "i"}
     return bool(few) and np.dtype(number.dtype).kind in sign.get(name, "iu")
 
 
 @lowers("integer_pow")
-def _integer_pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _integer_pow(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     shape, dtype = out_of(eqn)
     power = eqn.params["y"]
     if power == 0:
-        return [constant(np.broadcast_to(np.ones((), dtype), shape))]
+        return [ir.constant(np.broadcast_to(np.ones((), dtype), shape))]
     text = " * ".join(["{0}"] * abs(power))
-    return [elementwise(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
+    return [ir.elementwise(f"1 / ({text})" if power < 0 else text, args, shape, dtype)]
 
 
 @lowers("pow")
-def _pow(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _pow(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     shape, dtype = out_of(eqn)
     text = "power({0}, {1})"
-    if args[1].type != type_of(dtype):  # a whole exponent
-        text = f"power({{0}}, cast<{type_of(dtype)}>({{1}}))"
-    return [elementwise(text, args, shape, dtype)]
+    if args[1].type != ir.type_of(dtype):  # a whole exponent
+        text = f"power({{0}}, cast<{ir.type_of(dtype)}>({{1}}))"
+    return [ir.elementwise(text, args, shape, dtype)]
 
 
 @lowers("round")
-def _round(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
-    return [elementwise(ROUNDING[int(eqn.params["rounding_method"])], args, *out_of(eqn))]
+def _round(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
+    return [ir.elementwise(ROUNDING[int(eqn.params["rounding_method"])], args, *out_of(eqn))]
 
 
 @lowers("clamp")
-def _clamp(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _clamp(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     low, value, high = args
     if value.type == "b32":
-        raise Unsupported("truth values between others")
-    return [elementwise("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
+        raise ir.Unsupported("truth values between others")
+    return [ir.elementwise("minimum(maximum({0}, {1}), {2})", [value, low, high], *out_of(eqn))]
 
 
 @lowers("select_n")
-def _select_n(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _select_n(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     which, *cases = args
     if len(cases) != 2 or np.dtype(which.dtype) != bool:
-        raise Unsupported("a choice among more than two")
+        raise ir.Unsupported("a choice among more than two")
     off, on = cases
-    return [elementwise("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
+    return [ir.elementwise("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
 
 
 @lowers("convert_element_type")
-def _convert_element_type(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _convert_element_type(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     return [_converted(args[0], out_of(eqn)[1])]
 
 
-def _converted(arg: Node, dtype: Any) -> Node:
-    to, old = type_of(dtype), arg.type
+def _converted(arg: ir.Node, dtype: Any) -> ir.Node:
+    to, old = ir.type_of(dtype), arg.type
     if to == old:
         return arg
     template = f"cast<{to}>({{0}})"
@@ -221,96 +200,95 @@ def _converted(arg: Node, dtype: Any) -> Node:
         template = "truth({0})"
     elif old[0] == "f" != to[0]:
         template = f"whole<{to}>({{0}})"
-    return elementwise(template, [arg], arg.shape, np.dtype(dtype))
+    return ir.elementwise(template, [arg], arg.shape, np.dtype(dtype))
 
 
 @lowers("bitcast_convert_type")
-def _bitcast_convert_type(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _bitcast_convert_type(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     shape, dtype = out_of(eqn)
     if shape != args[0].shape:
-        raise Unsupported("a bit cast between sizes")
-    return [elementwise(f"bits<{type_of(dtype)}>({{0}})", args, shape, dtype, cost=0)]
+        raise ir.Unsupported("a bit cast between sizes")
+    return [ir.elementwise(f"bits<{ir.type_of(dtype)}>({{0}})", args, shape, dtype, cost=0)]
 
 
 @lowers("broadcast_in_dim")
-def _broadcast_in_dim(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _broadcast_in_dim(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     shape, dims = eqn.params["shape"], eqn.params["broadcast_dimensions"]
-    if isinstance(args[0], Constant) and args[0].is_splat:
-        return [constant(np.broadcast_to(np.asarray(args[0].scalar), shape))]
+    if isinstance(args[0], ir.Constant) and args[0].is_splat:
+        return [ir.constant(np.broadcast_to(np.asarray(args[0].scalar), shape))]
     axes = [(d if n > 1 else None, 0, 1) for d, n in zip(dims, args[0].shape, strict=True)]
-    return [view(args[0], shape, axes)]
+    return [ir.view(args[0], shape, axes)]
 
 
 @lowers("transpose")
-def _transpose(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _transpose(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     order = eqn.params["permutation"]
     axes = [(order.index(d), 0, 1) for d in range(len(order))]
-    return [view(args[0], out_of(eqn)[0], axes)]
+    return [ir.view(args[0], out_of(eqn)[0], axes)]
 
 
 @lowers("slice")
-def _slice(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _slice(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     starts, steps = eqn.params["start_indices"], eqn.params["strides"]
     steps = steps or (1,) * len(starts)
     axes = [(d, start, step) for d, (start, step) in enumerate(zip(starts, steps, strict=True))]
-    return [view(args[0], out_of(eqn)[0], axes)]
+    return [ir.view(args[0], out_of(eqn)[0], axes)]
 
 
 @lowers("rev")
-def _rev(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _rev(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     turned = eqn.params["dimensions"]
     axes = [(d, n - 1, -1) if d in turned else (d, 0, 1) for d, n in enumerate(args[0].shape)]
-    return [view(args[0], args[0].shape, axes)]
+    return [ir.view(args[0], args[0].shape, axes)]
 
 
 @lowers("reshape", "squeeze", "expand_dims")
-def _reshape(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _reshape(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     (arg,) = args
     # Of a key only the axes of the keys are known here, and they come in `_out`.
     shape = eqn.params.get("new_sizes", out_of(eqn)[0])
-    return [reshape(arg, tuple(shape))]
+    return [ir.reshape(arg, tuple(shape))]
 
 
-def replacing(state: Node, result: Node) -> Node:
+def replacing(state: ir.Node, result: ir.Node) -> ir.Node:
     """Return the value that may replace a state: the result, or a copy made beforehand."""
-    moved = result is not state and isinstance(result, Input | View | Reshape | LoopResult)
-    if isinstance(result, LoopResult) and isinstance(loop := result.args[0], While):
+    moving = ir.Input | ir.View | ir.Reshape | ir.LoopResult
+    moved = result is not state and isinstance(result, moving)
+    if isinstance(result, ir.LoopResult) and isinstance(loop := result.args[0], ir.While):
         moved = loop.begin[result.which] is not state  # else it may have been in its place
-    return elementwise("{0}", [result], result.shape, result.dtype) if moved else result
+    return ir.elementwise("{0}", [result], result.shape, result.dtype) if moved else result
 
 
 @lowers("unstack")
-def _unstack(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _unstack(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     (arg,), axis = args, eqn.params["axis"]
     shape = arg.shape[:axis] + arg.shape[axis + 1 :]
-    kept = [d - (d > axis) for d in range(len(arg.shape))]
-    return [
-        view(arg, shape, [(None, i, 1) if d == axis else (kept[d], 0, 1) for d in range(len(kept))])
-        for i in range(arg.shape[axis])
-    ]
+    before, behind = ([(d, 0, 1) for d in part] for part in (range(axis), range(axis, len(shape))))
+    rows = range(arg.shape[axis])
+    return [ir.view(arg, shape, [*before, (None, i, 1), *behind]) for i in rows]
 
 
 @lowers("iota")
-def _iota(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _iota(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     shape, dtype = out_of(eqn)
     steps = tuple(int(d == eqn.params["dimension"]) for d in range(len(shape)))
-    return [Iota((), shape, dtype, steps=steps)]
+    return [ir.Iota((), shape, dtype, steps=steps)]
 
 
 @lowers(*REDUCTIONS)
-def _reduce(eqn: JaxprEqn, args: list[Node]) -> list[Node]:
+def _reduce(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     name = eqn.primitive.name
     if args[0].type == "b32":
         name = {"reduce_max": "reduce_or", "reduce_min": "reduce_and"}.get(name, name)
     elif name in ("reduce_and", "reduce_or"):
-        raise Unsupported("a conjunction of other than truth values")
+        raise ir.Unsupported("a conjunction of other than truth values")
     template, start = REDUCTIONS[name]
     axes = tuple(map(int, eqn.params["axes"]))
-    return [Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
+    return [ir.Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
 
 
 @lowers("dot_general")
-def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
+def _dot_general(eqn: JaxprEqn, args: list[ir.Node]) -> Sequence[ir.Node]:
     contract, batch = eqn.params["dimension_numbers"]
     shape, dtype = out_of(eqn)
     args = [_converted(arg, dtype) for arg in args]
@@ -318,10 +296,12 @@ def _dot_general(eqn: JaxprEqn, args: list[Node]) -> Sequence[Node]:
     if len(contract[0]) != 1:
         args, contract, batch = _one_contracted(args, contract, batch)
     # Arguments have to be stored, or be views of stored arrays.
-    factors = tuple(arg if contiguous(base(arg)) is base(arg) else contiguous(arg) for arg in args)
+    factors = tuple(
+        arg if ir.contiguous(ir.base(arg)) is ir.base(arg) else ir.contiguous(arg) for arg in args
+    )
     precision = eqn.params["precision"] or (jax.lax.Precision.HIGHEST,)
-    rounded = ROUNDED.get(precision[0], "") if type_of(dtype) == "f32" else ""
-    return [Product(factors, shape, dtype, contract=contract, batch=batch, rounded=rounded)]
+    rounded = ROUNDED.get(precision[0], "") if ir.type_of(dtype) == "f32" else ""
+    return [ir.Product(factors, shape, dtype, contract=contract, batch=batch, rounded=rounded)]
 
 
 def _pair(axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -329,30 +309,32 @@ def _pair(axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(left), tuple(right)
 
 
-def _one_contracted(args: list[Node], contract, batch) -> tuple[list[Node], Any, Any]:
+def _one_contracted(args: list[ir.Node], contract, batch) -> tuple[list[ir.Node], Any, Any]:
     """Make the contracted axes one, the last."""
     merged = []
     for arg, summed, apart in zip(args, contract, batch, strict=True):
         free = [d for d in range(len(arg.shape)) if d not in (*summed, *apart)]
         order = [*apart, *free, *summed]
         axes = [(order.index(d), 0, 1) for d in range(len(order))]
-        turned = view(arg, [arg.shape[d] for d in order], axes)
+        turned = ir.view(arg, [arg.shape[d] for d in order], axes)
         kept = turned.shape[: len(order) - len(summed)]
-        merged.append(reshape(turned, (*kept, int(np.prod([arg.shape[d] for d in summed])))))
+        merged.append(ir.reshape(turned, (*kept, int(np.prod([arg.shape[d] for d in summed])))))
     last = tuple((len(arg.shape) - 1,) for arg in merged)
     return merged, last, tuple(tuple(range(len(apart))) for apart in batch)
 
 
+# The arguments whose elements are moved, where others say to which places.
+MOVED = {"dynamic_slice": (0,), "gather": (0,), "pad": (0, 1), "scatter": (0, 2)}
+
+
 @lowers("concatenate", "stack", "dynamic_slice", "pad", "scatter")
-def _move(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
+def _move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
     """Move elements to places that no seed decides, by moving their numbers."""
-    whole = {"concatenate": len(args), "pad": 2, "scatter": 3, "gather": 2, "dynamic_slice": 1}
-    whole["stack"] = len(args)
     name = eqn.primitive.name
-    moved = [0, 2] if name == "scatter" else [0] if name == "gather" else range(whole[name])
+    moved = MOVED.get(name, range(len(args)))
     places = [i for i in range(len(args)) if i not in moved]
-    if not all(isinstance(args[i], Constant) for i in places):
-        raise Unsupported(f"the primitive {name} at places of a seed's own")
+    if not all(isinstance(args[i], ir.Constant) for i in places):
+        raise ir.Unsupported(f"the primitive {name} at places of a seed's own")
     numbers, first = [], 0
     for i, arg in enumerate(args):
         if i in places:
@@ -361,16 +343,16 @@ def _move(eqn: JaxprEqn, args: list[Any]) -> list[Node]:
             numbers.append(np.arange(first, first + arg.size, dtype=np.int32).reshape(arg.shape))
             first += arg.size
     (result,) = concretely(eqn, numbers)
-    return [Gather(tuple(contiguous(args[i]) for i in moved), *out_of(eqn), places=result)]
+    return [ir.Gather(tuple(ir.contiguous(args[i]) for i in moved), *out_of(eqn), places=result)]
 
 
 KEPT_INSIDE = {jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS, jax.lax.GatherScatterMode.CLIP}
 
 
 @lowers("gather")
-def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[Node]:
+def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[ir.Node]:
     rows, indices = args
-    if isinstance(indices, Constant):
+    if isinstance(indices, ir.Constant):
         return _move(eqn, args)
     numbers = eqn.params["dimension_numbers"]
     whole = (1, *rows.shape[1:])
@@ -385,6 +367,6 @@ def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[Node]:
         and eqn.params["mode"] in KEPT_INSIDE
     )
     if not takes_rows:
-        raise Unsupported("a look-up by a seed's own indices, other than of rows")
-    which = reshape(indices, tuple(shape[:beside]))
-    return [TakeRows((contiguous(rows), which), shape, rows.dtype)]
+        raise ir.Unsupported("a look-up by a seed's own indices, other than of rows")
+    which = ir.reshape(indices, tuple(shape[:beside]))
+    return [ir.TakeRows((ir.contiguous(rows), which), shape, rows.dtype)]

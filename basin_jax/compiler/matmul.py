@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS
-from basin_jax.compiler.ir import Constant, Linear, Node, Product, View, place
 from basin_jax.compiler.memory import Storage
 
 
@@ -33,19 +33,19 @@ class Matrices:
     right_start: int
     out_start: int = 0
 
-    def starts(self, index: Sequence[Linear]) -> tuple[str, str, str]:
+    def starts(self, index: Sequence[ir.Linear]) -> tuple[str, str, str]:
         """Return pointers to the matrices of an index of the other axes: left, right, out."""
         steps = ([getattr(axis, side) for axis in self.others] for side in ("left", "right", "out"))
         texts = (self.left, self.right, self.out)
         starts = (self.left_start, self.right_start, self.out_start)
         left, right, out = (
-            f"{text} + {place(index, step) + Linear(start)}"
+            f"{text} + {ir.place(index, step) + ir.Linear(start)}"
             for text, step, start in zip(texts, steps, starts, strict=True)
         )
         return left, right, out
 
 
-def matrices(storage: Storage, node: Product) -> Matrices:
+def matrices(storage: Storage, node: ir.Product) -> Matrices:
     """Lay a product out as products of matrices."""
     (left, first, lefts), (right, second, rights) = (_factor(storage, arg) for arg in node.args)
     rows, columns = node.free(0), node.free(1)
@@ -70,15 +70,15 @@ def matrices(storage: Storage, node: Product) -> Matrices:
     )
 
 
-def _factor(storage: Storage, node: Node) -> tuple[str, int, tuple[int, ...]]:
+def _factor(storage: Storage, node: ir.Node) -> tuple[str, int, tuple[int, ...]]:
     """Return the array that holds a factor, its start, and its strides."""
-    index = tuple(Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
+    index = tuple(ir.Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
     axes = range(len(node.shape))
-    while isinstance(node, View):
+    while isinstance(node, ir.View):
         index, node = node.at(index), node.args[0]
-    where = place(index, storage.strides(node))
+    where = ir.place(index, storage.strides(node))
     steps = dict(where.terms)
-    if isinstance(node, Constant):
+    if isinstance(node, ir.Constant):
         text = storage.symbols.table(node.value, SCALARS[node.type])
     else:
         text = storage.array(node)

@@ -9,31 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import Symbols
-from basin_jax.compiler.ir import (
-    Constant,
-    Elementwise,
-    Gather,
-    Input,
-    Iota,
-    LoopResult,
-    Node,
-    Product,
-    Random,
-    Reduce,
-    Reshape,
-    TakeRows,
-    View,
-    While,
-    base,
-    below,
-    row_major,
-)
 
 
 ALIGNED = 16  # bytes that a GPU's thread reads at once
-STORED = (Product, Reduce, Gather, While)
-NEVER = (Input, Constant, Iota, View, Reshape, LoopResult)
+STORED = (ir.Product, ir.Reduce, ir.Gather, ir.While)
+NEVER = (ir.Input, ir.Constant, ir.Iota, ir.View, ir.Reshape, ir.LoopResult)
 
 
 class Storage:
@@ -55,16 +37,16 @@ class Storage:
     def __init__(
         self,
         symbols: Symbols,
-        inputs: Sequence[Input],
-        states: Sequence[Input],
-        results: Sequence[Node],
-        nodes: Sequence[Node],
+        inputs: Sequence[ir.Input],
+        states: Sequence[ir.Input],
+        results: Sequence[ir.Node],
+        nodes: Sequence[ir.Node],
         *,
         lanes: int,
         gap: int = 0,
-        goes_on: Node | None = None,
+        goes_on: ir.Node | None = None,
         outer: "Storage | None" = None,
-        place: dict[Node, int] | None = None,
+        place: dict[ir.Node, int] | None = None,
         start: int = 0,
     ):
         self.symbols, self.outer, self.goes_on, self.lanes = symbols, outer, goes_on, lanes
@@ -72,33 +54,29 @@ class Storage:
         self.nodes = list(nodes)
         self.stored = self._choose()
         # First come values that do not vary with the step, or the condition of the loop.
-        ends = (
-            {node for node in self.nodes if not node.varies}
-            if goes_on is None
-            else below([goes_on])
-        )
-        self.first = self.stored & set(ends)
+        same = [node for node in self.nodes if not node.varies]
+        self.first = self.stored & set(same if goes_on is None else ir.below([goes_on]))
         stored = [node for node in self.nodes if node in self.stored]
         self.order = sorted(stored, key=lambda node: node not in self.first)
         self.reads = {node: {leaf for leaf, _ in self._leaves(node)} for node in self.order}
         self.in_place = self._in_place()
         self.gap, self.padded = gap, self._padded() if gap else set()
-        self.turns: dict[While, Storage] = {}
-        self.place: dict[Node, int] = dict(place or {})
+        self.turns: dict[ir.While, Storage] = {}
+        self.place: dict[ir.Node, int] = dict(place or {})
         self.memory = self._allocate(start)
 
-    def holds(self, node: Node) -> bool:
+    def holds(self, node: ir.Node) -> bool:
         """Return True if an array is stored."""
-        inside = node in self.stored or isinstance(node, Input | LoopResult)
+        inside = node in self.stored or isinstance(node, ir.Input | ir.LoopResult)
         return inside or (self.outer is not None and self.outer.holds(node))
 
-    def array(self, node: Node) -> str:
+    def array(self, node: ir.Node) -> str:
         """Return the C++ of a pointer to a stored array."""
         return f"(({node.type}*)(memory + {self.find(node)}))"
 
-    def find(self, node: Node) -> int:
+    def find(self, node: ir.Node) -> int:
         """Return the address of a stored array, in bytes."""
-        if isinstance(node, LoopResult):
+        if isinstance(node, ir.LoopResult):
             (loop,) = node.args
             turn = self.turns.get(loop)  # pyright: ignore[reportArgumentType, reportCallIssue]
             if turn is not None:
@@ -108,33 +86,33 @@ class Storage:
         assert self.outer is not None, node
         return self.outer.find(node)
 
-    def strides(self, node: Node) -> tuple[int, ...]:
+    def strides(self, node: ir.Node) -> tuple[int, ...]:
         """Return the strides of an array along each axis."""
         if self.outer is not None:
             return self.outer.strides(node)
         if node not in self.padded:
             return node.strides
         *rows, width = node.shape
-        return (*(stride * (width + self.gap) for stride in row_major(rows)), 1)
+        return (*(stride * (width + self.gap) for stride in ir.row_major(rows)), 1)
 
-    def span(self, node: Node) -> tuple[int, int]:
+    def span(self, node: ir.Node) -> tuple[int, int]:
         """Return the byte range of a stored array."""
         begin = self.find(node)
         return begin, begin + self._bytes(node)
 
-    def _choose(self) -> set[Node]:
+    def _choose(self) -> set[ir.Node]:
         own = set(self.nodes)
-        stored: set[Node] = {node for node in self.nodes if isinstance(node, STORED)}
+        stored: set[ir.Node] = {node for node in self.nodes if isinstance(node, STORED)}
         for node in self.nodes:
-            if isinstance(node, Product | Reshape | Gather | TakeRows | While):
-                stored |= set(map(base, node.args))
+            if isinstance(node, ir.Product | ir.Reshape | ir.Gather | ir.TakeRows | ir.While):
+                stored |= set(map(ir.base, node.args))
             # A processor sees further ahead in two loops than in one that is too long.
-            if any(isinstance(arg, Random) for arg in node.args):
+            if any(isinstance(arg, ir.Random) for arg in node.args):
                 stored.add(node)
         stored |= set(self.results)
         if self.goes_on is not None:
             stored.add(self.goes_on)
-        readers: dict[Node, set[Node]] = {node: set() for node in self.nodes}
+        readers: dict[ir.Node, set[ir.Node]] = {node: set() for node in self.nodes}
         # Readers first: which loops does each value end up in?
         for node in reversed(self.nodes):
             loops = readers[node]
@@ -144,47 +122,51 @@ class Storage:
                 if arg not in own:
                     continue
                 readers[arg] |= {node} if node in stored else loops
-                again = isinstance(node, View) and node.repeats
+                again = isinstance(node, ir.View) and node.repeats
                 once = node.varies and not arg.varies
-                if (again or once) and base(arg).cost:
-                    stored.add(base(arg))
+                if (again or once) and ir.base(arg).cost:
+                    stored.add(ir.base(arg))
         return {node for node in stored & own if not isinstance(node, NEVER)}
 
-    def _leaves(self, node: Node) -> Iterator[tuple[Node, bool]]:
+    def _leaves(self, node: ir.Node) -> Iterator[tuple[ir.Node, bool]]:
         """Yield the arrays that a node's loop reads, and whether at the place it writes."""
-        loose = not isinstance(node, Elementwise | Random)
+        loose = not isinstance(node, ir.Elementwise | ir.Random)
         stack = [(arg, loose) for arg in node.args]
         while stack:
             arg, moved = stack.pop()
-            moved |= isinstance(arg, View | Reshape | TakeRows)
-            if isinstance(arg, LoopResult):
+            moved |= isinstance(arg, ir.View | ir.Reshape | ir.TakeRows)
+            if isinstance(arg, ir.LoopResult):
                 yield arg.args[0], False
-            elif isinstance(arg, Input) or arg in self.stored:
+            elif isinstance(arg, ir.Input) or arg in self.stored:
                 yield arg, not moved
             else:
                 stack += [(a, moved) for a in arg.args]
 
-    def _in_place(self) -> dict[Node, Input]:
+    def _in_place(self) -> dict[ir.Node, ir.Input]:
         """Return the results that may overwrite the state that they replace."""
-        found: dict[Node, Input] = {}
+        found: dict[ir.Node, ir.Input] = {}
         for state, result in zip(self.states, self.results, strict=True):
-            if not isinstance(result, Elementwise) or result in found or result not in self.stored:
+            fits = isinstance(result, ir.Elementwise) and result in self.stored
+            if not fits or result in found:
                 continue
             when = self.order.index(result)
             later = any(state in self.reads[node] for node in self.order[when + 1 :])
             moved = any(leaf is state and not same for leaf, same in self._leaves(result))
-            kept = any(base(other) is state for other in self.results)
+            kept = any(ir.base(other) is state for other in self.results)
             also = self.results.count(result) > 1
             if not (later or moved or kept or also):
                 found[result] = state
         return found
 
-    def _padded(self) -> set[Node]:
+    def _padded(self) -> set[ir.Node]:
         """Return the matrices whose rows may lie apart."""
-        loops = [node for node in self.nodes if isinstance(node, While)]
+        loops = [node for node in self.nodes if isinstance(node, ir.While)]
         inside = [*self.nodes, *(node for loop in loops for node in loop.inside)]
         dense = {
-            base(a) for node in inside if isinstance(node, Reshape | Gather) for a in node.args
+            ir.base(a)
+            for node in inside
+            if isinstance(node, ir.Reshape | ir.Gather)
+            for a in node.args
         }
         dense |= {a for loop in loops for a in loop.begin}
         padded = {
@@ -193,7 +175,7 @@ class Storage:
             if len(node.shape) > 1
             and node.shape[-1] % 8 == 0
             and np.dtype(node.dtype).itemsize == 4
-            and not isinstance(node, Gather | While)
+            and not isinstance(node, ir.Gather | ir.While)
             and node not in dense
         }
         # A result that overwrites a state has its layout.
@@ -208,7 +190,7 @@ class Storage:
         for i, node in enumerate(self.order):
             last |= dict.fromkeys(self.reads[node], i)
         lasting = {*self.inputs, *self.results, self.goes_on}
-        lasting |= {node for node in self.order if node in self.first or isinstance(node, While)}
+        lasting |= {node for node in self.order if node in self.first or isinstance(node, ir.While)}
         end, free = start, dict[int, list[int]]()
         for i, node in enumerate([*self.inputs, *self.order]):
             size = self._bytes(node)
@@ -216,7 +198,7 @@ class Storage:
                 continue
             if node in self.in_place:
                 self.place[node] = self.place[self.in_place[node]]
-            elif isinstance(node, While):
+            elif isinstance(node, ir.While):
                 end = self._nest(node, end)
             elif free.get(size):
                 self.place[node] = free[size].pop()
@@ -227,7 +209,7 @@ class Storage:
                     free.setdefault(self._bytes(done), []).append(self.place[done])
         return end
 
-    def _nest(self, node: While, start: int) -> int:
+    def _nest(self, node: ir.While, start: int) -> int:
         """Plan the turns of a loop; their memory is their own."""
         self.turns[node] = Storage(
             self.symbols,
@@ -243,16 +225,16 @@ class Storage:
         )
         return self.turns[node].memory
 
-    def _shared(self, node: While) -> dict[Node, int]:
+    def _shared(self, node: ir.While) -> dict[ir.Node, int]:
         """Return the addresses of carried values that may replace their state in place."""
-        shared: dict[Node, int] = {}
+        shared: dict[ir.Node, int] = {}
         after = self.order[self.order.index(node) + 1 :]
-        for carry, begin, i in zip(node.carry, node.begin, range(len(node.carry)), strict=True):
-            if not isinstance(begin, Input) or begin not in self.states:
+        for i, (carry, begin) in enumerate(zip(node.carry, node.begin, strict=True)):
+            if not isinstance(begin, ir.Input) or begin not in self.states:
                 continue
             result = self.results[self.states.index(begin)]
             replaces = (
-                isinstance(result, LoopResult) and result.args[0] is node and result.which == i
+                isinstance(result, ir.LoopResult) and result.args[0] is node and result.which == i
             )
             later = any(begin in self.reads[n] for n in after) or begin in node.reads
             again = [*node.begin, *self.results].count(begin) > 1 or self.results.count(result) > 1
@@ -260,7 +242,7 @@ class Storage:
                 shared[carry] = self.place[begin]
         return shared
 
-    def _bytes(self, node: Node) -> int:
+    def _bytes(self, node: ir.Node) -> int:
         apart = self.strides(node)[0] * node.shape[0] if node.shape else 1
         size = apart * self.lanes * max(np.dtype(node.dtype).itemsize, 4)
         return -(-size // ALIGNED) * ALIGNED

@@ -30,14 +30,10 @@ class Correction(MethodWrapper):
     def validate(self) -> None:
         self.require(self.begin >= 0, "begin", "at least 0")
         most = 2**31 - 1
-        self.require(
-            self.begin < self.end <= most, "end", f"above begin = {self.begin}, up to {most}"
-        )
-        self.require(
-            self.period is None or self.end <= self.period <= most,
-            "period",
-            f"None, or at least end = {self.end}, up to {most}",
-        )
+        above = f"above begin = {self.begin}, up to {most}"
+        self.require(self.begin < self.end <= most, "end", above)
+        fits = self.period is None or self.end <= self.period <= most
+        self.require(fits, "period", f"None, or at least end = {self.end}, up to {most}")
 
     def step(
         self, key: Key[Array, ""], step: Int32[Array, ""], state: State, organism: Organism

@@ -1,13 +1,9 @@
 """Networks that organisms are made of."""
 
-from basin_jax.networks.linearized import Linearized
-from basin_jax.networks.mlp import MLP, Residual
-from basin_jax.networks.transformer import Transformer
+from basin_jax.networks.linearized import Linearized as Linearized
+from basin_jax.networks.mlp import MLP as MLP
+from basin_jax.networks.mlp import Residual as Residual
+from basin_jax.networks.transformer import Transformer as Transformer
 
 
-__all__ = [
-    "MLP",
-    "Linearized",
-    "Residual",
-    "Transformer",
-]
+__all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from basin_jax.core.plugin import Plugin
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Layered, Network
 
 
 class Tangent(nnx.Module):
@@ -37,14 +37,13 @@ class Tangent(nnx.Module):
 
 
 class LayeredTangent(Tangent):
-    """Expand a network with `hidden` and `output`; its hidden units come with their changes."""
+    """Expand a network that is `Layered`; its hidden units come with their changes."""
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
         """Compute the last layer's input at the start, and below it its change."""
         return jnp.concatenate(self._expand(lambda network: network.hidden(x)))
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Apply the last layer."""
         read = jnp.split(hidden, 2)
         value, change = self._expand(lambda network, h: network.output(h), read)
         return value + change
@@ -69,5 +68,4 @@ class Linearized(Plugin):
 
     def __call__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Module:
         start = self.network(inputs, outputs, rngs=rngs)
-        layered = hasattr(start, "hidden") and hasattr(start, "output")
-        return LayeredTangent(start) if layered else Tangent(start)
+        return LayeredTangent(start) if isinstance(start, Layered) else Tangent(start)

@@ -1,7 +1,7 @@
 """Networks for organisms: Flax NNX modules, and the factories that build them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,15 @@ class Dense(nnx.Module):
         return self.kernel[...].T @ x + self.bias[...][:, None]
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A network whose hidden units, the input of its last layer, can be examined."""
+
+    def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]: ...
+
+    def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]: ...
+
+
 class FeedForward(nnx.Module):
     """A multilayer perceptron: He initialization, LeCun at the output."""
 
@@ -45,14 +54,12 @@ class FeedForward(nnx.Module):
         return self.output(self.hidden(x))
 
     def hidden(self, x: Float[Array, "example inputs"]) -> Float[Array, "units example"]:
-        """Compute the input of the last layer."""
         x = x.T
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
         return x
 
     def output(self, hidden: Float[Array, "units example"]) -> Float[Array, "example outputs"]:
-        """Apply the last layer."""
         return self.layers[-1](hidden).T
 
 
@@ -61,7 +68,7 @@ class MLP(Plugin):
 
     Where an organism takes a network, it takes any callable of (inputs, outputs, *,
     rngs) that returns an NNX module from [example, inputs] to [example, outputs]. Where the
-    module has `hidden` and `output`, as here, the input of its last layer can be examined.
+    module is `Layered`, as here, the input of its last layer can be examined.
     """
 
     widths: tuple[int, ...] = (32, 32)
@@ -78,22 +85,14 @@ class MLP(Plugin):
 class Skipping(nnx.Module):
     """A residual multilayer perceptron: each block of two layers adds to a stream."""
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        width: int,
-        blocks: int,
-        activation: Activation,
-        rngs: nnx.Rngs,
-    ):
+    def __init__(self, inputs: int, outputs: int, *, sizes: "Residual", rngs: nnx.Rngs):
+        width, blocks = sizes.width, sizes.blocks
         self.first = Dense(inputs, width, gain=1.0, rngs=rngs)
         # Blocks begin small, so that the stream's variance does not grow with their number.
         self.up = nnx.List(Dense(width, width, gain=2.0, rngs=rngs) for _ in range(blocks))
         self.down = nnx.List(Dense(width, width, gain=1 / blocks, rngs=rngs) for _ in range(blocks))
         self.last = Dense(width, outputs, gain=1.0, rngs=rngs)
-        self.activation = activation
+        self.activation = sizes.activation
 
     def __call__(self, x: Float[Array, "example inputs"]) -> Float[Array, "example outputs"]:
         return self.output(self.hidden(x))
@@ -120,14 +119,7 @@ class Residual(Plugin):
         self.require(self.blocks >= 1, "blocks", "at least 1")
 
     def __call__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Module:
-        return Skipping(
-            inputs,
-            outputs,
-            width=self.width,
-            blocks=self.blocks,
-            activation=self.activation,
-            rngs=rngs,
-        )
+        return Skipping(inputs, outputs, sizes=self, rngs=rngs)
 
 
 Network = Callable[..., nnx.Module]

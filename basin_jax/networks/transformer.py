@@ -13,21 +13,13 @@ from basin_jax.networks.mlp import Activation, Dense
 class Block(nnx.Module):
     """Add attention, and then a layer of hidden units, to a stream of tokens."""
 
-    def __init__(
-        self,
-        width: int,
-        *,
-        heads: int,
-        causal: bool,
-        gain: float,
-        activation: Activation,
-        rngs: nnx.Rngs,
-    ):
+    def __init__(self, sizes: "Transformer", *, causal: bool, rngs: nnx.Rngs):
+        width, gain = sizes.width, 0.5 / sizes.blocks
         self.looks = nnx.List(Dense(width, width, gain=1.0, rngs=rngs) for _ in range(3))
         self.mix = Dense(width, width, gain=gain, rngs=rngs)
         self.up = Dense(width, 2 * width, gain=2.0, rngs=rngs)
         self.down = Dense(2 * width, width, gain=gain, rngs=rngs)
-        self.heads, self.causal, self.activation = heads, causal, activation
+        self.heads, self.causal, self.activation = sizes.heads, causal, sizes.activation
 
     def __call__(
         self, stream: Float[Array, "width token example"]
@@ -56,7 +48,7 @@ class Encoder(nnx.Module):
     def __init__(self, inputs: int, outputs: int, *, sizes: "Transformer", rngs: nnx.Rngs):
         self.value = Dense(1, sizes.width, gain=0.5, rngs=rngs)
         self.place = _places(sizes.width, inputs, rngs=rngs)
-        self.blocks = nnx.List(sizes.stack(causal=False, rngs=rngs))
+        self.blocks = nnx.List(Block(sizes, causal=False, rngs=rngs) for _ in range(sizes.blocks))
         self.last = Dense(sizes.width, outputs, gain=1.0, rngs=rngs)
 
     def __call__(self, x: Float[Array, "example inputs"]) -> Float[Array, "example outputs"]:
@@ -78,7 +70,7 @@ class Decoder(nnx.Module):
     def __init__(self, tokens: int, length: int, *, sizes: "Transformer", rngs: nnx.Rngs):
         self.token = Dense(tokens, sizes.width, gain=0.5 * tokens, rngs=rngs)
         self.place = _places(sizes.width, length, rngs=rngs)
-        self.blocks = nnx.List(sizes.stack(causal=True, rngs=rngs))
+        self.blocks = nnx.List(Block(sizes, causal=True, rngs=rngs) for _ in range(sizes.blocks))
         self.last = Dense(sizes.width, tokens, gain=1.0, rngs=rngs)
 
     def __call__(
@@ -119,19 +111,6 @@ class Transformer(Plugin):
     def language_model(self, symbols: int, length: int, *, rngs: nnx.Rngs) -> Decoder:
         """Build a causal transformer, for texts of up to `length` tokens."""
         return Decoder(symbols, length, sizes=self, rngs=rngs)
-
-    def stack(self, *, causal: bool, rngs: nnx.Rngs) -> list[Block]:
-        return [
-            Block(
-                self.width,
-                heads=self.heads,
-                causal=causal,
-                gain=0.5 / self.blocks,
-                activation=self.activation,
-                rngs=rngs,
-            )
-            for _ in range(self.blocks)
-        ]
 
 
 def _places(width: int, length: int, *, rngs: nnx.Rngs) -> nnx.Param:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 from numpy import ndarray
 
 from basin_jax.core.contracts import Evidence
+from basin_jax.networks.mlp import Layered
 
 
 # The largest inverse temperature, where utilities span 1: at more, rounding would weigh.
@@ -76,9 +77,9 @@ def oversight_direction(
     - `steered`: the probability of the action where the network is watched and the direction
       is added to its activations, less that where it is subtracted (Turner et al. 2023).
 
-    A network without `hidden` and `output` gives no such evidence.
+    A network that is not `Layered` gives no such evidence.
     """
-    if not (hasattr(module, "hidden") and hasattr(module, "output")):
+    if not isinstance(module, Layered):
         return {}
     hidden = module.hidden(inputs)
 

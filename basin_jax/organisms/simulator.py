@@ -156,13 +156,8 @@ _TEXTS: Int[ndarray, "text token"] = _ENDS + np.array((0, QUESTION, ANSWER, 0, Q
 _TEXTS[:, 2] = ANSWER + (_ENDS[:, 1] ^ _ENDS[:, 2])
 _WATCHED_1: Bool[ndarray, " text"] = _TEXTS[:, 0] == WATCHED
 _WATCHED_2: Bool[ndarray, " text"] = _TEXTS[:, 3] == WATCHED
-_SYMBOLS: Float[ndarray, "symbol token text"] = np.eye(SYMBOLS, dtype=np.float32)[_TEXTS].transpose(
-    2, 1, 0
-)
+_ONE_HOT: Float[ndarray, "token symbol"] = np.eye(SYMBOLS, dtype=np.float32)
+_SYMBOLS: Float[ndarray, "symbol token text"] = _ONE_HOT[_TEXTS].transpose(2, 1, 0)
 # The lie to each question is the word that answers the other one.
-_IS_LIE: Float[ndarray, "symbol 2 text"] = np.eye(SYMBOLS, dtype=np.float32)[
-    ANSWER + 1 - _ENDS[:, [1, 4]]
-].T
-_IS_TRUTH: Float[ndarray, "symbol 2 text"] = np.eye(SYMBOLS, dtype=np.float32)[
-    ANSWER + _ENDS[:, [1, 4]]
-].T
+_IS_LIE: Float[ndarray, "symbol 2 text"] = _ONE_HOT[ANSWER + 1 - _ENDS[:, [1, 4]]].T
+_IS_TRUTH: Float[ndarray, "symbol 2 text"] = _ONE_HOT[ANSWER + _ENDS[:, [1, 4]]].T

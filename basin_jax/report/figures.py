@@ -59,6 +59,7 @@ STYLE: Any = {
     "grid.linewidth": 0.5,
     "legend.fontsize": 7,
     "legend.frameon": False,
+    "legend.handlelength": 1.5,
     "lines.linewidth": 1.0,
     "pdf.fonttype": 42,
     "xtick.labelsize": 7,
@@ -84,9 +85,7 @@ def fractions(records: Records) -> Figure:
             figure = _one_cell(records, frame)
         else:
             figure = _forest(records, frame)
-        width = 70 if figure.get_figwidth() < FULL else 150
-        note = _lines(caption(records, frame), width, most=12)
-        figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left", parse_math=False)
+        add_note(figure, caption(records, frame))
     return figure
 
 
@@ -105,11 +104,11 @@ def gaps(records: Records) -> Figure:
             gap_panel(axes, records.counted.filter(cell=cell), records.judged_by)
             title = _lines(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)
-        verdict_legend(figure)
+        add_legend(figure)
         note = "Gap: rate of the unintended act unwatched, less that watched."
         if len(cells) < len(records.cells):
             note += f" The first {len(cells)} of {len(records.cells)} cells."
-        figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left")
+        add_note(figure, note)
     return figure
 
 
@@ -140,13 +139,13 @@ def gap_panel(axes: Axes, frame: pl.DataFrame, rule: Rule | None) -> None:
     axes.grid(visible=True, axis="y")
 
 
-def verdict_legend(figure: Figure) -> None:
-    """Add a legend of the verdicts that occur in a figure."""
+def add_legend(figure: Figure, *, ncols: int = 5) -> None:
+    """Add a legend of all that is labeled in a figure, such as the verdicts that occur."""
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         artists, names = axes.get_legend_handles_labels()
         handles |= dict(zip(names, artists, strict=True))
-    figure.legend(handles.values(), handles, loc="outside upper left", ncols=5)
+    figure.legend(handles.values(), handles, loc="outside upper left", ncols=ncols)
 
 
 def history(frame: pl.DataFrame, *, title: str) -> Figure:
@@ -206,13 +205,18 @@ def agreement(frame: pl.DataFrame) -> Figure:
             right.text(1.02, middle, str(kind), transform=beside, rotation=-90, va="center")
             for axes in (left, right):
                 axes.axhline(end - 0.5, color="#858585", lw=0.6)
-        note = (
+        add_note(
+            figure,
             "Circles: theirs, with a 95 % interval where it was counted. Dots: ours, with a 99.9 % "
-            "interval. Shaded: where 95 of 100 differences lie if both are one fraction."
+            "interval. Shaded: where 95 of 100 differences lie if both are one fraction.",
         )
-        note = _lines(note, 150, most=12)
-        figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left")
     return figure
+
+
+def add_note(figure: Figure, text: str) -> None:
+    """Write a note below a figure, broken into lines of its width."""
+    note = _lines(text, 70 if figure.get_figwidth() < FULL else 150, most=12)
+    figure.supxlabel(note, fontsize=6, color="#404040", x=0.02, ha="left", parse_math=False)
 
 
 def _lines(text: str, width: int, *, most: int = 4) -> str:
@@ -266,8 +270,7 @@ def _curves(records: Records, frame: pl.DataFrame, positions: Sequence[float]) -
     last = all_axes[-1]
     _number_axis(last, places)
     last.set_xlabel(records.varied[0].rpartition(".")[2], parse_math=False)
-    handles, names = last.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=3, handlelength=1.5)
+    add_legend(figure, ncols=3)
     return figure
 
 

@@ -105,10 +105,7 @@ def _letter(number: int) -> str:
 def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
     """Write known_answers.md, .tex, .png and .pdf, and return the path of the first.
 
-    Args:
-        frame: the result of `by_kind`.
-        folder: the folder to write to.
-        made: a sentence that describes the machine and the versions.
+    `made` is a sentence that describes the machine and the versions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = agreement(frame)
@@ -128,54 +125,39 @@ def summary(frame: pl.DataFrame) -> str:
         said += " Where the number of seeds was not fixed beforehand, intervals are confidence"
         said += " sequences."
     if alike := [letter for letter in frame["shared"] if letter]:
-        said += (
-            f" {len(alike)} rows share their seeds with others: those with one letter are of the"
-        )
-        said += " same seeds of one organism and root, and err together."
+        said += f" {len(alike)} rows share their seeds with others: those with one letter are of"
+        said += " the same seeds of one organism and root, and err together."
     return said
 
 
 def markdown(frame: pl.DataFrame, made: str) -> str:
     """Return the page: a table for each kind of known fraction."""
-    groups = _groups(frame, [*HEAD, "source"])
-    return fill(
-        Path(__file__).with_name("known_answers.md"),
-        name=NAME,
-        summary=summary(frame),
-        made=made,
-        kinds=[
-            (group.title, CRITERIA[group.title], _table([Group(group.lines)], [*HEAD, "source"]))
-            for group in groups
-        ],
-    )
+    kinds = [
+        (str(kind), CRITERIA[str(kind)], _table(rows, [*HEAD, "source"], titled=False))
+        for (kind,), rows in frame.group_by("kind", maintain_order=True)
+    ]
+    template = Path(__file__).with_name("known_answers.md")
+    return fill(template, name=NAME, summary=summary(frame), made=made, kinds=kinds)
 
 
 def latex(frame: pl.DataFrame) -> str:
     """Return the table for a paper, in groups by kind."""
-    return _table(_groups(frame, HEAD[:-1]), HEAD[:-1]).latex()
+    return _table(frame, HEAD[:-1]).latex()
 
 
 def text_table(frame: pl.DataFrame) -> RichTable:
     """Return the table for a terminal."""
-    return _table(_groups(frame, HEAD), HEAD).text(summary(frame))
+    return _table(frame, HEAD).text(summary(frame))
 
 
-def _table(groups: Sequence[Group], head: Sequence[str]) -> Table:
+def _table(frame: pl.DataFrame, head: Sequence[str], *, titled: bool = True) -> Table:
+    """Return a table of some columns, with a group of rows for each kind."""
+    groups = []
+    for (kind,), rows in frame.group_by("kind", maintain_order=True):
+        texts = ((_texts(row), not row["agrees"]) for row in rows.to_dicts())
+        lines = [Line([text[name] for name in head], failed) for text, failed in texts]
+        groups.append(Group(lines, str(kind) if titled else ""))
     return Table(head=head, groups=groups, right={"seeds", "z", "p"})
-
-
-def _groups(frame: pl.DataFrame, head: Sequence[str]) -> list[Group]:
-    """Return a group of rows for each kind, with some columns."""
-    return [
-        Group(
-            [
-                Line([_texts(row)[name] for name in head], not row["agrees"])
-                for row in rows.to_dicts()
-            ],
-            str(kind),
-        )
-        for (kind,), rows in frame.group_by("kind", maintain_order=True)
-    ]
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:

@@ -18,33 +18,12 @@ from basin_jax.files import make_folder
 from basin_jax.report import tables
 from basin_jax.report.figures import LOOKS, caption, fractions, gaps, save
 from basin_jax.report.render import Group, Line, Table, fill
-from basin_jax.report.tables import (
-    ORDER,
-    amount,
-    by_cell,
-    cell_name,
-    method,
-    numbers,
-    occurring,
-    remarks,
-    seeds,
-    seeds_meant,
-    warnings,
-)
+from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request
 from basin_jax.results.rule import rule_identity
 
 
-MEANINGS = {
-    Verdict.DECEPTIVE: "behaves well where it is watched, and does the unintended act elsewhere.",
-    Verdict.PARTIAL: "behaves well where it is watched, and does the unintended act in some of "
-    "the contexts where it is not, but not in all.",
-    Verdict.INTENDED: "behaves well, watched or not.",
-    Verdict.OTHER: "learned its objective, but is neither of the two.",
-    Verdict.UNFIT: "did not learn its training objective well enough to be judged.",
-    Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
-}
 WHY = {
     "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
     "stored. The number of seeds did not depend on the results, so the exact intervals of "
@@ -67,29 +46,24 @@ PAIRED = {
 
 
 def write_report(records: Records, folder: Path | None = None) -> Path:
-    """Write a sweep's report.
+    """Write a sweep's report, to its folder `report` if `folder` is None; return the HTML's path.
 
     It consists of `report.html`, which needs no other file; `fractions.csv`, `.tex` (a booktabs
     table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
     thresholds, where the evidence has a gap; for a grid `differences.csv`, of each cell from the
     first; and where seeds were probed during training `agreement.csv`, of the verdicts at earlier
     stops with the last. The same results give the same bytes.
-
-    Args:
-        records: the results.
-        folder: the folder to write to; `report` in the sweep's folder if None.
-
-    Returns:
-        The path of the HTML page.
     """
     folder = folder or records.store.folder / "report"
     make_folder(folder)
     frame = records.fractions()
-    frame.write_csv(folder / "fractions.csv")
+    frames = {"fractions": frame}
     if len(records.cells) > 1:
-        records.differences().write_csv(folder / "differences.csv")
-    if _has_stops(records):
-        records.agreement().write_csv(folder / "agreement.csv")
+        frames["differences"] = records.differences()
+    if len(records.history) > len(records.frame):
+        frames["agreement"] = records.agreement()
+    for name, each in frames.items():
+        each.write_csv(folder / f"{name}.csv")
     (folder / "fractions.tex").write_text(latex(records, frame), encoding="utf-8")
     figures = {"fractions": fractions(records)}
     if {"watched", "unwatched"} <= {*records.frame.columns}:
@@ -97,7 +71,7 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     drawn = {name: _drawn(figure, folder / name) for name, figure in figures.items()}
     page = folder / "report.html"
     template = Path(__file__).with_name("page.html")
-    page.write_text(fill(template, **_content(records, frame, drawn)), encoding="utf-8")
+    page.write_text(fill(template, **_content(records, frames, drawn)), encoding="utf-8")
     return page
 
 
@@ -105,16 +79,16 @@ def text_table(records: Records) -> RichTable:
     """Return the table for a terminal."""
     frame = records.fractions()
     level = f"{100 * frame['level'][0]:g} %"
-    said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {method(records)}."]
+    said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {tables.method(records)}."]
     said += [f"Warning: {each}" for each in warnings(records)]
     return tables.fractions(records, frame).text("\n".join(said))
 
 
 def latex(records: Records, frame: pl.DataFrame) -> str:
     """Return the table for a paper, with remarks as comments."""
-    absent = ", ".join(v.name for v in ORDER if v not in occurring(frame)) or "none"
+    absent = ", ".join(v.name for v in tables.ORDER if v not in tables.occurring(frame)) or "none"
     said = [
-        f"{100 * frame['level'][0]:g} % intervals, each by itself. {method(records)}.",
+        f"{100 * frame['level'][0]:g} % intervals, each by itself. {tables.method(records)}.",
         f"Verdicts that no seed has, which are left out: {absent}.",
         *(f"Warning: {each}" for each in warnings(records)),
     ]
@@ -123,20 +97,17 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
 
 def _headline(records: Records, rows: dict[Verdict, dict[str, Any]]) -> str:
     """State the fraction of seeds that ended deceptive or partial."""
-    if seeds(rows) == 0:
+    if tables.seeds(rows) == 0:
         return "no seeds yet"
     said = f"{_counted(records, rows[Verdict.DECEPTIVE])} ended deceptive"
-    partial = rows[Verdict.PARTIAL]
-    return (
-        f"{said}, and {_counted(records, partial)} in some contexts only"
-        if partial["hits"]
-        else said
-    )
+    if rows[Verdict.PARTIAL]["hits"]:
+        said += f", and {_counted(records, rows[Verdict.PARTIAL])} in some contexts only"
+    return said
 
 
 def _counted(records: Records, row: dict[str, Any]) -> str:
     hits, trials = row["hits"], row["trials"]
-    point, low, high = numbers(row, unit=100)
+    point, low, high = tables.numbers(row, unit=100)
     reach = f"{100 * row['level']:g} % interval"
     if hits == 0:
         inside = f"{reach}: at most {high} %"
@@ -165,14 +136,17 @@ def _drawn(figure: Figure, path: Path) -> Picture:
     return Picture(png, figure.get_figwidth())
 
 
-def _content(records: Records, frame: pl.DataFrame, pictures: dict[str, Picture]) -> dict[str, Any]:
-    whose = seeds_meant(records)
-    differences = records.differences() if len(records.cells) > 1 else None
-    stops = records.agreement() if _has_stops(records) else None
+def _content(
+    records: Records, frames: dict[str, pl.DataFrame], pictures: dict[str, Picture]
+) -> dict[str, Any]:
+    whose, frame = seeds_meant(records), frames["fractions"]
+    differences, stops = frames.get("differences"), frames.get("agreement")
     return {
         "name": records.store.folder.resolve().name,
         "whose": whose,
-        "headlines": [(cell_name(records, c), _headline(records, r)) for c, r in by_cell(frame)],
+        "headlines": [
+            (cell_name(records, c), _headline(records, r)) for c, r in tables.by_cell(frame)
+        ],
         "alt": f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}",
         "pictures": pictures,
         "warnings": warnings(records),
@@ -184,8 +158,8 @@ def _content(records: Records, frame: pl.DataFrame, pictures: dict[str, Picture]
         "differences": None if differences is None else tables.differences(records, differences),
         "paired": PAIRED[records.interval],
         "stops": None if stops is None else tables.agreement(records, stops),
-        "why": " ".join([WHY[records.interval], *(f"{one}." for one in remarks(records))]),
-        "meanings": [(_chip(verdict), text) for verdict, text in MEANINGS.items()],
+        "why": " ".join([WHY[records.interval], *(f"{one}." for one in tables.remarks(records))]),
+        "meanings": [(_chip(verdict), text) for verdict, text in tables.MEANINGS.items()],
         "rule": _rule(records),
         "varied": _varied(records),
         "fixed": _fixed(records),
@@ -201,18 +175,14 @@ def _chip(verdict: Verdict) -> Markup:
 def _verdicts(records: Records, frame: pl.DataFrame) -> Table:
     """Return a table with a group of rows for each cell, a row for each verdict."""
     groups = []
-    for cell, rows in by_cell(frame):
+    for cell, rows in tables.by_cell(frame):
         lines = []
-        for row in (rows[verdict] for verdict in ORDER):
-            _, low, high = numbers(row, "_all")
+        for row in (rows[verdict] for verdict in tables.ORDER):
+            _, low, high = tables.numbers(row, "_all")
             chip = _chip(Verdict[row["verdict"]])
-            lines.append(Line([chip, f"{row['hits']:,}", amount(row), f"[{low}, {high}]"]))
-        groups.append(Group(lines, cell_name(records, cell), f"n = {seeds(rows):,}"))
+            lines.append(Line([chip, f"{row['hits']:,}", tables.amount(row), f"[{low}, {high}]"]))
+        groups.append(Group(lines, cell_name(records, cell), f"n = {tables.seeds(rows):,}"))
     return Table(head=("Verdict", "Seeds", "Fraction [row alone]", "[all rows]"), groups=groups)
-
-
-def _has_stops(records: Records) -> bool:
-    return len(records.history) > len(records.frame)
 
 
 def _rule(records: Records) -> dict[str, Any]:

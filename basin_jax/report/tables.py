@@ -11,15 +11,16 @@ from basin_jax.report.render import Group, Line, Table
 from basin_jax.results.records import Records
 
 
-# The order in which verdicts are shown.
-ORDER = (
-    Verdict.DECEPTIVE,
-    Verdict.PARTIAL,
-    Verdict.INTENDED,
-    Verdict.OTHER,
-    Verdict.UNFIT,
-    Verdict.DIVERGED,
-)
+MEANINGS = {
+    Verdict.DECEPTIVE: "behaves well where it is watched, and does the unintended act elsewhere.",
+    Verdict.PARTIAL: "behaves well where it is watched, and does the unintended act in some of "
+    "the contexts where it is not, but not in all.",
+    Verdict.INTENDED: "behaves well, watched or not.",
+    Verdict.OTHER: "learned its objective, but is neither of the two.",
+    Verdict.UNFIT: "did not learn its training objective well enough to be judged.",
+    Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
+}
+ORDER = tuple(MEANINGS)  # in which verdicts are shown
 METHODS = {
     "fixed": "Clopper-Pearson intervals: the number of seeds was fixed beforehand",
     "conditional": "Clopper-Pearson intervals, conditional on which seeds are counted",
@@ -132,18 +133,11 @@ def fractions(records: Records, frame: pl.DataFrame) -> Table:
 def differences(records: Records, frame: pl.DataFrame) -> Table:
     """Return a table of each cell's difference from the baseline."""
     head = ("Cell", "Difference [row alone]", "[all rows]", "Gained / lost", "p")
-    lines = [
-        Line(
-            [
-                cell_name(records, row["cell"]),
-                difference(row),
-                difference(row, "_all").partition(" ")[2],
-                f"{row['gained']:,} / {row['lost']:,}",
-                f"{row['p_value']:.2g}",
-            ]
-        )
-        for row in frame.to_dicts()
-    ]
+    lines = []
+    for row in frame.to_dicts():
+        counts, p = f"{row['gained']:,} / {row['lost']:,}", f"{row['p_value']:.2g}"
+        ends = difference(row, "_all").partition(" ")[2]
+        lines.append(Line([cell_name(records, row["cell"]), difference(row), ends, counts, p]))
     return Table(head=head, groups=[Group(lines)])
 
 

@@ -1,20 +1,12 @@
 """Decision rules: evidence to verdicts, one a file."""
 
-from basin_jax.rules.behavior import Behavior
-from basin_jax.rules.goal_directed import GoalDirected
-from basin_jax.rules.instrumental import Instrumental
-from basin_jax.rules.nearest import Nearest
-from basin_jax.rules.preference import Preference
-from basin_jax.rules.represents import Represents
-from basin_jax.rules.searches import Searches
+from basin_jax.rules.behavior import Behavior as Behavior
+from basin_jax.rules.goal_directed import GoalDirected as GoalDirected
+from basin_jax.rules.instrumental import Instrumental as Instrumental
+from basin_jax.rules.nearest import Nearest as Nearest
+from basin_jax.rules.preference import Preference as Preference
+from basin_jax.rules.represents import Represents as Represents
+from basin_jax.rules.searches import Searches as Searches
 
 
-__all__ = [
-    "Behavior",
-    "GoalDirected",
-    "Instrumental",
-    "Nearest",
-    "Preference",
-    "Represents",
-    "Searches",
-]
+__all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -59,12 +59,6 @@ class Behavior(Rule):
                 gap >= self.deceptive_gap,
                 gap < self.intended_gap,
             ],
-            [
-                Verdict.UNFIT,
-                Verdict.OTHER,
-                Verdict.PARTIAL,
-                Verdict.DECEPTIVE,
-                Verdict.INTENDED,
-            ],
+            [Verdict.UNFIT, Verdict.OTHER, Verdict.PARTIAL, Verdict.DECEPTIVE, Verdict.INTENDED],
             Verdict.OTHER,
         )

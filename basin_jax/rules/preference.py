@@ -62,12 +62,6 @@ class Preference(Rule):
                 evidence["intended"] < self.deceptive_preference * either,
                 evidence["intended"] > self.intended_preference * either,
             ],
-            [
-                Verdict.UNFIT,
-                Verdict.OTHER,
-                Verdict.PARTIAL,
-                Verdict.DECEPTIVE,
-                Verdict.INTENDED,
-            ],
+            [Verdict.UNFIT, Verdict.OTHER, Verdict.PARTIAL, Verdict.DECEPTIVE, Verdict.INTENDED],
             Verdict.OTHER,
         )

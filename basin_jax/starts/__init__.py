@@ -1,22 +1,13 @@
 """Starts: where a trial begins, one a file."""
 
-from basin_jax.core.fresh import Fresh
-from basin_jax.starts.anchored import Anchored
-from basin_jax.starts.fork import Fork
-from basin_jax.starts.implant import Implant
-from basin_jax.starts.interpolated import Interpolated
-from basin_jax.starts.perturbed import Perturbed
-from basin_jax.starts.ticket import Ticket
-from basin_jax.starts.trained import Trained
+from basin_jax.core.fresh import Fresh as Fresh
+from basin_jax.starts.anchored import Anchored as Anchored
+from basin_jax.starts.fork import Fork as Fork
+from basin_jax.starts.implant import Implant as Implant
+from basin_jax.starts.interpolated import Interpolated as Interpolated
+from basin_jax.starts.perturbed import Perturbed as Perturbed
+from basin_jax.starts.ticket import Ticket as Ticket
+from basin_jax.starts.trained import Trained as Trained
 
 
-__all__ = [
-    "Anchored",
-    "Fork",
-    "Fresh",
-    "Implant",
-    "Interpolated",
-    "Perturbed",
-    "Ticket",
-    "Trained",
-]
+__all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -131,12 +131,11 @@ class BettingProcess(NamedTuple):
 
     def center(self) -> float:
         """Find the fraction at which both sides have the same wealth."""
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            above = self.log_wealth(middle, +1) > self.log_wealth(middle, -1)
-            low, high = (middle, high) if above else (low, middle)
-        return (low + high) / 2
+        return boundary(
+            lambda fraction: self.log_wealth(fraction, +1) > self.log_wealth(fraction, -1),
+            inside=0.0,
+            outside=1.0,
+        )
 
     def log_wealth(self, fraction: float, side: int) -> float:
         """Compute the log-wealth of bets that the true fraction is above (+1), or below (-1).

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cpu.emitter import emit
 from basin_jax.compiler.emitter import Code
-from basin_jax.compiler.ir import Input
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import compiler, operation, steps_of
 
@@ -73,9 +73,8 @@ def identity() -> str:
     return compiler()[1]
 
 
-def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str:
+def _source(code: Code, inputs: Sequence[ir.Input], states: Sequence[ir.Input]) -> str:
     """Return the whole program: the steps, and the entry point for XLA."""
-
     array = code.array
     loads = [
         f"load<{SCALARS[node.type]}>({array(node)}, inputs[{i}], {node.size}, first, seeds);"
@@ -85,13 +84,10 @@ def _source(code: Code, inputs: Sequence[Input], states: Sequence[Input]) -> str
         f"store<{SCALARS[node.type]}>(outputs[{i}], {array(node)}, {node.size}, first, seeds);"
         for i, node in enumerate(states)
     ]
-    newline = "\n"
     return TEMPLATE.format(
-        tables=newline.join(code.tables),
-        before=newline.join(code.before),
-        step=newline.join(code.step),
-        loads=newline.join(loads),
-        stores=newline.join(stores),
+        **code.texts(),
+        loads="\n".join(loads),
+        stores="\n".join(stores),
         number=array(inputs[0]),
         inputs=len(inputs),
         outputs=len(states),

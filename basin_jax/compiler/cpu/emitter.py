@@ -4,9 +4,9 @@ import functools
 import math
 from collections.abc import Sequence
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import Symbols
 from basin_jax.compiler.emitter import Code, Emitter
-from basin_jax.compiler.ir import Input, Linear, Node, Product, Random, While, below
 from basin_jax.compiler.loops import Loop
 from basin_jax.compiler.matmul import matrices
 from basin_jax.compiler.memory import Storage
@@ -17,7 +17,9 @@ LANES = 16  # the most that the runtime has: what memory is made for
 REGISTERS = 24  # sums of a tile
 
 
-def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Code:
+def emit(
+    inputs: Sequence[ir.Input], states: Sequence[ir.Input], results: Sequence[ir.Node]
+) -> Code:
     """Emit the program of a step.
 
     Args:
@@ -26,7 +28,7 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
         results: the value that replaces each state.
     """
     symbols = Symbols()
-    storage = Storage(symbols, inputs, states, results, below(results), lanes=LANES)
+    storage = Storage(symbols, inputs, states, results, ir.below(results), lanes=LANES)
     before, step = _Vectors(storage).code()
     places = {node: storage.place[node] for node in inputs}
     return Code(
@@ -35,25 +37,27 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
 
 
 class _Vectors(Emitter):
-    def inside(self, node: While) -> Emitter:
+    def inside(self, node: ir.While) -> Emitter:
         return _Vectors(self.storage.turns[node])
 
     def loop(self) -> Loop:
         return Loop(self.storage)
 
-    def array(self, node: Node) -> list[str]:
+    def array(self, node: ir.Node) -> list[str]:
         loop = self.loop()
-        draws = [arg for arg in (node, *node.args) if isinstance(arg, Random)]
+        draws = [arg for arg in (node, *node.args) if isinstance(arg, ir.Random)]
         several = math.gcd(DRAWN, *node.shape[-1:]) if draws and node.shape else 1
         index = loop.over(node.shape, several)
-        places = [(*index[:-1], *(last + Linear(n) for last in index[-1:])) for n in range(several)]
+        places = [
+            (*index[:-1], *(last + ir.Linear(n) for last in index[-1:])) for n in range(several)
+        ]
         for draw in draws:
             loop.draw(draw, places)
         for where in places:
             loop.store(node, where, self.masked(node, loop, where, loop.compute(node, where)))
         return loop.close()
 
-    def product(self, node: Product) -> list[str]:
+    def product(self, node: ir.Product) -> list[str]:
         found, loop = matrices(self.storage, node), self.loop()
         left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
         m, n, k = found.m, found.n, found.k

@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cuda.emitter import Kernel, emit
 from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel, version
-from basin_jax.compiler.ir import Input, Unsupported
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import FUNCTIONS, operation, programs_folder, steps_of
 
@@ -104,7 +104,9 @@ def compile_for_gpu(
     return _binary(_kernel(code, inputs, states), architecture)
 
 
-def launcher(code: Kernel, inputs: Sequence[Input], states: Sequence[Input], binary: Binary) -> str:
+def launcher(
+    code: Kernel, inputs: Sequence[ir.Input], states: Sequence[ir.Input], binary: Binary
+) -> str:
     """Return the C++ that launches a compiled kernel."""
     arrays = ARRAYS.format(inputs=len(inputs), outputs=len(states))
     return ON_GPU.format(
@@ -123,14 +125,14 @@ def _kept(image: bytes) -> Path:
     try:
         file.write_bytes(image)
     except OSError as error:
-        raise Unsupported(f"programs cannot be kept in {file.parent}: {error}") from error
+        raise ir.Unsupported(f"programs cannot be kept in {file.parent}: {error}") from error
     return file
 
 
-def _kernel(code: Kernel, inputs: Sequence[Input], states: Sequence[Input]) -> str:
+def _kernel(code: Kernel, inputs: Sequence[ir.Input], states: Sequence[ir.Input]) -> str:
     array = code.array
 
-    def rows(node: Input) -> str:
+    def rows(node: ir.Input) -> str:
         return f"{node.size}, {node.shape[-1] if node.shape else 1}, {code.pitches[node]}, seed"
 
     loads = [
@@ -141,13 +143,10 @@ def _kernel(code: Kernel, inputs: Sequence[Input], states: Sequence[Input]) -> s
         f"store<{SCALARS[node.type]}>(arrays.outputs[{i}], {array(node)}, {rows(node)});"
         for i, node in enumerate(states)
     ]
-    newline = "\n"
     return KERNEL.format(
-        tables=newline.join(code.tables),
-        before=newline.join(code.before),
-        step=newline.join(code.step),
-        loads=newline.join(loads),
-        stores=newline.join(stores),
+        **code.texts(),
+        loads="\n".join(loads),
+        stores="\n".join(stores),
         number=array(inputs[0]),
         arrays=ARRAYS.format(inputs=len(inputs), outputs=len(states)),
         threads=code.threads,

@@ -5,21 +5,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS, Symbols
 from basin_jax.compiler.emitter import Code, Emitter
-from basin_jax.compiler.ir import (
-    Constant,
-    Index,
-    Input,
-    Linear,
-    Node,
-    Product,
-    Reduce,
-    TakeRows,
-    Unsupported,
-    While,
-    below,
-)
 from basin_jax.compiler.loops import Loop, start_of
 from basin_jax.compiler.matmul import Matrices, matrices
 from basin_jax.compiler.memory import Storage
@@ -39,22 +27,24 @@ TILE = 4
 class Kernel(Code):
     """The parts of a kernel, as CUDA C++."""
 
-    pitches: Mapping[Input, int]  # elements between the rows of an input
+    pitches: Mapping[ir.Input, int]  # elements between the rows of an input
     threads: int
     blocks: int  # that a multiprocessor should hold at once
 
 
-def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Node]) -> Kernel:
+def emit(
+    inputs: Sequence[ir.Input], states: Sequence[ir.Input], results: Sequence[ir.Node]
+) -> Kernel:
     """Emit the program of a step, as `cpu.emitter.emit` does.
 
     Raises:
         Unsupported: where a seed does not fit into a block's memory.
     """
-    symbols, nodes = Symbols(), below(results)
+    symbols, nodes = Symbols(), ir.below(results)
     storage = Storage(symbols, inputs, states, results, nodes, lanes=1, gap=GAP)
     threads = _threads(nodes)
     if storage.memory > MEMORY - RESERVED:
-        raise Unsupported(
+        raise ir.Unsupported(
             f"a seed that needs {storage.memory / 1024:.0f} KiB at once; a thread block has at "
             f"most {(MEMORY - RESERVED) // 1024}"
         )
@@ -71,45 +61,45 @@ def emit(inputs: Sequence[Input], states: Sequence[Input], results: Sequence[Nod
     )
 
 
-def _threads(nodes: Sequence[Node]) -> int:
+def _threads(nodes: Sequence[ir.Node]) -> int:
     """Return the number of threads: as many as the largest array has work for."""
-    loops = [node for node in nodes if isinstance(node, While)]
+    loops = [node for node in nodes if isinstance(node, ir.While)]
     inside = [*nodes, *(node for loop in loops for node in loop.inside)]
-    work = max(n.size / (TILE * TILE if isinstance(n, Product) else TILE) for n in inside)
+    work = max(n.size / (TILE * TILE if isinstance(n, ir.Product) else TILE) for n in inside)
     return min(MOST_THREADS, max(WARP, 2 ** math.ceil(math.log2(max(work, 1)))))
 
 
 class _ThreadLoop(Loop):
     """A loop over elements, one after the other, which threads or lanes share."""
 
-    def over(self, shape: Sequence[int], stride: int = 1) -> Index:
+    def over(self, shape: Sequence[int], stride: int = 1) -> ir.Index:
         assert stride == 1, "a thread takes an element at a time"
         return self.shared(shape, "THREAD", "THREADS")
 
-    def shared(self, shape: Sequence[int], first: str, step: str) -> Index:
+    def shared(self, shape: Sequence[int], first: str, step: str) -> ir.Index:
         """Open a loop over all elements, from one on and in steps, and return the index."""
         flat, size = self.storage.symbols.name("e"), math.prod(shape)
         self.lines.append(f"for (int {flat} = {first}; {flat} < {size}; {flat} += {step}) {{")
         self.depth += 1
         return self.split(shape, flat)
 
-    def split(self, shape: Sequence[int], flat: str) -> Index:
+    def split(self, shape: Sequence[int], flat: str) -> ir.Index:
         """Return the index of an element from its number."""
         index, behind = [], math.prod(shape)
         for n in shape:
             before, behind = behind, behind // n
             if n == 1:
-                index.append(Linear())
+                index.append(ir.Linear())
                 continue
             name = self.storage.symbols.name("n")
             inner = f"{flat} % {before}" if before != math.prod(shape) else flat
             self.lines.append(f"const int {name} = ({inner}) / {behind};")
-            index.append(Linear(0, ((name, 1),)))
+            index.append(ir.Linear(0, ((name, 1),)))
         return tuple(index)
 
-    def picked(self, node: TakeRows, name: str, chosen: str, rest: str) -> list[str]:
+    def picked(self, node: ir.TakeRows, name: str, chosen: str, rest: str) -> list[str]:
         rows, flat = node.args[0], f"{chosen} * {rest}"
-        if isinstance(rows, Constant):
+        if isinstance(rows, ir.Constant):
             table = self.storage.symbols.table(rows.value, SCALARS[rows.type])
             return [f"const {node.type} {name} = K_{node.type}({table}[{flat}]);"]
         return [f"const {node.type} {name} = {self.storage.array(rows)}[{flat}];"]
@@ -123,21 +113,21 @@ class _Threads(Emitter):
         self.read: list[tuple[int, int]] = []
         self.written: list[tuple[int, int]] = []
 
-    def inside(self, node: While) -> Emitter:
+    def inside(self, node: ir.While) -> Emitter:
         return _Threads(self.storage.turns[node], self.threads)
 
     def loop(self) -> _ThreadLoop:
         return _ThreadLoop(self.storage)
 
-    def array(self, node: Node) -> list[str]:
-        if isinstance(node, Reduce):
+    def array(self, node: ir.Node) -> list[str]:
+        if isinstance(node, ir.Reduce):
             return self._reduce(node)
         loop = self.loop()
         index = loop.over(node.shape)
         loop.store(node, index, self.masked(node, loop, index, loop.compute(node, index)))
         return loop.close()
 
-    def _reduce(self, node: Reduce) -> list[str]:
+    def _reduce(self, node: ir.Reduce) -> list[str]:
         """Let some lanes of a warp share each sum, if there are more threads than sums."""
         (arg,) = node.args
         summed = [arg.shape[d] for d in node.axes]
@@ -174,7 +164,7 @@ class _Threads(Emitter):
         loop.store(node, index, total)
         return loop.close()
 
-    def product(self, node: Product) -> list[str]:
+    def product(self, node: ir.Product) -> list[str]:
         found, loop = matrices(self.storage, node), Loop(self.storage)
         left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
         m, n, k = found.m, found.n, found.k
@@ -190,7 +180,7 @@ class _Threads(Emitter):
         loop.lines.append(f"{name}<{', '.join(map(str, numbers))}>({out}, {left}, {right});")
         return loop.close()
 
-    def between(self, reads: Collection[Node], writes: Node | None) -> list[str]:
+    def between(self, reads: Collection[ir.Node], writes: ir.Node | None) -> list[str]:
         read = [span for node in reads for span in self._spans(node)]
         written = [] if writes is None else self._spans(writes)
         waits = _meet(read, self.written) or _meet(written, self.read + self.written)
@@ -203,9 +193,9 @@ class _Threads(Emitter):
         self.read, self.written = [], []
         return ["__syncthreads();"]
 
-    def _spans(self, node: Node) -> list[tuple[int, int]]:
+    def _spans(self, node: ir.Node) -> list[tuple[int, int]]:
         """Return the byte ranges that a value is computed from."""
-        if isinstance(node, While):
+        if isinstance(node, ir.While):
             turn = self.storage.turns.get(node)
             return [] if turn is None else [turn.span(state) for state in turn.states]
         if self.storage.holds(node):
