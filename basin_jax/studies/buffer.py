@@ -45,43 +45,23 @@ class Critical(NamedTuple):
     label: str
 
 
-RANDOM, LOSS, MARGIN, LEAST, INTENDED, KICKED, KICKED_INTENDED, EDGE = (
-    Critical(
-        "deceptive/random",
-        "push of deceptive ends in a random direction, from which on they are not deceptive",
-    ),
-    Critical(
-        "deceptive/loss",
-        "push of deceptive ends up the slope of the loss, from which on they are not deceptive",
-    ),
-    Critical(
-        "deceptive/margin",
-        "push of deceptive ends down the slope of the margin, from which on they are not deceptive",
-    ),
-    Critical(
-        "deceptive/least",
-        "push of deceptive ends, the smallest over directions, from which on they are not "
-        "deceptive",
-    ),
-    Critical(
-        "intended/margin",
-        "push of intended ends up the slope of the margin, from which on they are deceptive",
-    ),
-    Critical(
-        "deceptive/every-step",
-        "push of deceptive ends at every step, down the slope of the margin, from which on they "
-        "are not deceptive",
-    ),
-    Critical(
-        "intended/every-step",
-        "push of intended ends at every step, up the slope of the margin, from which on they are "
-        "deceptive",
-    ),
-    Critical(
-        "deceptive/edge",
-        "share of the way from deceptive ends to their corrected ones, from which on they are not "
-        "deceptive",
-    ),
+def _push(key: str, how: str) -> Critical:
+    ends = key.partition("/")[0]
+    then = "not deceptive" if ends == "deceptive" else "deceptive"
+    return Critical(key, f"push of {ends} ends {how}, from which on they are {then}")
+
+
+RANDOM = _push("deceptive/random", "in a random direction")
+LOSS = _push("deceptive/loss", "up the slope of the loss")
+MARGIN = _push("deceptive/margin", "down the slope of the margin")
+LEAST = _push("deceptive/least", "in the direction that needs least")
+INTENDED = _push("intended/margin", "up the slope of the margin")
+KICKED = _push("deceptive/every-step", "at every step, down the slope of the margin")
+KICKED_INTENDED = _push("intended/every-step", "at every step, up the slope of the margin")
+EDGE = Critical(
+    "deceptive/edge",
+    "share of the way from deceptive ends to their corrected ones, from which on they are not "
+    "deceptive",
 )
 CRITICAL = (RANDOM, LOSS, MARGIN, LEAST, INTENDED, KICKED, KICKED_INTENDED, EDGE)
 
