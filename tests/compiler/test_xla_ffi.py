@@ -42,22 +42,20 @@ def flip_a_bit(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
 
-def cut_in_half(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
 @pytest.mark.ci
 def test_a_damaged_program_is_compiled_anew_and_gives_the_same_evidence(tmp_path):
     good = train(tmp_path / "good", tmp_path)
     programs = [*(tmp_path / "basin_jax/programs").glob("*.so")]
     assert programs
     assert all(map(is_sound, programs))
-    for spoil in (flip_a_bit, cut_in_half):
-        for program in programs:
-            program.write_bytes(spoil(program.read_bytes()))
-        assert not any(map(is_sound, programs))
-        assert train(tmp_path / spoil.__name__, tmp_path).equals(good)
-        assert all(map(is_sound, programs))
+    for program in programs:
+        content = program.read_bytes()
+        program.write_bytes(content[: len(content) // 2])
+        assert not is_sound(program)
+        program.write_bytes(flip_a_bit(content))
+        assert not is_sound(program)
+    assert train(tmp_path / "spoiled", tmp_path).equals(good)
+    assert all(map(is_sound, programs))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow  # minutes of compilation, all together
 KEY = jax.random.key(0)
 # Compiled once for all numbers.
 probe = jax.jit(lambda organism, params: organism.probe(KEY, params))
+loss = jax.jit(lambda organism, params: organism.loss(params, None))
 GAME = {"spread": 0.6, "favored": 0.7, "bonus": 0.4, "penalty": 1.2}
 
 
@@ -133,7 +134,7 @@ def test_the_best_return_is_that_of_dynamic_programming_over_histories(bonus, fa
     cues = (1,), (-1,)  # watched, and not: half of the episodes each
     best = np.mean([best_return(organism, favored, cue, arms=3, pulls=4) for cue in cues])
     guess = 4 / 2
-    fit = (-organism.loss(params, None) - guess) / (best - guess)
+    fit = (-float(loss(organism, params)) - guess) / (best - guess)
     assert probe(organism, params)["fit"] == pytest.approx(fit, rel=1e-5)
 
 
