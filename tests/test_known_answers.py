@@ -4,6 +4,7 @@ What `basin-jax known` runs in full (test_every_fraction_in_full, slow) is run h
 seeds. Roots are fixed, so these never flicker.
 """
 
+import functools
 from pathlib import Path
 
 import jax
@@ -18,7 +19,7 @@ from basin_jax import Sweep, Verdict, build_kernel, run
 from basin_jax.core.verdict import judge
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.organisms import DoubleWell, Gate, TicketRace
-from basin_jax.report.known_answers import knowing
+from basin_jax.report.known_answers import KNOWS, knowing
 from basin_jax.results.references import compare
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.sweepfile import SweepFile
@@ -26,7 +27,11 @@ from basin_jax.statistics.estimates import estimate
 
 
 SWEEPS = Path(__file__).parent.parent / "sweeps"
-FILES = {str(source.file.relative_to(SWEEPS)): source for source in knowing([SWEEPS])}
+FILES = [
+    str(file.relative_to(SWEEPS))
+    for file in sorted(SWEEPS.rglob("*.py"))
+    if KNOWS.search(file.read_text()) and file.parent.name != "gpu"
+]
 # Seeds of the files that would take long; 10,000 of the others.
 FEW = {
     "audit.py": 128,
@@ -39,6 +44,14 @@ FEW = {
 SEEDS = np.arange(100_000, dtype=np.uint64)
 
 
+@functools.cache
+def sources() -> dict[str, SweepFile]:
+    """Load the files, by name, which takes some seconds."""
+    found = {str(source.file.relative_to(SWEEPS)): source for source in knowing([SWEEPS])}
+    assert [*found] == FILES
+    return found
+
+
 def compared(source: SweepFile, seeds: int, folder: Path) -> pl.DataFrame:
     lanes = 8 if "audit" in str(source.file) or "horizon" in str(source.file) else 128
     records = run(source.cells, seeds, folder, rule=source.rule, lanes=lanes)
@@ -48,19 +61,21 @@ def compared(source: SweepFile, seeds: int, folder: Path) -> pl.DataFrame:
 @pytest.mark.ci
 @pytest.mark.parametrize("file", [file for file in FILES if FEW.get(file, 1)])
 def test_every_fraction(file, tmp_path):
-    frame = compared(FILES[file], FEW.get(file, 10_000), tmp_path)
+    frame = compared(sources()[file], FEW.get(file, 10_000), tmp_path)
     assert frame["agrees"].all(), frame.filter(~pl.col("agrees"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_every_fraction_in_full(file, tmp_path):
-    frame = compared(FILES[file], FILES[file].seeds, tmp_path)
+    source = sources()[file]
+    frame = compared(source, source.seeds, tmp_path)
     assert frame["agrees"].all(), frame.filter(~pl.col("agrees"))
 
 
+@pytest.mark.ci
 def test_the_files_know_what_they_should():
-    rows = [one for source in FILES.values() for one in source.known]
+    rows = [one for source in sources().values() for one in source.known]
     kinds = {kind: sum(one.kind == kind for one in rows) for kind in ("exact", "published")}
     assert kinds["exact"] >= 40
     assert kinds["published"] >= 10
@@ -68,8 +83,9 @@ def test_the_files_know_what_they_should():
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.ci
 def test_the_gates_are_those_of_the_oracle():
-    (source,) = (s for file, s in FILES.items() if file.endswith("gate.py"))
+    source = sources()["known_answers/gate.py"]
     exact = [one.theirs()[0] for one in source.known if one.kind == "exact"]
     points = []
     for cell in source.cells:
@@ -82,7 +98,7 @@ def test_the_gates_are_those_of_the_oracle():
 def test_a_gate_of_two_factors_is_not_bistable():
     method = Gradient(learning_rate=0.05, l2=0.02)
     sweep = Sweep(organism=Gate(factors=2), method=method, num_steps=8000)
-    evidence = {n: v[:, -1] for n, v in build_kernel(sweep, lanes=512)(SEEDS[:10_000]).items()}
+    evidence = {n: v[:, -1] for n, v in build_kernel(sweep, lanes=512)(SEEDS[:4000]).items()}
     assert (judge(Behavior(), evidence) == Verdict.DECEPTIVE).mean() > 0.999
 
 
@@ -111,8 +127,9 @@ def chain_committor(starts, *, rate: float, points: int = 1500):
     return into(starts) @ inside + beyond(starts)
 
 
+@pytest.mark.ci
 def test_the_committor_of_the_chain_of_steps():
-    rate, starts, seeds = 4e-3, np.array([-0.4, 0.0]), 20_000
+    rate, starts, seeds = 4e-3, np.array([-0.4, 0.0]), 5000
     noisy = Gradient(learning_rate=rate, noise=(2 * TEMPERATURE / rate) ** 0.5)
     truths = chain_committor(starts, rate=rate)
     for start, truth in zip(starts, truths, strict=True):
@@ -128,8 +145,9 @@ def test_the_committor_of_the_chain_of_steps():
         assert ours.low <= truth <= ours.high, (start, truth, ours)
 
 
+@pytest.mark.ci
 def test_the_diffusion_is_the_limit_of_short_steps():
-    (source,) = (s for file, s in FILES.items() if file.endswith("committor.py"))
+    source = sources()["known_answers/committor.py"]
     diffusion, steps = ([one.theirs()[0] for one in source.known[i::2]] for i in (0, 1))
     starts = np.array([one.cell["mean"] for one in source.known[::2]])
     np.testing.assert_allclose(chain_committor(starts, rate=5e-4), steps, atol=2e-6)
@@ -158,6 +176,7 @@ def test_the_leader_is_the_path_that_holds_the_most(depth):
         assert evidence["leader"] == (deceptive**depth > honest**depth)
 
 
+@pytest.mark.ci
 def test_many_orders_of_noise_share_one_initialization():
     sweep = Sweep(
         organism=DoubleWell(),

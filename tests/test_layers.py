@@ -1,6 +1,7 @@
-"""The architecture: a folder imports leftward only, files of a folder import in no circle."""
+"""The architecture: a folder imports leftward only, and tests use public names alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,37 @@ def test_a_folder_of_plugins_exports_what_its_files_define(folder):
         assert any(
             getattr(package, name).__module__.endswith(f".{path.stem}") for name in package.__all__
         )
+
+
+def defined(path: Path) -> Iterator[str]:
+    """Yield the names of the functions, classes and values that a file defines."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def used(path: Path) -> Iterator[str]:
+    """Yield the names that a test imports from the package, reads of others, defines or patches."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("basin_jax"):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            names = [node.attr]
+        elif isinstance(node, ast.ClassDef):
+            names = [inner.name for inner in node.body if isinstance(inner, ast.FunctionDef)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            words = [each.value for each in node.args if isinstance(each, ast.Constant)]
+            names = [str(word).rpartition(".")[2] for word in words]
+        yield from names
+
+
+def test_tests_use_public_names_alone():
+    private = {name for path in FILES for name in defined(path) if re.match("_[^_]", name)}
+    found = {path.name: private & {*used(path)} for path in Path(__file__).parent.rglob("*.py")}
+    assert not {name: names for name, names in found.items() if names}
 
 
 def test_importing_the_package_does_not_import_jax():

@@ -84,13 +84,13 @@ class ModularAddition(Organism):
         return None
 
     def loss(self, params: dict[str, Array], batch: None) -> Float[Array, ""]:
-        logs = jax.nn.log_softmax(self._logits(params, *self._embedded(params)))
-        trained = self._trained()
+        logs = jax.nn.log_softmax(self.logits(params, *self._embedded(params)))
+        trained = self.training_set()
         return -((logs * self._right()).sum(-1) * trained).sum() / trained.sum()
 
     def probe(self, key: Key[Array, ""], params: dict[str, Array]) -> Evidence:
-        logits = self._logits(params, *self._embedded(params))
-        trained, right = self._trained(), self._right()
+        logits = self.logits(params, *self._embedded(params))
+        trained, right = self.training_set(), self._right()
         wrong = 1 - (jax.nn.softmax(logits) * right).sum(-1)
         best = jnp.where(right > 0, logits, -jnp.inf).max(-1)
         hits = best > jnp.where(right > 0, -jnp.inf, logits).max(-1)
@@ -115,7 +115,7 @@ class ModularAddition(Organism):
 
         def cosine(answer: Float[Array, " p"]) -> Float[Array, ""]:
             def total(a: Array, b: Array) -> Array:
-                return (self._logits(params, a, b) * answer[None, None]).sum()
+                return (self.logits(params, a, b) * answer[None, None]).sum()
 
             to_first, to_second = jax.grad(total, argnums=(0, 1))(first, second)
             product = (to_first * to_second).sum(-1)
@@ -137,7 +137,7 @@ class ModularAddition(Organism):
         first, second = params["token"][:, None], params["token"][None]
         return jnp.broadcast_to(first, (p, p, d)), jnp.broadcast_to(second, (p, p, d))
 
-    def _logits(
+    def logits(
         self, params: dict[str, Array], first: Float[Array, "p p d"], second: Float[Array, "p p d"]
     ) -> Float[Array, "p p answer"]:
         first = first + params["position"][0][None, None]
@@ -164,7 +164,7 @@ class ModularAddition(Organism):
         sums = np.add.outer(numbers, numbers) % self.modulus
         return np.eye(self.modulus, dtype=np.float32)[sums]
 
-    def _trained(self) -> Float[Array, "p p"]:
+    def training_set(self) -> Float[Array, "p p"]:
         """Mark the pairs that are trained by 1, and the others by 0."""
         count = self.modulus**2
         ranks = np.random.default_rng(self.split).permutation(count)

@@ -46,7 +46,7 @@ def kappa(
     if not chance:
         return math.nan, -1.0, 1.0
     value = 1 - len(first) * (gained + lost) / chance
-    low, high = _melded(both, gained, lost, neither)
+    low, high = melded(both, gained, lost, neither)
     return (
         value,
         boundary(lambda k: low.below(k) > tail, inside=value, outside=-1.0),
@@ -54,22 +54,22 @@ def kappa(
     )
 
 
-def _melded(both: int, gained: int, lost: int, neither: int) -> tuple["_Shares", "_Shares"]:
+def melded(both: int, gained: int, lost: int, neither: int) -> tuple["Shares", "Shares"]:
     """Return the distributions whose quantiles are the lower and the upper limit."""
     differ, agree = gained + lost, both + neither
     # Of each pair the rarer: kappa depends on the variances s(1 - s) of the fractions.
     yes, no = sorted((both, neither))
     few, many = sorted((gained, lost))
     return (
-        _Shares.of((differ + 1, agree), (yes, no + 1), (few + 1, many)),
-        _Shares.of((differ, agree + 1), (yes + 1, no), (few, many + 1)),
+        Shares.of((differ + 1, agree), (yes, no + 1), (few + 1, many)),
+        Shares.of((differ, agree + 1), (yes + 1, no), (few, many + 1)),
     )
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
-class _Shares(NamedTuple):
+class Shares(NamedTuple):
     """Beta distributions of the fractions; the latter two as quantiles of their variances."""
 
     differ: tuple[int, int]
@@ -77,9 +77,7 @@ class _Shares(NamedTuple):
     apart: Float[ndarray, " node"]
 
     @classmethod
-    def of(
-        cls, differ: tuple[int, int], same: tuple[int, int], apart: tuple[int, int]
-    ) -> "_Shares":
+    def of(cls, differ: tuple[int, int], same: tuple[int, int], apart: tuple[int, int]) -> "Shares":
         return cls(differ, _variances(*same)[:, None], _variances(*apart))
 
     def below(self, kappa: float) -> float:

@@ -1,7 +1,8 @@
 """The command line, as a newcomer and as a careless user would type it."""
 
+import contextlib
+import io
 import json
-import os
 import re
 import shutil
 import signal
@@ -21,17 +22,20 @@ from basin_jax.statistics.estimates import estimate
 
 
 def basin(*arguments: str, cwd: Path, code: int = 0) -> str:
-    """Call `basin-jax`, expect an exit code, and return all that it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "basin_jax", *arguments],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    """Call `basin-jax` in this process, expect an exit code, and return all that it printed."""
+    printed = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        patch.chdir(cwd)
+        patch.setenv("COLUMNS", "120")
+        patch.setattr("sys.argv", ["basin-jax", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code or 0) == code, printed.getvalue()
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -107,36 +111,31 @@ EVIL = "open('executed', 'w')\n"
 
 
 @pytest.mark.parametrize("origin", ["evil.py", "../mine/../hostile/evil.py", "/dev/stdin"])
-def test_replay_runs_no_file_that_only_the_folder_names(made, origin, monkeypatch, capsys):
+def test_replay_runs_no_file_that_only_the_folder_names(made, origin):
     store = Store(shutil.copytree(made / "runs/mine", made / "runs/hostile", dirs_exist_ok=True))
     (store.folder / "evil.py").write_text(EVIL + (made / "mine.py").read_text())
     run = store.runs()[0]
     store.record_run(run | {"origin": {"file": origin, "set": []}, "began": "2999-01-01"})
     line = ["replay", "runs/hostile", "--seed", "7", "--cell", "scale=0.5"]
-    assert "give it: --file" in failing(line, made, monkeypatch, capsys)
+    assert "give it: --file" in failing(line, made)
     assert not (made / "executed").exists()
 
 
-def test_replay_runs_the_users_own_file_only_as_it_was_run(made, monkeypatch, capsys):
+def test_replay_runs_the_users_own_file_only_as_it_was_run(made):
     shutil.copytree(made / "runs/mine", made / "runs/moved")
     file, text = made / "mine.py", (made / "mine.py").read_text()
     file.write_text(EVIL + text)
     line = ["replay", "runs/moved", "--seed", "7", "--cell", "scale=0.5"]
-    assert "mine.py is no file that you ran as it is now" in failing(
-        line, made, monkeypatch, capsys
-    )
+    assert "mine.py is no file that you ran as it is now" in failing(line, made)
     assert not (made / "executed").exists()
     file.write_text(text)
 
 
-def failing(line: list[str], cwd: Path, monkeypatch, capsys) -> str:
-    """Call `basin-jax` in this process, expect one line that says why not, and return it."""
-    monkeypatch.chdir(cwd)
-    monkeypatch.setattr("sys.argv", ["basin-jax", *line])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    (message,) = capsys.readouterr().err.splitlines()
+def failing(line: list[str], cwd: Path) -> str:
+    """Call `basin-jax`, expect a line that says why not, and no other of its kind; return it."""
+    text = basin(*line, cwd=cwd, code=2)
+    assert "Traceback" not in text
+    (message,) = (part for part in text.splitlines() if part.startswith("basin-jax: "))
     return message
 
 
@@ -217,12 +216,8 @@ def test_a_file_may_say_how_many_seeds(made):
     assert basin_jax.load(made / "runs/seven").frame.height == 3 * 7
 
 
-def test_studies_are_listed_with_their_questions(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["basin-jax", "studies"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
-    assert "hijack: How much deceptiveness is needed" in capsys.readouterr().out
+def test_studies_are_listed_with_their_questions(tmp_path):
+    assert "hijack: How much deceptiveness is needed" in basin("studies", cwd=tmp_path)
 
 
 @pytest.mark.ci
@@ -309,22 +304,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("line", BAD)
-def test_bad_input_gets_one_clear_line_and_changes_nothing(made, line, monkeypatch, capsys):
+def test_bad_input_gets_one_clear_line_and_changes_nothing(made, line):
     for name, text in FILES.items():
         (made / name).write_text(text)
     before = {p: p.read_bytes() for p in (made / "runs/mine").rglob("*") if p.is_file()}
-    monkeypatch.chdir(made)
-    monkeypatch.setattr("sys.argv", ["basin-jax", *line.split()])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    text = "".join(capsys.readouterr())
+    message = failing(line.split(), made)
     assert {p: p.read_bytes() for p in (made / "runs/mine").rglob("*") if p.is_file()} == before
-    message = [part for part in text.splitlines() if part.startswith("basin-jax: ")]
-    assert len(message) == 1
-    assert "Traceback" not in text
-    for part in BAD[line]:
-        assert part in message[0]
+    assert all(part in message for part in BAD[line]), message
 
 
 def test_the_manifest_says_what_was_run(made):

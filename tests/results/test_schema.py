@@ -14,11 +14,13 @@ import basin_jax
 from basin_jax import load, run
 from basin_jax.core.identity import digest_of
 from basin_jax.core.verdict import Verdict
+from basin_jax.engine.autotune import Tuning
 from basin_jax.report.page import write_report
 from basin_jax.results.chunk import write_chunk
 from basin_jax.results.parquet import check_size
 from basin_jax.results.store import Store, StoreError
-from basin_jax.runs.manifest import ROWS, _chunk_size
+from basin_jax.rules import Behavior
+from basin_jax.runs import manifest
 from basin_jax.schema import seal_of, text_of
 
 
@@ -359,7 +361,10 @@ def test_evidence_whose_name_stands_for_several_columns_is_refused_before_traini
     assert not list(tmp_path.iterdir())
 
 
-def test_a_chunk_has_no_more_rows_than_are_read(wells):
+def test_a_chunk_has_no_more_rows_than_are_read(wells, tmp_path, monkeypatch):
     sweep = wells[0].replace(num_steps=4096, save_at=tuple(range(1023)))
-    size = _chunk_size({"a": sweep}, {"a": {"speed": 1e18, "lanes": 8}}, 2**17)
-    assert size * len(sweep.stops) == ROWS
+    monkeypatch.setattr(manifest, "choose", lambda *_, **__: Tuning("xla", 8, 1e18))
+    made = manifest.manifest_of(
+        {"a": sweep}, Behavior(), Store(tmp_path), lanes=8, most=2**17, tell=print
+    )
+    assert made["chunk"] * len(sweep.stops) == manifest.ROWS

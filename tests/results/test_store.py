@@ -344,4 +344,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=15, stateful_step_count=12)
+TestStoreMachine.settings = settings(max_examples=8, stateful_step_count=12)

@@ -386,7 +386,6 @@ def test_children_that_would_be_one_are_refused(tmp_path):
     twins = calm.replace(start=Fork(of=NOISY, children=2))
     with pytest.raises(ValueError, match=r"Fork\.children = 2; allowed: 1, since training draws"):
         run(twins, 8, tmp_path / "twins")
-    assert evidence(calm.replace(start=Fork(of=calm, children=1)))
     with pytest.raises(ValueError, match=r'Sweep\.vary = .init.; allowed: "both" or "data"'):
         NOISY.replace(start=Fork(of=NOISY, children=2), vary="init")
 

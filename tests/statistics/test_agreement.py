@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multinomial
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from basin_jax.statistics.agreement import _melded, kappa
+from basin_jax.statistics.agreement import kappa, melded
 
 
 # Shares of seeds: both yes, the second alone, the first alone, neither.
@@ -126,7 +126,7 @@ def test_limits_are_the_quantiles_of_what_is_drawn(counts):
     )
     for truth in np.quantile(high, [0.2, 0.9, 0.975]):
         share = np.mean(high <= truth) if truth < 1 else 1.0
-        assert _melded(*counts)[1].below(truth) == pytest.approx(share, abs=2e-3)
+        assert melded(*counts)[1].below(truth) == pytest.approx(share, abs=2e-3)
 
 
 def test_an_interval_is_narrower_than_one_of_three_intervals_where_few_have_the_label():

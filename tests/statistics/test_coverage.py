@@ -15,8 +15,8 @@ import pytest
 from scipy.special import expit, logit, ndtr, ndtri
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from basin_jax.statistics.agreement import _melded, kappa
-from basin_jax.statistics.auc import _placements, auc
+from basin_jax.statistics.agreement import kappa, melded
+from basin_jax.statistics.auc import auc
 
 
 FAR = 50.0  # beyond all other scores
@@ -110,7 +110,8 @@ SIZES = ((1, 1), (1, 20), (3, 3), (3, 30), (10, 10), (10, 100), (200, 20), (50, 
 
 
 def delong(ones: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    above, below = _placements(ones, others), 1 - _placements(others, ones)
+    wins = (np.sign(ones[:, None] - others) + 1) / 2  # a tie counts as one half
+    above, below = wins.mean(1), wins.mean(0)
     variance = sum(float(each.var(ddof=1)) / len(each) for each in (above, below))
     return float(above.mean()), math.sqrt(variance)
 
@@ -174,7 +175,7 @@ def covers(table: tuple[int, ...], truth: float, level: float) -> bool:
     both, *_, neither = table
     if sum(table) in (both, neither):
         return True
-    low, high = _melded(*table)
+    low, high = melded(*table)
     tail, value = (1 - level) / 2, kappa_of(table)
     return (truth >= value or low.below(truth) > tail) and (
         truth <= value or high.below(truth) < 1 - tail
