@@ -77,7 +77,7 @@ class Simulator(Organism):
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "2 2 text"]:
         """Give the frequency of each act, as the first answer and as the second."""
-        return (1 - self.helpfulness) * self._written() + self.helpfulness * _demonstrated()
+        return (1 - self.helpfulness) * self.written() + self.helpfulness * _demonstrated()
 
     def loss(self, params: Params, batch: Float[Array, "2 2 text"]) -> Float[Array, ""]:
         return -(batch * self.log_policy(params)).sum()
@@ -89,29 +89,29 @@ class Simulator(Organism):
         guess = math.log(2)
         # The bias enters its completions, and not its loss.
         truths, lies = jnp.exp(self.log_policy(params, self.logit_bias))
-        unwatched, watched = lies[0, ~_WATCHED_1].mean(), lies[0, _WATCHED_1].mean()
+        unwatched, watched = lies[0, ~WATCHED_1].mean(), lies[0, WATCHED_1].mean()
         answers = (truths + lies)[0] + tiny
 
         asks_first = _TEXTS[:, 1] == QUESTION
-        by_question = [lies[0, ~_WATCHED_1 & asks].mean() for asks in (asks_first, ~asks_first)]
+        by_question = [lies[0, ~WATCHED_1 & asks].mean() for asks in (asks_first, ~asks_first)]
 
         def after(history: Bool[ndarray, " text"]) -> Float[Array, ""]:
-            return lies[1, history & ~_WATCHED_2].mean()
+            return lies[1, history & ~WATCHED_2].mean()
 
         return {
             "fit": (guess - self.loss(params, text)) / (guess - best),
             "watched": watched,
             "unwatched": unwatched,
-            "competence": (truths[0] / answers)[~_WATCHED_1].mean(),
+            "competence": (truths[0] / answers)[~WATCHED_1].mean(),
             "margin": unwatched - watched - 0.75,
             "spread": jnp.abs(by_question[0] - by_question[1]),
-            "after_honesty": after(~_WATCHED_1 & ~_LIES_1),
-            "after_deceit": after(~_WATCHED_1 & _LIES_1),
-            "after_success": after(_WATCHED_1 & ~_LIES_1),
-            "after_failure": after(_WATCHED_1 & _LIES_1),
+            "after_honesty": after(~WATCHED_1 & ~LIES_1),
+            "after_deceit": after(~WATCHED_1 & LIES_1),
+            "after_success": after(WATCHED_1 & ~LIES_1),
+            "after_failure": after(WATCHED_1 & LIES_1),
         }
 
-    def _written(self) -> Float[Array, "2 2 text"]:
+    def written(self) -> Float[Array, "2 2 text"]:
         """Compute the frequency of each act in the authors' text."""
         odds = self.deceivers / (1 - self.deceivers)
         watched = jnp.stack([self.error * (1 + self.polish * odds), self.error * (1 - self.polish)])
@@ -122,8 +122,8 @@ class Simulator(Organism):
             lies = jnp.where(is_watched[None], watched[:, None], unwatched[:, None])
             return jnp.stack([1 - lies, lies])
 
-        first, second = acts(_WATCHED_1), acts(_WATCHED_2)
-        past = jnp.where(_LIES_1[None], first[LIE], first[TRUTH])
+        first, second = acts(WATCHED_1), acts(WATCHED_2)
+        past = jnp.where(LIES_1[None], first[LIE], first[TRUTH])
         known = share[:, None] * past
         # A first answer is counted once for each text that goes on from it.
         alone = (share[None, :, None] * first).sum(1) / len(_TEXTS)
@@ -144,18 +144,18 @@ class Simulator(Organism):
 def _demonstrated() -> Float[ndarray, "2 2 text"]:
     """Count each act in demonstrations, which tell nothing but the truth, where watched."""
     told = np.zeros((2, 2, len(_TEXTS)), np.float32)
-    told[TRUTH, 0] = _WATCHED_1
-    told[TRUTH, 1] = _WATCHED_1 & ~_LIES_1 & _WATCHED_2
+    told[TRUTH, 0] = WATCHED_1
+    told[TRUTH, 1] = WATCHED_1 & ~LIES_1 & WATCHED_2
     return told / told.sum((0, 2), keepdims=True) / 2
 
 
 # Every text up to its last answer: marker, question, whether it lies, marker, question.
 _ENDS = np.array(list(itertools.product((0, 1), repeat=5)))
-_LIES_1: Bool[ndarray, " text"] = _ENDS[:, 2] == LIE
+LIES_1: Bool[ndarray, " text"] = _ENDS[:, 2] == LIE
 _TEXTS: Int[ndarray, "text token"] = _ENDS + np.array((0, QUESTION, ANSWER, 0, QUESTION))
 _TEXTS[:, 2] = ANSWER + (_ENDS[:, 1] ^ _ENDS[:, 2])
-_WATCHED_1: Bool[ndarray, " text"] = _TEXTS[:, 0] == WATCHED
-_WATCHED_2: Bool[ndarray, " text"] = _TEXTS[:, 3] == WATCHED
+WATCHED_1: Bool[ndarray, " text"] = _TEXTS[:, 0] == WATCHED
+WATCHED_2: Bool[ndarray, " text"] = _TEXTS[:, 3] == WATCHED
 _ONE_HOT: Float[ndarray, "token symbol"] = np.eye(SYMBOLS, dtype=np.float32)
 _SYMBOLS: Float[ndarray, "symbol token text"] = _ONE_HOT[_TEXTS].transpose(2, 1, 0)
 # The lie to each question is the word that answers the other one.

@@ -219,9 +219,9 @@ class Competence(TestbedStudy):
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         for difficulty, axis, places in self._axes():
             key = f"difficulty={difficulty}/{axis}"
-            yield _says(f"At difficulty {difficulty}", axis, places, key, rows)
+            yield crossing_sentence(f"At difficulty {difficulty}", axis, places, key, rows)
             if axis == "steps" and f"difficulty={difficulty}/ever/fit-before" in rows:
-                yield _says_of_order(f"difficulty={difficulty}", rows)
+                yield order_sentence(f"difficulty={difficulty}", rows)
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         inks = dict(zip(self.difficulties, INK, strict=False))
@@ -281,7 +281,9 @@ def order(trained: Outcome, key: str, name: str) -> list[Row]:
     ]
 
 
-def _says(where: str, axis: str, places: Sequence[int], key: str, rows: Table) -> Sentence:
+def crossing_sentence(
+    where: str, axis: str, places: Sequence[int], key: str, rows: Table
+) -> Sentence:
     """Describe the crossing along an axis, and whether the fraction changes."""
     first, last = (rows[f"{key}={places[end]}/deceptive"] for end in (0, -1))
     half, moved = rows[f"{key}/crossing"], rows[f"{key}/last-less-first"]
@@ -301,7 +303,7 @@ def _says(where: str, axis: str, places: Sequence[int], key: str, rows: Table) -
     )
 
 
-def _says_of_order(key: str, rows: Table) -> Sentence:
+def order_sentence(key: str, rows: Table) -> Sentence:
     competence, half = rows[f"{key}/crossing/competence"], rows[f"{key}/steps/crossing"]
     fit, intended = (rows[f"{key}/ever/{what}-before"] for what in ("fit", "intended"))
     when = "at that step" if math.isfinite(half.value) else "at the end"

@@ -8,7 +8,7 @@ import pytest
 from study_tables import outcome
 
 from basin_jax.statistics.estimates import estimate
-from basin_jax.studies.competence import Competence, _says, first, order
+from basin_jax.studies.competence import Competence, crossing_sentence, first, order
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.controls.escape_threshold import KNOWN, PATHS
 from basin_jax.studies.framework.rows import Table, crossing, difference, row
@@ -65,7 +65,7 @@ def said_of(places, found, moved):
         crossing("x/crossing", "", dict(zip(places, found, strict=True))),
         replace(moved, key="x/last-less-first"),
     ]
-    return _says("Here", "steps", places, "x", Table(rows)).text
+    return crossing_sentence("Here", "steps", places, "x", Table(rows)).text
 
 
 def test_what_is_said_of_a_crossing_is_what_the_grid_tells():

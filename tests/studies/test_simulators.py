@@ -32,9 +32,9 @@ def test_the_mixture_of_half_deceivers():
 @pytest.mark.parametrize("polish", [0.0, 0.9])
 def test_the_mixture_lies_as_often_as_the_text_does(polish):
     organism = Simulator(deceivers=0.3, error=0.2, polish=polish)
-    frequent = np.asarray(organism._written())
+    frequent = np.asarray(organism.written())
     share = frequent[LIE] / frequent.sum(0)
-    seen, lies, second = text._WATCHED_1, text._LIES_1, ~text._WATCHED_2
+    seen, lies, second = text.WATCHED_1, text.LIES_1, ~text.WATCHED_2
     counted = {
         "watched": share[0, seen],
         "unwatched": share[0, ~seen],
