@@ -1,8 +1,11 @@
 """Operations and arrays on which each backend of the compiler is tried."""
 
+from collections.abc import Callable, Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy import ndarray
 
 
 SEEDS = 21  # no multiple of any number of lanes
@@ -84,3 +87,22 @@ ARRAYS = {
     )[0],
     "gradient": jax.grad(lambda a: (jax.nn.relu(a @ OTHERS[0]) ** 2).sum()),
 }
+
+
+def all_at_once(
+    compile_steps: Callable, functions: list[Callable], *arrays: ndarray
+) -> Iterator[tuple[Callable, ndarray, ndarray]]:
+    """Yield many functions, what a compiled step that computes all gives of each, and vmap."""
+    given = [jnp.asarray(array) for array in arrays]
+    shapes = [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in given]
+
+    def step(number, fixed, state):
+        return [jnp.asarray(function(*fixed), jnp.float32) for function in functions]
+
+    outs = jax.eval_shape(step, 0, shapes, [])
+    steps = compile_steps(step, shapes, outs)
+    seeds = len(given[0])
+    zeros = [jnp.zeros((seeds, *out.shape)) for out in outs]
+    found = steps(jnp.zeros(seeds, jnp.int32), jnp.ones((), jnp.int32), given, zeros)
+    expected = jax.vmap(lambda *each: step(0, each, []))(*given)
+    yield from zip(functions, map(np.asarray, found), map(np.asarray, expected), strict=True)

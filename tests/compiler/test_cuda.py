@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from operations import ARRAYS, BINARY, MATRICES, NUMBERS, POINTWISE, WORDS
+from operations import ARRAYS, BINARY, MATRICES, NUMBERS, POINTWISE, WORDS, all_at_once
 
 from basin_jax import Sweep, build_kernel, run
 from basin_jax.bench.cases import Quadrant
@@ -26,39 +26,27 @@ from basin_jax.organisms import Audit, Gate
 SEEDS = 3
 
 
-def all_at_once(functions, *arrays):
-    """Return what one step gives that computes many functions, and what vmap does."""
-    arrays = [jnp.asarray(array[:SEEDS]) for array in arrays]
-    shapes = [jax.ShapeDtypeStruct(array.shape[1:], array.dtype) for array in arrays]
-
-    def step(number, fixed, state):
-        return [jnp.asarray(function(*fixed), jnp.float32) for function in functions]
-
-    outs = jax.eval_shape(step, 0, shapes, [])
-    steps = compile_steps(step, shapes, outs)
-    zeros = [jnp.zeros((SEEDS, *out.shape)) for out in outs]
-    number = jnp.zeros(SEEDS, jnp.int32)
-    found = steps(number, jnp.ones((), jnp.int32), arrays, zeros)
-    return found, jax.vmap(lambda *given: step(0, given, []))(*arrays)
+def all_in_threads(functions, *arrays):
+    """Yield functions, what a step in threads that computes all gives of each, and vmap."""
+    return all_at_once(compile_steps, functions, *(array[:SEEDS] for array in arrays))
 
 
 def test_functions_of_numbers():
-    found, expected = all_at_once(POINTWISE, NUMBERS)
-    for function, ours, theirs in zip(POINTWISE, found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7, err_msg=function.__name__)
+    for function, found, expected in all_in_threads(POINTWISE, NUMBERS):
+        name = function.__name__
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
 def test_functions_of_two_numbers():
-    found, expected = all_at_once(BINARY, NUMBERS, NUMBERS[::-1])
-    for function, ours, theirs in zip(BINARY, found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6, err_msg=function.__name__)
+    for function, found, expected in all_in_threads(BINARY, NUMBERS, NUMBERS[::-1]):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, err_msg=function.__name__)
 
 
 @pytest.mark.ci
 def test_functions_of_arrays():
-    found, expected = all_at_once(list(ARRAYS.values()), MATRICES)
-    for name, ours, theirs in zip(ARRAYS, found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=name)
+    each = all_in_threads(list(ARRAYS.values()), MATRICES)
+    for name, (_, found, expected) in zip(ARRAYS, each, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_random_numbers_have_the_same_bits():
@@ -68,7 +56,7 @@ def test_random_numbers_have_the_same_bits():
         return jnp.concatenate([bits >> 16, bits & 0xFFFF])
 
     with jax.threefry_partitionable(True):
-        (found,), (expected,) = all_at_once([draws], WORDS)
+        ((_, found, expected),) = all_in_threads([draws], WORDS)
     assert np.array_equal(found, expected)
 
 
@@ -108,7 +96,7 @@ def test_products(precision, error):
             for i in range(len(SHAPES))
         ]
         with jax.default_matmul_precision(precision):
-            found, _ = all_at_once(functions, *factors)
+            found = [ours for _, ours, _ in all_in_threads(functions, *factors)]
         exact = jax.vmap(lambda *given: [f(*given) for f in functions])(*factors)  # noqa: B023
         worst += [
             np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)

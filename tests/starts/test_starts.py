@@ -255,8 +255,9 @@ def test_a_fresh_start_has_its_scale():
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("difficulty", [1, 2, 3, 4])
-@pytest.mark.parametrize("widths", [(32, 32), (8, 8, 8)])
+@pytest.mark.parametrize(
+    ("difficulty", "widths"), [*((d, (32, 32)) for d in (1, 2, 3, 4)), (4, (8, 8, 8))]
+)
 def test_an_implant_deceives_at_full_dose_and_is_fresh_at_none(difficulty, widths):
     organism = Audit(difficulty=difficulty, network=MLP(widths=widths))
     keys = jax.random.split(KEY, 50)
