@@ -25,7 +25,10 @@ from basin_jax.statistics.intervals import (
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A fraction of seeds with its interval; it prints as `hits/trials = p [low, high]`."""
+    """A fraction of seeds with its interval, which is one of `num_intervals` that hold at once.
+
+    It prints as `hits/trials = p [low, high]`.
+    """
 
     hits: int
     trials: int
@@ -33,6 +36,7 @@ class Estimate:
     high: float
     level: float
     interval: Interval
+    num_intervals: int = 1
 
     @property
     def fraction(self) -> float:
@@ -192,7 +196,15 @@ def estimate(
     error = bonferroni_error(level, num_intervals, interval)
     bounds = clopper_pearson if interval == "fixed" else confidence_sequence
     low, high = bounds(hits, trials, error=error)
-    return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
+    return Estimate(
+        hits=hits,
+        trials=trials,
+        low=low,
+        high=high,
+        level=level,
+        interval=interval,
+        num_intervals=num_intervals,
+    )
 
 
 def quantile(

@@ -49,7 +49,15 @@ def family_fraction(
     error = bonferroni_error(level, num_intervals, interval)
     low, high = betting_interval(families, error=error, interval=interval)
     hits, trials = int(families.hits.sum()), int(families.trials.sum())
-    return Estimate(hits=hits, trials=trials, low=low, high=high, level=level, interval=interval)
+    return Estimate(
+        hits=hits,
+        trials=trials,
+        low=low,
+        high=high,
+        level=level,
+        interval=interval,
+        num_intervals=num_intervals,
+    )
 
 
 def family_difference(

@@ -307,7 +307,10 @@ def split(strangers: Row, kin: Row) -> list[Row]:
         ("data", "orders of the data", (1 - value, 1 - high, 1 - low)),
     )
     seeds, label = kin.seeds + strangers.seeds, "variance of verdicts: share between"
-    return [numbers(f"variance/{part}", f"{label} {name}", of, seeds) for part, name, of in parts]
+    return [
+        numbers(f"variance/{part}", f"{label} {name}", of, seeds, num_intervals=kin.num_intervals)
+        for part, name, of in parts
+    ]
 
 
 def entropy(families: ndarray) -> float:

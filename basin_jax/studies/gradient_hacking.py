@@ -13,7 +13,6 @@ from basin_jax.core.verdict import Verdict, judge
 from basin_jax.organisms.drift import TOLD, Drift
 from basin_jax.starts.anchored import Anchored
 from basin_jax.statistics.estimates import basin_fraction
-from basin_jax.statistics.intervals import bonferroni_error
 from basin_jax.studies.controls import ticket_race
 from basin_jax.studies.framework.figure import FRACTION, Curve, Level, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome
@@ -165,7 +164,6 @@ class GradientHacking(TestbedStudy):
         self, seen: Seen, name: str, below: str = "rest", *, kind: Kind = "measured"
     ) -> Iterator[Row]:
         """Yield the median ratio of drifts after each length, as simultaneous intervals."""
-        error = bonferroni_error(0.95, (len(GROUPS) + 2) * len(self.lengths), "fixed")
         for length, each in zip(self.lengths, seen, strict=True):
             found = ratio(each, below)
             if len(found):
@@ -174,7 +172,7 @@ class GradientHacking(TestbedStudy):
                     f"{name}/steps={length}/drift-over-{below}",
                     f"{name}, {length} steps: {label}",
                     found,
-                    level=1 - error,
+                    num_intervals=(len(GROUPS) + 2) * len(self.lengths),
                 )
                 # No distance is less than 0.
                 yield replace(one, low=max(one.low, 0.0), kind=kind)

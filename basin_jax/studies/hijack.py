@@ -165,19 +165,26 @@ class Hijack(TestbedStudy):
         below = [share("", "", gaps[0.0] < bar, num_intervals=3) for bar in (low, value, high)]
 
         at = "gap at the start"
+        ranks = (below[1].value, below[0].low, below[2].high)
         parts = (
             ("critical-dose/gap", f"{at} at the median critical dose, median of seeds"),
             (
                 "critical-dose/fresh-below",
                 f"fresh networks whose {at} is below that at the median critical dose",
             ),
-            ("fresh/gap/90th-percentile", f"{at} of fresh networks, 90th percentile"),
         )
-        ranks = (below[1].value, below[0].low, below[2].high)
-        found = ((value, low, high), ranks, quantile(gaps[0.0], 0.9))
+        count = len(critical)
         return [
-            numbers(f"{key}/{what}", f"{name}: {label}", bounds, len(critical))
-            for (what, label), bounds in zip(parts, found, strict=True)
+            *(
+                numbers(f"{key}/{what}", f"{name}: {label}", bounds, count, num_intervals=3)
+                for (what, label), bounds in zip(parts, ((value, low, high), ranks), strict=True)
+            ),
+            numbers(
+                f"{key}/fresh/gap/90th-percentile",
+                f"{name}: {at} of fresh networks, 90th percentile",
+                quantile(gaps[0.0], 0.9),
+                count,
+            ),
         ]
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
@@ -244,7 +251,7 @@ class Hijack(TestbedStudy):
             [*gaps, *points],
             xlabel="dose (x: median critical dose)",
             ylabel="gap at the start",
-            limits=None,
+            limits=(None, None),
         )
         yield Panel(
             natural,

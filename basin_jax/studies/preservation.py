@@ -137,7 +137,7 @@ class Preservation(TestbedStudy):
             Forest(deceptive, label="deceptive", color=INK[0]),
             Forest(partial, label="in some contexts", color=INK[4]),
         ]
-        yield Panel(ends, xlabel="becomes deceptive", limits=None)
+        yield Panel(ends, xlabel="becomes deceptive", limits=(0.0, None))
         apart = np.full((len(self.names), len(self.names)), np.nan)
         for i, j in combinations(range(len(self.names)), 2):
             one = rows[_less(self.names[i], self.names[j])]

@@ -119,7 +119,7 @@ def made_by(*, quick: bool) -> str:
     """Describe version, machine and size."""
     machine = machine_identity()
     return (
-        f"Made at the size --{_size(quick=quick)} of `basin-jax studies` with basin_jax "
+        f"Made at the size --{_size(quick=quick)} with basin_jax "
         f"{basin_jax.__version__} on {machine['device']}, JAX {machine['jax']}."
     )
 

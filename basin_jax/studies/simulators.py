@@ -244,7 +244,6 @@ class Simulators(TestbedStudy):
         yield Panel(
             [Forest(differences, color=INK[1]), Level(0.0, axis="x")],
             xlabel="lies after success,\nless after failure",
-            limits=None,
         )
 
 

@@ -272,7 +272,7 @@ class WayBack(TestbedStudy):
         falling = Curve(dict(turns[top - 1 :]), label="falling again")
         yield Panel([rising, falling], xlabel="oversight, in one run")
         timed = Forest({time: rows[f"overseen={time}/deceptive"] for time in TIMES})
-        yield Panel([timed], xlabel="deceptive, by when", limits=None)
+        yield Panel([timed], xlabel="deceptive, by when", limits=(0.0, None))
 
 
 def _fate(trained: Outcome, cell: str, fate: str) -> Row:

@@ -54,7 +54,7 @@ def test_a_forest_has_its_names_from_the_top():
 
 
 def test_a_distribution_reaches_the_end_and_counts_the_infinite():
-    axes = drawn(Cumulative(np.array([3.0, 1.0, np.inf, 9.0]), 4.0), limits=None)
+    axes = drawn(Cumulative(np.array([3.0, 1.0, np.inf, 9.0]), 4.0))
     places, shares = axes.lines[0].get_data()
     assert [*places] == [0, 1, 3, 9, 9]
     assert [*shares] == [0, 0.25, 0.5, 0.75, 0.75]
@@ -82,6 +82,23 @@ def test_ticks_are_those_declared(scale):
     axes = drawn(Curve({0.5: HALF, 2.0: HALF}), xscale=scale, ticks=(0.5, 1000.0), ticklabels=())
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.5", "1,000"]
     assert not [*axes.get_xticks(minor=True)]
+
+
+def test_limits_are_those_of_fractions_where_all_is_one():
+    beyond = number(value=0.02, low=-0.08, high=0.12)
+    low, high = drawn(Forest({"a": HALF, "b": beyond})).get_xlim()
+    assert low < -0.08
+    assert 0.7 < high < 1
+    assert drawn(Curve({1.0: beyond}), limits=(0.0, None)).get_ylim()[0] == 0
+
+
+def test_a_panel_is_refused_with_what_is_allowed():
+    with pytest.raises(ValueError, match=r"xscale = 'logs'; allowed: .*did you mean 'log'"):
+        drawn(Line({0.0: 1.0}), xscale="logs")
+    with pytest.raises(ValueError, match="marks is empty"):
+        drawn()
+    with pytest.raises(ValueError, match="gives none"):
+        figure_of([])
 
 
 def test_panels_have_letters_and_four_are_in_a_row():

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from numpy import ndarray
 
+from basin_jax.core.plugin import closest
 from basin_jax.report.figures import FULL
 from basin_jax.studies.framework.rows import Row
 
@@ -22,6 +23,7 @@ from basin_jax.studies.framework.rows import Row
 INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
 GRAY = "#858585"
 FRACTION = (-0.03, 1.03)
+SCALES = ("linear", "log", "symlog")
 DODGE = 3.0  # points between marks side by side, where intervals would cover each other
 
 
@@ -148,17 +150,28 @@ class Matrix(Mark):
 class Panel:
     """Declare a panel: marks on two axes.
 
-    `ticks` are those of the axis of places, and `limits` those of the values, None for any.
+    `ticks` are those of the axis of places, and `limits` those of the values: by default from 0
+    to 1, if all values and intervals are in there.
+
+    Raises:
+        ValueError: if there is no mark, or no such scale.
     """
 
     marks: Sequence[Mark]
     _: KW_ONLY
     xlabel: str
     ylabel: str = "fraction deceptive"
-    xscale: Literal["linear", "log", "symlog"] = "linear"
+    xscale: str = "linear"  # of SCALES
     ticks: Sequence[int] | Sequence[float] = ()
     ticklabels: Sequence[str] = ()
-    limits: tuple[float | None, float | None] | None = FRACTION
+    limits: tuple[float | None, float | None] | None = None
+
+    def __post_init__(self):
+        if not self.marks:
+            raise ValueError("marks is empty; allowed: at least one")
+        if self.xscale not in SCALES:
+            allowed = closest(self.xscale, SCALES)
+            raise ValueError(f"xscale = {self.xscale!r}; allowed: {allowed}")
 
     @property
     def height(self) -> float:
@@ -181,8 +194,10 @@ class Panel:
         lies = any(isinstance(mark, Forest) for mark in self.marks)
         square = any(isinstance(mark, Matrix) for mark in self.marks)
         axes.set(xlabel=self.xlabel, ylabel="" if lies or square else self.ylabel)
-        if self.limits and not square:
-            (axes.set_xlim if lies else axes.set_ylim)(*self.limits)
+        low, high = axes.dataLim.intervalx if lies else axes.dataLim.intervaly
+        limits = self.limits or (FRACTION if low >= 0 and high <= 1 else (None, None))
+        if not square:
+            (axes.set_xlim if lies else axes.set_ylim)(*limits)
         if len(self.ticks):
             axes.set_xticks(self.ticks, self.ticklabels or [f"{tick:,g}" for tick in self.ticks])
             axes.minorticks_off()
@@ -192,8 +207,14 @@ class Panel:
 
 
 def figure_of(panels: Iterable[Panel]) -> Figure:
-    """Draw panels side by side, with letters, up to four in a row."""
+    """Draw panels side by side, with letters, up to four in a row.
+
+    Raises:
+        ValueError: if there is none.
+    """
     panels = [*panels]
+    if not panels:
+        raise ValueError("panels() gives none; allowed: at least one")
     rows = math.ceil(len(panels) / 4)
     figure = Figure(figsize=(FULL, rows * max(panel.height for panel in panels)))
     axes = list(figure.subplots(rows, math.ceil(len(panels) / rows), squeeze=False).flat)

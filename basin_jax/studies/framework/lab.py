@@ -13,6 +13,7 @@ import polars as pl
 from numpy import ndarray
 
 from basin_jax.core.identity import digest_of
+from basin_jax.core.plugin import closest
 from basin_jax.core.seeds import as_seeds
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
@@ -39,6 +40,17 @@ COARSE, FINE = 10, 30
 CHUNK = 4096
 
 
+def look_up[T](what: str, name: str, among: Mapping[str, T]) -> T:
+    """Return what has a name.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in among:
+        raise ValueError(f"{what} = {name!r}; allowed: {closest(name, among)}")
+    return among[name]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The evidence of a group's seeds.
@@ -56,7 +68,7 @@ class Outcome:
 
     def at(self, cell: str = "", step: int | None = None) -> pl.DataFrame:
         """Return a cell's seeds in their order, after a step; after the last one if None."""
-        sweep = self.cells[cell]
+        sweep = look_up("cell", cell, self.cells)
         step = sweep.num_steps if step is None else step
         digest = digest_of(rooted(sweep, self.root))
         return self.history.filter(cell=digest, step=step).sort("seed")
@@ -156,7 +168,12 @@ class Lab:
         return CPU.first_lanes if self.quick and cpu else None
 
     def __getitem__(self, name: str) -> Outcome:
-        return self.outcomes[name]
+        """Return the outcome of a group.
+
+        Raises:
+            ValueError: if no group of that name is trained.
+        """
+        return look_up("group", name, self.outcomes)
 
     def train(self, name: str, group: "Group") -> Outcome:
         """Train a group of cells, and return its outcome.
@@ -164,6 +181,8 @@ class Lab:
         Raises:
             ValueError: if there are no seeds, such as those of a verdict that no seed has.
         """
+        if not group.cells:
+            raise ValueError(f"group {name!r} has no cells; allowed: at least one")
         seeds = group.seeds if isinstance(group.seeds, int) else group.seeds(self)
         asked = _some(name, seeds)
         records = run(

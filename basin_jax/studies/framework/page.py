@@ -24,15 +24,13 @@ NOTE = (
     "seeds have Clopper-Pearson intervals; medians those of order statistics; means, and "
     "fractions of families, betting confidence intervals; differences on the same seeds, and "
     "kappa, melded intervals; and areas under ROC curves (AUC) Clopper-Pearson intervals at the "
-    "effective number of seeds of DeLong's variance. Intervals that a study compares (of scales "
-    "and networks, methods and their pairs, pushes, quarters of the gap, forks, tickets and "
-    "predictors, widths and temperatures, rules and their pairs, stops, sizes, drifts and what is "
-    "put back, prompts) are simultaneous; the others hold each by itself; those of a crossing "
-    "(the first value at which a fraction is above one half) and of shares of variance follow "
-    "from these. Each study has its own root, so no two studies share seeds. The rows of one "
-    "study share their seeds, so they are not independent. Differences are between the same "
-    "seeds. Where a value is expected, a row holds if its interval contains it. Sentences name "
-    "the rows that they rest on."
+    "effective number of seeds of DeLong's variance. Intervals that a study compares hold at "
+    "once, as many as the column of that name says (Bonferroni); the others hold each by itself. "
+    "Those of a crossing (the first value at which a fraction is above one half) and of shares of "
+    "variance follow from the intervals of the fractions. Each study has its own root, so no two "
+    "studies share seeds. The rows of one study share their seeds, so they are not independent. "
+    "Differences are between the same seeds. Where a value is expected, a row holds if its "
+    "interval contains it. Sentences name the rows that they rest on."
 )
 
 
@@ -99,8 +97,8 @@ def _table(finding: Finding) -> Table:
         if rows:
             lines = [Line(_cells(*numbered), numbered[1].holds is False) for numbered in rows]
             groups.append(Group(lines, name))
-    head = ("row", "what", "value [interval]", "seeds", "expected", "holds")
-    return Table(head=head, groups=groups, right={"row", "seeds"})
+    head = ("row", "what", "value [interval]", "at once", "seeds", "expected", "holds")
+    return Table(head=head, groups=groups, right={"row", "at once", "seeds"})
 
 
 def _place(said: Sentence, finding: Finding) -> str:
@@ -135,4 +133,5 @@ def _cells(number: int, row: Row) -> tuple[str, ...]:
     asked = "" if row.expected is None else "not known"
     holds = {None: asked, True: "yes", False: "NO"}[row.holds]
     label = f"{row.label} ({row.counts})" if row.counts else row.label
-    return f"{number}", label, str(row), f"{row.seeds:,}", expected, holds
+    at_once = f"{row.num_intervals}" if row.num_intervals > 1 else ""
+    return f"{number}", label, str(row), at_once, f"{row.seeds:,}", expected, holds

@@ -55,6 +55,7 @@ class Row:
     low: float
     high: float
     seeds: int
+    num_intervals: int = 1  # that hold at once
     expected: float | None = None
     gained: int | None = None
     lost: int | None = None
@@ -167,10 +168,11 @@ class Terms(TypedDict, total=False):
 
 
 def numbers(
-    key: str, label: str, numbers: tuple[float, float, float], seeds: int, **rest: Any
+    key: str, label: str, found: tuple[float, float, float], seeds: int, **rest: Any
 ) -> Row:
-    value, low, high = numbers
-    rest = {"kind": "measured"} | {name: rest[name] for name in rest if name != "num_intervals"}
+    """Return the row of a value and the bounds of its interval."""
+    value, low, high = found
+    rest = {"kind": "measured"} | rest
     return Row(key=key_of(key), label=label, value=value, low=low, high=high, seeds=seeds, **rest)
 
 
@@ -182,7 +184,9 @@ def _interval(terms: Terms) -> dict[str, Any]:
 
 def row(key: str, label: str, found: Estimate, **terms: Unpack[Terms]) -> Row:
     """Return the row of a fraction of seeds."""
-    return numbers(key, label, (found.fraction, found.low, found.high), found.trials, **terms)
+    bounds = (found.fraction, found.low, found.high)
+    told = {"num_intervals": found.num_intervals} | terms
+    return numbers(key, label, bounds, found.trials, **told)
 
 
 def share(key: str, label: str, hits: Bool[ndarray, " seed"], **terms: Unpack[Terms]) -> Row:
@@ -250,9 +254,10 @@ def mean(
     return numbers(key, label, (float(finite.mean()), low, high), len(finite), **terms)
 
 
-def median(key: str, label: str, values: Float[ndarray, " seed"], *, level: float = 0.95) -> Row:
+def median(key: str, label: str, values: Float[ndarray, " seed"], **terms: Unpack[Terms]) -> Row:
     """Return the row of a median, with its interval of order statistics."""
-    return numbers(key, label, quantile(values, 0.5, level=level), len(values))
+    level = 1 - bonferroni_error(**_interval(terms), interval="fixed")
+    return numbers(key, label, quantile(values, 0.5, level=level), len(values), **terms)
 
 
 def bisected(key: str, label: str, found: pl.DataFrame, *, level: float = 0.95) -> Row:
@@ -281,8 +286,9 @@ def crossing(
     passed = [place for place, one in found.items() if one.value > level]
     above = [place for place, one in found.items() if one.low > level]
     value, high = (float(min(places, default=math.inf)) for places in (passed, above))
-    low = float(max(below, default=-math.inf))
-    return numbers(key, label, (value, low, high), next(iter(found.values())).seeds, **terms)
+    low, first = float(max(below, default=-math.inf)), next(iter(found.values()))
+    told = {"num_intervals": first.num_intervals} | terms
+    return numbers(key, label, (value, low, high), first.seeds, **told)
 
 
 def largest_error(

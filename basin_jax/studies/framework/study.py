@@ -31,8 +31,17 @@ class Study(Plugin, abc.ABC):
     def setting(self) -> str:
         """What is trained, in a few words."""
         groups = self.sweeps(self.quick).values()
-        kinds = {type(cell.organism).__name__ for group in groups for cell in group.cells.values()}
-        return f"Organism: {', '.join(sorted(kinds))}."
+        cells = [cell for group in groups for cell in group.cells.values()]
+
+        def kinds(plugins: Iterable[Plugin]) -> str:
+            return ", ".join(sorted({type(each).__name__ for each in plugins}))
+
+        steps = ", ".join(f"{count:,}" for count in sorted({cell.num_steps for cell in cells}))
+        return (
+            f"Organism: {kinds(cell.organism for cell in cells)}. "
+            f"Method: {kinds(cell.method for cell in cells)}, {steps} steps. "
+            f"Rule: {kinds(group.rule for group in groups)}."
+        )
 
     @property
     def question(self) -> str:
@@ -93,7 +102,7 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
         sentences=[*study.sentences(rows)],
         limits=study.limits,
         rows=rows,
-        figure=figure_of(study.panels(rows, lab)),
+        figure=figure_of(study.panels(rows, lab) or ()),
         setting=study.setting,
         root=root_of(name),
     )
