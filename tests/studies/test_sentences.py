@@ -42,14 +42,14 @@ def with_row(one: Finding, row: Row) -> Finding:
 def test_the_page_has_every_number_and_what_failed(tmp_path):
     found = finding(
         number(0.0),
-        number(0.5, kind="known", key="less", label="a<b"),
+        number(0.5, kind="known", key="less", label="a<b", num_intervals=4),
         number(kind="measured", key="all"),
     )
     write_finding(found, tmp_path)
     assert pl.read_csv(tmp_path / "way_back.csv")["holds"].to_list() == [None, True, False]
     text = markdown([found], made="Made today.")
     assert "## Way back" in text
-    assert "| 3 | a<b | 0 [0, 0.100] | 30 | 0.5 | NO |" in text
+    assert "| 3 | a<b | 0 [0, 0.100] | 4 | 30 | 0.5 | NO |" in text
     assert "- Half < all. [row 2]" in text
     assert text.index("**Measured**") < text.index("**Null control**")
     page = html([found], tmp_path, made="Made today.")
