@@ -255,7 +255,7 @@ class Hijack(TestbedStudy):
         )
         yield Panel(
             natural,
-            xlabel="quarter, by gap at the start",
+            xlabel="quarter by gap at start",
             ticks=range(len(QUARTERS)),
             ticklabels=QUARTERS,
         )

@@ -175,12 +175,14 @@ class Panel:
 
     @property
     def height(self) -> float:
-        """The least height of its row, in inches: names along the bottom take more."""
-        return 3.2 if any(isinstance(mark, Matrix) for mark in self.marks) else 2.5
+        """The height of its row, in inches: names along the bottom and the legend take more."""
+        least = 3.0 if any(isinstance(mark, Matrix) for mark in self.marks) else 2.3
+        return least + 0.13 * sum(bool(mark.label) for mark in self.marks)
 
     def draw(self, axes: Axes) -> None:
         """Draw the marks, then the axes."""
         axes.grid(visible=True, axis="y")
+        axes.margins(x=0.08)  # where marks are moved
         if self.xscale == "symlog":
             axes.set_xscale("symlog", linthresh=self.ticks[1])
             axes.set_xlim(-0.3 * self.ticks[1], 1.3 * self.ticks[-1])
@@ -202,8 +204,10 @@ class Panel:
             axes.set_xticks(self.ticks, self.ticklabels or [f"{tick:,g}" for tick in self.ticks])
             axes.minorticks_off()
         if any(mark.label for mark in self.marks):
-            looks = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
-            axes.legend(loc="best", handlelength=1.2, **looks)
+            # Above the panel, beside its letter, where it covers nothing.
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(0.06, 1.0), borderpad=0, borderaxespad=0.2
+            )
 
 
 def figure_of(panels: Iterable[Panel]) -> Figure:
