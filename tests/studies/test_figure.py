@@ -95,6 +95,8 @@ def test_limits_are_those_of_fractions_where_all_is_one():
 def test_a_panel_is_refused_with_what_is_allowed():
     with pytest.raises(ValueError, match=r"xscale = 'logs'; allowed: .*did you mean 'log'"):
         drawn(Line({0.0: 1.0}), xscale="logs")
+    with pytest.raises(ValueError, match="allowed with symlog: 0 and some above it"):
+        drawn(Line({0.0: 1.0}), xscale="symlog")
     with pytest.raises(ValueError, match="marks is empty"):
         drawn()
     with pytest.raises(ValueError, match="gives none"):
@@ -102,7 +104,7 @@ def test_a_panel_is_refused_with_what_is_allowed():
 
 
 def test_panels_have_letters_and_four_are_in_a_row():
-    figure = figure_of([Panel([Line({0.0: 1.0})], xlabel="x")] * 5)
+    figure = figure_of([Panel([Line({0.0: 1.0})] * 9, xlabel="x")] * 5)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [*"abcde"]
     assert figure.get_figheight() == pytest.approx(2 * 2.3)
 

@@ -1,7 +1,9 @@
 """Figures of studies: panels are declared, and all are drawn alike."""
 
 import abc
+import itertools
 import math
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, cast
@@ -154,7 +156,7 @@ class Panel:
     to 1, if all values and intervals are in there.
 
     Raises:
-        ValueError: if there is no mark, or no such scale.
+        ValueError: if there is no mark, no such scale, or a scale without its ticks.
     """
 
     marks: Sequence[Mark]
@@ -172,6 +174,8 @@ class Panel:
         if self.xscale not in SCALES:
             allowed = closest(self.xscale, SCALES)
             raise ValueError(f"xscale = {self.xscale!r}; allowed: {allowed}")
+        if self.xscale == "symlog" and len(self.ticks) < 2:
+            raise ValueError(f"ticks = {self.ticks!r}; allowed with symlog: 0 and some above it")
 
     @property
     def height(self) -> float:
@@ -188,7 +192,7 @@ class Panel:
             axes.set_xlim(-0.3 * self.ticks[1], 1.3 * self.ticks[-1])
         elif self.xscale == "log":
             axes.set_xscale("log")
-        inks = iter(INK)
+        inks = itertools.cycle(INK)
         place = (1 - sum(isinstance(mark, Curve | Forest) for mark in self.marks)) / 2
         for mark in self.marks:
             mark.draw(axes, mark.color or next(inks), DODGE * place)
@@ -224,7 +228,7 @@ def figure_of(panels: Iterable[Panel]) -> Figure:
     axes = list(figure.subplots(rows, math.ceil(len(panels) / rows), squeeze=False).flat)
     for rest in axes[len(panels) :]:
         rest.remove()
-    for panel, one, letter in zip(panels, axes, "abcdefgh", strict=False):
+    for panel, one, letter in zip(panels, axes, string.ascii_lowercase, strict=False):
         one.set_title(letter, loc="left", fontweight="bold")
         panel.draw(one)
     return figure
