@@ -307,7 +307,7 @@ def test_a_row_without_a_value_is_undefined_and_neither_holds_nor_fails():
     assert str(none) == "undefined: no seeds"
     assert none.holds is None
     assert not finding(none).sound
-    assert "| nothing at all | undefined: no seeds | 0 | 0 | not known |" in markdown(
+    assert "| nothing at all | undefined: no seeds |  | 0 | 0 | not known |" in markdown(
         [finding(none)], made="here"
     )
 
