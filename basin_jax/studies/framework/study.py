@@ -29,7 +29,7 @@ class Study(Plugin, abc.ABC):
 
     @property
     def setting(self) -> str:
-        """What is trained, in a few words."""
+        """The organisms, methods, steps and rules of its sweeps, as a sentence."""
         groups = self.sweeps(self.quick).values()
         cells = [cell for group in groups for cell in group.cells.values()]
 
