@@ -165,19 +165,21 @@ class Hijack(TestbedStudy):
         below = [share("", "", gaps[0.0] < bar, num_intervals=3) for bar in (low, value, high)]
 
         at = "gap at the start"
-        ranks = (below[1].value, below[0].low, below[2].high)
-        parts = (
-            ("critical-dose/gap", f"{at} at the median critical dose, median of seeds"),
-            (
-                "critical-dose/fresh-below",
-                f"fresh networks whose {at} is below that at the median critical dose",
-            ),
-        )
         count = len(critical)
         return [
-            *(
-                numbers(f"{key}/{what}", f"{name}: {label}", bounds, count, num_intervals=3)
-                for (what, label), bounds in zip(parts, ((value, low, high), ranks), strict=True)
+            numbers(
+                f"{key}/critical-dose/gap",
+                f"{name}: {at} at the median critical dose, median of seeds",
+                (value, low, high),
+                count,
+                num_intervals=3,
+            ),
+            numbers(
+                f"{key}/critical-dose/fresh-below",
+                f"{name}: fresh networks whose {at} is below that at the median critical dose",
+                (below[1].value, below[0].low, below[2].high),
+                count,
+                num_intervals=3,
             ),
             numbers(
                 f"{key}/fresh/gap/90th-percentile",

@@ -98,7 +98,7 @@ class Outcome:
         step: int | None = None,
         num_intervals: int = 1,
     ) -> Estimate:
-        """Estimate the fraction of a verdict, as one of `cells` simultaneous intervals."""
+        """Estimate the fraction of a verdict, as one of `num_intervals` that hold at once."""
         return basin_fraction(self.verdicts(cell, step), of, num_intervals=num_intervals)
 
     def untrained(self, cell: str = "", *, num_intervals: int = 1) -> Estimate:
