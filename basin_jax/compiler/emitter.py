@@ -4,10 +4,8 @@ import abc
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from basin_jax.compiler import ir
-from basin_jax.compiler.loops import Loop, element
+from basin_jax.compiler.loops import Loop, gather
 from basin_jax.compiler.memory import Storage
 
 
@@ -86,7 +84,9 @@ class Emitter(abc.ABC):
         lines = self.between(self.storage.reads[node], node)
         if isinstance(node, ir.Product):
             return lines + self.product(node)
-        return lines + (self._gather(node) if isinstance(node, ir.Gather) else self.array(node))
+        if isinstance(node, ir.Gather):
+            return lines + gather(self.storage, self.loop, node)
+        return lines + self.array(node)
 
     def _replace(self) -> list[str]:
         """Copy results that could not overwrite their state, once all is computed."""
@@ -119,19 +119,3 @@ class Emitter(abc.ABC):
         goes_on = test.at(node.goes_on, ())
         lines += [*ask, *test.head, *test.lines, f"const b32 goes_on = {goes_on};"]
         return [*lines, "if (!any(goes_on)) break;", *step, "}", *self.barrier()]
-
-    def _gather(self, node: ir.Gather) -> list[str]:
-        """Move elements as a table says."""
-        storage = self.storage
-        table = storage.symbols.table(node.places.reshape(-1).astype(np.int32), "int32_t")
-        lines, first = [], 0
-        for arg in node.args:
-            loop = self.loop()
-            (e,) = loop.over((node.size,)) or (ir.Linear(),)
-            source = storage.symbols.name()
-            loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
-            moved = f"{storage.array(node)}[{e}] = {element(storage, arg, source)};"
-            loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")
-            lines += loop.close()
-            first += arg.size
-        return lines

@@ -32,6 +32,11 @@ class Unsupported(Exception):
 _identity = itertools.count()
 
 
+def next_number() -> int:
+    """Return a number that is larger than that of any node so far."""
+    return next(_identity)
+
+
 @dataclass(frozen=True)
 class Linear:
     """A whole number that is linear in loop variables: an index, or a place in memory."""
@@ -64,7 +69,7 @@ class Node:
     args: tuple["Node", ...]
     shape: tuple[int, ...]
     dtype: Any
-    number: int = field(default_factory=lambda: next(_identity))
+    number: int = field(default_factory=next_number)
     varies: bool = False  # with the step or the state; else it is computed once
     cost: int = 0  # operations of one element, up to stored arrays
     ties: tuple["Node", ...] = ()  # other nodes that it waits for

@@ -1,6 +1,6 @@
 """Loops in C++ over the elements of an array."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS, literal
-from basin_jax.compiler.memory import Storage
+from basin_jax.compiler.memory import Arrays
 
 
-def element(storage: Storage, node: ir.Node, flat: ir.Linear | str) -> str:
+def element(storage: Arrays, node: ir.Node, flat: ir.Linear | str) -> str:
     """Return the C++ of an element of a stored array or a constant."""
     if not isinstance(node, ir.Constant):
         return f"{storage.array(node)}[{flat}]"
@@ -24,7 +24,7 @@ def element(storage: Storage, node: ir.Node, flat: ir.Linear | str) -> str:
 class Loop:
     """Loops, one inside the other, and the statements inside the innermost."""
 
-    storage: Storage
+    storage: Arrays
     # What no turn changes comes first: a compiler cannot tell that no store changes it.
     head: list[str] = field(default_factory=list)
     fixed: set[str] = field(default_factory=set)  # the names in there
@@ -163,6 +163,22 @@ class Loop:
             text = f"{self.storage.array(rows)}[{flat}][s]"
         pick = f"for (int s = 0; s < LANES; s++) {name}[s] = {text};"
         return [f"{node.type} {name};", pick]
+
+
+def gather(storage: Arrays, loop_of: Callable[[], Loop], node: ir.Gather) -> list[str]:
+    """Return the loops that move elements as a table says."""
+    table = storage.symbols.table(node.places.reshape(-1).astype(np.int32), "int32_t")
+    lines, first = [], 0
+    for arg in node.args:
+        loop = loop_of()
+        (e,) = loop.over((node.size,)) or (ir.Linear(),)
+        source = storage.symbols.name()
+        loop.lines.append(f"const long {source} = {table}[{e}] - {first};")
+        moved = f"{storage.array(node)}[{e}] = {element(storage, arg, source)};"
+        loop.lines.append(f"if ({source} >= 0 && {source} < {arg.size}) {moved}")
+        lines += loop.close()
+        first += arg.size
+    return lines
 
 
 def start_of(node: ir.Reduce) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS
-from basin_jax.compiler.memory import Storage
+from basin_jax.compiler.memory import Arrays
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Matrices:
         return left, right, out
 
 
-def matrices(storage: Storage, node: ir.Product) -> Matrices:
+def matrices(storage: Arrays, node: ir.Product) -> Matrices:
     """Lay a product out as products of matrices."""
-    (left, first, lefts), (right, second, rights) = (_factor(storage, arg) for arg in node.args)
+    (left, first, lefts), (right, second, rights) = (factor_of(storage, arg) for arg in node.args)
     rows, columns = node.free(0), node.free(1)
     outs, lengths = iter(storage.strides(node)), iter(node.shape)
     batch = [
@@ -70,7 +70,7 @@ def matrices(storage: Storage, node: ir.Product) -> Matrices:
     )
 
 
-def _factor(storage: Storage, node: ir.Node) -> tuple[str, int, tuple[int, ...]]:
+def factor_of(storage: Arrays, node: ir.Node) -> tuple[str, int, tuple[int, ...]]:
     """Return the array that holds a factor, its start, and its strides."""
     index = tuple(ir.Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
     axes = range(len(node.shape))

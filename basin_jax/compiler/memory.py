@@ -6,6 +6,7 @@ are computed once, and memory is used again when its last reader has run.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,24 @@ from basin_jax.compiler.cpp import Symbols
 ALIGNED = 16  # bytes that a GPU's thread reads at once
 STORED = (ir.Product, ir.Reduce, ir.Gather, ir.While)
 NEVER = (ir.Input, ir.Constant, ir.Iota, ir.View, ir.Reshape, ir.LoopResult)
+
+
+class Arrays(Protocol):
+    """What loops know of stored arrays."""
+
+    symbols: Symbols
+
+    def holds(self, node: ir.Node) -> bool:
+        """Return True if an array is stored."""
+        ...
+
+    def array(self, node: ir.Node) -> str:
+        """Return the C++ of a pointer to a stored array."""
+        ...
+
+    def strides(self, node: ir.Node) -> tuple[int, ...]:
+        """Return the strides of an array along each axis."""
+        ...
 
 
 class Storage:
