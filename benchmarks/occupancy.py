@@ -1,36 +1,51 @@
 """Print the resources of each CUDA kernel, by NVRTC, for a GPU that need not be there.
 
-    uv run python benchmarks/occupancy.py
+    uv run python benchmarks/occupancy.py [ARCHITECTURE]
 
-Prints the table of `docs/performance.md`.
+Prints the table of `docs/performance.md`: of each case and precision the program by fragments, and
+the one by loops that threads share.
 """
 
-import re
+import functools
+import sys
 
 from basin_jax.bench.cases import CASES
-from basin_jax.compiler.cuda.build import compile_for_gpu
-from basin_jax.compiler.cuda.emitter import emit
+from basin_jax.compiler.cuda import emitter, fragments
+from basin_jax.compiler.cuda.build import compiled
+from basin_jax.compiler.cuda.program import blocks_at_once, most_memory
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.core.trial import numerics, signature_of
 from basin_jax.engine.backends import step_of
 
 
-ARCHITECTURE = "sm_90a"
-print("| case | KiB a seed | threads | seeds a multiprocessor | barriers | registers | spilled |")
-for case in (case for cases in CASES.values() for case in cases):
-    signature = signature_of(case.sweep)
+HEADINGS = (
+    *("case", "precision", "program", "KiB a seed", "threads", "seeds a multiprocessor"),
+    *("barriers", "registers", "bytes spilled"),
+)
+PROGRAMS = {"fragments": fragments.emit, "loops": emitter.emit}
+
+
+def row(case, precision: str, name: str, architecture: str) -> str:
+    signature = signature_of(case.sweep.replace(precision=precision))
     with numerics(signature.precision):
-        step = step_of(signature)
-        code = graph_of(*step, emit)[-1]
-        log = compile_for_gpu(*step, architecture=ARCHITECTURE).log
-    counts = [
-        f"{code.memory / 1024:.0f}",
-        code.threads,
-        code.blocks,
-        sum("__syncthreads" in line for line in code.step),
-        *(
-            re.findall(said, log)[0]
-            for said in (r"Used (\d+) registers", r"(\d+) bytes spill stores")
-        ),
-    ]
-    print(f"| {case.name} | {' | '.join(map(str, counts))} |")
+        emit = functools.partial(PROGRAMS[name], most=most_memory(architecture))
+        inputs, states, program = graph_of(*step_of(signature), emit)
+        binary = compiled(program, inputs, states, architecture)
+    counts = (
+        *(case.name, precision, name, f"{program.memory / 1024:.0f}", program.threads),
+        blocks_at_once(program, architecture, binary.registers),
+        *(program.barriers, binary.registers, binary.spilled),
+    )
+    return f"| {' | '.join(map(str, counts))} |"
+
+
+def main(architecture: str = "sm_90a") -> None:
+    print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
+    for case in (case for cases in CASES.values() for case in cases):
+        for precision in ("float32", "tf32", "bf16"):
+            for name in PROGRAMS:
+                print(row(case, precision, name, architecture), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -9,16 +9,19 @@ from typing import Any
 import jax
 
 from basin_jax.compiler import ir
-from basin_jax.compiler.cpp import SCALARS
-from basin_jax.compiler.cuda.emitter import Kernel, emit
+from basin_jax.compiler.cuda import emitter, fragments
 from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel, version
+from basin_jax.compiler.cuda.program import Program, blocks_at_once, most_memory
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import FUNCTIONS, operation, programs_folder, steps_of
 
 
 RUNTIME = Path(__file__).with_name("runtime.cuh")
-EMULATED = Path(__file__).with_name("emulate.h")
+FRAGMENTS = Path(__file__).with_name("fragments") / "fragments.cuh"
+EMULATOR = Path(__file__).with_name("emulate.h")
 LAUNCH = Path(__file__).with_name("launch.h")
+EMULATED_AS = "sm_90"
+SPILLED = 64  # bytes of a thread that may go to memory and back, to hold more blocks
 ARRAYS = """
 struct Arrays {{
 const int* count;
@@ -32,17 +35,7 @@ KERNEL = """
 {tables}
 {arrays}
 INLINE void train(const Arrays& arrays, char* memory, long long seed) {{
-{loads}
-__syncthreads();
-{before}
-for (int i = *arrays.count; i > 0; i--) {{
-__syncthreads();
-{step}
-__syncthreads();
-if (THREAD == 0) *{number} += 1;
-}}
-__syncthreads();
-{stores}
+{body}
 }}
 #ifdef __CUDACC__
 extern "C" __global__ void __launch_bounds__({threads}, {blocks}) steps(const Arrays arrays) {{
@@ -81,13 +74,16 @@ return launch(frame, image, &arrays, argument(frame, 1)->dims[0], {threads}, {me
 
 def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
     """Compile a step to an operation on blocks of seeds, as `cpu.compile_steps` does."""
-    inputs, states, code = graph_of(step, fixed, state, emit)
-    kernel, device = _kernel(code, inputs, states), jax.local_devices()[0]
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
-        source = kernel + ON_CPU.format(threads=code.threads, memory=code.memory)
-        return steps_of(operation(source, (RUNTIME, EMULATED)))
-    major, minor = device.compute_capability.split(".")
-    source = launcher(code, inputs, states, _binary(kernel, f"sm_{major}{minor}"))
+        inputs, states, program = emitted(step, fixed, state, EMULATED_AS)
+        source = source_of(program, inputs, states)
+        source += ON_CPU.format(threads=program.threads, memory=program.memory)
+        return steps_of(operation(source, (RUNTIME, FRAGMENTS, EMULATOR)))
+    architecture = "sm_" + device.compute_capability.replace(".", "")
+    inputs, states, program = emitted(step, fixed, state, architecture)
+    binary = compiled(program, inputs, states, architecture)
+    source = launcher(program, inputs, states, binary)
     return steps_of(operation(source, (LAUNCH,), "CUDA"))
 
 
@@ -96,28 +92,58 @@ def identity() -> str:
     return "NVRTC {}.{}".format(*version())
 
 
-def compile_for_gpu(
-    step: Callable, fixed: Sequence[Any], state: Sequence[Any], *, architecture: str
+def emitted(
+    step: Callable, fixed: Sequence[Any], state: Sequence[Any], architecture: str
+) -> tuple[list[ir.Input], list[ir.Input], Program]:
+    """Emit the program of a step, by fragments or else by loops that threads share.
+
+    Returns:
+        The inputs, those of them that are the state, and the program.
+    """
+    most = most_memory(architecture)
+
+    def emit(*graph: Any) -> Program:
+        try:
+            return fragments.emit(*graph, most=most)
+        except ir.Unsupported:
+            return emitter.emit(*graph, most=most)
+
+    return graph_of(step, fixed, state, emit)
+
+
+def compiled(
+    program: Program, inputs: Sequence[ir.Input], states: Sequence[ir.Input], architecture: str
 ) -> Binary:
-    """Compile a step for one kind of GPU, such as "sm_90a", which need not be there."""
-    inputs, states, code = graph_of(step, fixed, state, emit)
-    return _binary(_kernel(code, inputs, states), architecture)
+    """Compile a program for one kind of GPU, such as "sm_90a", which need not be there.
+
+    The compiler first has all registers. If then fewer blocks fit on a multiprocessor than its
+    shared memory has room for, it is told to make room for more, unless that spills.
+    """
+    binary = _binary(source_of(program, inputs, states), architecture)
+    room = blocks_at_once(program, architecture)
+    held = blocks_at_once(program, architecture, binary.registers)
+    most = min(room, 2 * held)
+    for blocks in sorted({most, (most + held + 1) // 2} - {held}, reverse=True):
+        tighter = _binary(source_of(program, inputs, states, blocks), architecture)
+        if tighter.spilled <= SPILLED:
+            return tighter
+    return binary
 
 
 def launcher(
-    code: Kernel, inputs: Sequence[ir.Input], states: Sequence[ir.Input], binary: Binary
+    program: Program, inputs: Sequence[ir.Input], states: Sequence[ir.Input], binary: Binary
 ) -> str:
     """Return the C++ that launches a compiled kernel."""
     arrays = ARRAYS.format(inputs=len(inputs), outputs=len(states))
     return ON_GPU.format(
-        arrays=arrays, image=_kept(binary.image), threads=code.threads, memory=code.memory
+        arrays=arrays, image=_kept(binary.image), threads=program.threads, memory=program.memory
     )
 
 
 @functools.cache
-def _binary(kernel: str, architecture: str) -> Binary:
-    headers = {path.name: path.read_text() for path in (RUNTIME, FUNCTIONS)}
-    return compile_kernel(kernel, headers=headers, architecture=architecture)
+def _binary(source: str, architecture: str) -> Binary:
+    headers = {path.name: path.read_text() for path in (RUNTIME, FRAGMENTS, FUNCTIONS)}
+    return compile_kernel(source, headers=headers, architecture=architecture)
 
 
 def _kept(image: bytes) -> Path:
@@ -129,26 +155,14 @@ def _kept(image: bytes) -> Path:
     return file
 
 
-def _kernel(code: Kernel, inputs: Sequence[ir.Input], states: Sequence[ir.Input]) -> str:
-    array = code.array
-
-    def rows(node: ir.Input) -> str:
-        return f"{node.size}, {node.shape[-1] if node.shape else 1}, {code.pitches[node]}, seed"
-
-    loads = [
-        f"load<{SCALARS[node.type]}>({array(node)}, arrays.inputs[{i}], {rows(node)});"
-        for i, node in enumerate(inputs)
-    ]
-    stores = [
-        f"store<{SCALARS[node.type]}>(arrays.outputs[{i}], {array(node)}, {rows(node)});"
-        for i, node in enumerate(states)
-    ]
+def source_of(
+    program: Program, inputs: Sequence[ir.Input], states: Sequence[ir.Input], blocks: int = 1
+) -> str:
+    """Return the CUDA C++ of a kernel, of which a multiprocessor should hold so many blocks."""
     return KERNEL.format(
-        **code.texts(),
-        loads="\n".join(loads),
-        stores="\n".join(stores),
-        number=array(inputs[0]),
+        tables="\n".join(program.tables),
         arrays=ARRAYS.format(inputs=len(inputs), outputs=len(states)),
-        threads=code.threads,
-        blocks=code.blocks,
+        body="\n".join(program.body),
+        threads=program.threads,
+        blocks=blocks,
     )

@@ -1,41 +1,33 @@
 """Emit CUDA C++: the threads of a block share an array's elements."""
 
-import functools
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS, Symbols
-from basin_jax.compiler.emitter import Code, Emitter
-from basin_jax.compiler.loops import Loop, start_of
-from basin_jax.compiler.matmul import Matrices, matrices
+from basin_jax.compiler.cuda.program import Program, fits
+from basin_jax.compiler.cuda.shared import GAP, WARP, SharedLoops, ThreadLoop
+from basin_jax.compiler.emitter import Emitter
 from basin_jax.compiler.memory import Storage
 
 
-WARP = 32
-# Bytes of a multiprocessor's shared memory, and what each block takes of it besides its own;
-# threads that leave each other registers enough; the most of a block. For compute capability 9.
-MEMORY, RESERVED, MOST, MOST_THREADS = 228 * 1024, 1024, 1024, 256
-# Elements left out behind a row: rows that are read side by side then lie in other banks.
-GAP = 4
+MOST_THREADS = 256  # that leave each other registers enough
+BARRIER = "__syncthreads();"
 # Elements of a product that a thread computes: what it reads of each factor is used so often.
 TILE = 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kernel(Code):
-    """The parts of a kernel, as CUDA C++."""
-
-    pitches: Mapping[ir.Input, int]  # elements between the rows of an input
-    threads: int
-    blocks: int  # that a multiprocessor should hold at once
-
-
 def emit(
-    inputs: Sequence[ir.Input], states: Sequence[ir.Input], results: Sequence[ir.Node]
-) -> Kernel:
+    inputs: Sequence[ir.Input],
+    states: Sequence[ir.Input],
+    results: Sequence[ir.Node],
+    *,
+    most: int,
+) -> Program:
     """Emit the program of a step, as `cpu.emitter.emit` does.
+
+    Args:
+        most: bytes of shared memory that a block may have.
 
     Raises:
         Unsupported: where a seed does not fit into a block's memory.
@@ -43,22 +35,35 @@ def emit(
     symbols, nodes = Symbols(), ir.below(results)
     storage = Storage(symbols, inputs, states, results, nodes, lanes=1, gap=GAP)
     threads = _threads(nodes)
-    if storage.memory > MEMORY - RESERVED:
-        raise ir.Unsupported(
-            f"a seed that needs {storage.memory / 1024:.0f} KiB at once; a thread block has at "
-            f"most {(MEMORY - RESERVED) // 1024}"
-        )
-    before, step = _Threads(storage, threads).code()
-    return Kernel(
+    fits(storage.memory, most)
+    before, step = Threads(storage, threads).code()
+    number = f"({inputs[0].type}*)(memory + {storage.place[inputs[0]]})"
+    body = [
+        *(_moved("load", storage, node, f"inputs[{i}]") for i, node in enumerate(inputs)),
+        BARRIER,
+        *before,
+        "for (int i = *arrays.count; i > 0; i--) {",
+        *(BARRIER, *step, BARRIER),
+        f"if (THREAD == 0) *{number} += 1;",
+        "}",
+        BARRIER,
+        *(_moved("store", storage, node, f"outputs[{i}]") for i, node in enumerate(states)),
+    ]
+    return Program(
         tables=symbols.tables(),
-        before=before,
-        step=step,
-        places={node: storage.place[node] for node in inputs},
-        pitches={node: (1, 1, *storage.strides(node))[-2] for node in inputs},
+        body=body,
         memory=storage.memory,
         threads=threads,
-        blocks=max(1, min(MEMORY // (storage.memory + RESERVED), MOST // threads)),
+        barriers=sum(BARRIER in line for line in step) + 2,
     )
+
+
+def _moved(move: str, storage: Storage, node: ir.Input, array: str) -> str:
+    """Return the C++ that moves an input from, or a state to, a seed's row of an array outside."""
+    width, pitch = node.shape[-1] if node.shape else 1, (1, 1, *storage.strides(node))[-2]
+    own, outside = f"({node.type}*)(memory + {storage.place[node]})", f"arrays.{array}"
+    ends = f"{own}, {outside}" if move == "load" else f"{outside}, {own}"
+    return f"{move}<{SCALARS[node.type]}>({ends}, {node.size}, {width}, {pitch}, seed);"
 
 
 def _threads(nodes: Sequence[ir.Node]) -> int:
@@ -69,116 +74,32 @@ def _threads(nodes: Sequence[ir.Node]) -> int:
     return min(MOST_THREADS, max(WARP, 2 ** math.ceil(math.log2(max(work, 1)))))
 
 
-class _ThreadLoop(Loop):
-    """A loop over elements, one after the other, which threads or lanes share."""
+class Threads(Emitter):
+    """Emit all arrays of a step in shared memory, with barriers between those that meet."""
 
-    def over(self, shape: Sequence[int], stride: int = 1) -> ir.Index:
-        assert stride == 1, "a thread takes an element at a time"
-        return self.shared(shape, "THREAD", "THREADS")
-
-    def shared(self, shape: Sequence[int], first: str, step: str) -> ir.Index:
-        """Open a loop over all elements, from one on and in steps, and return the index."""
-        flat, size = self.storage.symbols.name("e"), math.prod(shape)
-        self.lines.append(f"for (int {flat} = {first}; {flat} < {size}; {flat} += {step}) {{")
-        self.depth += 1
-        return self.split(shape, flat)
-
-    def split(self, shape: Sequence[int], flat: str) -> ir.Index:
-        """Return the index of an element from its number."""
-        index, behind = [], math.prod(shape)
-        for n in shape:
-            before, behind = behind, behind // n
-            if n == 1:
-                index.append(ir.Linear())
-                continue
-            name = self.storage.symbols.name("n")
-            inner = f"{flat} % {before}" if before != math.prod(shape) else flat
-            self.lines.append(f"const int {name} = ({inner}) / {behind};")
-            index.append(ir.Linear(0, ((name, 1),)))
-        return tuple(index)
-
-    def picked(self, node: ir.TakeRows, name: str, chosen: str, rest: str) -> list[str]:
-        rows, flat = node.args[0], f"{chosen} * {rest}"
-        if isinstance(rows, ir.Constant):
-            table = self.storage.symbols.table(rows.value, SCALARS[rows.type])
-            return [f"const {node.type} {name} = K_{node.type}({table}[{flat}]);"]
-        return [f"const {node.type} {name} = {self.storage.array(rows)}[{flat}];"]
-
-
-class _Threads(Emitter):
     def __init__(self, storage: Storage, threads: int):
         super().__init__(storage)
-        self.threads = threads
+        self.threads, self.shared = threads, SharedLoops(storage, threads)
         # What has been read and written since the last barrier, in bytes.
         self.read: list[tuple[int, int]] = []
         self.written: list[tuple[int, int]] = []
 
     def inside(self, node: ir.While) -> Emitter:
-        return _Threads(self.storage.turns[node], self.threads)
+        return Threads(self.storage.turns[node], self.threads)
 
-    def loop(self) -> _ThreadLoop:
-        return _ThreadLoop(self.storage)
+    def loop(self) -> ThreadLoop:
+        return self.shared.loop()
 
     def array(self, node: ir.Node) -> list[str]:
         if isinstance(node, ir.Reduce):
-            return self._reduce(node)
+            return self.shared.reduce(node)
         loop = self.loop()
         index = loop.over(node.shape)
         loop.store(node, index, self.masked(node, loop, index, loop.compute(node, index)))
         return loop.close()
 
-    def _reduce(self, node: ir.Reduce) -> list[str]:
-        """Let some lanes of a warp share each sum, if there are more threads than sums."""
-        (arg,) = node.args
-        summed = [arg.shape[d] for d in node.axes]
-        length, group = math.prod(summed), 1
-        while 2 * group <= min(WARP, length) and 2 * group * node.size <= self.threads:
-            group *= 2
-        storage, loop = self.storage, self.loop()
-        first, element, part = (storage.symbols.name(kind) for kind in ("t", "e", "p"))
-        whole = -(-node.size * group // self.threads) * self.threads
-        # Every thread takes every turn, since lanes wait for each other at its end.
-        loop.lines += [
-            f"for (int {first} = THREAD; {first} < {whole}; {first} += THREADS) {{",
-            f"const int {element} = {first} / {group}, {part} = {first} % {group};",
-        ]
-        loop.depth += 1
-        index = loop.split(node.shape, element)
-        total = storage.symbols.name()
-        loop.lines.append(f"{node.type} {total} = {start_of(node)};")
-        inner = self.loop()
-        inner.head, inner.known = loop.lines, dict(loop.known)
-        inside = f"{element} < {node.size}"
-        inner.lines.append(f"if ({inside})")
-        where = node.where(index, inner.shared(summed, part, str(group)))
-        value = node.template.format(total, inner.at(arg, where))
-        inner.lines.append(f"{total} = {value};")
-        loop.lines += ["{", *inner.body()]
-        share = group // 2
-        while share:
-            other = node.template.format(total, f"from_lane({total}, {share})")
-            loop.lines.append(f"{total} = {other};")
-            share //= 2
-        loop.lines.append(f"if ({inside} && {part} == 0) {{")
-        loop.depth += 1
-        loop.store(node, index, total)
-        return loop.close()
-
     def product(self, node: ir.Product) -> list[str]:
-        found, loop = matrices(self.storage, node), Loop(self.storage)
-        left, right, out = found.starts(loop.over([axis.length for axis in found.others]))
-        m, n, k = found.m, found.n, found.k
-        shape = (m.length, n.length, k.length)
-        steps = (m.out, n.out, m.left, k.left, n.right, k.right)
-        if node.rounded and _fits_mma(*shape):
-            tile = _warp_tile(*shape[:2], self.threads // WARP)
-            name, numbers = "product_rounded", (node.rounded, *shape, *tile, *steps)
-        else:
-            aligned = (str(_aligned(found, side)).lower() for side in ("left", "right", "out"))
-            tile = _tile(*shape, self.threads)
-            name, numbers = "product", (*shape, *tile, *steps, *aligned)
-        loop.lines.append(f"{name}<{', '.join(map(str, numbers))}>({out}, {left}, {right});")
-        return loop.close()
+        return self.shared.product(node)
 
     def between(self, reads: Collection[ir.Node], writes: ir.Node | None) -> list[str]:
         read = [span for node in reads for span in self._spans(node)]
@@ -191,7 +112,7 @@ class _Threads(Emitter):
 
     def barrier(self) -> list[str]:
         self.read, self.written = [], []
-        return ["__syncthreads();"]
+        return [BARRIER]
 
     def _spans(self, node: ir.Node) -> list[tuple[int, int]]:
         """Return the byte ranges that a value is computed from."""
@@ -205,44 +126,3 @@ class _Threads(Emitter):
 
 def _meet(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
     return any(a < d and c < b for a, b in some for c, d in others)
-
-
-def _aligned(found: Matrices, side: str) -> bool:
-    """Return True if four adjacent elements can be read at once, wherever they begin."""
-    steps = [getattr(axis, side) for axis in (*found.others, found.m, found.n, found.k)]
-    apart = [step for step in steps if step > 1]
-    return getattr(found, f"{side}_start") % 4 == 0 and all(step % 4 == 0 for step in apart)
-
-
-@functools.cache
-def _tile(m: int, n: int, k: int, threads: int) -> tuple[int, int, int]:
-    """Choose the rows and columns of a thread's tile, and the lanes that share its sums."""
-
-    def cycles(tile: tuple[int, int, int]) -> float:
-        rows, columns, lanes = tile
-        turns = math.ceil(math.ceil(m / rows) * math.ceil(n / columns) * lanes / threads)
-        # Products, and reads that take turns with them; adding up over lanes is slow.
-        step = rows * columns + (rows + columns) / 2 + 1
-        return turns * (k / lanes * step + 10 * rows * columns * math.log2(lanes) + 20)
-
-    sizes, lanes = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32)
-    tiles = [(a, b, c) for a in sizes for b in sizes for c in lanes if a * b <= 32 and c <= k]
-    return min(tiles, key=cycles)
-
-
-def _fits_mma(m: int, n: int, k: int) -> bool:
-    return m % 16 == 0 and n % 8 == 0 and k % 16 == 0
-
-
-@functools.cache
-def _warp_tile(m: int, n: int, warps: int) -> tuple[int, int]:
-    """Choose the number of tensor-core tiles of a warp, down and across."""
-
-    def cost(tile: tuple[int, int]) -> float:
-        down, across = tile
-        turns = math.ceil(m // 16 // down * (n // 8 // across) / warps)
-        return float(turns * (down * across + 2 * down + across))  # products, and reads for them
-
-    sizes = (1, 2, 4)
-    fitting = [(a, b) for a in sizes for b in sizes if m // 16 % a == 0 and n // 8 % b == 0]
-    return min(fitting, key=cost)

@@ -3,6 +3,7 @@
 // For tests where there is no GPU. Between two barriers threads may run in any order, so a
 // kernel whose result depends on `backwards` lacks one.
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -10,15 +11,22 @@
 #include <cstdlib>
 #include <cstring>
 
-struct Fiber {
-  ucontext_t context;
-  char* stack;
-  enum { READY, AT_WARP, AT_BLOCK, DONE } state;
-  uint64_t given;  // to the other lanes of its warp
+// What a lane gives to the others of its warp.
+struct Given {
+  uint64_t value;
+  const void* row;  // of a matrix
   uint32_t left[4], right[2];  // its part of the factors of a tensor core
 };
+struct Fiber {
+  ucontext_t context;  // where it begins
+  jmp_buf place;       // where it waits
+  char* stack;
+  enum { NEW, READY, AT_WARP, AT_BLOCK, DONE } state;
+  Given given[2];  // in turns: some may still read the one before
+  int turn;
+};
 struct Block {
-  ucontext_t home;
+  jmp_buf home;
   Fiber* fibers;
   int thread;
   long long seed;
@@ -32,25 +40,57 @@ static constexpr int WARP = 32, STACK = 1 << 16;
 
 #define THREAD (block->thread)
 
-static void wait(decltype(Fiber::state) where) {
+// Jumps save no signals, as contexts do: that would take ten times as long.
+static void __attribute__((noinline)) wait(decltype(Fiber::state) where) {
   Fiber& own = block->fibers[block->thread];
   own.state = where;
-  swapcontext(&own.context, &block->home);
+  if (!_setjmp(own.place)) _longjmp(block->home, 1);
+}
+static void __attribute__((noinline)) resume(Fiber& fiber) {
+  if (_setjmp(block->home)) return;
+  if (fiber.state != Fiber::NEW) _longjmp(fiber.place, 1);
+  setcontext(&fiber.context);
 }
 static void __syncthreads() { wait(Fiber::AT_BLOCK); }
 
+// Let all lanes give something, and return what the first lane of the warp has given.
+template <class Give>
+static const Fiber* exchange(Give give) {
+  Fiber& own = block->fibers[block->thread];
+  own.turn ^= 1;
+  give(own.given[own.turn]);
+  wait(Fiber::AT_WARP);
+  return block->fibers + block->thread / WARP * WARP;
+}
+static const Given& given(const Fiber* warp, int lane) {
+  return warp[lane].given[block->fibers[block->thread].turn];
+}
+
 template <class T>
-static T from_lane(T x, int distance) {
-  std::memcpy(&block->fibers[block->thread].given, &x, sizeof x);
-  wait(Fiber::AT_WARP);
+static T from_lane_of(T x, int lane) {
+  const Fiber* warp = exchange([&](Given& own) { std::memcpy(&own.value, &x, sizeof x); });
   T other;
-  std::memcpy(&other, &block->fibers[block->thread ^ distance].given, sizeof other);
-  wait(Fiber::AT_WARP);
+  std::memcpy(&other, &given(warp, lane).value, sizeof other);
   return other;
 }
+template <class T>
+static T from_lane(T x, int distance) { return from_lane_of(x, block->thread % WARP ^ distance); }
 
 struct alignas(16) float4 { float x, y, z, w; };
 static float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+struct alignas(8) float2 { float x, y; };
+static float2 make_float2(float x, float y) { return {x, y}; }
+struct alignas(8) uint2 { uint32_t x, y; };
+static uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
+
+// Lane 8 m + r gives where row r of matrix m begins.
+template <class W, int N>
+static void load_matrices(W (&x)[N], const W* row) {
+  const Fiber* warp = exchange([&](Given& own) { own.row = row; });
+  const int lane = block->thread % WARP;
+  for (int m = 0; m < N; m++)
+    x[m] = static_cast<const W*>(given(warp, 8 * m + lane / 4).row)[lane % 4];
+}
 
 static float number_of(uint32_t bits) {
   float x;
@@ -62,8 +102,11 @@ static uint32_t bits_of(float x) {
   std::memcpy(&bits, &x, sizeof bits);
   return bits;
 }
-// To the nearest, and where two are as near, away from 0.
-static uint32_t as_tf32(float x) { return (bits_of(x) + 0x1000u) & ~0x1fffu; }
+// To the nearest, and where two are as near, to the even one.
+static uint32_t as_tf32(float x) {
+  const uint32_t bits = bits_of(x);
+  return std::isfinite(x) ? (bits + 0xfffu + ((bits >> 13) & 1u)) & ~0x1fffu : bits;
+}
 // To the nearest, and where two are as near, to the even one.
 static uint32_t half_of(float x) {
   uint32_t bits = bits_of(x);
@@ -75,32 +118,30 @@ static uint32_t as_bf16(float low, float high) { return half_of(high) << 16 | ha
 template <class Left, class Right>
 static void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], int depth, Left left,
                 Right right) {
-  Fiber& own = block->fibers[block->thread];
-  std::memcpy(own.left, a, sizeof own.left);
-  std::memcpy(own.right, b, sizeof own.right);
-  wait(Fiber::AT_WARP);
-  const Fiber* warp = block->fibers + block->thread / WARP * WARP;
+  const Fiber* warp = exchange([&](Given& own) {
+    std::memcpy(own.left, a, sizeof own.left);
+    std::memcpy(own.right, b, sizeof own.right);
+  });
   const int g = block->thread % WARP / 4, t = block->thread % 4;
   for (int r = 0; r < 4; r++)
     for (int k = 0; k < depth; k++) d[r] += left(warp, g + r / 2 * 8, k) * right(warp, k, 2 * t + r % 2);
-  wait(Fiber::AT_WARP);
 }
 static void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   auto left = [](const Fiber* warp, int m, int k) {
-    return number_of(warp[m % 8 * 4 + k % 4].left[m / 8 + k / 4 * 2]);
+    return number_of(given(warp, m % 8 * 4 + k % 4).left[m / 8 + k / 4 * 2] & ~0x1fffu);
   };
   auto right = [](const Fiber* warp, int k, int n) {
-    return number_of(warp[n * 4 + k % 4].right[k / 4]);
+    return number_of(given(warp, n * 4 + k % 4).right[k / 4] & ~0x1fffu);
   };
   mma(d, a, b, 8, left, right);
 }
 static float half(uint32_t two, int which) { return number_of(which ? two & 0xffff0000u : two << 16); }
 static void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   auto left = [](const Fiber* warp, int m, int k) {
-    return half(warp[m % 8 * 4 + k % 8 / 2].left[m / 8 + k / 8 * 2], k % 2);
+    return half(given(warp, m % 8 * 4 + k % 8 / 2).left[m / 8 + k / 8 * 2], k % 2);
   };
   auto right = [](const Fiber* warp, int k, int n) {
-    return half(warp[n * 4 + k % 8 / 2].right[k / 8], k % 2);
+    return half(given(warp, n * 4 + k % 8 / 2).right[k / 8], k % 2);
   };
   mma(d, a, b, 16, left, right);
 }
@@ -117,10 +158,9 @@ static void run_warp(int first) {
     for (int i = 0; i < WARP; i++) {
       block->thread = first + (backwards ? WARP - 1 - i : i);
       Fiber& fiber = block->fibers[block->thread];
-      if (fiber.state == Fiber::READY || fiber.state == Fiber::AT_WARP) {
-        swapcontext(&block->home, &fiber.context);
-        again = true;
-      }
+      if (fiber.state == Fiber::AT_BLOCK || fiber.state == Fiber::DONE) continue;
+      resume(fiber);
+      again = true;
     }
   }
 }

@@ -19,15 +19,51 @@ typedef unsigned long long uint64_t;
 #define THREAD int(threadIdx.x)
 template <class T>
 INLINE T from_lane(T x, int distance) { return __shfl_xor_sync(0xffffffffu, x, distance); }
+template <class T>
+INLINE T from_lane_of(T x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
+// To the nearest, of a tensor core's factor, which has no last 13 bits.
 INLINE uint32_t as_tf32(float x) {
   uint32_t y;
+#if __CUDA_ARCH__ >= 900
+  asm("cvt.rn.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+#else
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+#endif
+  return y;
+}
+INLINE float greater_or_none(float a, float b) {
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+INLINE float lesser_or_none(float a, float b) {
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
   return y;
 }
 INLINE uint32_t as_bf16(float low, float high) {
   uint32_t y;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
   return y;
+}
+// Matrices of 8 x 4 words: a lane gives where a row of one begins, and gets an element of each.
+template <class W>
+INLINE void load_matrices(W (&x)[4], const W* row) {
+  uint32_t y[4];
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(y[0]), "=r"(y[1]), "=r"(y[2]), "=r"(y[3])
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row))) : "memory");
+#pragma unroll
+  for (int i = 0; i < 4; i++) x[i] = *reinterpret_cast<const W*>(&y[i]);
+}
+template <class W>
+INLINE void load_matrices(W (&x)[2], const W* row) {
+  uint32_t y[2];
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+               : "=r"(y[0]), "=r"(y[1])
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row))) : "memory");
+#pragma unroll
+  for (int i = 0; i < 2; i++) x[i] = *reinterpret_cast<const W*>(&y[i]);
 }
 #define MMA(name, shape, type) \
   INLINE void name(float(&d)[4], const uint32_t(&a)[4], const uint32_t(&b)[2]) { \
@@ -44,6 +80,7 @@ MMA(mma_bf16, "m16n8k16", "bf16")
 #define INLINE_MEMBER inline
 #endif
 
+static constexpr int WARPS = THREADS / 32;
 typedef float f32;
 typedef double f64;
 typedef int32_t i32;
@@ -90,6 +127,10 @@ template <class T>
 INLINE T maximum(T a, T b) { return (a <= b || b != b) ? b : a; }
 template <class T>
 INLINE T minimum(T a, T b) { return (a >= b || b != b) ? b : a; }
+#ifdef __CUDACC__
+INLINE f32 maximum(f32 a, f32 b) { return greater_or_none(a, b); }
+INLINE f32 minimum(f32 a, f32 b) { return lesser_or_none(a, b); }
+#endif
 template <class T>
 INLINE T magnitude(T x) { return x < T(0) ? -x : x + T(0); }  // -0 + 0 is 0
 template <class T>
@@ -108,6 +149,18 @@ FLOAT1(logarithm, log)
 FLOAT1(logarithm_one_plus, log1p)
 template <class T>
 INLINE T logistic(T x) { return T(1) / (T(1) + exponential(-x)); }
+
+// number / (root of x + least), where least is far from the ends of float32.
+INLINE f32 by_root(f32 number, f32 x, f32 least) {
+#ifdef __CUDACC__
+  f32 root, quotient;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(x));
+  asm("div.approx.ftz.f32 %0, %1, %2;" : "=f"(quotient) : "f"(number), "f"(root + least));
+  return quotient;
+#else
+  return number / (square_root(x) + least);
+#endif
+}
 
 template <class T>
 struct Whole;
@@ -144,6 +197,23 @@ INLINE f32 polynomial(f32 x, const float (&coefficients)[N]) {
   return y;
 }
 
+// With an absolute error of 2^-22, of what is not tiny.
+INLINE f32 logarithm_near_one(f32 x) {
+#ifdef __CUDACC__
+  f32 y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y * 0.693147182f;
+#else
+  return logarithm(x);
+#endif
+}
+// Keeps the compiler from computing a branch that is seldom taken, to choose its result afterwards.
+INLINE void seldom() {
+#ifdef __CUDACC__
+  asm volatile("");
+#endif
+}
+
 // Giles 2010, "Approximating the erfinv function".
 INLINE f32 inverse_error_function(f32 x) {
   constexpr float center[9] = {
@@ -152,8 +222,9 @@ INLINE f32 inverse_error_function(f32 x) {
   constexpr float tail[9] = {
       -0.000200214257f, 0.000100950558f, 0.00134934322f, -0.00367342844f, 0.00573950773f,
       -0.0076224613f, 0.00943887047f, 1.00167406f, 2.83297682f};
-  f32 w = -logarithm(1.0f - x * x);
+  const f32 w = -logarithm_near_one(1.0f - x * x);
   if (w < 5.0f) return polynomial(w - 2.5f, center) * x;
+  seldom();
   if (magnitude(x) == 1.0f) return x * __builtin_inff();
   return polynomial(square_root(w) - 3.0f, tail) * x;
 }
@@ -314,7 +385,7 @@ struct Bf16 {
 template <class Kind, int M, int N, int K, int DOWN, int ACROSS, int OM, int ON, int AM, int AK,
           int BN, int BK, class V, class A, class B>
 INLINE void product_rounded(V* out, const A* a, const B* b) {
-  constexpr int COLUMNS = N / 8 / ACROSS, TILES = M / 16 / DOWN * COLUMNS, WARPS = THREADS / 32;
+  constexpr int COLUMNS = N / 8 / ACROSS, TILES = M / 16 / DOWN * COLUMNS;
   const int lane = THREAD % 32, g = lane / 4, t = lane % 4;
   for (int tile = THREAD / 32; tile < TILES; tile += WARPS) {
     const int m = tile / COLUMNS * DOWN * 16, n = tile % COLUMNS * ACROSS * 8;
@@ -365,3 +436,5 @@ INLINE void store(void* to, const V* from, int size, int width, int pitch, long 
   S* row = static_cast<S*>(to) + seed * size;
   for (int e = THREAD; e < size; e += THREADS) row[e] = S(from[e / width * pitch + e % width]);
 }
+
+#include "fragments.cuh"
