@@ -1,5 +1,6 @@
 """The benchmark: what it says of numbers, the command, and a ratio that must not fall."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -135,6 +136,28 @@ def test_the_command_runs_to_its_end_and_prints_nothing_but_json(tmp_path):
     assert {"results.json", "table.md", "versions.json", "measure.py.txt"} <= written
     assert {"roofline.png", "scaling.png"} <= written
     assert not list(cache.rglob("tuning.json"))  # and so nothing was read from there
+
+
+def test_checkouts_are_compared_by_ratios_within_rounds_and_nothing_else_is_timed(tmp_path):
+    spec = importlib.util.spec_from_file_location(
+        "compare", Path(__file__).parents[2] / "benchmarks" / "compare.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    compare = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compare)
+    compare.check(Path(__file__).parents[2])
+    with pytest.raises(ValueError, match="would not be timed, but"):
+        compare.check(tmp_path)
+    rounds = [
+        {
+            which: {"audit": {"speed": speed, "compile_seconds": number}}
+            for which, speed in (("before", before), ("after", after))
+        }
+        for number, (before, after) in enumerate([(10, 40), (10, 10), (30, 60)])
+    ]
+    # Of medians taken apart, the ratio would be 4.
+    assert "| audit | 2.00 [1.00, 4.00] | 0.0, 0.0 |" in compare.table(rounds)
 
 
 def test_the_pendulum_falls_into_the_basins_that_others_counted():
