@@ -127,6 +127,7 @@ TRANSFORMATIONS: list[Callable[[], optax.GradientTransformation]] = [
 
 
 @pytest.mark.ci
+@pytest.mark.lowest
 def test_transformations_are_told_apart_by_what_their_closures_hold():
     def digest(transformation):
         return digest_of(SWEEP.replace(method=Gradient(optimizer=transformation())))
@@ -352,6 +353,7 @@ def test_what_cannot_be_identified_is_refused_by_name(value, said):
 
 
 @pytest.mark.ci
+@pytest.mark.lowest
 def test_other_processes_find_the_same_identity(load, tmp_path):
     mine = load()
     code = """

@@ -80,6 +80,7 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
 
 
 @pytest.mark.ci
+@pytest.mark.lowest
 @pytest.mark.parametrize("organism", [Narrow(), Nothing()], ids=lambda o: type(o).__name__)
 def test_networks_with_nothing_to_carry_are_trained_and_have_children(organism):
     sweep = sweep_of(organism)

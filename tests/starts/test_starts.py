@@ -40,7 +40,7 @@ def flat(params):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("backend", ["cpu", "xla"])
+@pytest.mark.parametrize("backend", [pytest.param("cpu", marks=pytest.mark.lowest), "xla"])
 def test_a_trained_start_is_its_parents_end_bit_for_bit(backend):
     ends = evidence(GATE, backend=backend)
     assert same(evidence(child(Trained(of=GATE), num_steps=0), backend=backend), ends)
@@ -142,6 +142,7 @@ def test_a_parent_that_diverged_has_diverged_children(tmp_path, make):
 
 
 @pytest.mark.ci
+@pytest.mark.lowest
 def test_those_of_a_verdict_are_trained_further(tmp_path):
     parent = Sweep(organism=Gate(), method=Gradient(learning_rate=0.05, l2=0.02), num_steps=4000)
     records = run(parent, 100, tmp_path / "parent", lanes=16)
