@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.contracts import Method, Organism, Start
 from basin_jax.core.sweep import Child, Parent, Sweep
 from basin_jax.core.trial import trial
@@ -25,6 +26,7 @@ LANES = 3
 DESCENT = Gradient(learning_rate=0.01)
 
 
+@checked
 def check_organism(organism: Organism) -> None:
     """Check an organism's `init`, `sample`, `loss` and `probe`, alone and under vmap."""
     try:
@@ -44,6 +46,7 @@ def check_organism(organism: Organism) -> None:
     check_trial(Sweep(organism=organism, method=DESCENT, num_steps=STEPS))
 
 
+@checked
 def check_start(start: Start | Child, organism: Organism) -> None:
     """Check that a start gives an organism parameters that it can train."""
     key = jax.random.key(0)
@@ -57,6 +60,7 @@ def check_start(start: Start | Child, organism: Organism) -> None:
     check_trial(Sweep(organism=organism, start=start, method=DESCENT, num_steps=STEPS))
 
 
+@checked
 def check_method(method: Method, organism: Organism) -> None:
     """Check that a method trains an organism, and keeps its state's structure."""
     key = jax.random.key(0)
@@ -68,6 +72,7 @@ def check_method(method: Method, organism: Organism) -> None:
     check_trial(Sweep(organism=organism, method=method, num_steps=STEPS))
 
 
+@checked
 def check_rule(rule: Rule, evidence: Mapping[str, ndarray]) -> None:
     """Check that a rule gives every seed one of the verdicts, from its evidence alone."""
     verdicts = judge(rule, evidence)
@@ -78,6 +83,7 @@ def check_rule(rule: Rule, evidence: Mapping[str, ndarray]) -> None:
     _expect(bool((alone == verdicts).all()), "a seed's verdict depends on its neighbors")
 
 
+@checked
 def check_trial(sweep: Sweep) -> None:
     """Check that a few steps of a sweep give each seed of a block its own, finite evidence."""
     kernel = build_kernel(sweep, lanes=LANES)

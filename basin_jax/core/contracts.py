@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from basin_jax.core.plugin import Plugin
@@ -162,6 +163,38 @@ def with_params(state: State, params: Params) -> State:
             "it has stopped, such as Gradient"
         )
     return state._replace(params=params)
+
+
+def expect_state(method: Method, state: State) -> None:
+    """Raise `ValueError` unless a method's first state holds parameters as `.params`."""
+    if not hasattr(state, "params"):
+        raise ValueError(
+            f"{type(method).__name__}.init gives {type(state).__name__}, which has no .params; "
+            "allowed: a state with .params, such as a NamedTuple or a class that is a pytree"
+        )
+
+
+def expect_same(method: Method, before: State, after: State) -> None:
+    """Raise `ValueError` if a step changes the structure, the shapes or the types of a state."""
+    old, new = (
+        {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(at)}
+        for at in (before, after)
+    )
+    changes = [f"loses state{path}" for path in old if path not in new]
+    changes += [f"adds state{path}" for path in new if path not in old]
+    for path in old.keys() & new.keys():
+        one, other = (jax.typeof(jnp.asarray(leaves[path])) for leaves in (old, new))
+        # A Python number takes the type of what it meets.
+        if one.shape != other.shape or (one.dtype != other.dtype and not one.weak_type):
+            changes.append(f"makes state{path} {other.str_short()}, which was {one.str_short()}")
+    structures = [jax.tree.structure(at) for at in (before, after)]
+    if not changes and structures[0] != structures[1]:
+        changes = [f"makes the state {structures[1]}, which was {structures[0]}"]
+    if changes:
+        raise ValueError(
+            f"{type(method).__name__}.step {', and '.join(sorted(changes))}; "
+            "allowed: a state of the same structure, shapes and types"
+        )
 
 
 def margin_slope(organism: Organism, key: Key[Array, ""], params: Params) -> Params:

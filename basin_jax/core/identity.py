@@ -11,6 +11,7 @@ import numpy as np
 from jax.extend.core import Var
 from jaxtyping import Array
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.contracts import State
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
@@ -30,6 +31,7 @@ from basin_jax.core.trial import (
 )
 
 
+@checked
 def digest_of(sweep: Sweep) -> str:
     """Compute a sweep's digest: the hash of its fields, its plug-ins' source and its program.
 

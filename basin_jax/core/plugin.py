@@ -9,17 +9,19 @@ import abc
 import dataclasses
 import difflib
 import functools
+import inspect
 import math
 import re
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, dataclass_transform
 
 import jax
 import numpy as np
 from beartype.door import is_bearable
 from jax.core import Tracer
+from numpy import ndarray
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
 
@@ -87,7 +89,7 @@ class Plugin:
             return  # made inside a step, of what was checked where it was given
         for name, hint in field_types(type(self)).items():
             value = coerce(getattr(self, name), hint)
-            if not _fits(value, hint):
+            if not is_of_type(value, hint):
                 self.refuse(name, type_name(hint))
             if not _is_finite(value):
                 self.refuse(name, "a finite number")
@@ -159,6 +161,9 @@ class Plugin:
 def _naming_fields(init: Callable[..., None]) -> Callable[..., None]:
     """Make the `__init__` of a plug-in name the fields that do not exist or are left out."""
 
+    kinds = [each.kind for each in inspect.signature(init).parameters.values()][1:]
+    takes_names_only = all(kind is inspect.Parameter.KEYWORD_ONLY for kind in kinds)
+
     @functools.wraps(init)
     def named(self: Plugin, *args: Any, **values: Any) -> None:
         try:
@@ -167,6 +172,12 @@ def _naming_fields(init: Callable[..., None]) -> Callable[..., None]:
             failed = error
         if not args:
             _expect_fields(type(self), values)
+        elif takes_names_only:
+            known = ", ".join(field_types(type(self)))
+            raise ValueError(
+                f"{type(self).__name__} takes its fields by name, and was given {args[0]!r} "
+                f"without one; allowed: {known}"
+            )
         raise failed
 
     return named
@@ -213,7 +224,7 @@ def _is_traced(hint: Any) -> bool:
 
 def coerce(value: Any, hint: Any) -> Any:
     """Convert a value to the field's own type where no information is lost."""
-    choices = _choices(hint)
+    choices = alternatives(hint)
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
         value = value.item()
     if isinstance(value, int) and not isinstance(value, bool):
@@ -229,19 +240,23 @@ def coerce(value: Any, hint: Any) -> Any:
     return value
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the one type."""
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     return typing.get_args(hint) if is_union else (hint,)
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def is_of_type(value: Any, hint: Any) -> bool:
+    """Return True if a value is of a type, with all that it contains."""
     # Beartype looks at one item of a container, drawn at random, and takes True for an int.
-    for choice in _choices(hint):
+    for choice in alternatives(hint):
         kind, parts = typing.get_origin(choice), typing.get_args(choice)
         if kind is tuple and isinstance(value, tuple) and Ellipsis in parts:
-            fits = all(_fits(item, parts[0]) for item in value)
+            fits = all(is_of_type(item, parts[0]) for item in value)
         elif kind is Mapping and isinstance(value, Mapping):
-            fits = all(_fits(n, parts[0]) and _fits(v, parts[1]) for n, v in value.items())
+            fits = all(
+                is_of_type(n, parts[0]) and is_of_type(v, parts[1]) for n, v in value.items()
+            )
         else:
             fits = is_bearable(value, choice) and not (choice is int and isinstance(value, bool))
         if fits:
@@ -261,9 +276,14 @@ def type_name(hint: Any) -> str:
     """Name a type in the user's words."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
-    if isinstance(hint, types.UnionType):
-        return " or ".join(type_name(part) for part in typing.get_args(hint))
+    if len(parts := alternatives(hint)) > 1:
+        return " or ".join(dict.fromkeys(map(type_name, parts)))
     said = {str: "a string", int: "an integer", float: "a number", type(None): "None"}
+    said |= {np.integer: "an integer", ndarray: "an array"}
+    if typing.get_origin(hint) in (Sequence, Collection, Iterable):
+        (part,) = typing.get_args(hint)
+        several = {int: " of integers", float: " of numbers", str: " of strings", Any: ""}
+        return f"a sequence{several.get(part, f' of {type_name(part)}')}"
     if hint in said:
         return said[hint]
     if isinstance(hint, type) and not typing.get_args(hint):

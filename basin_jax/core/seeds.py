@@ -20,12 +20,16 @@ def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]
     Raises:
         ValueError: if there are none, if one is not a 64-bit identity, or if one repeats.
     """
+    if isinstance(seeds, bool):
+        raise ValueError(f"seeds = {seeds}; allowed: a number of seeds, or the seeds")
     if isinstance(seeds, int | np.integer):
-        if seeds > sys.maxsize:
-            raise ValueError(f"seeds = {seeds}; allowed: a number up to {sys.maxsize}")
+        if not 1 <= seeds <= sys.maxsize:
+            raise ValueError(f"seeds = {seeds}; allowed: a number from 1 to {sys.maxsize}")
         seeds = range(int(seeds))
     if not isinstance(seeds, range):
         try:
+            if any(isinstance(seed, bool) for seed in seeds):
+                raise TypeError
             seeds = sorted(operator.index(seed) for seed in seeds)
         except TypeError:
             raise ValueError(f"seeds = {seeds!r}; allowed: whole numbers") from None

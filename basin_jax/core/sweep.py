@@ -5,12 +5,13 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from jaxtyping import Array, Key
 
 from basin_jax.core.abilities import requirements
+from basin_jax.core.arguments import checked
 from basin_jax.core.contracts import Method, Organism, Params, Start
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.plugin import Plugin, expect_field
@@ -161,7 +162,8 @@ def override(plugin: Any, path: str, value: Any) -> Any:
     return plugin.replace(**{name: override(inner, rest, value) if rest else value})
 
 
-def grid(sweep: Sweep, axes: Mapping[str, Sequence[Any]]) -> tuple[Sweep, ...]:
+@checked
+def grid(sweep: Sweep, axes: Mapping[str, Iterable[Any]]) -> tuple[Sweep, ...]:
     """Make the cells of a grid: one sweep for each combination of the fields' values.
 
     Each cell is a sweep of its own, with its own identity, and every cell runs the same
@@ -187,6 +189,9 @@ def grid(sweep: Sweep, axes: Mapping[str, Sequence[Any]]) -> tuple[Sweep, ...]:
         [(1.0, 100), (1.0, 200), (3.0, 100), (3.0, 200)]
     """
     cells = []
+    for path, values in axes.items():
+        if isinstance(values, Sequence) and not values:
+            raise ValueError(f"axes[{path!r}] = {values!r}; allowed: at least one value")
     for values in itertools.product(*axes.values()):
         cell = sweep
         for path, value in zip(axes, values, strict=True):

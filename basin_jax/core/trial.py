@@ -15,8 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, UInt32
 
-from basin_jax.core.contracts import Evidence, Method, Organism, Params, Start, State
-from basin_jax.core.seeds import PRNG, as_seeds, fold_in_seed, seed_bits
+from basin_jax.core.arguments import checked
+from basin_jax.core.contracts import (
+    Evidence,
+    Method,
+    Organism,
+    Params,
+    Start,
+    State,
+    expect_same,
+    expect_state,
+)
+from basin_jax.core.seeds import PRNG, SEEDS, fold_in_seed, seed_bits
 from basin_jax.core.sweep import Child, Parent, Precision, Sweep
 
 
@@ -171,6 +181,7 @@ def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]
     _expect_alike("start", params, expected)
     params = jax.tree.map(_cast, params)
     state = method.init(method_key, params, organism)
+    expect_state(method, state)
     return state, Keys(*map(jax.random.key_data, (step_key, probe_key)))
 
 
@@ -215,7 +226,9 @@ def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -
     """Take one step, given its number."""
     organism, _, method = plugins
     key = jax.random.wrap_key_data(keys.step, impl=PRNG)
-    return method.step(jax.random.fold_in(key, number), number, state, organism)
+    after = method.step(jax.random.fold_in(key, number), number, state, organism)
+    expect_same(method, state, after)
+    return after
 
 
 def probe(plugins: Plugins, keys: Keys, state: State) -> Evidence:
@@ -308,6 +321,7 @@ def probe_trial(
     return probe(plugins_of(signature, inputs.hyperparameters), keys, state)
 
 
+@checked
 def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
     """Train one seed, and measure its evidence at each of the sweep's stops.
 
@@ -332,7 +346,9 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
         >>> bool(evidence["fit"][-1] > 0.9), sorted(evidence)
         (True, ['competence', 'fit', 'margin', 'unwatched', 'watched'])
     """
-    return _probed(sweep, as_seeds([seed])[0], "evidence")
+    if not 0 <= seed < SEEDS:
+        raise ValueError(f"seed = {seed}; allowed: 0 to 2**64 - 1")
+    return _probed(sweep, int(seed), "evidence")
 
 
 def _probed(sweep: Sweep, seed: int, output: Output) -> dict[str, Array]:

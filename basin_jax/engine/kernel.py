@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy import ndarray
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.identity import evidence_names
 from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.trial import (
@@ -280,6 +281,7 @@ def _wait(values: Any) -> None:
         pause = min(2 * pause, 5e-3)
 
 
+@checked
 def build_kernel(
     sweep: Sweep | Sequence[Sweep],
     *,

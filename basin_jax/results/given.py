@@ -6,10 +6,12 @@ from typing import Any
 
 import polars as pl
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.reading import Stored
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Given:
     """A condition on seeds at an earlier stop, or on their parents.

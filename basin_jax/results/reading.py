@@ -10,6 +10,7 @@ import polars as pl
 from jaxtyping import UInt64
 from numpy import ndarray
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import label, varied
 from basin_jax.core.verdict import Rule, Verdict, judge
@@ -121,6 +122,7 @@ class Stored:
         """Return a cell's short name: the fields that distinguish it."""
         return label(self.cells[cell], self.varied)
 
+    @checked
     def seeds(self, of: Verdict | str | int, *, cell: str | None = None) -> ChosenSeeds:
         """Return the seeds of a verdict, to train them further (see `basin_jax.starts.Trained`).
 

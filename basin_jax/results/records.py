@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict, near_thresholds
@@ -25,11 +26,12 @@ class Records(Stored):
         rule: a rule to judge the stored evidence by, in place of the sweep's own.
     """
 
+    @checked
     def fractions(
         self,
         by: str | Sequence[str] | None = None,
         *,
-        among: Collection[Verdict] | None = None,
+        among: Collection[Verdict | str | int] | None = None,
         given: Given | None = None,
         level: float = 0.95,
     ) -> pl.DataFrame:
@@ -79,6 +81,7 @@ class Records(Stored):
                 rows.append({"cell": cell, "verdict": verdict.name, **one})
         return self._with_fields(rows, paths)
 
+    @checked
     def sensitivity(
         self, field: str, values: Sequence[Any], *, level: float = 0.95
     ) -> pl.DataFrame:
@@ -113,6 +116,7 @@ class Records(Stored):
                     rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
         return self._with_fields(rows, self.varied)
 
+    @checked
     def near_thresholds(self, *, within: float = NEAR) -> pl.DataFrame:
         """Count the seeds whose verdict changes if a threshold of the rule moves a little.
 
@@ -138,6 +142,7 @@ class Records(Stored):
         kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
         return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
 
+    @checked
     def agreement(self, *, level: float = 0.95) -> pl.DataFrame:
         """Estimate the fraction of seeds with the same verdict at an earlier stop and at the last.
 
@@ -165,6 +170,7 @@ class Records(Stored):
             rows.append({"cell": cell, "step": step, **one})
         return self._with_fields(rows, self.varied)
 
+    @checked
     def differences(
         self,
         of: Verdict | str | int = Verdict.DECEPTIVE,
@@ -261,6 +267,7 @@ class Records(Stored):
         return self._fields(paths).join(frame, on="cell", maintain_order="left_right")
 
 
+@checked
 def load(folder: str | os.PathLike[str], *, rule: Rule | None = None) -> Records:
     """Load a sweep's results from its folder, without running any of its code.
 

@@ -11,6 +11,7 @@ import polars as pl
 from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import label, siblings_of, varied
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.given import Given, satisfying
@@ -24,6 +25,7 @@ SMALLEST_P = 0.01  # at which a published count agrees with our fraction
 MOST_ERRORS = 4.0  # standard errors between two simulations that agree
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Known(abc.ABC):
     """A fraction of one cell's seeds that is known beforehand.
@@ -88,6 +90,7 @@ class Known(abc.ABC):
         return math.copysign(size, ours.fraction - self.theirs()[0])
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Exact(Known):
     """A derived fraction; ours agrees if its 99.9 % interval contains it."""
@@ -109,6 +112,7 @@ class Exact(Known):
         return bool(ours.low <= self.fraction <= ours.high)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Limit(Exact):
     """A fraction derived in a limit that the sweep is close to; ours agrees as with `Exact`."""
@@ -116,6 +120,7 @@ class Limit(Exact):
     kind = "limit"
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Published(Known):
     """A published count; ours agrees if the count's binomial p-value under it exceeds .01.
@@ -159,6 +164,7 @@ class Published(Known):
         )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Independent(Known):
     """A fraction from independent code; ours agrees within 4 standard errors of both."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt64
 from numpy import ndarray
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.seeds import SEEDS, as_seeds
 from basin_jax.core.sources import short_hash
 from basin_jax.results.layout import request_in
@@ -23,6 +24,7 @@ Sample = Literal["range", "chosen"]
 UNKNOWN = "given one by one"  # the criterion if none was recorded
 
 
+@checked
 class ChosenSeeds(Sequence[int]):
     """Seeds that somebody chose, and the criterion.
 

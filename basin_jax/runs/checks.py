@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from basin_jax.core.identity import digest_of, evidence_names
@@ -77,6 +79,24 @@ def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
     return digests
 
 
+def _expect_slopes(cell: Sweep, error: Exception) -> None:
+    """Raise `ValueError` if it was a gradient in parameters that have none."""
+    if not str(error).startswith("grad requires"):
+        return
+    params = jax.eval_shape(cell.organism.init, jax.random.key(0))
+    fixed = [
+        f"{jax.tree_util.keystr(path) or 'params'} of type {leaf.dtype}"
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+    if fixed:
+        organism, method = type(cell.organism).__name__, type(cell.method).__name__
+        raise ValueError(
+            f"{organism}.init gives {', '.join(fixed)}, in which {method} takes a gradient; "
+            f"allowed: floats. What is not trained can be a field, or drawn in {organism}.sample"
+        ) from error
+
+
 def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
     """Call a function of a cell; name the line of a plug-in that raises."""
     try:
@@ -84,6 +104,7 @@ def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
     except ValueError:
         raise
     except Exception as error:
+        _expect_slopes(cell, error)
         # Without the frames of JAX.
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if "site-packages" not in f.filename] or frames

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from basin_jax.core.identity import trace_of
-from basin_jax.core.sweep import Sweep
+from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.autotune import choose
 from basin_jax.engine.backends import BACKENDS, refusal
@@ -128,6 +128,14 @@ def _refuse_others(
     lines += _differences("rule.", old["rule"]["fields"], rule["fields"])
     lines += _differences("rule ", old["rule"]["sources"], rule["sources"])
     gone = [cell for digest, cell in old["cells"].items() if digest not in cells]
+    if gone and not lines and old["cells"].keys() & cells.keys():
+        paths = varied([cell["fields"] for cell in old["cells"].values()])
+        lacking = [label(cell["fields"], paths) for cell in gone]
+        raise StoreError(
+            f"sweep lacks cells of {folder.folder}: {'; '.join(lacking[:8])}"
+            f"{f' and {len(lacking) - 8} more' * (len(lacking) > 8)}; allowed: all of its cells, "
+            "which run the same seeds, and others besides; or give another folder"
+        )
     if gone:
         # The cell asked for that is most like the first one that is missing.
         near = [

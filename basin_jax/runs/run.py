@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from numpy import ndarray
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.verdict import Rule, judge
 from basin_jax.results.chunk import KEYS
@@ -27,6 +28,7 @@ from basin_jax.runs.training import Training, signals
 CHUNK, CHUNK_UNTIL = 2**17, 2**10
 
 
+@checked
 def run(
     sweep: Sweep | Sequence[Sweep],
     seeds: int | np.integer | Sequence[int] | ndarray | None,

@@ -6,12 +6,14 @@ import operator
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy import ndarray
 from scipy.special import bdtr, betaln
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.verdict import Verdict
 from basin_jax.statistics.intervals import (
     Interval,
@@ -82,6 +84,7 @@ class Difference:
         )
 
 
+@checked
 def basin_fraction(
     verdicts: Iterable[Any],
     of: Verdict | str | int = Verdict.DECEPTIVE,
@@ -124,6 +127,7 @@ def basin_fraction(
     return estimate(hits, trials, level=level, num_intervals=num_intervals, interval=interval)
 
 
+@checked
 def basin_fractions(
     outcomes: Iterable[Hashable],
     *,
@@ -179,7 +183,9 @@ def as_verdict(value: Any) -> Verdict:
         with contextlib.suppress(ValueError):
             return Verdict(int(value))
     names = ", ".join(f"{verdict.name} ({verdict})" for verdict in Verdict)
-    raise ValueError(f"verdict = {value!r}; allowed: {names}")
+    near = get_close_matches(str(value).upper(), Verdict.__members__, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"verdict = {value!r}; allowed: {names}{hint}")
 
 
 def estimate(
@@ -230,6 +236,7 @@ def quantile(
     return float(ordered[middle]), float(ordered[low]), float(ordered[high])
 
 
+@checked
 def paired_difference(
     gained: SupportsIndex,
     lost: SupportsIndex,

@@ -120,7 +120,7 @@ def test_leaves_are_named_by_their_fields():
 def test_a_plugin_is_frozen_and_keyword_only():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Whole().rate = 1.0  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="takes its fields by name"):
         Part(3)  # pyright: ignore[reportCallIssue]
     given = {"x": 1}
     whole = Whole(options=given)

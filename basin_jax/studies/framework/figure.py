@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from numpy import ndarray
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.report.figures import FULL
 from basin_jax.studies.framework.rows import Row
@@ -29,6 +30,7 @@ SCALES = ("linear", "log", "symlog")
 DODGE = 3.0  # points between marks side by side, where intervals would cover each other
 
 
+@checked
 @dataclass(frozen=True)
 class Mark(abc.ABC):
     """Declare what is drawn in a panel: in the next color of the palette, if it has none.
@@ -44,6 +46,7 @@ class Mark(abc.ABC):
         """Draw it, moved aside by `dodge` points."""
 
 
+@checked
 @dataclass(frozen=True)
 class Curve(Mark):
     """Rows along an axis, with their intervals."""
@@ -59,6 +62,7 @@ class Curve(Mark):
         _move(axes, (bars, line), dodge, 0.0)
 
 
+@checked
 @dataclass(frozen=True)
 class Forest(Mark):
     """Rows by name from the top, with their intervals to the side."""
@@ -77,6 +81,7 @@ class Forest(Mark):
         axes.grid(visible=True, axis="both")
 
 
+@checked
 @dataclass(frozen=True)
 class Cumulative(Mark):
     """The cumulative distribution of values, from 0 to an end of the axis."""
@@ -92,6 +97,7 @@ class Cumulative(Mark):
         axes.set_xlim(0, self.end)
 
 
+@checked
 @dataclass(frozen=True)
 class Line(Mark):
     """Values along an axis, without intervals, such as those of a law."""
@@ -104,6 +110,7 @@ class Line(Mark):
         axes.plot([*self.values], [*self.values.values()], color=color, label=self.label, **looks)
 
 
+@checked
 @dataclass(frozen=True)
 class Level(Mark):
     """A value that others are compared with, across the panel: a band if it has an interval."""
@@ -122,6 +129,7 @@ class Level(Mark):
             line(one, color=color, lw=0.7, ls=":", label=self.label)
 
 
+@checked
 @dataclass(frozen=True)
 class Matrix(Mark):
     """Numbers of pairs, in cells of a shade that goes from 0 to the largest.
@@ -148,6 +156,7 @@ class Matrix(Mark):
         axes.tick_params(length=0)
 
 
+@checked
 @dataclass(frozen=True)
 class Panel:
     """Declare a panel: marks on two axes.
