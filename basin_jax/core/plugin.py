@@ -24,6 +24,7 @@ from jax.core import Tracer
 from numpy import ndarray
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
+from basin_jax.core.exact import exact
 
 
 class Options(Mapping[str, Any], Hashable):
@@ -49,13 +50,13 @@ class Options(Mapping[str, Any], Hashable):
 
     def _flatten(self):
         traced = {n: v for n, v in self.items() if isinstance(v, float | jax.Array)}
-        static = tuple((n, v) for n, v in self.items() if n not in traced)
+        static = tuple((n, v, exact(v)) for n, v in self.items() if n not in traced)
         return tuple(traced.values()), (tuple(traced), static)
 
     @classmethod
     def _unflatten(cls, names, leaves):
         traced, static = names
-        return cls(dict(zip(traced, leaves, strict=True)) | dict(static))
+        return cls(dict(zip(traced, leaves, strict=True)) | {n: v for n, v, _ in static})
 
 
 jax.tree_util.register_pytree_node(Options, Options._flatten, Options._unflatten)
@@ -137,9 +138,8 @@ class Plugin:
 
     def _flatten(self):
         traced = self._subtrees()
-        static = tuple(
-            (name, getattr(self, name)) for name in field_types(type(self)) if name not in traced
-        )
+        values = {n: getattr(self, n) for n in field_types(type(self)) if n not in traced}
+        static = tuple((name, value, exact(value)) for name, value in values.items())
         return tuple(getattr(self, name) for name in traced), (traced, static, _code(type(self)))
 
     def _flatten_with_keys(self):
@@ -153,7 +153,7 @@ class Plugin:
         plugin = object.__new__(cls)
         for name, value in zip(names[0], children, strict=True):
             object.__setattr__(plugin, name, value)
-        for name, value in names[1]:
+        for name, value, _ in names[1]:
             object.__setattr__(plugin, name, value)
         return plugin
 

@@ -8,6 +8,8 @@ is read at import, changes the program that a sweep traces: see `core.identity.t
 """
 
 import ast
+import contextlib
+import enum
 import functools
 import hashlib
 import importlib.metadata
@@ -19,7 +21,7 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,39 +37,50 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def describe(plugin: Plugin, prefix: str = "") -> dict[str, Any]:
-    """List every field of a plug-in by its dotted path, as values that JSON can hold."""
+def describe(plugin: Plugin, prefix: str = "", *, traced: bool = False) -> dict[str, Any]:
+    """List every field of a plug-in by its dotted path, as values that JSON can hold.
+
+    Args:
+        plugin: the plug-in.
+        prefix: what its paths begin with.
+        traced: whether the plug-in's program is a part of the identity, too. A value that cannot be
+            told from one process to the next then stands there by its name alone.
+
+    Raises:
+        ValueError: if a value cannot be told, and `traced` is False.
+    """
     fields: dict[str, Any] = {}
     for name in field_types(type(plugin)):
         value, path = getattr(plugin, name), f"{prefix}{name}"
         if isinstance(value, Plugin):
             fields[path] = type(value).__name__
-            fields |= describe(value, f"{path}.")
+            fields |= describe(value, f"{path}.", traced=traced)
         elif isinstance(value, Mapping):
-            fields |= {f"{path}.{key}": _plain(item) for key, item in value.items()}
+            fields |= {f"{path}.{key}": _plain(item, traced) for key, item in value.items()}
         else:
-            fields[path] = _plain(value)
+            fields[path] = _plain(value, traced)
     return fields
 
 
-def sources(plugin: Plugin, path: str = "") -> dict[str, str]:
-    """Identify the source code of a plug-in and of its parts.
+def sources(plugin: Plugin, path: str = "", *, traced: bool = False) -> dict[str, str]:
+    """Identify the source code of a plug-in and of its parts; `traced` as in `describe`.
 
     The keys are the parts' dotted paths, and the class's name for the plug-in itself:
     two parts may be of different classes of one name.
     """
-    found = {path or type(plugin).__name__: origin(type(plugin))}
+    found = {path or type(plugin).__name__: origin(type(plugin), traced=traced)}
     for name in field_types(type(plugin)):
         value = getattr(plugin, name)
         if isinstance(value, Plugin):
-            found |= sources(value, f"{path}.{name}" if path else name)
+            found |= sources(value, f"{path}.{name}" if path else name, traced=traced)
     return found
 
 
-def origin(thing: type | Callable[..., Any]) -> str:
+def origin(thing: type | Callable[..., Any], *, traced: bool = False) -> str:
     """Identify source code: by "package version" if it is installed, else by a hash.
 
-    This package's own code is "basin_jax", whatever its version.
+    This package's own code is "basin_jax", whatever its version. What a class was made with may be
+    `traced`, as in `describe`.
     """
     module = sys.modules.get(thing.__module__)
     package = thing.__module__.split(".")[0]
@@ -75,8 +88,8 @@ def origin(thing: type | Callable[..., Any]) -> str:
     if package in sys.stdlib_module_names or (file and _is_installed(file)):
         if isinstance(thing, type) and not _stands_in(module, thing):
             # Made by a call of `type`, so that its module is that of whoever called.
-            bases = [origin(base) for base in thing.__bases__]
-            return f"source {short_hash(_fingerprint(bases) + _made_with(thing))}"
+            bases = [origin(base, traced=traced) for base in thing.__bases__]
+            return f"source {short_hash(_fingerprint(bases) + _made_with(thing, traced))}"
         if package in sys.stdlib_module_names:
             return f"python {platform.python_version()}"
         return (
@@ -84,7 +97,7 @@ def origin(thing: type | Callable[..., Any]) -> str:
         )
     source = _source(thing, Path(file) if file else None)
     if isinstance(thing, type) and "<locals>" in thing.__qualname__:
-        source += _made_with(thing)
+        source += _made_with(thing, traced)
     return f"source {short_hash(source)}"
 
 
@@ -98,19 +111,19 @@ def _stands_in(module: ModuleType | None, thing: type) -> bool:
     return found is thing
 
 
-def _made_with(thing: type) -> str:
+def _made_with(thing: type, traced: bool) -> str:
     """Fingerprint the variables of the function that made a class."""
     held: list[Any] = []
     for name, value in vars(thing).items():
         if name.startswith("__") and issubclass(thing, Plugin):
             continue  # made by the dataclass of the fields, which are in the identity
         if isinstance(value, FunctionType):
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            cells = _cells(value)
             held += [name, value.__defaults__, *(c for c in cells if c is not thing)]
-            held += [] if "<locals>" in thing.__qualname__ else [origin(value)]
+            held += [] if "<locals>" in thing.__qualname__ else [origin(value, traced=traced)]
         elif not name.startswith("__") and isinstance(value, bool | int | float | str):
             held += [name, value]
-    return _fingerprint(held)
+    return _fingerprint(held, traced)
 
 
 def _is_installed(file: str) -> bool:
@@ -128,39 +141,65 @@ def _version(package: str) -> str:
         return " ".join(importlib.metadata.version(name) for name in names)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, traced: bool) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return [_plain(item) for item in value]
-    return _code(value)
+        return [_plain(item, traced) for item in value]
+    # A value that holds code (a function, a class, a tuple of closures), or has no form in JSON.
+    return f"{_name(value)} [{short_hash(_fingerprint(value, traced))}]"
 
 
-def _code(value: Any) -> str:
-    """Name a value that holds code (a function, a class, a tuple of closures)."""
-    name = getattr(value, "__qualname__", type(value).__qualname__)
-    return f"{name} [{short_hash(_fingerprint(value))}]"
+def _name(value: Any) -> str:
+    """Name a value for a table."""
+    if isinstance(value, enum.Enum | complex | range | np.dtype):
+        return str(value)
+    own = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    return own or type(value).__qualname__
 
 
-def _fingerprint(value: Any) -> str:
-    # Recurses through closures, so that optax.adam(1e-3) and optax.adam(1e-2) differ.
-    if value is None or isinstance(value, bool | str | bytes):
+def _fingerprint(value: Any, traced: bool = False, inside: tuple[FunctionType, ...] = ()) -> str:
+    """Write a value as text that every process finds alike, with what it contains and closes over.
+
+    Raises:
+        ValueError: if it cannot be told, and its program is not `traced`.
+    """
+    if isinstance(value, FunctionType):
+        if value in inside:
+            return f"{value.__qualname__} again"  # it calls itself
+        inside = (*inside, value)
+    within = functools.partial(_fingerprint, traced=traced, inside=inside)
+    if value is None or value is Ellipsis or isinstance(value, bool | str | bytes | complex):
         return repr(value)
     if isinstance(value, int | float):
         # By value: tracing an Optax schedule makes floats of the whole numbers that it holds.
         return repr(int(value) if value % 1 == 0 else value)
     if isinstance(value, tuple | list):
-        return f"({','.join(map(_fingerprint, value))})"
+        return f"({','.join(map(within, value))})"
+    if isinstance(value, set | frozenset):
+        return f"{{{','.join(sorted(map(within, value)))}}}"
+    if isinstance(value, range | slice):
+        return f"{type(value).__name__}{within((value.start, value.stop, value.step))}"
     if isinstance(value, Mapping):
-        return _fingerprint(sorted(value.items()))
+        return within(sorted(value.items()))
     if isinstance(value, Plugin):
-        return f"{json.dumps(describe(value))}{json.dumps(sources(value))}"
+        fields, code = (f(value, traced=traced) for f in (describe, sources))
+        return f"{json.dumps(fields)}{json.dumps(code)}"
     if isinstance(value, functools.partial):
-        return _fingerprint(("partial", value.func, value.args, value.keywords))
-    if isinstance(value, FunctionType):
-        return f"{origin(value)}:{value.__qualname__}{_fingerprint(_held(value))}"
-    if isinstance(value, type):
-        return f"{origin(value)}:{value.__qualname__}"
+        return within(("partial", value.func, value.args, value.keywords))
+    if isinstance(value, MethodType):
+        return within(("method", value.__func__, value.__self__))
+    if isinstance(value, BuiltinFunctionType):
+        if isinstance(value.__self__, ModuleType):
+            return f"{origin(value)}:{value.__qualname__}"
+        return within(("method", value.__name__, value.__self__))
+    if isinstance(value, FunctionType | type):
+        held = within(_held(value)) if isinstance(value, FunctionType) else ""
+        return f"{_code(value, traced)}:{value.__qualname__}{held}"
+    if isinstance(value, enum.Enum):
+        return f"{_code(type(value), traced)}:{value}"
+    if isinstance(value, np.dtype | np.ufunc):
+        return f"numpy:{value}"
     if hasattr(value, "__array__"):
         array = np.asarray(value)
         return f"{array.dtype}{array.shape}{array.tobytes().hex()}"
@@ -171,17 +210,47 @@ def _fingerprint(value: Any) -> str:
             _held(v)[0] for _, v in sorted(vars(value).items()) if isinstance(v, FunctionType)
         ]
         plain = [c for cells in carried for c in cells if isinstance(c, bool | int | float | str)]
-        return _fingerprint((wrapped, plain))
+        return within((wrapped, plain))
+    if traced:
+        return _told_by_its_program(value)
     raise ValueError(
         f"cannot tell what {value!r} is from one run to the next; allowed: numbers, "
         "strings, tuples, functions, classes, and plug-ins"
     )
 
 
+def _told_by_its_program(value: Any) -> str:
+    """Name what only the program that it is traced to tells apart, and its numbers and texts."""
+    held = {
+        name: item
+        for name, item in sorted(getattr(value, "__dict__", {}).items())
+        if isinstance(item, bool | int | float | str | None)
+    }
+    return f"{_name(value)}{_fingerprint(held)}"
+
+
+def _code(thing: type | FunctionType, traced: bool) -> str:
+    """Identify the code of a function or class; of one without a source, its program does."""
+    try:
+        return origin(thing, traced=traced)
+    except ValueError:
+        if traced:
+            return "traced"
+        raise
+
+
 def _held(function: FunctionType) -> tuple[Any, ...]:
     """Return a function's closure and its defaults."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return cells, (function.__defaults__, function.__kwdefaults__)
+    return _cells(function), (function.__defaults__, function.__kwdefaults__)
+
+
+def _cells(function: FunctionType) -> list[Any]:
+    """List what a function closes over and that is there already."""
+    found = []
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # it is empty
+            found.append(cell.cell_contents)
+    return found
 
 
 @functools.cache  # by the thing: what is loaded anew after an edit is a new thing

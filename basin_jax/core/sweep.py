@@ -137,11 +137,11 @@ class Sweep(Plugin):
 
     def fields(self) -> dict[str, Any]:
         """List every field by its dotted path, as in `--set`."""
-        return describe(self)
+        return describe(self, traced=True)
 
     def sources(self) -> dict[str, str]:
         """Identify the source code of each plug-in: by a version, or by a hash."""
-        found = sources(self)
+        found = sources(self, traced=True)
         del found["Sweep"]
         return found
 

@@ -7,7 +7,7 @@ depend on how many seeds are trained at once.
 import contextlib
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -26,6 +26,7 @@ from basin_jax.core.contracts import (
     expect_same,
     expect_state,
 )
+from basin_jax.core.exact import exact
 from basin_jax.core.seeds import PRNG, SEEDS, fold_in_seed, seed_bits
 from basin_jax.core.sweep import Child, Parent, Precision, Sweep
 
@@ -102,9 +103,13 @@ def plugins_of(signature: Signature, hyperparameters: Float[Array, " hyperparame
     return jax.tree.unflatten(signature.plugins, leaves)
 
 
-@functools.cache
 def count_params(sweep: Sweep) -> int:
     """Count the parameters of a sweep's network."""
+    return _count_params(sweep, exact(sweep))
+
+
+@functools.cache
+def _count_params(sweep: Sweep, key: Hashable) -> int:
     with numerics(sweep.precision):
         return _size(_params(sweep))
 

@@ -1,5 +1,6 @@
 """Check the settings, the cells and the rule of a run before anything is trained."""
 
+import json
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,6 +77,14 @@ def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
     digests = {_located(digest_of, cell): cell for cell in cells}
     if len(digests) < len(cells):
         raise ValueError("two cells are the same sweep; allowed: cells that differ in a field")
+    alike: dict[str, int] = {}
+    for number, cell in enumerate(cells, 1):
+        first_alike = alike.setdefault(json.dumps(cell.fields()), number)
+        if first_alike != number:
+            raise ValueError(
+                f"cells {first_alike} and {number} have the same fields, but other programs; "
+                "allowed: values that can be told by name, such as functions of a def"
+            )
     return digests
 
 

@@ -1,5 +1,6 @@
 """Identity: whatever may change a seed's evidence changes the digest, and nothing else does."""
 
+import enum
 import importlib.util
 import json
 import math
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from hypothesis import given
@@ -21,10 +23,12 @@ from basin_jax.core.identity import digest_of, identity_hash
 from basin_jax.core.plugin import Plugin
 from basin_jax.core.sources import origin
 from basin_jax.core.sweep import Sweep, override
+from basin_jax.core.verdict import Rule
 from basin_jax.methods.gradient import Gradient
 from basin_jax.networks.mlp import MLP
 from basin_jax.organisms.audit import Audit
 from basin_jax.organisms.double_well import DoubleWell
+from basin_jax.results.rule import rule_identity
 
 
 SWEEP = Sweep(organism=Audit(difficulty=1), method=Gradient(learning_rate=0.1), num_steps=2000)
@@ -339,17 +343,38 @@ def test_a_tuple_of_plugins_is_told_apart_by_their_fields():
 
 UNIDENTIFIABLE = [
     (object(), "object object"),
-    (math.sin, "built-in function sin"),
     (type("Anonymous", (), {}), "Anonymous is not in the source of test_identity.py"),
     ((lambda x: x, lambda x: -x), "cannot be told from others"),
     (eval("lambda x: x", {"__name__": "nowhere"}), "<lambda> has no file"),
 ]
 
 
+class Deciding(Rule):
+    """A rule with a part of any kind, which no trace shows."""
+
+    by: Any = None
+
+    def judge(self, evidence):
+        return np.ones(len(evidence["fit"]), int)
+
+
 @pytest.mark.parametrize(("value", "said"), UNIDENTIFIABLE, ids=lambda value: str(type(value)))
-def test_what_cannot_be_identified_is_refused_by_name(value, said):
+def test_what_cannot_be_identified_is_refused_by_name_where_no_program_is_traced(value, said):
     with pytest.raises(ValueError, match=said):
-        digest_of(SWEEP.replace(organism=DoubleWellAnd(other=value)))
+        rule_identity(Deciding(by=value))
+    # What it does for an organism is in the organism's program.
+    assert digest_of(SWEEP.replace(organism=DoubleWellAnd(other=value)))
+
+
+def test_what_a_rule_holds_is_told_apart():
+    held = [math.sin, math.cos, np.sin, np.cos, "ab".upper, "cd".upper, Color.RED, Color.BLUE]
+    identities = [str(rule_identity(Deciding(by=value))) for value in held]
+    assert len({*identities}) == len(held)
+
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = 2
 
 
 @pytest.mark.ci
