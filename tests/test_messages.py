@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple, get_type_hints
@@ -216,8 +216,8 @@ MISTAKES = {
     ),
     "a class for a rule": (lambda: run(rule=Halves), r"rule = .*; .*did you mean Halves\(\)\?"),
     "no folder": (lambda: basin_jax.run(SWEEP, 8, None), r"store = None; allowed: a string"),  # pyright: ignore[reportArgumentType]
-    "fewer seeds than none": (lambda: run(seeds=-1), r"seeds = -1; allowed: a number from 1"),
-    "no seeds": (lambda: run(seeds=0), r"seeds = 0; allowed: a number from 1"),
+    "fewer seeds than none": (lambda: run(seeds=-1), r"seeds = -1; allowed: at least one"),
+    "no seeds": (lambda: run(seeds=0), r"seeds = 0; allowed: at least one"),
     "a truth for seeds": (lambda: run(seeds=True), r"seeds = True; allowed: an integer"),
     "a truth among seeds": (lambda: run(seeds=[True, 5]), r"seeds = \[True, 5\]; allowed"),
     "a float of seeds": (lambda: run(seeds=1e3), r"seeds = 1000.0; .*did you mean 1000\?"),
@@ -305,3 +305,10 @@ SEVERAL = [
 def test_whatever_is_a_sequence_in_all_but_its_class_is_taken(seeds):
     expect_argument("seeds", seeds, Sequence[int])
     assert len(basin_jax.grid(SWEEP, {"root": seeds})) == len(seeds)
+
+
+def test_whole_numbers_are_numbers_wherever_these_are_asked_for():
+    expect_argument("limits", (0, None), tuple[float | None, float | None] | None)
+    expect_argument("rows", {0: 1, 0.5: np.float32(2)}, Mapping[float, float])
+    with pytest.raises(ValueError, match=r"limits = \(0, 1, 2\); allowed: "):
+        expect_argument("limits", (0, 1, 2), tuple[float, float])

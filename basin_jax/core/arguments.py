@@ -108,6 +108,10 @@ def _is_of(value: Any, hint: Any) -> bool:
         elif kind is Mapping and isinstance(value, Mapping):
             if all(_is_of(n, parts[0]) and _is_of(v, parts[1]) for n, v in value.items()):
                 return True
+        elif kind is tuple and Ellipsis not in parts:
+            same = isinstance(value, tuple) and len(value) == len(parts)
+            if same and all(map(_is_of, value, parts)):
+                return True
         elif is_of_type(value, choice):
             return True
     return False

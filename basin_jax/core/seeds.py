@@ -24,7 +24,7 @@ def as_seeds(seeds: int | np.integer | Sequence[int] | ndarray) -> Sequence[int]
         raise ValueError(f"seeds = {seeds}; allowed: a number of seeds, or the seeds")
     if isinstance(seeds, int | np.integer):
         if not 1 <= seeds <= sys.maxsize:
-            raise ValueError(f"seeds = {seeds}; allowed: a number from 1 to {sys.maxsize}")
+            raise ValueError(f"seeds = {seeds}; allowed: at least one, at most {sys.maxsize}")
         seeds = range(int(seeds))
     if not isinstance(seeds, range):
         try:

@@ -66,8 +66,8 @@ def test_a_set_of_seeds_keeps_its_identities_whatever_holds_it(seeds):
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
-        (0, "empty"),
-        (-3, "empty"),
+        (0, "seeds = 0; allowed: at least one"),
+        (-3, "seeds = -3; allowed: at least one"),
         ([], "empty"),
         (np.zeros(0, np.uint64), "empty"),
         ([1, 2, 1], "repeat"),
