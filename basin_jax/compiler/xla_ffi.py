@@ -17,7 +17,7 @@ import jax
 
 from basin_jax.compiler.ir import Unsupported
 from basin_jax.devices import cache_directory, cpu_model
-from basin_jax.files import is_private, read_file, sync, write_file
+from basin_jax.files import is_private, read_file, stage, sweep, sync, write_file
 
 
 FFI, FUNCTIONS = (Path(__file__).with_name(name) for name in ("ffi.h", "functions.h"))
@@ -86,6 +86,7 @@ def programs_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if is_private(folder):
+            sweep(folder)
             return folder
         warnings.warn(
             f"{folder} is another user's or others may write to it, so that programs are compiled "
@@ -134,7 +135,7 @@ def steps_of(name: str) -> Callable:
 
 def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
     path, version = compiler()
-    text, staged = (file.with_suffix(f".{os.getpid()}.{suffix}") for suffix in ("cc", "so"))
+    text, staged = stage(file.parent, f"{file.stem}.cc"), stage(file.parent, file.name)
     text.write_text(source)
     options = [f"-I{folder}" for folder in dict.fromkeys([*includes, jax.ffi.include_dir()])]
     command = [path, *FLAGS, *options, str(text), "-o", str(staged)]
@@ -151,5 +152,4 @@ def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
     # After a crash between the two the hash is another's, and the program is compiled anew.
     sync(staged)
     staged.replace(file)
-    beside = hash_beside(file)
-    write_file(beside, hash_of(content), staged=beside.with_suffix(f".{os.getpid()}.sha256"))
+    write_file(hash_beside(file), hash_of(content))

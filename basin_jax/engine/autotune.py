@@ -6,7 +6,6 @@ the sweep's folder: backend and lanes are part of what fixes a seed's bits.
 
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,4 +166,4 @@ def _remember(key: str, tuning: Tuning) -> None:
     with contextlib.suppress(OSError):  # no place to remember it: the sweep's folder does
         file.parent.mkdir(parents=True, exist_ok=True)
         memory = text_of(_remembered() | {key: tuning}).encode()
-        write_file(file, memory, staged=file.with_suffix(f".{os.getpid()}"))
+        write_file(file, memory)

@@ -6,16 +6,17 @@
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
       lock             held while sweep.json is made
+      lock.held        the same, where the file system has no locks
 
-A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name
-is taken, so a chunk appears whole, once, or not at all. Listing the folder is the resume
-logic. `sweep.json` has the hash of each run's record, and the number of its seeds that a finished
-run left in each cell, so that missing ones are found. There is no pickle; opening a folder runs
-none of its code, follows no link in it, and reads only regular files whose sizes are in bounds.
+A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name is taken, so
+a chunk appears whole, once, or not at all. Where the file system has no links, it is renamed while
+the lock is held. Listing the folder is the resume logic. `sweep.json` has the hash of each run's
+record, and the number of its seeds that a finished run left in each cell, so that missing ones are
+found. There is no pickle; opening a folder runs none of its code, follows no link in it, and reads
+only regular files whose sizes are in bounds.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import uuid
@@ -28,7 +29,17 @@ import polars as pl
 from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
-from basin_jax.files import read_file, sync, write_file
+from basin_jax.files import (
+    FolderError,
+    locked,
+    read_file,
+    reason,
+    remedy,
+    sweep,
+    try_folder,
+    write_file,
+    write_new,
+)
 from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chunk
 from basin_jax.results.completeness import missing, unfinished
 from basin_jax.results.layout import (
@@ -47,12 +58,8 @@ from basin_jax.results.layout import (
 SUBFOLDERS = ("data", "staging", "runs")
 
 
-class StoreError(ValueError):
-    """Raised when a folder cannot be used as asked: the message gives reason and remedy."""
-
-    def __init__(self, message: str):
-        # Names of files may contain control sequences of terminals.
-        super().__init__("".join(c if c.isprintable() else "?" for c in message))
+class StoreError(FolderError):
+    """Raised when a sweep's folder cannot be used as asked: the message gives reason and remedy."""
 
 
 class Store:
@@ -94,7 +101,7 @@ class Store:
             ) from None
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{self._manifest} cannot be trusted: {_reason(error)} (it is damaged, edited or "
+                f"{self._manifest} cannot be trusted: {reason(error)} (it is damaged, edited or "
                 "of another version of basin_jax); take it from a copy, or give another folder"
             ) from None
         return self._seen[key]
@@ -110,29 +117,52 @@ class Store:
             if len(text) > MANIFEST_BYTES:
                 raise ValueError(f"it has {len(text):,} bytes; allowed: {MANIFEST_BYTES:,}")
         except ValueError as error:
-            raise StoreError(f"{self._manifest} cannot be written: {_reason(error)}") from None
-        for folder in (self.data, self.staging, self._runs):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_file(self._manifest, text, staged=self._stage("sweep.json"))
+            raise StoreError(f"{self._manifest} cannot be written: {reason(error)}") from None
+        with self._writing(self._manifest):
+            for folder in (self.data, self.staging, self._runs):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_file(self._manifest, text, staging=self.staging)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Lock `sweep.json` against other processes.
 
         Raises:
-            StoreError: if the folder cannot be written to, or leads elsewhere.
+            StoreError: if the folder cannot be written to or locked, or leads elsewhere.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / "lock"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            self._refuse_links()
-            opened = os.open(lock, flags, 0o666)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{lock} cannot be opened: {_reason(error)}") from None
-        with open(opened, "wb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as held:
+            with self._writing(lock):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._refuse_links()
+                held.enter_context(locked(lock))
             yield
+
+    def prepare(self) -> None:
+        """Try whatever a run needs of the folder, before it trains.
+
+        Raises:
+            StoreError: if a part of the folder cannot be written to.
+        """
+        with self._writing(self.folder):
+            for folder in (self.data, self.staging, self._runs):
+                folder.mkdir(parents=True, exist_ok=True)
+            sweep(self.staging)
+            try_folder(self.staging, self.folder, self.data, self._runs)
+
+    @contextlib.contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """Turn an error of the file system into a `StoreError` that says how to go on."""
+        try:
+            yield
+        except FolderError as error:
+            raise StoreError(str(error)) from None
+        except (OSError, ValueError) as error:
+            named = getattr(error, "filename", None)
+            other = f" ({named})" if named and os.fspath(path) != named else ""
+            raise StoreError(
+                f"{path} cannot be written: {reason(error)}{other}; {remedy(error)}"
+            ) from None
 
     def record_run(self, run: Mapping[str, Any]) -> str:
         """Record that a run began, and return the name of its record.
@@ -143,11 +173,12 @@ class Store:
         try:
             text = run_text(run)
         except ValueError as error:
-            raise StoreError(f"the run cannot be recorded: {_reason(error)}") from None
+            raise StoreError(f"the run cannot be recorded: {reason(error)}") from None
         name = f"{re.sub('[^0-9T+-]', '', run['began'])}-{uuid.uuid4().hex[:6]}.json"
         with self.locked():
             manifest = self.manifest()
-            write_file(self._runs / name, text, staged=self._stage("run.json"))
+            with self._writing(self._runs / name):
+                write_file(self._runs / name, text, staging=self.staging)
             entry = {"record": hash_of(text), "seeds": dict.fromkeys(manifest["cells"])}
             self.write_manifest(manifest | {"runs": {**manifest["runs"], name: entry}})
         return name
@@ -182,32 +213,17 @@ class Store:
             return read_run(raw)
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{path}, a run's record, cannot be trusted: {_reason(error)} (it is missing, "
+                f"{path}, a run's record, cannot be trusted: {reason(error)} (it is missing, "
                 "damaged or edited); take it from a copy, or train again in another folder"
             ) from None
 
     def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
         """Store one chunk of a cell; return False if its first seed is stored already."""
-        name = f"{cell}-{int(columns['seed'].min()):020d}.parquet"
-        staged = self._stage(name)
+        path = self.data / f"{cell}-{int(columns['seed'].min()):020d}.parquet"
         cells = pl.repeat(cell, len(columns["seed"]), eager=True)
-        staged.write_bytes(write_chunk(pl.DataFrame({"cell": cells, **columns})))
-        sync(staged)
-        try:
-            os.link(staged, self.data / name)
-        except FileExistsError:
-            return False
-        finally:
-            staged.unlink()
-        sync(self.data)
-        return True
-
-    def sweep_staging(self) -> None:
-        """Remove unfinished chunks of processes of this host that have ended."""
-        for staged in self.staging.glob(f"{os.uname().nodename}.*"):
-            process = staged.name.removeprefix(os.uname().nodename).split(".")[1]
-            if process.isdecimal() and not _is_alive(int(process)):
-                staged.unlink(missing_ok=True)
+        content = write_chunk(pl.DataFrame({"cell": cells, **columns}))
+        with self._writing(path):
+            return write_new(path, content, staging=self.staging, lock=self.folder / "lock")
 
     def chunks(self, cell: str = "") -> list[Path]:
         """Return the committed chunks, of one cell or of all."""
@@ -315,7 +331,7 @@ class Store:
             check_rows(frame, entry, stops_of(entry))
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{path} is damaged or foreign (it {_reason(error)}); `basin-jax verify "
+                f"{path} is damaged or foreign (it {reason(error)}); `basin-jax verify "
                 f"{self.folder}` lists all such chunks; delete them and run again to replace them"
             ) from None
         named = f"{cells[0]}-{frame['seed'].min():020d}.parquet"
@@ -328,23 +344,3 @@ class Store:
         for folder in (self.data, self.staging, self._runs):
             if folder.is_symlink():
                 raise ValueError(f"{folder} is a link; allowed: a folder")
-
-    def _stage(self, name: str) -> Path:
-        host = os.uname().nodename
-        return self.staging / f"{host}.{os.getpid()}.{uuid.uuid4().hex}.{name}"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """Format an error's message on one line."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.replace("; ", ", ").split())[:300]

@@ -100,13 +100,13 @@ def _open(
         _refuse_pilots(folder, until)
     # Of workers that start together one tunes and writes, and the others use what it wrote.
     with folder.locked():
+        folder.prepare()
         most = CHUNK if until is None else CHUNK_UNTIL
         manifest = manifest_of(cells, rule, folder, lanes=lanes, most=most, tell=progress.tell)
         stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
         for digest in cells:
             _expect_own_verdicts(folder, digest, rule)
         folder.write_manifest(manifest)
-    folder.sweep_staging()
     paths = varied([cell.fields() for cell in cells.values()])
     states = {
         digest: CellProgress(

@@ -1,7 +1,6 @@
 """Train the groups and bisections of a study in one folder."""
 
 import json
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,7 +231,7 @@ class Lab:
                     lanes=self.lanes,
                 )
                 file.parent.mkdir(parents=True, exist_ok=True)
-                write_file(file, write_chunk(found), staged=file.with_suffix(f".{os.getpid()}"))
+                write_file(file, write_chunk(found))
             parts.append(pl.read_parquet(file))
         self.bisections[name] = pl.concat(parts)
         return self.bisections[name]
