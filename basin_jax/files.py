@@ -34,8 +34,12 @@ class FolderError(ValueError):
     """Raised when a folder cannot be used as asked: the message gives reason and remedy."""
 
     def __init__(self, message: str):
-        # Names of files may contain control sequences of terminals.
-        super().__init__("".join(c if c.isprintable() else "?" for c in message))
+        super().__init__(printable(message))
+
+
+def printable(name: str) -> str:
+    """Replace what a file's name may contain, but no text: control sequences, or no UTF-8."""
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def reason(error: OSError | ValueError) -> str:
@@ -290,6 +294,22 @@ def make_folder(folder: Path) -> None:
         try_folder(folder)
     except OSError as error:
         raise FolderError(f"{folder} cannot be used: {reason(error)}; {remedy(error)}") from None
+
+
+def write_pages(folder: Path, contents: Mapping[str, bytes]) -> Path:
+    """Write files by their names into a folder, all or none, and return the folder.
+
+    Raises:
+        FolderError: if they cannot be written; those that were there are kept.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_files({folder / name: content for name, content in contents.items()})
+    except OSError as error:
+        raise FolderError(
+            f"{folder} cannot be written to: {reason(error)}; {remedy(error)}"
+        ) from None
+    return folder
 
 
 def is_private(path: Path) -> bool:

@@ -16,7 +16,8 @@ import basin_jax
 PACKAGE = Path(basin_jax.__file__).parent
 # From left to right. Folders of one group import nothing of each other.
 LAYERS = (
-    {"devices", "files", "schema"},
+    {"files", "schema"},
+    {"devices"},
     {"core"},
     {"networks"},
     {"organisms", "starts", "methods", "rules"},

@@ -5,6 +5,7 @@ that names the thing and what is allowed, and in exit code 2. A run that a signa
 128 + the signal's number, and can be resumed.
 """
 
+import io
 import sys
 from typing import NoReturn
 
@@ -34,6 +35,9 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal or a pipe of another encoding cannot show costs no table.
+        sys.stdout.reconfigure(errors="replace")
     try:
         raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:

@@ -98,9 +98,11 @@ def replay(
 
     Its evidence over training is drawn, too.
     """
-    from basin_jax.report.replay import write_replay
+    from basin_jax.report.replay import replay_folder, write_replay
+    from basin_jax.results.records import load
     from basin_jax.runs.replay import replay as replay_seed
 
+    replay_folder(load(folder))  # before what takes time
     outcome = replay_seed(folder, seed=seed, cell=cell, file=file)
     typer.echo(write_replay(outcome)[0])
     if outcome.differing:

@@ -29,6 +29,7 @@ from basin_jax.core.contracts import (
 from basin_jax.core.exact import exact
 from basin_jax.core.seeds import PRNG, SEEDS, fold_in_seed, seed_bits
 from basin_jax.core.sweep import Child, Parent, Precision, Sweep
+from basin_jax.devices import expect_devices
 
 
 Plugins: TypeAlias = tuple[Organism, Start | Child, Method]
@@ -303,11 +304,22 @@ def _cast(leaf: Array) -> Array:
 
 @contextlib.contextmanager
 def numerics(precision: Precision) -> Iterator[None]:
-    """Compute in a sweep's precision, whatever the user's environment."""
+    """Compute in a sweep's precision, whatever the user's settings of JAX.
+
+    Raises:
+        ValueError: if JAX finds no device.
+    """
+    expect_devices()
     with (
         jax.enable_x64(precision == "float64"),
         jax.default_matmul_precision(_MATMUL[precision]),
         jax.threefry_partitionable(True),
+        jax.numpy_dtype_promotion("standard"),
+        jax.disable_jit(False),
+        jax.transfer_guard("allow"),
+        # What is not finite is evidence, and stops no neighbor.
+        jax.debug_nans(False),
+        jax.debug_infs(False),
     ):
         yield
 

@@ -1,5 +1,6 @@
 """Draw figures for a paper: fractions with intervals, gaps, and evidence over training."""
 
+import io
 import itertools
 import math
 import textwrap
@@ -16,6 +17,7 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from basin_jax.core.verdict import Rule, Verdict
+from basin_jax.files import write_file
 from basin_jax.report.tables import ORDER, method, occurring, seeds_meant
 from basin_jax.results.records import Records
 from basin_jax.rules.behavior import Behavior
@@ -225,12 +227,19 @@ def _lines(text: str, width: int, *, most: int = 4) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the path's suffix, reproducibly."""
+    """Write a figure in the format of the path's suffix, reproducibly and whole."""
+    write_file(path, drawn(figure, path.suffix))
+
+
+def drawn(figure: Figure, suffix: str) -> bytes:
+    """Draw a figure in the format of a suffix, such as ".png", reproducibly."""
     # Matplotlib draws no picture of more pixels than this on a side.
     dpi = min(200.0, PIXELS / max(figure.get_size_inches()))
-    undated = {"CreationDate": None} if path.suffix == ".pdf" else None
+    undated = {"CreationDate": None} if suffix == ".pdf" else None
+    content = io.BytesIO()
     with rc_context(STYLE):
-        figure.savefig(path, dpi=dpi, metadata=undated)
+        figure.savefig(content, format=suffix.removeprefix("."), dpi=dpi, metadata=undated)
+    return content.getvalue()
 
 
 def caption(records: Records, frame: pl.DataFrame) -> str:

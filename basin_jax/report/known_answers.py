@@ -9,7 +9,8 @@ import polars as pl
 from rich.table import Table as RichTable
 
 from basin_jax.core.identity import digest_of
-from basin_jax.report.figures import agreement, save
+from basin_jax.files import write_pages
+from basin_jax.report.figures import agreement, drawn
 from basin_jax.report.render import Group, Line, Table, fill
 from basin_jax.report.tables import amount
 from basin_jax.results.references import cell_of
@@ -107,14 +108,10 @@ def write_answers(frame: pl.DataFrame, folder: Path, *, made: str) -> Path:
 
     `made` is a sentence that describes the machine and the versions.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     figure = agreement(frame)
-    for suffix in ("png", "pdf"):
-        save(figure, folder / f"{NAME}.{suffix}")
-    (folder / f"{NAME}.tex").write_text(latex(frame), encoding="utf-8")
-    page = folder / f"{NAME}.md"
-    page.write_text(markdown(frame, made), encoding="utf-8")
-    return page
+    files = {f"{NAME}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
+    files |= {f"{NAME}.tex": latex(frame).encode(), f"{NAME}.md": markdown(frame, made).encode()}
+    return write_pages(folder, files) / f"{NAME}.md"
 
 
 def summary(frame: pl.DataFrame) -> str:

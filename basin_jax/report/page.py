@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
 from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
-from basin_jax.files import make_folder
+from basin_jax.files import make_folder, printable, write_pages
 from basin_jax.report import tables
-from basin_jax.report.figures import LOOKS, caption, fractions, gaps, save
+from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
 from basin_jax.report.render import Group, Line, Table, fill
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.records import Records
@@ -55,24 +54,27 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     stops with the last. The same results give the same bytes.
     """
     folder = folder or records.store.folder / "report"
-    make_folder(folder)
+    make_folder(folder)  # before what takes time
     frame = records.fractions()
     frames = {"fractions": frame}
     if len(records.cells) > 1:
         frames["differences"] = records.differences()
     if len(records.history) > len(records.frame):
         frames["agreement"] = records.agreement()
-    for name, each in frames.items():
-        each.write_csv(folder / f"{name}.csv")
-    (folder / "fractions.tex").write_text(latex(records, frame), encoding="utf-8")
+    files = {f"{name}.csv": each.write_csv().encode() for name, each in frames.items()}
+    files["fractions.tex"] = latex(records, frame).encode()
     figures = {"fractions": fractions(records)}
     if {"watched", "unwatched"} <= {*records.frame.columns}:
         figures["gap"] = gaps(records)
-    drawn = {name: _drawn(figure, folder / name) for name, figure in figures.items()}
-    page = folder / "report.html"
+    for name, figure in figures.items():
+        files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
+    pictures = {
+        name: Picture(base64.b64encode(files[f"{name}.png"]).decode(), figure.get_figwidth())
+        for name, figure in figures.items()
+    }
     template = Path(__file__).with_name("page.html")
-    page.write_text(fill(template, **_content(records, frames, drawn)), encoding="utf-8")
-    return page
+    page = fill(template, **_content(records, frames, pictures))
+    return write_pages(folder, files | {"report.html": page.encode()}) / "report.html"
 
 
 def text_table(records: Records) -> RichTable:
@@ -128,21 +130,13 @@ class Picture(NamedTuple):
     width: float
 
 
-def _drawn(figure: Figure, path: Path) -> Picture:
-    """Write a figure as PNG and PDF, and return it for the page."""
-    for suffix in (".png", ".pdf"):
-        save(figure, path.with_suffix(suffix))
-    png = base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
-    return Picture(png, figure.get_figwidth())
-
-
 def _content(
     records: Records, frames: dict[str, pl.DataFrame], pictures: dict[str, Picture]
 ) -> dict[str, Any]:
     whose, frame = seeds_meant(records), frames["fractions"]
     differences, stops = frames.get("differences"), frames.get("agreement")
     return {
-        "name": records.store.folder.resolve().name,
+        "name": printable(records.store.folder.resolve().name),
         "whose": whose,
         "headlines": [
             (cell_name(records, c), _headline(records, r)) for c, r in tables.by_cell(frame)

@@ -13,7 +13,7 @@ from typing import Any
 
 from basin_jax.core.sweep import Sweep, override
 from basin_jax.core.verdict import Rule
-from basin_jax.devices import cache_directory
+from basin_jax.devices import cache_directory, expect_devices
 from basin_jax.files import is_private, read_file
 from basin_jax.results.references import Known
 from basin_jax.rules.behavior import Behavior
@@ -137,13 +137,15 @@ def execute(file: Path) -> ModuleType:
     """Run a user's file, with imports of its own, and return it as a module.
 
     Raises:
-        ValueError: naming the file, and the line and the error where it has one.
+        ValueError: naming the file, and the line and the error where it has one; or if JAX
+            finds no device.
     """
     if not file.is_file():
         raise ValueError(f"{file} is no file; allowed: a Python file")
     if file.suffix != ".py":
         raise ValueError(f"{file} is no Python file; allowed: a name that ends in .py")
     path = file.resolve()
+    expect_devices()
     try:
         return execute_alone(path)
     except (Exception, SystemExit) as error:

@@ -8,6 +8,7 @@ from matplotlib import rc_context
 
 import basin_jax
 from basin_jax.core.plugin import closest
+from basin_jax.files import write_pages
 from basin_jax.report.figures import STYLE
 from basin_jax.runs.progress import Progress
 from basin_jax.runs.provenance import machine_identity
@@ -159,9 +160,10 @@ def make(
         jax.clear_caches()
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
-        page = folder / page_of(studies)
-        answers = answers_of(findings)
-        text = markdown(findings, made=made, answers=answers)
-        page.with_suffix(".md").write_text(text, encoding="utf-8")
-        page.write_text(html(findings, folder, made=made, answers=answers), encoding="utf-8")
+        page, answers = page_of(studies), answers_of(findings)
+        pages = {
+            str(Path(page).with_suffix(".md")): markdown(findings, made=made, answers=answers),
+            page: html(findings, folder, made=made, answers=answers),
+        }
+        write_pages(folder, {name: text.encode() for name, text in pages.items()})
     return findings

@@ -6,7 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from basin_jax.report.figures import save
+from basin_jax.files import write_pages
+from basin_jax.report.figures import drawn
 from basin_jax.report.render import Group, Line, Table, fill
 from basin_jax.studies.framework.rows import Answer, Finding, Kind, Row, Sentence
 
@@ -36,10 +37,9 @@ NOTE = (
 
 def write_finding(finding: Finding, folder: Path) -> None:
     """Write a study's figure (PNG, PDF) and its table (CSV) into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix in ("png", "pdf"):
-        save(finding.figure, folder / f"{finding.name}.{suffix}")
-    finding.frame.write_csv(folder / f"{finding.name}.csv")
+    figure, name = finding.figure, finding.name
+    files = {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
+    write_pages(folder, files | {f"{name}.csv": finding.frame.write_csv().encode()})
 
 
 def markdown(
