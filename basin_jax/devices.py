@@ -25,11 +25,11 @@ def cache_directory() -> Path:
     It is a private folder among the temporary ones, with a warning, where the user's cannot be
     written to or there is no home.
     """
-    return _usable(os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME"))
+    return find_cache(os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME"))
 
 
 @functools.cache
-def _usable(cache: str, home: str | None) -> Path:
+def find_cache(cache: str, home: str | None) -> Path:
     """Return the first folder that can be written to, for some values of the environment."""
     try:
         # Others than absolute paths are to be ignored: each working directory would have a cache.

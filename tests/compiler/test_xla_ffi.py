@@ -85,7 +85,7 @@ def test_no_program_is_loaded_from_a_folder_that_others_may_write_to(cache, mode
 def test_no_program_is_loaded_from_a_folder_that_is_a_link_or_of_another_user(cache, monkeypatch):
     elsewhere = cache.parent / "elsewhere"
     elsewhere.mkdir(mode=0o700)
-    cache.mkdir()
+    cache.mkdir(exist_ok=True)
     (cache / "programs").symlink_to(elsewhere)
     with pytest.warns(UserWarning, match="others may write to it"):
         assert programs_folder() != cache / "programs"
@@ -96,8 +96,9 @@ def test_no_program_is_loaded_from_a_folder_that_is_a_link_or_of_another_user(ca
 
 
 def test_a_program_that_cannot_be_kept_is_unsupported_with_the_reason(cache):
-    cache.write_text("a file in its way")
-    with pytest.raises(library.Unsupported, match=r"programs cannot be kept in .*Not a directory"):
+    cache.mkdir(exist_ok=True)
+    (cache / "programs").write_text("a file in its way")
+    with pytest.raises(library.Unsupported, match=r"programs cannot be kept in .*File exists"):
         programs_folder()
 
 
@@ -147,6 +148,6 @@ def test_measured_lanes_that_may_not_be_are_measured_anew(cache, measured, bad):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": [NaN, 1, 1]}', "{" * 10**6, "\0"])
 def test_a_memory_that_is_none_is_forgotten(cache, measured, text):
-    cache.mkdir()
+    cache.mkdir(exist_ok=True)
     (cache / "tuning.json").write_text(text)
     assert [measured(), measured()] == [1, 1]
