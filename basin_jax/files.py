@@ -37,6 +37,15 @@ class FolderError(ValueError):
         super().__init__(printable(message))
 
 
+def is_text(name: str) -> bool:
+    """Return True if a file's name is UTF-8, so that it can be recorded."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def printable(name: str) -> str:
     """Replace what a file's name may contain, but no text: control sequences, or no UTF-8."""
     return "".join(c if c.isprintable() else "?" for c in name)

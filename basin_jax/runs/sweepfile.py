@@ -14,7 +14,7 @@ from typing import Any
 from basin_jax.core.sweep import Sweep, override
 from basin_jax.core.verdict import Rule
 from basin_jax.devices import cache_directory, expect_devices
-from basin_jax.files import is_private, read_file
+from basin_jax.files import is_private, is_text, printable, read_file
 from basin_jax.results.references import Known
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.imports import execute_alone
@@ -145,6 +145,8 @@ def execute(file: Path) -> ModuleType:
     if file.suffix != ".py":
         raise ValueError(f"{file} is no Python file; allowed: a name that ends in .py")
     path = file.resolve()
+    if not is_text(str(path)):
+        raise ValueError(f"{printable(str(file))} has a name that is no UTF-8; rename it")
     expect_devices()
     try:
         return execute_alone(path)
