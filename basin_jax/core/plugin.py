@@ -24,6 +24,7 @@ from jax.core import Tracer
 from numpy import ndarray
 
 import basin_jax.devices  # noqa: F401  (JAX must be set up before it starts)
+from basin_jax.core.cells import is_typed, referred
 from basin_jax.core.exact import exact
 
 
@@ -208,7 +209,9 @@ def _code(cls: type[Plugin]):
     """Return a class's functions: a program traced from others is another program."""
     own = (c for c in cls.__mro__ if c not in (*Plugin.__mro__, abc.ABC))
     kinds = property, functools.cached_property, classmethod  # which are not callable
-    return tuple(f for c in own for f in vars(c).values() if callable(f) or isinstance(f, kinds))
+    code = (f for c in own for f in vars(c).values() if callable(f) or isinstance(f, kinds))
+    # Cells are run again, and what they define replaces what was there.
+    return (*code, *referred(cls)) if is_typed(cls) else tuple(code)
 
 
 @functools.cache

@@ -3,7 +3,8 @@
 Code of an installed package is identified by its version; that of this package by its name, since
 its version and the hash of its code are compared apart, folder by folder. Code of the user's own
 is hashed: the class or function, and all that it refers to in its own file and in the files
-beside it, without comments and formatting. What the source does not show, such as a data file that
+beside it, without comments and formatting. Typed code is hashed with the cells that it refers to,
+see `core.cells`. What the source does not show, such as a data file that
 is read at import, changes the program that a sweep traces: see `core.identity.trace_of`.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from basin_jax.core.cells import bound_names, compiled, is_typed, modules_of
 from basin_jax.core.plugin import Plugin, field_types
 
 
@@ -95,7 +97,7 @@ def origin(thing: type | Callable[..., Any], *, traced: bool = False) -> str:
         return (
             package if package == __name__.partition(".")[0] else f"{package} {_version(package)}"
         )
-    source = _source(thing, Path(file) if file else None)
+    source = _typed_source(thing) if is_typed(thing) else _source(thing, Path(file or ""))
     if isinstance(thing, type) and "<locals>" in thing.__qualname__:
         source += _made_with(thing, traced)
     return f"source {short_hash(source)}"
@@ -254,25 +256,34 @@ def _cells(function: FunctionType) -> list[Any]:
 
 
 @functools.cache  # by the thing: what is loaded anew after an edit is a new thing
-def _source(thing: type | Callable[..., Any], file: Path | None) -> str:
-    if file is None:
-        raise ValueError(
-            f"{thing.__qualname__} has no file to be identified by; define it in one and import it"
-        )
+def _source(thing: type | Callable[..., Any], file: Path) -> str:
     file, name = file.resolve(), thing.__qualname__
     module = ast.parse(file.read_bytes())
     if isinstance(thing, FunctionType) and thing.__name__ == "<lambda>":
-        return "\n".join(_lambda(thing, module, file))
+        return "\n".join(_lambda(thing, module, module, file))
     wanted = name.split(".")[0]
-    if not any(wanted in _bound_names(statement) for statement in module.body):
+    if not any(wanted in bound_names(statement) for statement in module.body):
         raise ValueError(f"{name} is not in the source of {file.name}; define it there by name")
     return "\n".join(_definitions(module, file, {wanted}))
 
 
-def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
-    """Dump a lambda, which has no name, and its dependencies."""
+def _typed_source(thing: Any) -> str:
+    """Dump typed code as cells, or by what it was compiled to where their text is not kept.
+
+    Not remembered: other cells may define anew what it refers to.
+    """
+    found, beside = modules_of(thing), Path.cwd() / "cell"
+    if found is None:
+        return compiled(thing)
+    if thing.__name__ == "<lambda>":
+        return "\n".join(_lambda(thing, *found, beside))
+    return "\n".join(_definitions(found[1], beside, {thing.__qualname__.split(".")[0]}))
+
+
+def _lambda(thing: FunctionType, own: ast.Module, module: ast.Module, file: Path) -> list[str]:
+    """Dump a lambda of its own module, which has no name, and its dependencies in another."""
     line = thing.__code__.co_firstlineno
-    there = [n for n in ast.walk(module) if isinstance(n, ast.Lambda) and n.lineno == line]
+    there = [n for n in ast.walk(own) if isinstance(n, ast.Lambda) and n.lineno == line]
     if len(there) != 1:
         raise ValueError(
             f"{thing.__qualname__} of line {line} of {file.name} cannot be told from others; "
@@ -284,8 +295,8 @@ def _lambda(thing: FunctionType, module: ast.Module, file: Path) -> list[str]:
 def _definitions(module: ast.Module, file: Path, wanted: set[str]) -> list[str]:
     """Dump the top-level statements of a file that the wanted names depend on."""
     imports = (s for s in module.body if isinstance(s, ast.Import | ast.ImportFrom))
-    imported = {name for statement in imports for name in _bound_names(statement)}
-    binds = {i: _bound_names(statement) for i, statement in enumerate(module.body)}
+    imported = {name for statement in imports for name in bound_names(statement)}
+    binds = {i: bound_names(statement) for i, statement in enumerate(module.body)}
     for i, statement in enumerate(module.body):
         if isinstance(statement, ast.Expr):  # a call may change what it is given
             binds[i] |= _names(statement) - imported
@@ -303,23 +314,6 @@ def _definitions(module: ast.Module, file: Path, wanted: set[str]) -> list[str]:
 
 def _names(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _bound_names(statement: ast.stmt) -> set[str]:
-    """Find the names that a top-level statement binds, or whose items it sets."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    bound: set[str] = set()
-    for node in ast.walk(statement):  # a definition may stand under an `if` or a `try`
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            bound |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
-            bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
-    return bound
 
 
 def _imported(tree: ast.AST, file: Path, seen: set[Path]) -> list[str]:

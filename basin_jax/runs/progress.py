@@ -1,9 +1,12 @@
-"""Show the progress of a run: as a table on a terminal, as lines elsewhere."""
+"""Show the progress of a run: as a table on a terminal and in a notebook, as lines elsewhere."""
 
+import io
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +18,8 @@ from basin_jax.statistics.estimates import estimate
 
 # Seconds between plain lines: often enough to follow, seldom enough for a job's log.
 LINE_SECONDS = 15.0
+# And between tables of a notebook, each of which is a message to its page.
+TABLE_SECONDS, TABLE_WIDTH = 0.5, 110
 
 
 @dataclass
@@ -107,15 +112,62 @@ class LiveTable(Progress):
         self._live.console.print(line, markup=False, highlight=False)
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
-        table = Table(caption=self._pace.measure(cells), caption_justify="left")
-        table.add_column("cell")
-        table.add_column("seeds", justify="right")
-        table.add_column("of", justify="right")
-        table.add_column("deceptive so far [95 %]")
-        for cell in cells:
-            asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
-            table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)
-        self._live.update(table)
+        self._live.update(_table(cells, self._pace.measure(cells)))
+
+
+class NotebookTable(Progress):
+    """Keep a table up to date in a cell's output, below the messages."""
+
+    def __init__(self, display: Callable[..., Any]):
+        self._display = display
+        self._pace = Pace()
+        self._last = -TABLE_SECONDS
+        self._shown: Any = None
+
+    def tell(self, line: str) -> None:
+        print(line)
+
+    def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
+        pace, now = self._pace.measure(cells), time.monotonic()
+        if now - self._last < TABLE_SECONDS and not current.finished:
+            return
+        self._last = now
+        written = io.StringIO()
+        page = Console(file=written, width=TABLE_WIDTH, force_jupyter=False, color_system=None)
+        page.print(_table(cells, pace))
+        content = {"text/plain": written.getvalue()}
+        if self._shown is None:
+            self._shown = self._display(content, raw=True, display_id=True)
+        else:
+            self._shown.update(content, raw=True)
+
+
+def _table(cells: Sequence[CellProgress], pace: str) -> Table:
+    table = Table(caption=pace, caption_justify="left")
+    table.add_column("cell")
+    table.add_column("seeds", justify="right")
+    table.add_column("of", justify="right")
+    table.add_column("deceptive so far [95 %]")
+    for cell in cells:
+        asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
+        table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)
+    return table
+
+
+@contextmanager
+def shown(progress: Progress | bool) -> Iterator[Progress]:
+    """Show progress where the user looks if True, nowhere if False, or as given."""
+    if isinstance(progress, Progress):
+        yield progress
+        return
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if not progress:
+        yield Progress()
+    elif getattr(shell, "kernel", None) is not None:
+        yield NotebookTable(sys.modules["IPython"].display.display)
+    else:
+        with progress_for(Console(stderr=True)) as on_console:
+            yield on_console
 
 
 @contextmanager

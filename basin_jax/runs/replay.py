@@ -12,6 +12,7 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.engine.kernel import build_kernel
 from basin_jax.results.records import Records
 from basin_jax.runs.provenance import machine_identity
+from basin_jax.runs.run import RAN
 from basin_jax.runs.sweepfile import is_remembered, load_sweep
 
 
@@ -38,11 +39,24 @@ class Replay:
         return [f"{n}: {then[n]} then, {now[n]} now" for n in now if then.get(n) != now[n]]
 
 
-def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> Replay:
+def replay(
+    folder: str | os.PathLike[str],
+    *,
+    seed: int,
+    cell: str | None = None,
+    file: Path | None = None,
+) -> Replay:
     """Train one stored seed again with the backend that it was trained with.
 
     Its evidence over training comes from a second kernel that probes more often, and
     whose low bits may therefore differ; the comparison is made with the first.
+
+    Args:
+        folder: the sweep's folder.
+        seed: the stored seed.
+        cell: the cell of a grid, such as "difficulty=2".
+        file: the sweep's file; if None, the sweep that this process has run, or the file that the
+            user ran, if it is unchanged.
 
     Raises:
         ValueError: if the seed is not stored, the cell is ambiguous, the sweep's file no longer
@@ -87,9 +101,20 @@ def replay(folder: Path, *, seed: int, cell: str | None, file: Path | None) -> R
 
 
 def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
+    if file is None and digest in RAN:
+        if digest_of(RAN[digest]) == digest:
+            return RAN[digest]
+        raise ValueError(
+            f"{records.label(digest)} is no longer what it was when it was trained, since a cell "
+            "or a global has changed; run the cells as they were, and `basin_jax.run` again"
+        )
     origins = [run["origin"] for run in records.store.runs() if run.get("origin")]
     if not origins and file is None:
-        raise ValueError("the sweep was not run from a file; give the file that makes it: --file")
+        raise ValueError(
+            f"{records.store.folder} was made by code of no file, in another session; run that "
+            "code (a notebook's cells) and `basin_jax.run` in this session, which trains no stored "
+            "seed again, or give a file that makes the sweep: --file"
+        )
     origin = origins[-1] if origins else {"file": "", "set": []}
     path = file or Path(os.path.relpath(records.store.folder / origin["file"]))
     # The folder may be from somebody else, and would decide which file is run.

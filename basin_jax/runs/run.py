@@ -20,12 +20,14 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings
 from basin_jax.runs.manifest import manifest_of
-from basin_jax.runs.progress import CellProgress, Progress
+from basin_jax.runs.progress import CellProgress, Progress, shown
 from basin_jax.runs.training import Training, signals
 
 
 # The most seeds of a chunk: as many as are read easily, or few between looks at an interval.
 CHUNK, CHUNK_UNTIL = 2**17, 2**10
+# The sweeps of no file that this process has run, by their digests: `replay` finds them.
+RAN: dict[str, Sweep] = {}
 
 
 @checked
@@ -39,7 +41,7 @@ def run(
     whole: int | np.integer | Sequence[int] | ndarray | None = None,
     pilot: str | None = None,
     lanes: int | None = None,
-    progress: Progress = Progress(),  # noqa: B008 (has no state)
+    progress: Progress | bool = True,
     origin: Mapping[str, Any] | None = None,
 ) -> Records:
     """Train the seeds of a sweep that its folder lacks.
@@ -55,7 +57,8 @@ def run(
             is fixed beforehand; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
-        progress: the receiver of messages and progress.
+        progress: whether to show messages and progress, on a terminal, in a notebook, or as lines
+            of the standard error; or what receives them.
         origin: the sweep's file, to be recorded.
 
     Raises:
@@ -74,10 +77,12 @@ def run(
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule)
-    folder, manifest, states = _open(store, cells, rule, request, asked, lanes, progress)
-    name = folder.record_run(_run_record(request, origin))
-    with signals(progress.tell) as stop:
-        Training(folder, manifest, asked, until, rule, progress, states, stop).train(cells)
+    with shown(progress) as receiver:
+        folder, manifest, states = _open(store, cells, rule, request, asked, lanes, receiver)
+        name = folder.record_run(_run_record(request, origin))
+        RAN.update(cells if origin is None else {})
+        with signals(receiver.tell) as stop:
+            Training(folder, manifest, asked, until, rule, receiver, states, stop).train(cells)
     done = {d: len(asked) if until is None else state.done for d, state in states.items()}
     folder.finish_run(name, done)
     return Records(folder.folder)

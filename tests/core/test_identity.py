@@ -345,7 +345,7 @@ UNIDENTIFIABLE = [
     (object(), "object object"),
     (type("Anonymous", (), {}), "Anonymous is not in the source of test_identity.py"),
     ((lambda x: x, lambda x: -x), "cannot be told from others"),
-    (eval("lambda x: x", {"__name__": "nowhere"}), "<lambda> has no file"),
+    (type("Empty", (), {"__module__": "nowhere"}), "Empty has no file"),
 ]
 
 

@@ -1,5 +1,8 @@
 """A run on a folder whose verdicts or pilots would make its numbers others than they seem."""
 
+import sys
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -49,6 +52,34 @@ def test_why_xla_trains_is_told_once_however_the_lanes_are_chosen(wells, tmp_pat
         bj.run(cells, seeds, tmp_path, lanes=lanes, progress=(told := Told()))
         (line,) = [line for line in told.lines if "since" in line]
         assert line.startswith("backend: xla, since cpu has no program for the primitive cumsum")
+
+
+def test_progress_shows_where_python_runs_and_can_be_turned_off(wells, tmp_path, capfd):
+    bj.run(wells, 8, tmp_path, lanes=8)
+    shown = capfd.readouterr()
+    assert "8 of 8 seeds, deceptive so far" in shown.err
+    assert shown.out == ""
+    bj.run(wells, 16, tmp_path, progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_shows_in_the_output_of_a_notebooks_cell(wells, tmp_path, monkeypatch, capfd):
+    pages = []
+
+    def display(content, *, raw, display_id):
+        pages.append(content["text/plain"])
+        return SimpleNamespace(update=lambda content, raw: pages.append(content["text/plain"]))
+
+    shell = SimpleNamespace(kernel=object(), history_manager=SimpleNamespace(input_hist_parsed=[]))
+    ipython = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    bj.run(wells, 8, tmp_path, lanes=8)
+    assert "tilt=0.2" in pages[-1]
+    assert "8 │" in pages[-1]
+    assert "\x1b" not in pages[-1]
+    assert capfd.readouterr().err == ""
+    bj.run(wells, 8, tmp_path, progress=False)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_width_is_not_asked_for_where_a_pilots_seeds_would_count(wells, tmp_path):
