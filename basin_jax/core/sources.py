@@ -1,11 +1,11 @@
 """Identify plug-ins: their fields as text, and their source code as a version or a hash.
 
 Code of an installed package is identified by its version; that of this package by its name, since
-its version and the hash of its code are compared apart, folder by folder. Code of the user's own
-is hashed: the class or function, and all that it refers to in its own file and in the files
-beside it, without comments and formatting. Typed code is hashed with the cells that it refers to,
-see `core.cells`. What the source does not show, such as a data file that
-is read at import, changes the program that a sweep traces: see `core.identity.trace_of`.
+its version and the hash of its code are compared apart, folder by folder. Code of the user's own is
+hashed: the class or function, and all that it refers to in its own file and in the files beside it,
+without comments and formatting. Typed code is hashed with the cells that it refers to, see
+`core.cells`. What the source does not show, such as a data file that is read at import, changes the
+program that a sweep traces: see `core.identity.trace_of`.
 """
 
 import ast

@@ -111,9 +111,9 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
     origins = [run["origin"] for run in records.store.runs() if run.get("origin")]
     if not origins and file is None:
         raise ValueError(
-            f"{records.store.folder} was made by code of no file, in another session; run that "
-            "code (a notebook's cells) and `basin_jax.run` in this session, which trains no stored "
-            "seed again, or give a file that makes the sweep: --file"
+            f"{records.store.folder} names no sweep file, since it was run from Python in another "
+            "session; run that code (a notebook's cells) and `basin_jax.run` here first, which "
+            "trains no stored seed again, or give a file that defines `sweep`: --file"
         )
     origin = origins[-1] if origins else {"file": "", "set": []}
     path = file or Path(os.path.relpath(records.store.folder / origin["file"]))

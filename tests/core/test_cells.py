@@ -107,7 +107,7 @@ def test_a_typed_plugin_is_trained_and_resumed_and_replayed(wells, tmp_path, mon
     # In another session.
     monkeypatch.setattr(sys.modules["basin_jax.runs.replay"], "RAN", {})
     again = Session(monkeypatch, shell=True).run(*CELLS)
-    with pytest.raises(ValueError, match=r"code of no file.*`basin_jax\.run` in this session"):
+    with pytest.raises(ValueError, match=r"names no sweep file.*`basin_jax\.run` here first"):
         bj.replay(tmp_path, seed=7)
     assert bj.run(again.sweep, 16, tmp_path, rule=again.Cut()).frame.head(8).equals(then)
 
