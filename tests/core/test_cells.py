@@ -200,24 +200,19 @@ def test_a_class_of_a_file_is_none_of_a_cell(monkeypatch):
     assert origin(Session) == before
 
 
-PRINT = "print(bj.digest_of(sweep))"
-
-
 @pytest.mark.ci
-def test_a_program_is_one_sweep_however_python_is_given_it(tmp_path):
-    text = "\n".join([*CELLS, PRINT, ""])
+def test_a_program_is_one_sweep_however_python_is_given_it(wells, tmp_path, monkeypatch):
+    text = "\n".join([*CELLS, "print(bj.digest_of(sweep))", ""])
     (tmp_path / "typed.py").write_text(text)
+    python, pipe = sys.executable, subprocess.PIPE
     with (tmp_path / "typed.py").open() as file:
-        ways = {
-            "-c": subprocess.run([sys.executable, "-c", text], capture_output=True, text=True),
-            "a file": subprocess.run(
-                [sys.executable, "-"], stdin=file, capture_output=True, text=True
-            ),
+        started = {
+            "argument": subprocess.Popen([python, "-c", text], stdout=pipe, text=True),
+            "file": subprocess.Popen([python, "-"], stdin=file, stdout=pipe, text=True),
+            "pipe": subprocess.Popen([python, "-"], stdin=pipe, stdout=pipe, text=True),
         }
-    pipes = [
-        subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True)
-        for _ in range(2)
-    ]
-    assert not any(way.returncode for way in (*ways.values(), *pipes)), pipes[0].stderr
-    assert ways["-c"].stdout == ways["a file"].stdout
-    assert pipes[0].stdout == pipes[1].stdout
+        given = {"pipe": text}
+        found = {way: p.communicate(given.get(way))[0] for way, p in started.items()}
+    assert found["argument"] == found["file"]
+    monkeypatch.setitem(sys.modules, "typed", None)
+    assert found["pipe"].strip() == bj.digest_of(typed_without_text(*CELLS).sweep)
