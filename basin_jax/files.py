@@ -65,6 +65,8 @@ def remedy(error: OSError | ValueError) -> str:
         return "make space on its disk, and repeat the command: what is committed is kept"
     if isinstance(error, OSError) and error.errno in DENIED:
         return "give a folder that you may write to"
+    if isinstance(error, OSError) and error.errno == errno.ENOLCK:
+        return "repeat the command later, or give a folder on another disk"
     return "give another folder"
 
 

@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import basin_jax as bj
+from basin_jax.core.identity import trace_of
 from basin_jax.core.sources import origin
 from basin_jax.results.store import StoreError
 
@@ -84,9 +85,10 @@ def test_cells_that_are_run_again_make_the_same_sweep(session):
 def test_what_a_cell_defines_anew_makes_another_sweep(session, edit):
     typed = session()
     own = typed.run(*CELLS)
-    before = bj.digest_of(own.sweep)
+    before, traced = bj.digest_of(own.sweep), trace_of(own.sweep)
     typed.run(edit)
     assert bj.digest_of(own.sweep) != before
+    assert trace_of(own.sweep) != traced
     typed.run(SCALE, HELPER)
     assert bj.digest_of(own.sweep) == before
 
@@ -135,9 +137,9 @@ def test_a_class_that_a_cell_patches_is_another(session):
 def test_a_builtin_function_that_a_cell_replaces_is_traced_anew(session):
     typed = session()
     own = typed.run(*(text.replace("SCALE * x", "abs(SCALE) * x") for text in CELLS))
-    before = bj.digest_of(own.sweep)
+    traced = trace_of(own.sweep)
     typed.run("def abs(x):\n    return 2 * x")
-    assert bj.digest_of(own.sweep) != before
+    assert trace_of(own.sweep) != traced
 
 
 def test_statements_that_add_to_a_name_are_a_part_of_what_refers_to_it(session):

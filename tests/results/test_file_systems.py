@@ -161,7 +161,7 @@ FAULTS = {
     "a foreign folder": (Path, "write_bytes", errno.EACCES, "give a folder that you may write to"),
     "a full disk": (Path, "write_bytes", errno.ENOSPC, "make space on its disk, and repeat"),
     "a spent quota": (os, "fsync", errno.EDQUOT, "make space on its disk, and repeat"),
-    "no more locks": (files.fcntl, "flock", errno.ENOLCK, "give another folder"),
+    "no more locks": (files.fcntl, "flock", errno.ENOLCK, "repeat the command later, or give"),
     "a long name": (os, "open", errno.ENAMETOOLONG, "give another folder"),
     "a broken disk": (os, "fsync", errno.EIO, "give another folder"),
 }
