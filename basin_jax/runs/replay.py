@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from basin_jax.core.arguments import checked
 from basin_jax.core.identity import digest_of, evidence_names
 from basin_jax.core.sweep import Sweep
 from basin_jax.engine.kernel import build_kernel
@@ -39,6 +40,7 @@ class Replay:
         return [f"{n}: {then[n]} then, {now[n]} now" for n in now if then.get(n) != now[n]]
 
 
+@checked
 def replay(
     folder: str | os.PathLike[str],
     *,
