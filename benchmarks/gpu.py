@@ -1,4 +1,4 @@
-"""Check and time the training kernels on a GPU, in one call of under eight minutes.
+"""Check and time the training kernels on a GPU, in one call of some six minutes.
 
     uv run --extra cuda python benchmarks/gpu.py --out benchmarks/records/DATE_DEVICE_gpu
 
@@ -9,6 +9,7 @@ says of every ceiling and every speed: not measured. The short table comes last.
 import dataclasses
 import functools
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 from flips import Way, compare, new_folder, rate, same_bits
+from occupancy import HEADINGS as TAKEN
+from occupancy import resources
 
 from basin_jax.bench.cases import CASES, Case
 from basin_jax.bench.engine import AUDIT
@@ -27,27 +30,31 @@ from basin_jax.bench.peers import plain_vmap
 from basin_jax.bench.record import versions
 from basin_jax.bench.timing import Prepared, measure
 from basin_jax.core.sweep import Precision
+from basin_jax.core.trial import init_trial, inputs_of, numerics, probe_trial, signature_of
 from basin_jax.engine import sharded
+from basin_jax.engine.backends import BACKENDS
 from basin_jax.engine.kernel import build_kernel
+from basin_jax.runs.run import run
 
 
 HERE = Path(__file__)
 ON_CARD = jax.local_devices()[0].platform == "gpu"
 NOT_MEASURED = "not measured"
-# Nothing starts later. What is running by then ends within eight minutes.
-LAST_START = 400.0
+# Nothing starts later. What is running by then ends within six minutes.
+LAST_START = 300.0
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bf16")
 TIMED = (CASES["audit"][0], CASES["mlp-64"][1])
 MLP_64 = TIMED[1].name
 # Evidence that moves with every weight.
 CONTINUOUS = {"audit": "fit", MLP_64: "loss"}
-# Seed-steps a second on an H100; 10^6 seeds of `Audit` of 2,000 steps in ten minutes.
+# Seed-steps a second on an H100 or H200.
 TARGETS = {
-    ("audit", "cuda", "float32"): 1e6 * 2000 / 600,
-    (MLP_64, "xla", "float32"): 8e6,
-    (MLP_64, "cuda", "float32"): 27e6,
-    (MLP_64, "cuda", "tf32"): 60e6,
-    (MLP_64, "cuda", "bf16"): 60e6,
+    ("audit", "cuda", "float32"): 30e6,
+    ("audit", "cuda", "tf32"): 60e6,
+    ("audit", "cuda", "bf16"): 60e6,
+    (MLP_64, "cuda", "float32"): 15e6,
+    (MLP_64, "cuda", "tf32"): 31e6,
+    (MLP_64, "cuda", "bf16"): 31e6,
 }
 # The steps of a loop as one launch: XLA's own list, and the two that it leaves out.
 COMMAND_BUFFER = {
@@ -68,10 +75,14 @@ class Size(NamedTuple):
     steps: int  # of those seeds
     judged: int  # seeds whose verdicts are compared
     trained: int  # steps of those
+    peers: tuple[int, ...]  # seeds of a call of plain vmap, of which the fastest counts
+    run: int  # seeds of a whole run
 
 
-CARD = Size(8192, 2**31, {"cuda": (1056, 4224), "xla": (4096, 16384)}, 1.0, 512, 100, 10_000, 2000)
-SMALL = Size(64, 2**16, {"cuda": (2,), "xla": (2,)}, 1e-3, 4, 3, 4, 3)
+CARD_LANES = {"cuda": (1056, 4224), "xla": (4096, 16384)}
+SMALL_LANES = {"cuda": (2,), "xla": (2,)}
+CARD = Size(8192, 2**31, CARD_LANES, 1.0, 512, 100, 10_000, 2000, (1024, 4096, 16384), 1_000_000)
+SMALL = Size(64, 2**16, SMALL_LANES, 1e-3, 4, 3, 4, 3, (2,), 16)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,8 +181,73 @@ def _variant(
     )
 
 
+def kernels() -> Iterator[Row]:
+    """Tell what each kernel takes of a multiprocessor, by its compiler."""
+    architecture = "sm_90a"
+    if ON_CARD:
+        architecture = "sm_" + jax.local_devices()[0].compute_capability.replace(".", "")
+    for case in (case for cases in CASES.values() for case in cases):
+        for precision in PRECISIONS:
+            values = resources(case, precision, "fragments", architecture)[3:]
+            named = zip(TAKEN[3:], values, strict=True)
+            found = ", ".join(f"{name}: {value}" for name, value in named)
+            yield Row(case=case.name, what=f"kernel, {precision}, {architecture}", found=found)
+
+
+def parts(size: Size) -> Iterator[Row]:
+    """Time the bare steps, a trial's start and its probe, each alone."""
+    lanes = size.lanes["cuda"][-1]
+    for case in TIMED:
+        for precision in PRECISIONS:
+            sweep = case.sweep.replace(precision=precision)
+            signature = signature_of(sweep)
+            with numerics(precision):
+                inputs = jax.tree.map(jnp.asarray, inputs_of(sweep, np.arange(lanes)))
+                begin = jax.jit(jax.vmap(functools.partial(init_trial, signature)))
+                state, keys = jax.block_until_ready(begin(inputs))
+                probe = jax.jit(jax.vmap(functools.partial(probe_trial, signature)))
+                backend = BACKENDS["cuda" if ON_CARD else "xla"]
+                steps = jax.jit(functools.partial(backend.advance, signature))
+                zero, many = jnp.zeros(lanes, jnp.int32), jnp.int32(size.trained)
+                calls = {
+                    "bare steps": lambda: steps(inputs, keys, state, zero, many),  # noqa: B023
+                    "start": lambda: begin(inputs),  # noqa: B023
+                    "probe": lambda: probe(inputs, keys, state),  # noqa: B023
+                }
+                for what, call in calls.items():
+                    yield _part(case, f"{what}, {precision}, {lanes:,} seeds", call, lanes, size)
+
+
+def _part(case: Case, what: str, call: Callable, lanes: int, size: Size) -> Row:
+    work = lanes * (size.trained if what.startswith("bare") else 1)
+    unit = "seed-steps" if what.startswith("bare") else "seeds"
+
+    def whole() -> None:
+        jax.block_until_ready(call())
+
+    whole()
+    speed = measure(Prepared(work=work, call=whole), size.seconds)
+    return _timed(case.name, what, speed, f"{speed / 1e6:,.2f} M {unit}/s")
+
+
+def whole_run(size: Size) -> Iterator[Row]:
+    """Time a whole run, from the call to the report."""
+    for precision in PRECISIONS[:2]:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            sweep = AUDIT.replace(precision=precision, num_steps=size.trained)
+            run(sweep, size.run, Path(folder) / "run")
+            took = time.perf_counter() - began
+        what = f"a whole run of {size.run:,} seeds, {precision}, with report"
+        target = {"float32": "< 100 s", "tf32": "< 60 s"}[precision]
+        yield _timed("Audit(difficulty=2)", what, took, f"{took:.1f} s", target=target)
+
+
 def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
-    """Time XLA with the loop over steps in a command buffer, and plain vmap."""
+    """Time XLA with the loop over steps in a command buffer, and plain vmap at its best.
+
+    Plain vmap multiplies in the precision that its row names, as the kernels do.
+    """
     case, lanes = TIMED[1], size.lanes["xla"][0]
     platform = jax.local_devices()[0].platform
     sharded.advance.cache_clear()
@@ -181,10 +257,13 @@ def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
     sharded.advance.cache_clear()
     yield _variant(case, "xla", "float32", lanes, found, roofs, ", loop in a command buffer")
     for case in TIMED:
-        (plain,) = plain_vmap(case, counts=(lanes,))
-        speed = measure(plain, size.seconds)
-        found = (speed, plain.compile_seconds or 0.0)
-        yield _variant(case, "xla", "float32", lanes, found, roofs, ", plain vmap by hand")
+        for precision in PRECISIONS:
+            with numerics(precision):
+                (plain,) = plain_vmap(case, counts=size.peers, work=size.peers[-1] * size.steps)
+                speed = measure(plain, size.seconds)
+            found = (speed, plain.compile_seconds or 0.0)
+            note = f", plain vmap by hand ({plain.note})"
+            yield _variant(case, "xla", precision, lanes, found, roofs, note)
 
 
 def exactness(size: Size) -> Iterator[Row]:
@@ -247,16 +326,19 @@ def flips(size: Size) -> Iterator[Row]:
 def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     """Yield every row, the most important first; a part that fails or is late says so."""
     began, roofs = time.perf_counter(), {}
-    parts: dict[str, Callable[[], Iterator[Row]]] = {
+    each: dict[str, Callable[[], Iterator[Row]]] = {
         "ceilings": lambda: ceilings(size),
         "cuda": lambda: speeds("cuda", size, roofs),
+        "peers": lambda: options(size, roofs),
+        "parts": lambda: parts(size),
         "exactness": lambda: exactness(size),
         "invariance": lambda: invariance(size),
+        "whole run": lambda: whole_run(size),
         "flips": lambda: flips(size),
         "xla": lambda: speeds("xla", size, roofs),
-        "options": lambda: options(size, roofs),
+        "kernels": kernels,
     }
-    for name, part in parts.items():
+    for name, part in each.items():
         tell(f"{name}: at {time.perf_counter() - began:.0f} s")
         try:
             for row in part():

@@ -25,18 +25,18 @@ HEADINGS = (
 PROGRAMS = {"fragments": fragments.emit, "loops": emitter.emit}
 
 
-def row(case, precision: str, name: str, architecture: str) -> str:
+def resources(case, precision: str, name: str, architecture: str) -> tuple[object, ...]:
+    """Return what a kernel takes of a multiprocessor, as `HEADINGS` names it."""
     signature = signature_of(case.sweep.replace(precision=precision))
     with numerics(signature.precision):
         emit = functools.partial(PROGRAMS[name], most=most_memory(architecture))
         inputs, states, program = graph_of(*step_of(signature), emit)
         binary = compiled(program, inputs, states, architecture)
-    counts = (
+    return (
         *(case.name, precision, name, f"{program.memory / 1024:.0f}", program.threads),
         blocks_at_once(program, architecture, binary.registers),
         *(program.barriers, binary.registers, binary.spilled),
     )
-    return f"| {' | '.join(map(str, counts))} |"
 
 
 def main(architecture: str = "sm_90a") -> None:
@@ -44,7 +44,8 @@ def main(architecture: str = "sm_90a") -> None:
     for case in (case for cases in CASES.values() for case in cases):
         for precision in ("float32", "tf32", "bf16"):
             for name in PROGRAMS:
-                print(row(case, precision, name, architecture), flush=True)
+                found = resources(case, precision, name, architecture)
+                print(f"| {' | '.join(map(str, found))} |", flush=True)
 
 
 if __name__ == "__main__":

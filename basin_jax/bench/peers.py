@@ -62,8 +62,15 @@ def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, dict[str, Any]]:
     return kernel, {"compile_seconds": time.perf_counter() - began, "note": note}
 
 
-def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepared]:
-    """Prepare textbook `jit(vmap(scan))`: weights as arrays, an Optax optimizer."""
+def plain_vmap(
+    case: Case, counts: tuple[int, ...] = SEED_COUNTS, work: int = CALL_WORK
+) -> list[Prepared]:
+    """Prepare textbook `jit(vmap(scan))`: weights as arrays, an Optax optimizer.
+
+    Args:
+        counts: the numbers of seeds that are tried.
+        work: seed-steps of a call, at least one step of each seed.
+    """
     optimizer = getattr(optax, case.optimizer)(case.learning_rate)
 
     def init(key):
@@ -97,7 +104,7 @@ def plain_vmap(case: Case, counts: tuple[int, ...] = SEED_COUNTS) -> list[Prepar
         updates, memory = optimizer.update(jax.grad(loss)(params, key), memory, params)
         return (optax.apply_updates(params, updates), memory), None
 
-    return _best_vmap(init, step, counts)
+    return _best_vmap(init, step, counts, work)
 
 
 def plain_vmap_of_organism(case: Case) -> list[Prepared]:
@@ -114,17 +121,17 @@ def plain_vmap_of_organism(case: Case) -> list[Prepared]:
     def step(state, key):
         return method.step(key, jnp.int32(0), state, organism), None
 
-    return _best_vmap(init, step, SEED_COUNTS)
+    return _best_vmap(init, step, SEED_COUNTS, CALL_WORK)
 
 
-def _best_vmap(init: Callable, step: Callable, counts: tuple[int, ...]) -> list[Prepared]:
-    candidates = [_vmap(init, step, seeds) for seeds in counts]
+def _best_vmap(
+    init: Callable, step: Callable, counts: tuple[int, ...], work: int
+) -> list[Prepared]:
+    candidates = [_vmap(init, step, seeds, max(1, work // seeds)) for seeds in counts]
     return [fastest(candidates, TRIAL_SECONDS)]
 
 
-def _vmap(init: Callable, step: Callable, seeds: int) -> Prepared:
-    steps = CALL_WORK // seeds
-
+def _vmap(init: Callable, step: Callable, seeds: int, steps: int) -> Prepared:
     def train(state, key):
         return jax.lax.scan(step, state, jax.random.split(key, steps))[0]
 

@@ -21,7 +21,7 @@ FRAGMENTS = Path(__file__).with_name("fragments") / "fragments.cuh"
 EMULATOR = Path(__file__).with_name("emulate.h")
 LAUNCH = Path(__file__).with_name("launch.h")
 EMULATED_AS = "sm_90"
-SPILLED = 64  # bytes of a thread that may go to memory and back, to hold more blocks
+SPILLED = 96  # bytes of a thread that may go to memory and back, to hold more blocks
 ARRAYS = """
 struct Arrays {{
 const int* count;
