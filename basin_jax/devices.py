@@ -94,8 +94,8 @@ def cpu_model() -> str:
     return f"{first.get('model name', '')} [{features.hexdigest()[:8]}]"
 
 
-def _cores() -> int:
-    # The cores this process may use, which on a shared node are fewer than the machine's.
+def cores() -> int:
+    """Return the cores this process may use, which on a shared node are fewer than all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -105,7 +105,7 @@ def _set_up() -> None:
     chosen = "JAX_NUM_CPU_DEVICES" in os.environ
     if not chosen and "device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # JAX has started
-            jax.config.update("jax_num_cpu_devices", _cores())
+            jax.config.update("jax_num_cpu_devices", cores())
     given = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if not given and cache_directory().is_dir():
         jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "xla"))

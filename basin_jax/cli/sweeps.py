@@ -46,15 +46,17 @@ def run(
     ] = None,
 ) -> None:
     """Train the seeds of a sweep and write its report; resume a stopped run."""
-    from basin_jax.report.page import text_table, write_report
-    from basin_jax.runs.sweepfile import load_sweep
-
     if seeds is not None and until_width is not None:
         raise ValueError("--seeds and --until-width; allowed: one of them")
+    say(f"reading {file}")  # before JAX is imported, which takes seconds
+    from basin_jax.runs.sweepfile import load_sweep
+
     source = load_sweep(file, set_ or [])
     folder = out or Path("runs") / file.stem
     count = source.seeds if seeds is None and until_width is None else seeds
     records = _train(source, count, folder, until=until_width, pilot=pilot, lanes=lanes)
+    from basin_jax.report.page import text_table, write_report
+
     page = write_report(records)
     say(f"Final fractions ({records.interval} interval):")
     print_table(text_table(records), width=120)

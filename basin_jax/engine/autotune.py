@@ -1,125 +1,167 @@
-"""Choose the backend and the number of lanes by a short measurement, and remember them.
+"""Choose the backend and the number of lanes of a sweep, and remember what was measured.
 
-The choice is made once a device kind and sweep's shape, before a sweep, and is frozen into
-the sweep's folder: backend and lanes are part of what fixes a seed's bits.
+Both are frozen into the sweep's folder: they are part of what fixes a seed's bits. The backend made
+for the machine is taken, unless a sweep is long enough for a measurement to pay and XLA is faster
+in every pair of measurements.
 """
 
 import contextlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
+from basin_jax import __version__
 from basin_jax.core.identity import trace_of
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Sweep
+from basin_jax.core.trial import count_params
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.engine.backends import (
     ACCELERATOR_LANES,
     BACKENDS,
+    CPU,
     FASTEST,
     LANES,
     Backend,
     backends_for,
 )
-from basin_jax.engine.kernel import build_kernel
+from basin_jax.engine.timed import TimedSteps, speeds_in_turns
 from basin_jax.files import read_file, write_file
 from basin_jax.schema import listed, mapping, number, one_of, parse, plain, text, text_of, whole
 
 
-# Seconds a candidate is measured for, how often the last ones are, and how much more speed
-# a larger block must bring.
-MEASURE_SECONDS = 0.2
-TURNS = 3
-GAIN = 1.03
+# Turns in which candidates are measured, how much more speed a larger block must bring, and how
+# much more XLA, in every turn.
+TURNS, GAIN, GAIN_OF_XLA = 5, 1.05, 1.15
+# The share of the best speed of the first turn below which a candidate is not measured again.
+HOPELESS = 1 / 2
+# Numbers of parameters updated by a run below which nothing is measured: a second or so.
+TINY = 10**8
+# Seconds of training below which compiling other candidates takes longer than they could save.
+LONG = 60.0
+# Numbers of parameters updated between two stops of a seed below which a block of lanes of the
+# CPU's own program takes little more time than the exchange of its seeds.
+SHORT_ROUND = 2**18
 MEMORY_BYTES = 2**24  # of the file that remembers
-# The share of the best speed so far below which a backend's other numbers are not measured.
-HOPELESS = 1 / 3
 
 
 class Tuning(NamedTuple):
-    """A backend's name, its lanes, and their speed (training steps of one seed per second)."""
+    """A backend's name, its lanes, and their speed (training steps of one seed per second).
+
+    The speed is 0 if it was not measured.
+    """
 
     backend: str
     lanes: int
     speed: float
 
 
-def measure(sweep: Sweep, lanes: int, backend: str | None = None) -> Tuning:
-    """Measure the speed of a given number of lanes."""
-    kernel = build_kernel(sweep, lanes=lanes, backend=backend)
-    return Tuning(kernel.backend.name, lanes, kernel.speed(seconds=MEASURE_SECONDS))
+def lanes_of(backend: Backend, sweep: Sweep) -> tuple[int, ...]:
+    """Return the numbers of lanes worth measuring, the first of which needs no measurement."""
+    if jax.local_devices()[0].platform != "cpu":
+        return ACCELERATOR_LANES, 4 * ACCELERATOR_LANES, ACCELERATOR_LANES // 4
+    if backend is not CPU:
+        return backend.first_lanes, 4 * backend.first_lanes
+    # Seeds are trained a vector at a time: more lanes only spread the cost of exchanging them.
+    short = sweep.num_steps * count_params(sweep) < SHORT_ROUND
+    return (4 * backend.first_lanes if short else backend.first_lanes,)
 
 
 def choose(
     sweep: Sweep,
     *,
     lanes: int | None = None,
+    seeds: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
-    """Return the fastest backend and number of lanes for a sweep on this kind of device.
+    """Choose the backend and the number of lanes for a sweep on this kind of device.
 
     Args:
         sweep: the sweep to train.
-        lanes: the only number to measure; any if None.
+        lanes: the only number allowed; nothing is measured then.
+        seeds: how many will be trained; any number if None. A short training is not measured.
         tell: called with lines of progress.
     """
     candidates = backends_for(sweep)
-    names = [backend.name for backend in candidates]
-    key = short_hash(json.dumps([*_shape(sweep), *names, lanes]))
-    known = _remembered().get(key)
-    if known and known.backend in names and lanes in (None, known.lanes):
-        return known
+    first = candidates[0]
     if lanes is not None:
-        given = measure(sweep, lanes)
-        _remember(key, given)
-        return given
-    best = Tuning("xla", 1, 0.0)
-    for backend in candidates:
-        tuning = _choose_lanes(sweep, backend, best.speed * HOPELESS, tell)
-        best = max(best, tuning, key=lambda tuning: tuning.speed)
-    tell(f"tuned: {best.backend}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")
+        return Tuning(first.name, lanes, 0.0)
+    untuned = Tuning(first.name, lanes_of(first, sweep)[0], 0.0)
+    updates = None if seeds is None else seeds * sweep.all_steps * max(count_params(sweep), 1)
+    if updates is not None and updates < TINY:
+        return untuned
+    key = short_hash(json.dumps([*_shape(sweep), *map(_identity, candidates)]))
+    known = _remembered().get(key)
+    if known and known.backend in [backend.name for backend in candidates]:
+        return known
+    steps = _Steps(sweep)
+    try:
+        speed = steps.of(first, untuned.lanes).speed()
+        if seeds is not None and seeds * sweep.all_steps < LONG * speed:
+            return untuned._replace(speed=speed)
+        tell("measuring this machine once for a long training, some 5 s")
+        best = _fastest(steps, candidates)
+    finally:
+        steps.release()
+    tell(f"measured: {best.backend}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")
     _remember(key, best)
     return best
 
 
-def _choose_lanes(
-    sweep: Sweep, backend: Backend, hopeless: float, tell: Callable[[str], None]
-) -> Tuning:
-    """Find a backend's best number of lanes; its first if it is far too slow."""
-    speeds: dict[int, float] = {}
+class _Steps:
+    """The steps of a sweep that are compiled to be timed, by backend and lanes."""
 
-    def speed(lanes: int) -> float:
-        """Measure once more and return the highest speed so far: noise only slows."""
-        first = lanes not in speeds
-        try:
-            now = measure(sweep, lanes, backend.name).speed
-        except jax.errors.JaxRuntimeError:  # does not fit into the device's memory
-            now = 0.0
-        speeds[lanes] = max(now, speeds.get(lanes, 0.0))
-        if first:
-            tell(f"tuning: {backend.name}, {lanes} lanes, {speeds[lanes]:,.0f} seed-steps/s")
-        return speeds[lanes]
+    def __init__(self, sweep: Sweep):
+        self.sweep = sweep
+        self._compiled: dict[tuple[str, int], TimedSteps] = {}
 
-    on_cpu = jax.local_devices()[0].platform == "cpu"
-    start = backend.first_lanes if on_cpu else ACCELERATOR_LANES
-    best = start if speed(start) < hopeless else _climb(speed, start=start)
-    return Tuning(backend.name, best, speeds[best])
+    def of(self, backend: Backend, lanes: int) -> TimedSteps:
+        key = backend.name, lanes
+        if key not in self._compiled:
+            self._compiled[key] = TimedSteps(self.sweep, backend, lanes)
+        return self._compiled[key]
+
+    def release(self) -> None:
+        for steps in self._compiled.values():
+            steps.release()
 
 
-def _climb(speed: Callable[[int], float], *, start: int) -> int:
-    """Climb in factors of 4 while speed grows, then compare the neighbors repeatedly."""
-    best, here = start, speed(start)
-    while best * 4 <= LANES and (there := speed(best * 4)) > GAIN * here:
-        best, here = best * 4, there
-    finalists = [n for n in (best // 2, best, best * 2) if 1 <= n <= LANES]
-    speeds = {}
-    for _ in range(TURNS):
-        speeds = {lanes: speed(lanes) for lanes in finalists}
-    # The fewest lanes that are as good as any: a smaller block wastes less at the end.
-    return next(lanes for lanes in finalists if GAIN * speeds[lanes] >= max(speeds.values()))
+def _fastest(steps: _Steps, candidates: Sequence[Backend]) -> Tuning:
+    """Return the first backend, unless another is faster in every turn."""
+    best = _best_lanes(steps, candidates[0])
+    for backend in candidates[1:]:
+        own = steps.of(candidates[0], best.lanes)
+        first = steps.of(backend, lanes_of(backend, steps.sweep)[0])
+        (before,), (now,) = speeds_in_turns([own, first], 1)
+        if now < HOPELESS * before:
+            continue
+        rival = _best_lanes(steps, backend)
+        pair = speeds_in_turns([own, steps.of(backend, rival.lanes)], TURNS)
+        if all(there > GAIN_OF_XLA * here for here, there in zip(*pair, strict=True)):
+            best = rival
+    return best
+
+
+def _best_lanes(steps: _Steps, backend: Backend) -> Tuning:
+    """Find a backend's best number of lanes: the fewest that are about as fast as any."""
+    numbers = sorted(lanes_of(backend, steps.sweep))
+    while True:
+        turns = TURNS if len(numbers) > 1 else 1
+        measured = speeds_in_turns([steps.of(backend, lanes) for lanes in numbers], turns)
+        # The highest speed counts: noise only slows.
+        speeds = dict(zip(numbers, map(max, measured), strict=True))
+        best = next(n for n in numbers if GAIN * speeds[n] >= max(speeds.values()))
+        if len(numbers) == 1 or best != numbers[-1] or 4 * best > LANES:
+            return Tuning(backend.name, best, speeds[best])
+        numbers = [best, 4 * best]
+
+
+def _identity(backend: Backend) -> list[str]:
+    return [backend.name, backend.identity() if backend.identity else ""]
 
 
 def _shape(sweep: Sweep) -> list[str]:
@@ -129,7 +171,9 @@ def _shape(sweep: Sweep) -> list[str]:
         device.device_kind,
         str(len(jax.local_devices())),
         cpu_model() if device.platform == "cpu" else "",
+        __version__,
         jax.__version__,
+        os.environ.get("XLA_FLAGS", ""),
         sweep.precision,
         trace_of(sweep),
     ]

@@ -6,6 +6,7 @@ only as the object that it is given. `BACKENDS` is the one list of them.
 
 import functools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from basin_jax.core.trial import (
     signature_of,
     step,
 )
+from basin_jax.devices import cores
 
 
 LANES = 2**16  # the most seeds that are trained side by side
@@ -126,6 +128,13 @@ def refusal(sweep: Sweep) -> str | None:
         return "no other backend is made for these devices"
     why = native.why_not(signature_of(sweep))
     return why and f"{native.name} has no program for {why}"
+
+
+def prepare(sweeps: Sequence[Sweep]) -> None:
+    """Compile the native programs of sweeps, on all cores: compilers are processes of their own."""
+    distinct = {signature_of(sweep): sweep for sweep in sweeps}.values()
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(refusal, distinct))
 
 
 def lane_shapes(signature: Signature, lanes: int) -> tuple[TrialInputs, Any, Any]:

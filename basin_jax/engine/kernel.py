@@ -10,7 +10,7 @@ it with the backend "xla", and not with those that are made for a platform.
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -34,7 +34,7 @@ from basin_jax.core.trial import (
 from basin_jax.engine.backends import BACKENDS, Backend, backends_for
 from basin_jax.engine.lanes import Lanes, may_stop, shapes_of_lanes
 from basin_jax.engine.pacing import StepBudget
-from basin_jax.engine.sharded import Devices, advance, put
+from basin_jax.engine.sharded import Devices, Key, keep_only, program_of, put
 
 
 # The most blocks and seeds in a device's queue, and bytes of parents' parameters: memory is bound.
@@ -101,6 +101,12 @@ class Kernel:
             self.parent.compile()
         self(np.zeros(0, np.uint64))
         return time.perf_counter() - began
+
+    @property
+    def programs(self) -> tuple[Key, ...]:
+        """The compiled programs that it calls: its own, and its parents'."""
+        own = self._signature, self.backend, self.devices
+        return (own, *(self.parent.programs if self.parent is not None else ()))
 
     def __call__(
         self, seeds: ndarray, cells: ndarray | int = 0, *, hyperparameters: ndarray | None = None
@@ -202,8 +208,8 @@ class Kernel:
         def call(lanes: Lanes, steps: int) -> tuple[Lanes, Array]:
             limits = (np.int32(stride), np.int32(steps), np.bool_(self.refills))
             with numerics(self._signature.precision):
-                run = advance(self._signature, self.backend, self.devices)
-                return run(np.asarray(stops, np.int32), *limits, given, queue, lanes)
+                run = program_of((self._signature, self.backend, self.devices))
+                return run(np.asarray(stops, np.int32), limits, given, queue, lanes)
 
         steps, seen, done = budget.next(multiple_of), np.zeros_like(places, bool), False
         lanes, left = call(lanes, steps)
@@ -241,37 +247,6 @@ class Kernel:
         shapes = shapes_of_lanes(self._signature, self.lanes, length, stops)
         lanes = jax.tree.map(lambda x: np.zeros((width, *x.shape), x.dtype), shapes)
         return lanes._replace(place=np.full_like(lanes.place, length))
-
-    def speed(self, *, seconds: float) -> float:
-        """Measure the steps of one seed per second, over all devices, in about `seconds`."""
-        self.compile()
-        most = self.cells[0].num_steps
-        steps, blocks = min(most, 8) or 1, 1
-        while (took := self._time(steps, blocks)) < seconds / 4:
-            factor = max(2, min(16, seconds / 2 / took))
-            if steps < most:
-                steps = min(most, int(steps * factor))
-            elif blocks < capacity(self.lanes):
-                blocks = min(capacity(self.lanes), int(blocks * factor))
-            else:
-                break
-        took = min(took, self._time(steps, blocks), self._time(steps, blocks))
-        return blocks * self._all_lanes * steps / took
-
-    def _time(self, steps: int, blocks: int) -> float:
-        which = np.arange(blocks * self._all_lanes)
-        inputs = inputs_of(self.cells[0], which)
-        # Not from where parents end, which would take their time; nor from zeros, where nothing
-        # moves and a seed may stop at once.
-        start = 0.1 * np.random.default_rng(0).normal(size=inputs.parent_params.shape[1:])
-        inputs = inputs._replace(parent_params=np.broadcast_to(start, inputs.parent_params.shape))
-        stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
-        budget = StepBudget(math.inf, blocks * steps + 1)
-        began = time.perf_counter()
-        orphan = replace(self, parent=None)
-        for _ in orphan._train(inputs, stops, budget, which, which):
-            pass
-        return time.perf_counter() - began
 
 
 def _fetch(values: Any) -> Any:
@@ -319,6 +294,14 @@ def build_kernel(
     cells = (sweep,) if isinstance(sweep, Sweep) else tuple(sweep)
     asked = None if backend is None else BACKENDS[backend]
     return _build(cells, lanes, devices or tuple(jax.local_devices()), asked, refill)
+
+
+def release_others(kernels: Sequence[Kernel]) -> None:
+    """Release all compiled programs but those of some kernels, and the one used last before.
+
+    A kernel whose program was released compiles it anew where it is called.
+    """
+    keep_only({key for kernel in kernels for key in kernel.programs})
 
 
 def _build(

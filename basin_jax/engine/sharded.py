@@ -4,7 +4,8 @@ Never XLA's own partitioning, whose local shapes change with the number of devic
 """
 
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 import jax
@@ -14,9 +15,9 @@ from jax.core import eval_jaxpr
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from basin_jax.core.trial import Signature, abstract_inputs
+from basin_jax.core.trial import Signature, TrialInputs, abstract_inputs
 from basin_jax.engine.backends import Backend
-from basin_jax.engine.lanes import advance_queue, shapes_of_lanes
+from basin_jax.engine.lanes import Lanes, advance_queue, shapes_of_lanes
 
 
 Devices: TypeAlias = tuple[Any, ...]  # of jax.Device, which type checkers take for no type
@@ -30,6 +31,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     }
 }
 
+# Programs that are kept compiled. Each keeps 200 to 570 of the 65,530 memory maps that Linux allows
+# a process.
+KEPT = 48
+
 
 def _mesh(devices: Devices) -> Mesh:
     return Mesh(np.array(devices), ("device",))
@@ -41,39 +46,76 @@ def put[T](tree: T, devices: Devices) -> T:
     return jax.device_put(tree, NamedSharding(_mesh(devices), P("device")))
 
 
-@functools.cache
-def advance(signature: Signature, backend: Backend, devices: Devices) -> Callable:
-    """Compile `advance_queue` for some devices.
+class Program:
+    """The compiled `advance_queue` of some devices."""
 
-    Returns:
-        A function of (stops, stride, budget, refill, counts, queue, lanes), the last three with
-        a leading axis of devices, to the lanes and what is left of each budget.
-    """
+    def __init__(self, signature: Signature, backend: Backend, devices: Devices):
+        def shard(stops, stride, budget, refill, counts, queue, lanes):
+            (size,), (length,) = lanes.place.shape[1:], lanes.done.shape[1:]
+            queue = _whole(abstract_inputs(signature, length)[1], queue)
+            lanes = _whole(shapes_of_lanes(signature, size, length, len(stops)), lanes)
+            limits = {"stride": stride, "budget": budget, "refill": refill}
+            call = functools.partial(advance_queue, signature, backend)
+            after = _with_constants_inside(call, stops, queue, counts[0], lanes=lanes, **limits)
+            return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
 
-    def shard(stops, stride, budget, refill, counts, queue, lanes):
-        (size,), (length,) = lanes.place.shape[1:], lanes.done.shape[1:]
-        queue = _whole(abstract_inputs(signature, length)[1], queue)
-        lanes = _whole(shapes_of_lanes(signature, size, length, len(stops)), lanes)
-        limits = {"stride": stride, "budget": budget, "refill": refill}
-        call = functools.partial(advance_queue, signature, backend)
-        after = _with_constants_inside(call, stops, queue, counts[0], lanes=lanes, **limits)
-        return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
+        sharded = jax.shard_map(
+            shard,
+            mesh=_mesh(devices),
+            in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
+            out_specs=P("device"),
+            check_vma=False,
+        )
+        self._compiled: Any = jax.jit(sharded, compiler_options=OPTIONS.get(devices[0].platform))
 
-    sharded = jax.shard_map(
-        shard,
-        mesh=_mesh(devices),
-        in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
-        out_specs=P("device"),
-        check_vma=False,
-    )
-    compiled = jax.jit(sharded, compiler_options=OPTIONS.get(devices[0].platform))
+    def __call__(
+        self,
+        stops: Any,
+        limits: tuple[Any, Any, Any],
+        counts: Any,
+        queue: TrialInputs,
+        lanes: Lanes,
+    ) -> tuple[Lanes, Any]:
+        """Advance the queue of each device; see `advance_queue`.
 
-    def run(stops, stride, budget, refill, counts, queue, lanes):
-        given = counts, _filled(queue), _filled(lanes)
-        after, left = compiled(stops, stride, budget, refill, *given)
+        Args:
+            stops: the steps after which a network is probed.
+            limits: the stride, the budget, and whether to refill.
+            counts: the number of seeds in each queue.
+            queue: the inputs of the seeds, with a leading axis of devices.
+            lanes: the result of the last call, with a leading axis of devices.
+
+        Returns:
+            The lanes, and what is left of each budget.
+        """
+        after, left = self._compiled(stops, *limits, counts, _filled(queue), _filled(lanes))
         return jax.tree.map(lambda old, new: old if new is None else new, lanes, after), left
 
-    return run
+    def release(self) -> None:
+        """Release what was compiled; it is compiled again when it is called."""
+        self._compiled.clear_cache()
+
+
+Key: TypeAlias = tuple[Signature, Backend, Devices]
+_programs: dict[Key, Program] = {}  # the last used last
+_lock = threading.Lock()
+
+
+def program_of(key: Key) -> Program:
+    """Return a program; if there are many, release the one that was not used for longest."""
+    with _lock:
+        program = _programs.pop(key, None) or Program(*key)
+        _programs[key] = program
+        for oldest in list(_programs)[:-KEPT]:
+            _programs.pop(oldest).release()
+    return program
+
+
+def keep_only(keys: Collection[Key]) -> None:
+    """Release all programs but these, and the one of the others that was used last."""
+    with _lock:
+        for key in [key for key in _programs if key not in keys][:-1]:
+            _programs.pop(key).release()
 
 
 # XLA of JAX 0.11.2 crashes where an array without elements (the parent parameters of a sweep

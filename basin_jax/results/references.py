@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 from scipy.special import ndtr, ndtri
-from scipy.stats import binomtest
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import label, siblings_of, varied
@@ -106,7 +105,7 @@ class Exact(Known):
         return self.fraction, self.fraction, self.fraction
 
     def p_value(self, ours: Estimate) -> float:
-        return float(binomtest(ours.hits, ours.trials, self.fraction).pvalue)
+        return _binomial_p(ours.hits, ours.trials, self.fraction)
 
     def agrees(self, ours: Estimate) -> bool:
         return bool(ours.low <= self.fraction <= ours.high)
@@ -142,7 +141,7 @@ class Published(Known):
         return count.fraction, count.low, count.high
 
     def p_value(self, ours: Estimate) -> float:
-        return float(binomtest(self.hits, self.trials, ours.fraction).pvalue)
+        return _binomial_p(self.hits, self.trials, ours.fraction)
 
     def agrees(self, ours: Estimate) -> bool:
         return self.p_value(ours) > SMALLEST_P
@@ -153,7 +152,7 @@ class Published(Known):
         def bound(inside: float, outside: float) -> float:
             for _ in range(16):
                 middle = (inside + outside) / 2
-                kept = binomtest(self.hits, self.trials, middle).pvalue > SMALLEST_P
+                kept = _binomial_p(self.hits, self.trials, middle) > SMALLEST_P
                 inside, outside = (middle, outside) if kept else (inside, middle)
             return inside
 
@@ -298,3 +297,9 @@ def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
             f"{len(found)} cells; allowed: fields that fit one of {labels}"
         )
     return found[0]
+
+
+def _binomial_p(hits: int, trials: int, fraction: float) -> float:
+    from scipy.stats import binomtest  # takes longer to import than all of this package
+
+    return float(binomtest(hits, trials, fraction).pvalue)

@@ -8,21 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
 from basin_jax.core.identity import trace_of
 from basin_jax.core.sweep import Sweep, label, varied
+from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule
-from basin_jax.engine.autotune import choose
-from basin_jax.engine.backends import BACKENDS, refusal
+from basin_jax.engine.autotune import Tuning, choose
+from basin_jax.engine.backends import BACKENDS, prepare, refusal
 from basin_jax.results.layout import OLD
 from basin_jax.results.rule import rule_identity
 from basin_jax.results.store import Store, StoreError
+from basin_jax.runs.chunk_size import ChunkSize
 from basin_jax.runs.provenance import machine_identity
 
 
-# Seconds of work of a chunk: what a killed run may lose, and the time between commits.
-CHUNK_SECONDS = 8.0
 TRACE = "the program that the plug-ins trace, with what they read from files and packages"
 ROWS = 2**22  # of a chunk, at most, unless a block is larger
 
@@ -33,10 +32,20 @@ def manifest_of(
     folder: Store,
     *,
     lanes: int | None,
+    seeds: int,
     most: int,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Add these cells to the folder's manifest; tune those that are new.
+
+    Args:
+        cells: the cells by their digests.
+        rule: the decision rule.
+        folder: the sweep's folder.
+        lanes: the number of lanes; measured if None.
+        seeds: about how many seeds each cell trains.
+        most: the most seeds of a chunk.
+        tell: called with lines of progress.
 
     Raises:
         StoreError: with the differences, where the folder holds another sweep. The same
@@ -58,11 +67,11 @@ def manifest_of(
     if old is not None:
         _refuse_others(old, cells, judged, machine, folder)
     entries = dict(old["cells"]) if old else {}
-    for digest, cell in cells.items():
-        if digest in entries:
-            _refuse_other_backend(entries[digest], cell, lanes, folder)
-            continue
-        tuning = choose(cell, lanes=lanes, tell=tell)
+    for digest in entries.keys() & cells.keys():
+        _refuse_other_backend(entries[digest], cells[digest], lanes, folder)
+    new = {digest: cell for digest, cell in cells.items() if digest not in entries}
+    for digest, tuning in _tunings(new, lanes, seeds, tell).items():
+        cell = new[digest]
         entries[digest] = {
             "fields": cell.fields(),
             "sources": cell.sources(),
@@ -74,9 +83,27 @@ def manifest_of(
     for why in dict.fromkeys(entries[digest]["backend"].get("why") for digest in cells):
         if why is not None:
             tell(f"backend: xla, since {why}")
-    size = old["chunk"] if old else _chunk_size(cells, entries, most)
+    size = max(old["chunk"] if old else 1, _largest_chunk(cells, entries, most))
     runs = old["runs"] if old else {}
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
+
+
+def _tunings(
+    cells: dict[str, Sweep], lanes: int | None, seeds: int, tell: Callable[[str], None]
+) -> dict[str, Tuning]:
+    """Choose backend and lanes, once for all cells of one program and one number of steps."""
+    groups: dict[Any, list[str]] = {}
+    for digest, cell in cells.items():
+        groups.setdefault((signature_of(cell), cell.all_steps), []).append(digest)
+    programs = len({signature for signature, _ in groups})
+    if programs:
+        tell(f"compiling {programs} program{'s' * (programs > 1)}, some seconds each at first")
+    prepare(list(cells.values()))
+    tunings = {}
+    for digests in groups.values():
+        tuning = choose(cells[digests[0]], lanes=lanes, seeds=seeds * len(digests), tell=tell)
+        tunings |= dict.fromkeys(digests, tuning)
+    return tunings
 
 
 def _identity(name: str, cell: Sweep) -> dict[str, str]:
@@ -107,13 +134,11 @@ def _refuse_other_backend(
             )
 
 
-def _chunk_size(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
-    """Return the seeds of a chunk: a power of two that takes the slowest cell some seconds."""
-    most = min(most, ROWS // max(len(cell.stops) for cell in cells.values()))
-    rates = [entries[d]["speed"] / max(cell.all_steps, 1) for d, cell in cells.items()]
-    share = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
-    least = max(6, np.ceil(np.log2(share)))  # a block of every device is full
-    return 2 ** int(max(least, min(np.log2(max(most, 1)), np.log2(CHUNK_SECONDS * min(rates) + 1))))
+def _largest_chunk(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
+    """Return the most seeds of a chunk, a power of two."""
+    rows = min(most, ROWS // max(len(cell.stops) for cell in cells.values()))
+    block = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
+    return ChunkSize(block=block, most=1 << max(rows, 1).bit_length() - 1).most
 
 
 def _refuse_others(

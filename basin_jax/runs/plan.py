@@ -1,12 +1,13 @@
 """Plan chunks: divide the seeds that are to be trained, and lay evidence out.
 
-A chunk holds seeds of one aligned range of `size` seeds, and never crosses its border.
-So two workers with the same size can at worst plan the same first seed, and one of them
-then finds the chunk's name taken: no seed is ever stored twice.
+A chunk holds seeds of one aligned range of a power of two, and never crosses its border. Each
+worker trains missing seeds in rising order. So two workers, also with different sizes, can at worst
+plan chunks with the same first seed, and one of them then finds the chunk's name taken: no seed is
+ever stored twice.
 """
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import UInt64
@@ -16,13 +17,20 @@ from basin_jax.core.verdict import Rule, judge
 
 
 def chunks(
-    seeds: Sequence[int], *, done: UInt64[ndarray, " done"], size: int
+    seeds: Sequence[int], *, done: UInt64[ndarray, " done"], size: Callable[[], int]
 ) -> Iterator[UInt64[ndarray, " chunk"]]:
-    """Yield the seeds still to be trained, in rising order, an aligned chunk at a time."""
+    """Yield the seeds still to be trained, in rising order, an aligned chunk at a time.
+
+    Args:
+        seeds: all seeds that are asked for.
+        done: those that are stored.
+        size: returns the size of the range of the next chunk.
+    """
     ordered = seeds[::-1] if seeds[0] > seeds[-1] else seeds
     first = 0
     while first < len(ordered):
-        end = (int(ordered[first]) // size + 1) * size
+        wide = size()
+        end = (int(ordered[first]) // wide + 1) * wide
         last = bisect.bisect_left(ordered, end, lo=first)
         chunk = np.array(ordered[first:last], dtype=np.uint64)
         todo = np.setdiff1d(chunk, done, assume_unique=True)

@@ -82,7 +82,9 @@ def run(
         name = folder.record_run(_run_record(request, origin))
         RAN.update(cells if origin is None else {})
         with signals(receiver.tell) as stop:
-            Training(folder, manifest, asked, until, rule, receiver, states, stop).train(cells)
+            most = min(CHUNK if until is None else CHUNK_UNTIL, manifest["chunk"])
+            given = folder, manifest, asked, most, until, rule, receiver, states, stop
+            Training(*given).train(cells)
     done = {d: len(asked) if until is None else state.done for d, state in states.items()}
     folder.finish_run(name, done)
     return Records(folder.folder)
@@ -107,7 +109,10 @@ def _open(
     with folder.locked():
         folder.prepare()
         most = CHUNK if until is None else CHUNK_UNTIL
-        manifest = manifest_of(cells, rule, folder, lanes=lanes, most=most, tell=progress.tell)
+        # A width needs at most so many seeds, or hardly more.
+        seeds = len(asked) if until is None else round(4 / until**2)
+        limits = {"lanes": lanes, "seeds": seeds, "most": most}
+        manifest = manifest_of(cells, rule, folder, **limits, tell=progress.tell)
         stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
         for digest in cells:
             _expect_own_verdicts(folder, digest, rule)

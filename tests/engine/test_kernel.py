@@ -272,9 +272,9 @@ def test_a_thousand_seeds_are_the_first_of_a_hundred_thousand_in_chunks_of_any_s
     tmp_path, monkeypatch
 ):
     few = run(SWEEPS["gate"], 1000, tmp_path / "few", lanes=8)
-    monkeypatch.setattr("basin_jax.runs.manifest.CHUNK_SECONDS", 0.05)
+    monkeypatch.setattr("basin_jax.runs.chunk_size.CHUNK_SECONDS", 0.05)
     many = run(SWEEPS["gate"], 100_000, tmp_path / "many", lanes=8)
-    assert few.manifest["chunk"] != many.manifest["chunk"]
+    assert len(few.store.chunks()) < len(many.store.chunks())
     assert few.history.equals(many.history.filter(pl.col("seed") < 1000))
 
 

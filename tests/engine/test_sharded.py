@@ -9,7 +9,7 @@ from basin_jax import Organism, Sweep, build_kernel, trial
 from basin_jax.core.trial import abstract_inputs, numerics, signature_of
 from basin_jax.engine.backends import XLA
 from basin_jax.engine.lanes import shapes_of_lanes
-from basin_jax.engine.sharded import advance
+from basin_jax.engine.sharded import Program
 from basin_jax.methods import Gradient
 from basin_jax.starts import Trained
 
@@ -62,7 +62,7 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
     )  # which JAX takes only outside a trace
     signature, devices = signature_of(sweep_of(organism)), tuple(jax.local_devices())
     with numerics(signature.precision):
-        run = advance.__wrapped__(signature, XLA, devices)
+        run = Program(signature, XLA, devices)
         stops, queue = abstract_inputs(signature, 16)
         whole = (
             jax.ShapeDtypeStruct((), np.int32),
@@ -71,7 +71,7 @@ def test_no_array_without_elements_enters_or_leaves_a_device(organism, monkeypat
         )
         given = jax.tree.map(lambda x: jnp.zeros((len(devices), *x.shape), x.dtype), whole)
         limits = np.int32(1), np.int32(1), np.bool_(True)
-        traced = jax.make_jaxpr(run)(jnp.zeros(stops.shape, stops.dtype), *limits, *given)
+        traced = jax.make_jaxpr(run)(jnp.zeros(stops.shape, stops.dtype), limits, *given)
     (call,) = traced.jaxpr.eqns
     (sharded,) = call.params["jaxpr"].jaxpr.eqns
     assert sharded.primitive.name == "shard_map"

@@ -23,11 +23,11 @@ from basin_jax.runs.training import Interrupted
 # A sweep of many small chunks, so that a random moment is often that of a commit.
 RUN = """
 import sys
-import basin_jax.runs.manifest
+import basin_jax.runs.chunk_size
 from basin_jax import Sweep, run
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
-basin_jax.runs.manifest.CHUNK_SECONDS = float(sys.argv[3])
+basin_jax.runs.chunk_size.CHUNK_SECONDS = float(sys.argv[3])
 sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=100)
 run(sweep, int(sys.argv[2]), sys.argv[1], lanes=8)
 """
@@ -119,7 +119,7 @@ def test_a_signal_keeps_the_other_cells_from_starting(tmp_path):
 
 @pytest.mark.ci
 def test_two_workers_that_start_together_share_a_folder(tmp_path):
-    # They would choose other chunks, if the later one did not take the earlier one's.
+    # They choose chunks of other sizes.
     seeds = 64 * 200
     workers = [start(tmp_path, seeds, chunk) for chunk in ("0.0", "0.001")]
     for worker in workers:

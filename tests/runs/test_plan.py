@@ -32,7 +32,7 @@ seed_sets = ranges | ranges.map(lambda r: r[::-1]) | st.lists(near_borders, min_
 def test_chunks_are_exactly_the_missing_seeds_and_cross_no_border(seeds, size, data):
     asked = as_seeds(seeds)
     done = data.draw(st.sets(st.sampled_from(list(asked))), "done")
-    planned = list(chunks(asked, done=np.array(sorted(done), np.uint64), size=size))
+    planned = list(chunks(asked, done=np.array(sorted(done), np.uint64), size=lambda: size))
     assert all(chunk.dtype == np.uint64 and len(chunk) for chunk in planned)
     flat = [int(seed) for chunk in planned for seed in chunk]
     assert flat == sorted(set(seeds) - done)
@@ -43,12 +43,36 @@ def test_chunks_are_exactly_the_missing_seeds_and_cross_no_border(seeds, size, d
 
 def test_seeds_that_others_have_done_are_no_hindrance():
     done = np.array([1, 3, 999], np.uint64)
-    assert [c.tolist() for c in chunks(range(5), done=done, size=4)] == [[0, 2], [4]]
+    assert [c.tolist() for c in chunks(range(5), done=done, size=lambda: 4)] == [[0, 2], [4]]
 
 
 def test_a_plan_without_end_is_drawn_lazily():
-    endless = chunks(as_seeds(range(2**62)), done=np.zeros(0, np.uint64), size=2**10)
+    endless = chunks(as_seeds(range(2**62)), done=np.zeros(0, np.uint64), size=lambda: 2**10)
     assert [len(next(endless)) for _ in range(3)] == [2**10] * 3
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([64, 128, 512])), min_size=1))
+def test_workers_with_chunks_of_other_sizes_store_no_seed_twice(turns):
+    """Of two workers, each turn lets one plan, or commit what it has planned."""
+    stored, planned, views = {}, {}, {}
+    for worker, wide in turns:
+        plan = views.get(worker)
+        if plan is None:
+            done = np.array(sorted(itertools.chain(*stored.values())), np.uint64)
+            sizes = {worker: wide}
+            views[worker] = plan = chunks(
+                range(1024), done=done, size=lambda s=sizes, w=worker: s[w]
+            )
+        if worker not in planned:
+            planned[worker] = next(plan, None)
+            continue
+        chunk = planned.pop(worker)
+        if chunk is None or chunk[0] in stored:
+            del views[worker]  # what the other has stored is seen now
+        else:
+            stored[chunk[0]] = chunk.tolist()
+    seeds = [*itertools.chain(*stored.values())]
+    assert len(seeds) == len({*seeds})
 
 
 @pytest.mark.parametrize("count", [3, np.int64(3), np.uint8(3)])

@@ -1,0 +1,31 @@
+"""Choose the size of chunks from the time that they take."""
+
+# Seconds of work of a chunk: what a killed run may lose, and the time between commits. No chunk is
+# larger than the last one by more than a factor, since that may have been a lucky moment.
+CHUNK_SECONDS, GROWTH = 8.0, 8
+SMALLEST = 64  # seeds
+
+
+class ChunkSize:
+    """Choose the size of chunks, a power of two, from the time that the last one took.
+
+    The first one is small, so that the first seeds are stored soon.
+
+    Args:
+        block: the seeds that are trained at once.
+        most: the most seeds of a chunk, unless a block is larger.
+    """
+
+    def __init__(self, *, block: int, most: int):
+        self._least = max(SMALLEST, 1 << (block - 1).bit_length())
+        self.most = max(most, self._least)
+        self._size = self._least
+
+    def __call__(self) -> int:
+        """Return the size of the next chunk."""
+        return self._size
+
+    def record(self, seeds: int, seconds: float) -> None:
+        """Take note of how long some seeds took."""
+        wanted = min(seeds * CHUNK_SECONDS / max(seconds, 1e-6), GROWTH * self._size, self.most)
+        self._size = max(self._least, 1 << max(int(wanted), 1).bit_length() - 1)
