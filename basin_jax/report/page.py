@@ -83,7 +83,8 @@ def text_table(records: Records) -> RichTable:
     level = f"{100 * frame['level'][0]:g} %"
     said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {tables.method(records)}."]
     said += [f"Warning: {each}" for each in warnings(records)]
-    return tables.fractions(records, frame).text("\n".join(said))
+    said += filter(None, [tables.left_out(records)])
+    return tables.fractions(records, tables.shown(records, frame)).text("\n".join(said))
 
 
 def latex(records: Records, frame: pl.DataFrame) -> str:
@@ -133,21 +134,24 @@ class Picture(NamedTuple):
 def _content(
     records: Records, frames: dict[str, pl.DataFrame], pictures: dict[str, Picture]
 ) -> dict[str, Any]:
-    whose, frame = seeds_meant(records), frames["fractions"]
-    differences, stops = frames.get("differences"), frames.get("agreement")
+    whose, everything = seeds_meant(records), frames["fractions"]
+    frames = {name: tables.shown(records, frame) for name, frame in frames.items()}
+    frame, differences, stops = (frames.get(n) for n in ("fractions", "differences", "agreement"))
+    assert frame is not None
     return {
         "name": printable(records.store.folder.resolve().name),
         "whose": whose,
         "headlines": [
             (cell_name(records, c), _headline(records, r)) for c, r in tables.by_cell(frame)
         ],
-        "alt": f"Fractions of {whose} by verdict, as in the table. {caption(records, frame)}",
+        "alt": f"Fractions of {whose} by verdict, as in the table. {caption(records, everything)}",
         "pictures": pictures,
         "warnings": warnings(records),
         "rule_is_known": records.judged_by is not None,
         "verdicts": _verdicts(records, frame),
         "level": f"{100 * frame['level'][0]:g} %",
-        "rows": len(frame),
+        "rows": len(everything),
+        "left_out": tables.left_out(records),
         "baseline": None if differences is None else cell_name(records, differences["baseline"][0]),
         "differences": None if differences is None else tables.differences(records, differences),
         "paired": PAIRED[records.interval],
@@ -197,9 +201,16 @@ def _rule(records: Records) -> dict[str, Any]:
 def _varied(records: Records) -> list[tuple[str, str]]:
     cells = records.cells.values()
     return [
-        (path, ", ".join(dict.fromkeys(str(fields.get(path)) for fields in cells)))
+        (path, _listed(list(dict.fromkeys(str(fields.get(path)) for fields in cells))))
         for path in records.varied
     ]
+
+
+def _listed(values: list[str]) -> str:
+    """List values, and how many there are if they are many."""
+    if len(values) <= tables.SHOWN:
+        return ", ".join(values)
+    return f"{', '.join(values[:3])}, ... {values[-1]} ({len(values):,} values)"
 
 
 def _fixed(records: Records) -> list[tuple[str, str]]:
@@ -216,7 +227,7 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     yield "chunk", f"{records.manifest['chunk']} seeds"
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code
-    yield "identity of the cells", ", ".join(records.cells)
+    yield "identity of the cells", _listed(list(records.cells))
     for run in records.store.runs():
         where = f"Python {run['python']}, {run['devices']} devices"
         yield f"run of {run['began']}", f"{Request.read(run)}; {where}"

@@ -28,6 +28,8 @@ METHODS = {
 }
 # The fraction of seeds near a threshold below which there is no warning.
 FEW = 0.02
+# The most cells that a table for readers has, and that have warnings of their own.
+SHOWN, WARNED = 200, 20
 
 
 def remarks(records: Records) -> list[str]:
@@ -92,14 +94,34 @@ def occurring(frame: pl.DataFrame) -> list[Verdict]:
     return [v for v in ORDER if v.name in found or v == Verdict.DECEPTIVE]
 
 
+def shown(records: Records, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the first cells, as many as a reader looks at."""
+    return frame.filter(pl.col("cell").is_in(list(records.cells)[:SHOWN]))
+
+
+def left_out(records: Records, file: str = "fractions.csv") -> str:
+    """Say which file has the cells that are not shown; nothing if all are."""
+    if len(records.cells) <= SHOWN:
+        return ""
+    return f"The first {SHOWN} of {len(records.cells):,} cells; {file} has all of them."
+
+
 def warnings(records: Records) -> list[str]:
     """Return a warning for each threshold of the rule that many seeds lie near."""
     rule, whose = type(records.judged_by).__name__, seeds_meant(records)
+    near = records.near_thresholds().filter(pl.col("share") > FEW)
+    if near["cell"].n_unique() > WARNED:
+        return [
+            f"in {len(rows):,} of {len(records.cells):,} cells more than {100 * FEW:g} % of "
+            f"{whose} change their verdict if {rule}.{threshold} is changed by ±{NEAR:g}; compare "
+            "other values of it with `Records.sensitivity`, and see `Records.near_thresholds`."
+            for (threshold,), rows in near.group_by("threshold", maintain_order=True)
+        ]
     return [
         f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of {whose} change their "
         f"verdict if {rule}.{row['threshold']} = {row['value']:g} is changed by ±{NEAR:g}; compare "
         "other values of it with `Records.sensitivity`."
-        for row in records.near_thresholds().filter(pl.col("share") > FEW).to_dicts()
+        for row in near.to_dicts()
     ]
 
 

@@ -25,6 +25,7 @@ from basin_jax.schema import (
     record,
     refuse,
     seal_of,
+    seal_of_text,
     text,
     text_of,
     whole,
@@ -42,6 +43,7 @@ CHUNK, SIBLINGS = 2**24, 2**62
 MANIFEST_BYTES, RUN_BYTES = 2**26, 2**20
 RUN_NAME = re.compile(r"[\w+-]{1,100}\.json", re.ASCII)
 HASH = re.compile("[0-9a-f]{64}")
+END = "\n}\n"  # of a text of JSON
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> bytes:
@@ -52,7 +54,8 @@ def manifest_text(manifest: Mapping[str, Any]) -> bytes:
     """
     content = {"format": FORMAT, **manifest}
     check_manifest(content)
-    return text_of({**content, "seal": seal_of(content)}).encode()
+    text = text_of(content)
+    return f'{text.removesuffix(END)},\n "seal": "{seal_of_text(text)}"{END}'.encode()
 
 
 def read_manifest(raw: bytes) -> dict[str, Any]:

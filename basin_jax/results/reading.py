@@ -108,9 +108,15 @@ class Stored:
 
     @property
     def _stored(self) -> list[UInt64[ndarray, " _"]]:
-        frame = self.frame
-        seeds = (frame.filter(cell=cell)["seed"].to_numpy() for cell in self.cells)
-        return [own.astype(np.uint64) for own in seeds]
+        parts = self.by_cell(self.frame).values()
+        return [own["seed"].to_numpy().astype(np.uint64) for own in parts]
+
+    def by_cell(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Return the rows of each cell, none for a cell without rows."""
+        parts = {
+            str(key[0]): rows for key, rows in frame.partition_by("cell", as_dict=True).items()
+        }
+        return {cell: parts[cell] if cell in parts else frame.clear() for cell in self.cells}
 
     @property
     def criterion(self) -> str:

@@ -71,8 +71,7 @@ class Records(Stored):
         frame = self.counted.filter(pl.col("verdict").is_in([v.name for v in counted]))
         conditional = len(counted) < len(Verdict) or given is not None
         rows = []
-        for cell in self.cells:
-            own = frame.filter(cell=cell)
+        for cell, own in self.by_cell(frame).items():
             if given is not None:
                 own = own.filter(pl.col("seed").is_in(given.seeds(self, cell).implode()))
             for verdict in counted:
@@ -105,8 +104,7 @@ class Records(Stored):
                 "as in load(folder, rule=Behavior())"
             )
         rows = []
-        for cell in self.cells:
-            own = self.counted.filter(cell=cell)
+        for cell, own in self.by_cell(self.counted).items():
             table = self.rule.sensitivity(self.evidence(own), field, values)
             num_intervals = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
@@ -132,8 +130,8 @@ class Records(Stored):
         """
         rows = []
         if (rule := self.judged_by) is not None:
-            for cell in self.cells:
-                evidence = self.evidence(self.counted.filter(cell=cell))
+            for cell, own in self.by_cell(self.counted).items():
+                evidence = self.evidence(own)
                 for field, near in near_thresholds(rule, evidence, within=within).items():
                     value, count = getattr(rule, field), int(near.sum())
                     share = count / len(near) if len(near) else math.nan
@@ -199,7 +197,8 @@ class Records(Stored):
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
         hits = self.counted.select("cell", "seed", hit=pl.col("verdict") == as_verdict(of).name)
         pairs = hits.join(hits.filter(cell=baseline), on="seed", suffix="_baseline")
-        rows = [self._difference(cell, baseline, pairs.filter(cell=cell), level) for cell in others]
+        parts = self.by_cell(pairs)
+        rows = [self._difference(cell, baseline, parts[cell], level) for cell in others]
         frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
 

@@ -20,7 +20,7 @@ import contextlib
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -229,19 +229,34 @@ class Store:
         """Return the committed chunks, of one cell or of all."""
         return sorted(self.data.glob(f"{cell}*.parquet"))
 
-    def verdicts(self, cell: str) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
-        """Return the stored seeds of a cell, and their verdicts at the last stop."""
+    def by_cell(self) -> dict[str, list[Path]]:
+        """Return the committed chunks of each cell that has some."""
+        found: dict[str, list[Path]] = {}
+        for path in self.chunks():
+            found.setdefault(path.name.partition("-")[0], []).append(path)
+        return found
+
+    def verdicts(
+        self, cell: str, chunks: Sequence[Path] | None = None
+    ) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
+        """Return the stored seeds of a cell, and their verdicts at the last stop.
+
+        Args:
+            cell: the cell.
+            chunks: its chunks, if they are known, since to list them takes time.
+        """
         columns = ["seed", "step", "verdict"]
-        found = [self._read(path, columns) for path in self.chunks(cell)]
+        known = self.chunks(cell) if chunks is None else chunks
+        found = [self._read(path, columns) for path in known]
         if not found:
             return np.zeros(0, np.uint64), np.zeros(0, np.int8)
         stored = pl.concat(found)
         last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
         return last["seed"].to_numpy(), last["verdict"].to_numpy()
 
-    def first(self, cell: str) -> pl.DataFrame | None:
-        """Return the rows of a cell's first chunk, if it has one."""
-        return next((self._read(path) for path in self.chunks(cell)), None)
+    def rows(self, chunk: Path) -> pl.DataFrame:
+        """Return the rows of a chunk."""
+        return self._read(chunk)
 
     def frame(self) -> pl.DataFrame:
         """Return all stored rows in the order of cell, seed and step."""

@@ -18,8 +18,9 @@ from basin_jax.statistics.estimates import estimate
 
 # Seconds between plain lines: often enough to follow, seldom enough for a job's log.
 LINE_SECONDS = 15.0
-# And between tables of a notebook, each of which is a message to its page.
-TABLE_SECONDS, TABLE_WIDTH = 0.5, 110
+# Seconds between tables on a terminal and in a notebook, where each is a message to its page.
+LIVE_SECONDS, TABLE_SECONDS, TABLE_WIDTH = 0.25, 0.5, 110
+SHOWN = 20  # cells that a table shows, or whose end has a line
 
 
 @dataclass
@@ -89,15 +90,15 @@ class Lines(Progress):
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
-        pace = self._pace.measure(cells)
         now = time.monotonic()
-        if now - self._last < LINE_SECONDS and not current.finished:
+        ends = current.finished and len(cells) <= SHOWN
+        if now - self._last < LINE_SECONDS and not ends:
             return
-        self._last = now
+        self._last, pace = now, self._pace.measure(cells)
         asked = f"{current.asked:,}" if current.asked is not None else "as needed"
         self.tell(
             f"{time.strftime('%H:%M:%S')}  {current.label}: {current.done:,} of {asked} "
-            f"seeds, deceptive so far {current.estimate}; {pace}"
+            f"seeds, deceptive so far {current.estimate}; {pace}{_finished(cells)}"
         )
 
 
@@ -107,12 +108,17 @@ class LiveTable(Progress):
     def __init__(self, live: Live):
         self._live = live
         self._pace = Pace()
+        self._last = -LIVE_SECONDS
 
     def tell(self, line: str) -> None:
         self._live.console.print(line, markup=False, highlight=False)
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
-        self._live.update(_table(cells, self._pace.measure(cells)))
+        now = time.monotonic()
+        if now - self._last < LIVE_SECONDS:
+            return
+        self._last = now
+        self._live.update(_table(cells, current, self._pace.measure(cells)))
 
 
 class NotebookTable(Progress):
@@ -128,13 +134,14 @@ class NotebookTable(Progress):
         print(line)
 
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
-        pace, now = self._pace.measure(cells), time.monotonic()
-        if now - self._last < TABLE_SECONDS and not current.finished:
+        now = time.monotonic()
+        ends = current.finished and len(cells) <= SHOWN
+        if now - self._last < TABLE_SECONDS and not ends:
             return
-        self._last = now
+        self._last, pace = now, self._pace.measure(cells)
         written = io.StringIO()
         page = Console(file=written, width=TABLE_WIDTH, force_jupyter=False, color_system=None)
-        page.print(_table(cells, pace))
+        page.print(_table(cells, current, pace))
         content = {"text/plain": written.getvalue()}
         if self._shown is None:
             self._shown = self._display(content, raw=True, display_id=True)
@@ -142,13 +149,14 @@ class NotebookTable(Progress):
             self._shown.update(content, raw=True)
 
 
-def _table(cells: Sequence[CellProgress], pace: str) -> Table:
-    table = Table(caption=pace, caption_justify="left")
+def _table(cells: Sequence[CellProgress], current: CellProgress, pace: str) -> Table:
+    table = Table(caption=f"{pace}{_finished(cells)}", caption_justify="left")
     table.add_column("cell")
     table.add_column("seeds", justify="right")
     table.add_column("of", justify="right")
     table.add_column("deceptive so far [95 %]")
-    for cell in cells:
+    first = max(0, min(cells.index(current) - SHOWN // 2, len(cells) - SHOWN))
+    for cell in cells[first : first + SHOWN]:
         asked = f"{cell.asked:,}" if cell.asked is not None else "as needed"
         table.add_row(Text(cell.label), f"{cell.done:,}", asked, cell.estimate)
     return table
@@ -168,6 +176,13 @@ def shown(progress: Progress | bool) -> Iterator[Progress]:
     else:
         with progress_for(Console(stderr=True)) as on_console:
             yield on_console
+
+
+def _finished(cells: Sequence[CellProgress]) -> str:
+    """Say how many of many cells are finished."""
+    if len(cells) <= SHOWN:
+        return ""
+    return f"; {sum(cell.finished for cell in cells):,} of {len(cells):,} cells finished"
 
 
 @contextmanager

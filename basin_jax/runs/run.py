@@ -3,7 +3,9 @@
 import datetime
 import os
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from numpy import ndarray
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.verdict import Rule, judge
+from basin_jax.engine.unread import unread_fields
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
@@ -21,7 +24,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings
 from basin_jax.runs.manifest import manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
-from basin_jax.runs.training import Training, signals
+from basin_jax.runs.training import Stored, Training, signals
 
 
 # The most seeds of a chunk: as many as are read easily, or few between looks at an interval.
@@ -78,12 +81,13 @@ def run(
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule)
     with shown(progress) as receiver:
-        folder, manifest, states = _open(store, cells, rule, request, asked, lanes, receiver)
+        opened = _open(store, cells, rule, request, asked, lanes, receiver)
+        folder, manifest, states, stored = opened
         name = folder.record_run(_run_record(request, origin))
         RAN.update(cells if origin is None else {})
         with signals(receiver.tell) as stop:
             most = min(CHUNK if until is None else CHUNK_UNTIL, manifest["chunk"])
-            given = folder, manifest, asked, most, until, rule, receiver, states, stop
+            given = folder, manifest, asked, most, until, rule, receiver, states, stored, stop
             Training(*given).train(cells)
     done = {d: len(asked) if until is None else state.done for d, state in states.items()}
     folder.finish_run(name, done)
@@ -98,8 +102,8 @@ def _open(
     asked: Sequence[int],
     lanes: int | None,
     progress: Progress,
-) -> tuple[Store, dict[str, Any], dict[str, CellProgress]]:
-    """Open a folder for a run; return it, its manifest, and the state of each cell."""
+) -> tuple[Store, dict[str, Any], dict[str, CellProgress], dict[str, Stored]]:
+    """Open a folder for a run; return it, its manifest, and each cell's state and stored seeds."""
     folder, until = Store(store), request.width
     if folder.folder.is_file():
         raise StoreError(f"{folder.folder} is a file; allowed: a folder, or a new name")
@@ -113,21 +117,30 @@ def _open(
         seeds = len(asked) if until is None else round(4 / until**2)
         limits = {"lanes": lanes, "seeds": seeds, "most": most}
         manifest = manifest_of(cells, rule, folder, **limits, tell=progress.tell)
-        stored = {digest: folder.verdicts(digest) for digest in cells}  # refuses damaged chunks
-        for digest in cells:
-            _expect_own_verdicts(folder, digest, rule)
+        found = folder.by_cell()
+        stored = {d: folder.verdicts(d, found.get(d, ())) for d in cells}  # refuses damaged chunks
+        for digest in found.keys() & cells.keys():
+            _expect_own_verdicts(folder, found[digest][0], rule)
         folder.write_manifest(manifest)
-    paths = varied([cell.fields() for cell in cells.values()])
+    with shown(progress) as receiver:
+        opened = _open(store, cells, rule, request, asked, lanes, receiver)
+        folder, manifest, states, stored = opened
+        name = folder.record_run(_run_record(request, origin))
+        RAN.update(cells if origin is None else {})
+        with signals(receiver.tell) as stop:
+            most = min(CHUNK if until is None else CHUNK_UNTIL, manifest["chunk"])
+            given = folder, manifest, asked, most, until, rule, receiver, states, stored, stop
+            Training(*given).train(cells)
     states = {
         digest: CellProgress(
-            label=label(cell.fields(), paths),
+            label=label(fields[digest], paths),
             steps=cell.all_steps,
             siblings=cell.siblings,
             asked=None if until else max(len(asked), len(stored[digest][0])),
         )
         for digest, cell in cells.items()
     }
-    return folder, manifest, states
+    return folder, manifest, states, stored
 
 
 def _refuse_pilots(folder: Store, until: float) -> None:
@@ -139,14 +152,12 @@ def _refuse_pilots(folder: Store, until: float) -> None:
         )
 
 
-def _expect_own_verdicts(folder: Store, digest: str, rule: Rule) -> None:
-    """Raise `StoreError` if the rule gives other verdicts than the stored ones.
+def _expect_own_verdicts(folder: Store, chunk: Path, rule: Rule) -> None:
+    """Raise `StoreError` if the rule gives other verdicts than those of a stored chunk.
 
     A rule's identity does not include the files that it reads.
     """
-    stored = folder.first(digest)
-    if stored is None:
-        return
+    stored = folder.rows(chunk)
     evidence = {name: stored[name].to_numpy() for name in stored.columns if name not in KEYS}
     if (judge(rule, evidence) != stored["verdict"].to_numpy()).any():
         raise StoreError(

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -30,6 +30,9 @@ from basin_jax.statistics.estimates import estimate
 
 # Groups that are trained in turn, whose programs are all kept compiled.
 TOGETHER = 8
+
+
+Stored: TypeAlias = tuple[ndarray, ndarray]  # seeds, and their verdicts
 
 
 class Interrupted(KeyboardInterrupt):
@@ -63,6 +66,7 @@ class Training:
     rule: Rule
     progress: Progress
     states: dict[str, CellProgress]
+    stored: dict[str, Stored]  # of each cell, until it is planned
     stop: "Stop"
 
     def train(self, cells: dict[str, Sweep]) -> None:
@@ -129,7 +133,8 @@ class Training:
     def _chunks(self, digest: str, size: ChunkSize) -> Iterator[ndarray]:
         """Yield the chunks that a cell lacks, until its interval is narrow enough."""
         state = self.states[digest]
-        done, verdicts = self.folder.verdicts(digest)
+        # Read anew where another worker has committed some.
+        done, verdicts = self.stored.pop(digest, None) or self.folder.verdicts(digest)
         state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
         for chunk in chunks(self.asked, done=done, size=size):
             if self._enough(state):

@@ -1,5 +1,6 @@
 """Confidence intervals of fractions, and confidence sequences, from counts."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -77,6 +78,7 @@ def paired_confidence_sequence(
     return low, high
 
 
+@functools.cache  # cells of few seeds have the same counts again and again
 def melded_interval(gained: int, lost: int, trials: int, *, error: float) -> tuple[float, float]:
     """Compute the melded confidence interval of Fay and Lumbard (2021) of a paired difference.
 

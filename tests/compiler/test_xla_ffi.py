@@ -59,6 +59,39 @@ def test_a_damaged_program_is_compiled_anew_and_gives_the_same_evidence(tmp_path
     assert all(map(is_sound, programs))
 
 
+# A compiler that waits, or computes, before it does what it should.
+COMPILER = """#!/bin/sh
+case "$1" in --version) exec g++ --version;; esac
+{first}
+exec g++ "$@"
+"""
+CHOSEN = """
+import basin_jax
+from basin_jax.compiler import xla_ffi
+from basin_jax.engine.backends import refusal
+xla_ffi.PATIENCE = 2
+well = basin_jax.organisms.DoubleWell()
+method = basin_jax.methods.Gradient(learning_rate=0.1)
+print(refusal(basin_jax.Sweep(organism=well, method=method, num_steps=9)))
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [("sleep 2.5", "None"), ("while :; do :; done", "took longer than 2 s of the CPU")],
+)
+def test_a_compilers_patience_counts_its_own_time(tmp_path, first, said):
+    compiler = tmp_path / "slow"
+    # The shell that runs it tells of the signal as a compiler's driver does.
+    compiler.write_text(COMPILER.format(first=f"sh -c '{first}' || exit 1"))
+    compiler.chmod(0o700)
+    environment = os.environ | {"CXX": str(compiler), "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", CHOSEN]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert said in done.stdout
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -1,0 +1,73 @@
+"""Many shapes and many cells: what is kept of each stays bounded."""
+
+from pathlib import Path
+
+import pytest
+
+import basin_jax as bj
+from basin_jax.core.sweep import override
+from basin_jax.engine.unread import unread_fields
+
+
+class Deaf(bj.organisms.DoubleWell):
+    """A double well with fields that it does not read."""
+
+    volume: float = 1.0
+    name: str = "a"
+    depth: float = 1.0
+
+    def loss(self, params, batch):
+        return self.depth * super().loss(params, batch)
+
+
+METHOD = bj.methods.Gradient(learning_rate=0.1)
+
+
+@pytest.mark.ci
+def test_a_varied_field_that_no_code_reads_is_warned_of(tmp_path):
+    sweep = bj.Sweep(organism=Deaf(), method=METHOD, num_steps=2)
+    unread = {"organism.volume": (1.0, 2.0), "organism.name": ("a", "b")}
+    cells = bj.grid(sweep, {"organism.depth": (1.0, 2.0), **unread, "root": (0, 1)})
+    with pytest.warns(UserWarning, match="is varied, but no code reads it") as told:
+        bj.run(cells, 8, tmp_path, lanes=8)
+    assert {str(each.message).partition(" ")[0] for each in told} == {*unread}
+
+
+@pytest.mark.ci
+def test_fields_that_are_read_are_not_warned_of(wells):
+    child = wells[0].replace(start=bj.starts.Trained(of=wells[0]))
+    others = {
+        "organism.tilt": 0.1,
+        "method.learning_rate": 0.1,
+        "method.optimizer": "adam",
+        "start.of.organism.tilt": 0.1,
+        "start.of.num_steps": 4,
+        "num_steps": 3,
+        "vary": "init",
+        "save_at": (1,),
+    }
+    cells = [child, *(override(child, path, value) for path, value in others.items())]
+    assert unread_fields(cells, list(others)) == []
+
+
+def race(depth):
+    organism, method = bj.organisms.TicketRace(depth=depth), bj.methods.Gradient(learning_rate=0.1)
+    return bj.Sweep(organism=organism, method=method, num_steps=2)
+
+
+def maps():
+    return len(Path("/proc/self/maps").read_text().splitlines())
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells the memory maps")
+def test_the_memory_maps_of_many_shapes_stay_bounded(tmp_path, monkeypatch):
+    counts = []
+    for depth in range(2, 8):
+        bj.run(race(depth), 8, tmp_path / str(depth), lanes=8)
+        counts.append(maps())
+    # Each shape keeps its own C++ mapped, in some ten maps, and no program of XLA, in hundreds.
+    assert counts[-1] - counts[1] < 4 * 25
+    monkeypatch.setattr("basin_jax.runs.training.TOGETHER", 1)
+    bj.run([race(depth) for depth in range(2, 5)], 8, tmp_path / "grid", lanes=8)
+    assert maps() - counts[-1] < 100
