@@ -12,7 +12,7 @@ from basin_jax.core.sweep import Sweep, override
 from basin_jax.core.trial import inputs_of, signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.engine.autotune import choose
-from basin_jax.engine.kernel import build_kernel
+from basin_jax.engine.kernel import build_kernel, release_others
 from basin_jax.statistics.estimates import as_verdict
 
 
@@ -52,8 +52,9 @@ def critical(
         ValueError: where the path names no number of the sweep's own, or values are not rising.
     """
     asked = np.asarray(as_seeds(seeds), np.uint64)
-    backend, lanes, _ = choose(sweep, lanes=lanes)
+    backend, lanes, _ = choose(sweep, lanes=lanes, seeds=len(asked) * halvings)
     kernel, wanted = build_kernel(sweep, lanes=lanes, backend=backend), [*map(as_verdict, of)]
+    release_others([kernel])
     own, place = inputs_of(sweep, np.uint64(0)).hyperparameters, _place(sweep, path, between)
 
     def beyond(seeds: UInt64[ndarray, " seed"], values: ndarray) -> Bool[ndarray, " seed"]:

@@ -18,7 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.files import write_file
-from basin_jax.report.heat_map import Panel, draw
+from basin_jax.report.heat_map import NOTE, heat_map
 from basin_jax.report.tables import ORDER, method, occurring, seeds_meant
 from basin_jax.results.records import Records
 from basin_jax.rules.behavior import Behavior
@@ -88,7 +88,8 @@ def fractions(records: Records) -> Figure:
         if positions is not None:
             figure = _curves(records, frame, positions)
         elif len(records.cells) > ROWS:
-            figure = _heat_map(records, frame)
+            shown = {v.name: (LOOKS[v][0], _of(frame, v)["fraction"]) for v in occurring(frame)}
+            figure = heat_map(records, shown, width=FULL)
         elif len(records.cells) == 1 and not _rare(_of(frame, Verdict.DECEPTIVE)):
             figure = _one_cell(records, frame)
         else:
@@ -254,10 +255,7 @@ def caption(records: Records, frame: pl.DataFrame) -> str:
     seeds = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     each = " in each cell" if len(records.cells) > 1 else ""
     if len(records.cells) > ROWS and _positions(records) is None:
-        return (
-            f"n = {seeds} {seeds_meant(records)}{each}. Colors: fractions, each panel up to its "
-            "largest; fractions.csv has their intervals."
-        )
+        return f"n = {seeds} {seeds_meant(records)}{each}. {NOTE}"
     return (
         f"n = {seeds} {seeds_meant(records)}{each}. Thick: {100 * frame['level'][0]:g} % "
         f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
@@ -320,17 +318,6 @@ def _forest(records: Records, frame: pl.DataFrame) -> Figure:
             axes.axhline(i - 0.5, color="#b0b0b0", lw=0.6)
         _limit(axes, "x", rows)
         axes.set_title(verdict.name, loc="left", color=LOOKS[verdict][0], fontweight="bold")
-    return figure
-
-
-def _heat_map(records: Records, frame: pl.DataFrame) -> Figure:
-    verdicts = occurring(frame)
-    figure = Figure(figsize=(FULL, 3.6))
-    panels = [
-        Panel(verdict.name, LOOKS[verdict][0], _of(frame, verdict)["fraction"].to_list())
-        for verdict in verdicts
-    ]
-    draw(figure, records, panels)
     return figure
 
 

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -16,14 +17,7 @@ from basin_jax.results.records import Records
 
 TICKS = 10  # of an axis, at most
 LETTERS = 24  # of a tick's label
-
-
-class Panel(NamedTuple):
-    """A panel: its title, its color, and a fraction for each cell."""
-
-    title: str
-    color: str
-    fractions: Sequence[float]
+NOTE = "Colors: fractions, in each panel up to its largest; fractions.csv has their intervals."
 
 
 class Places(NamedTuple):
@@ -37,25 +31,37 @@ class Places(NamedTuple):
     column_name: str
 
 
-def draw(figure: Figure, records: Records, panels: Sequence[Panel]) -> None:
-    """Draw panels into a figure. Its colors end at the largest fraction of each."""
-    places = _places(records)
+def heat_map(
+    records: Records, panels: Mapping[str, tuple[str, pl.Series]], *, width: float
+) -> Figure:
+    """Draw panels, whose colors end at the largest fraction of each.
+
+    Args:
+        records: the records, for the fields of their cells.
+        panels: a color, and a fraction for each cell, by the title of the panel.
+        width: the width of the figure in inches.
+    """
+    figure, places = Figure(figsize=(width, 3.6)), _places(records)
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, panel in zip(all_axes, panels, strict=True):
-        shape = len(places.row_labels), len(places.column_labels)
-        values = np.full(shape, np.nan)
-        values[places.rows, places.columns] = panel.fractions
-        colors = LinearSegmentedColormap.from_list(panel.title, ["#f4f4f4", panel.color])
-        largest = max(float(np.nanmax(values)), 1e-9) if np.isfinite(values).any() else 1.0
+    for axes, (title, (color, fractions)) in zip(all_axes, panels.items(), strict=True):
+        values = np.full((len(places.row_labels), len(places.column_labels)), np.nan)
+        values[places.rows, places.columns] = fractions.to_numpy()
         image = axes.imshow(
-            values, cmap=colors, vmin=0, vmax=largest, aspect="auto", interpolation="nearest"
+            values,
+            cmap=LinearSegmentedColormap.from_list(title, ["#f4f4f4", color]),
+            vmin=0,
+            vmax=np.nanmax(np.append(fractions.to_numpy(), 1e-9)),
+            aspect="auto",
+            interpolation="nearest",
+            origin="lower",
         )
         figure.colorbar(image, ax=axes, location="bottom", aspect=30)
-        axes.set_title(panel.title, loc="left", color=panel.color, fontweight="bold")
+        axes.set_title(title, loc="left", color=color, fontweight="bold")
         _ticks(axes, "x", places.column_labels)
         _ticks(axes, "y", places.row_labels)
         axes.set_xlabel(places.column_name, parse_math=False)
     all_axes[0].set_ylabel(places.row_name, parse_math=False)
+    return figure
 
 
 def _places(records: Records) -> Places:
