@@ -4,6 +4,7 @@
 # larger than the last one by more than a factor, since that may have been a lucky moment.
 CHUNK_SECONDS, GROWTH = 8.0, 8
 SMALLEST = 64  # seeds
+ROWS = 2**22  # of a chunk, at most, unless a block is larger
 
 
 class ChunkSize:
@@ -13,12 +14,14 @@ class ChunkSize:
 
     Args:
         block: the seeds that are trained at once.
+        stops: the rows of a seed.
         most: the most seeds of a chunk, unless a block is larger.
     """
 
-    def __init__(self, *, block: int, most: int):
+    def __init__(self, *, block: int, stops: int, most: int):
         self._least = max(SMALLEST, 1 << (block - 1).bit_length())
-        self.most = max(most, self._least)
+        rows = 1 << max(ROWS // stops, 1).bit_length() - 1
+        self.most = max(min(most, rows), self._least)
         self._size = self._least
 
     def __call__(self) -> int:

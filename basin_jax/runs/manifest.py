@@ -23,7 +23,6 @@ from basin_jax.runs.provenance import machine_identity
 
 
 TRACE = "the program that the plug-ins trace, with what they read from files and packages"
-ROWS = 2**22  # of a chunk, at most, unless a block is larger
 
 
 def manifest_of(
@@ -135,10 +134,10 @@ def _refuse_other_backend(
 
 
 def _largest_chunk(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
-    """Return the most seeds of a chunk, a power of two."""
-    rows = min(most, ROWS // max(len(cell.stops) for cell in cells.values()))
+    """Return the most seeds of a chunk."""
     block = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
-    return ChunkSize(block=block, most=1 << max(rows, 1).bit_length() - 1).most
+    stops = max(len(cell.stops) for cell in cells.values())
+    return ChunkSize(block=block, stops=stops, most=most).most
 
 
 def _refuse_others(

@@ -92,7 +92,8 @@ class Training:
         """Begin to compile the kernel of a group, unless nothing of it is missing."""
         plan = self.manifest["cells"][next(iter(cells))]
         block = plan["lanes"] * len(jax.local_devices())
-        size = ChunkSize(block=block, most=self.most)
+        stops = len(next(iter(cells.values())).stops)
+        size = ChunkSize(block=block, stops=stops, most=self.most)
         todo = {digest: self._chunks(digest, size) for digest in cells}
         for digest in cells:
             chunk = next(todo[digest], None)

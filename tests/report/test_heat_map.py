@@ -39,7 +39,8 @@ def test_many_cells_are_a_heat_map_of_their_fractions(records, few):
     image = next(i for axes in figure.axes for i in axes.get_images())
     # Columns are of the field with more values, in rising order.
     shown = np.asarray(image.get_array())
-    rows = records.fractions().filter(verdict="DECEPTIVE").sort("method.learning_rate", "organism.tilt")
+    rows = records.fractions().filter(verdict="DECEPTIVE")
+    rows = rows.sort("method.learning_rate", "organism.tilt")
     assert np.array_equal(shown, rows["fraction"].to_numpy().reshape(4, 5))
 
 

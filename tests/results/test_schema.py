@@ -20,7 +20,7 @@ from basin_jax.results.chunk import write_chunk
 from basin_jax.results.parquet import check_size
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules import Behavior
-from basin_jax.runs import manifest
+from basin_jax.runs import chunk_size, manifest
 from basin_jax.schema import seal_of, text_of
 
 
@@ -365,6 +365,6 @@ def test_a_chunk_has_no_more_rows_than_are_read(wells, tmp_path, monkeypatch):
     sweep = wells[0].replace(num_steps=4096, save_at=tuple(range(1023)))
     monkeypatch.setattr(manifest, "choose", lambda *_, **__: Tuning("xla", 8, 1e18))
     made = manifest.manifest_of(
-        {"a": sweep}, Behavior(), Store(tmp_path), lanes=8, most=2**17, tell=print
+        {"a": sweep}, Behavior(), Store(tmp_path), lanes=8, seeds=8, most=2**17, tell=print
     )
-    assert made["chunk"] * len(sweep.stops) == manifest.ROWS
+    assert made["chunk"] * len(sweep.stops) == chunk_size.ROWS
