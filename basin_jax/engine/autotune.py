@@ -46,6 +46,7 @@ LONG = 60.0
 # Numbers of parameters updated between two stops of a seed below which a block of lanes of the
 # CPU's own program takes little more time than the exchange of its seeds.
 SHORT_ROUND = 2**18
+MEASURING = "measuring this machine once for each program of a long training, some 5 s each"
 MEMORY_BYTES = 2**24  # of the file that remembers
 
 
@@ -84,7 +85,7 @@ def choose(
         sweep: the sweep to train.
         lanes: the only number allowed; nothing is measured then.
         seeds: how many will be trained; any number if None. A short training is not measured.
-        tell: called with lines of progress.
+        tell: called with a line before a long measurement.
     """
     candidates = backends_for(sweep)
     first = candidates[0]
@@ -103,11 +104,10 @@ def choose(
         speed = steps.of(first, untuned.lanes).speed()
         if seeds is not None and seeds * sweep.all_steps < LONG * speed:
             return untuned._replace(speed=speed)
-        tell("measuring this machine once for a long training, some 5 s")
+        tell(MEASURING)
         best = _fastest(steps, candidates)
     finally:
         steps.release()
-    tell(f"measured: {best.backend}, {best.lanes} lanes, {best.speed:,.0f} seed-steps/s")
     _remember(key, best)
     return best
 

@@ -31,16 +31,14 @@ class TimedSteps:
     """
 
     def __init__(self, sweep: Sweep, backend: Backend, lanes: int):
-        self.backend, self.lanes = backend, lanes
+        self.sweep, self.backend, self.lanes = sweep, backend, lanes
         self._signature, self._steps = signature_of(sweep), 8
         self._devices = jax.local_devices()
         platform = self._devices[0].platform
         # The time of other processes is not counted where steps run on the CPU.
         self._clock = time.process_time if platform == "cpu" else time.perf_counter
-        with numerics(self._signature.precision):
-            state = self._example(sweep)
         self._compiled: Any = jax.jit(self._advance, compiler_options=OPTIONS.get(platform))
-        self._given, self._is_compiled = jax.device_put(state, self._devices[0]), False
+        self._given: tuple[Any, ...] | None = None
 
     def speed(self) -> float:
         """Measure the training steps of one seed per second, on all devices.
@@ -48,9 +46,9 @@ class TimedSteps:
         It is 0 where the lanes do not fit into the device's memory.
         """
         try:
-            if not self._is_compiled:
-                self._time(0)
-                self._is_compiled = True
+            if self._given is None:
+                self._given = jax.device_put(self._example(), self._devices[0])
+                self._time(0)  # compiles
             while (took := self._time(self._steps)) < SECONDS / 2 and self._steps < MOST_STEPS:
                 self._steps = int(self._steps * min(max(2.0, SECONDS / max(took, 1e-6)), 64.0))
         except jax.errors.JaxRuntimeError:
@@ -58,10 +56,11 @@ class TimedSteps:
         return self.lanes * len(self._devices) * self._steps / max(took, 1e-9)
 
     def release(self) -> None:
-        """Release the compiled steps, which keep hundreds of memory maps."""
+        """Release the compiled steps, which keep hundreds of memory maps, and their arrays."""
         self._compiled.clear_cache()
+        self._given = None
 
-    def _example(self, sweep: Sweep) -> tuple[Any, ...]:
+    def _example(self) -> tuple[Any, ...]:
         """Return inputs, keys and a state of small numbers, which cost no compilation."""
         draw = np.random.default_rng(0)
 
@@ -71,14 +70,16 @@ class TimedSteps:
             # Above zero, since a state may hold squares.
             return (0.1 * np.abs(draw.normal(size=like.shape))).astype(like.dtype)
 
-        _, state, keys = jax.tree.map(fill, lane_shapes(self._signature, self.lanes))
-        inputs = inputs_of(sweep, np.arange(self.lanes, dtype=np.uint64))
+        with numerics(self._signature.precision):
+            _, state, keys = jax.tree.map(fill, lane_shapes(self._signature, self.lanes))
+        inputs = inputs_of(self.sweep, np.arange(self.lanes, dtype=np.uint64))
         return inputs, keys, state, np.zeros(self.lanes, np.int32)
 
     def _advance(self, inputs: Any, keys: Any, state: Any, steps: Any, count: Any) -> Any:
         return self.backend.advance(self._signature, inputs, keys, state, steps, count)
 
     def _time(self, steps: int) -> float:
+        assert self._given is not None
         count = np.int32(steps)
         with numerics(self._signature.precision):
             began = self._clock()

@@ -98,10 +98,18 @@ def _tunings(
     if programs:
         tell(f"compiling {programs} program{'s' * (programs > 1)}, some seconds each at first")
     prepare(list(cells.values()))
-    tunings = {}
+    tunings, told = {}, dict[str, None]()
+
+    def tell_once(line: str) -> None:
+        if line not in told:
+            tell(line)
+        told[line] = None
+
     for digests in groups.values():
-        tuning = choose(cells[digests[0]], lanes=lanes, seeds=seeds * len(digests), tell=tell)
-        tunings |= dict.fromkeys(digests, tuning)
+        given = {"lanes": lanes, "seeds": seeds * len(digests), "tell": tell_once}
+        tunings |= dict.fromkeys(digests, choose(cells[digests[0]], **given))
+    for name, count in dict.fromkeys(tuning[:2] for tuning in tunings.values()):
+        tell(f"training with the backend {name}, {count} lanes")
     return tunings
 
 

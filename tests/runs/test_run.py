@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 
 import basin_jax as bj
+from basin_jax.engine.autotune import Tuning
 from basin_jax.report.page import write_report
 from basin_jax.results.store import StoreError
 from basin_jax.runs.progress import Progress
@@ -80,6 +82,33 @@ def test_progress_shows_in_the_output_of_a_notebooks_cell(wells, tmp_path, monke
     assert capfd.readouterr().err == ""
     bj.run(wells, 8, tmp_path, progress=False)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_resumed_folder_keeps_its_backend_whatever_would_be_chosen_now(
+    wells, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("basin_jax.runs.manifest.choose", lambda *_, **__: Tuning("xla", 4, 1.0))
+    begun = bj.run(wells, 8, tmp_path).frame
+    monkeypatch.undo()
+    records = bj.run(wells, 40, tmp_path)
+    cells = records.manifest["cells"].values()
+    assert {(cell["backend"]["name"], cell["lanes"]) for cell in cells} == {("xla", 4)}
+    assert records.frame.filter(pl.col("seed") < 8).equals(begun)
+
+
+def test_what_is_chosen_is_told_once_and_not_for_each_cell(wells, tmp_path, monkeypatch):
+    def choose(*_, tell, **__):
+        tell("measuring")
+        return Tuning("cpu", 16, 1.0)
+
+    monkeypatch.setattr("basin_jax.runs.manifest.choose", choose)
+    cells = [cell.replace(num_steps=steps) for cell in wells for steps in (1, 2, 3)]
+    bj.run(cells, 8, tmp_path, progress=(told := Told()))
+    assert told.lines[:3] == [
+        "compiling 1 program, some seconds each at first",
+        "measuring",
+        "training with the backend cpu, 16 lanes",
+    ]
 
 
 def test_a_width_is_not_asked_for_where_a_pilots_seeds_would_count(wells, tmp_path):
