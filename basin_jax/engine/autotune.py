@@ -99,15 +99,13 @@ def choose(
     known = _remembered().get(key)
     if known and known.backend in [backend.name for backend in candidates]:
         return known
+    # Released at the end of this function: compiled steps keep hundreds of memory maps.
     steps = _Steps(sweep)
-    try:
-        speed = steps.of(first, untuned.lanes).speed()
-        if seeds is not None and seeds * sweep.all_steps < LONG * speed:
-            return untuned._replace(speed=speed)
-        tell(MEASURING)
-        best = _fastest(steps, candidates)
-    finally:
-        steps.release()
+    speed = steps.of(first, untuned.lanes).speed()
+    if seeds is not None and seeds * sweep.all_steps < LONG * speed:
+        return untuned._replace(speed=speed)
+    tell(MEASURING)
+    best = _fastest(steps, candidates)
     _remember(key, best)
     return best
 
@@ -124,10 +122,6 @@ class _Steps:
         if key not in self._compiled:
             self._compiled[key] = TimedSteps(self.sweep, backend, lanes)
         return self._compiled[key]
-
-    def release(self) -> None:
-        for steps in self._compiled.values():
-            steps.release()
 
 
 def _fastest(steps: _Steps, candidates: Sequence[Backend]) -> Tuning:

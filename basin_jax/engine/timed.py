@@ -55,11 +55,6 @@ class TimedSteps:
             return 0.0
         return self.lanes * len(self._devices) * self._steps / max(took, 1e-9)
 
-    def release(self) -> None:
-        """Release the compiled steps, which keep hundreds of memory maps, and their arrays."""
-        self._compiled.clear_cache()
-        self._given = None
-
     def _example(self) -> tuple[Any, ...]:
         """Return inputs, keys and a state of small numbers, which cost no compilation."""
         draw = np.random.default_rng(0)

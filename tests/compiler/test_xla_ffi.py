@@ -152,9 +152,6 @@ def measured(wells, cache, monkeypatch):
             calls.append(self.own)
             return 1e6 if self.own else 1e5
 
-        def release(self):
-            pass
-
     def choose():
         assert autotune.choose(wells[0]) == Tuning(*GOOD)
         return calls.count(False)
