@@ -85,6 +85,7 @@ class Lines(Progress):
         self._console = console
         self._pace = Pace()
         self._last = -LINE_SECONDS
+        self._has_seeds = False
 
     def tell(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -92,8 +93,10 @@ class Lines(Progress):
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
         now = time.monotonic()
         ends = current.finished and len(cells) <= SHOWN
-        if now - self._last < LINE_SECONDS and not ends:
+        first = current.done > 0 and not self._has_seeds
+        if now - self._last < LINE_SECONDS and not ends and not first:
             return
+        self._has_seeds |= first
         self._last, pace = now, self._pace.measure(cells)
         asked = f"{current.asked:,}" if current.asked is not None else "as needed"
         self.tell(
