@@ -10,7 +10,7 @@ it with the backend "xla", and not with those that are made for a platform.
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import jax
@@ -247,6 +247,37 @@ class Kernel:
         shapes = shapes_of_lanes(self._signature, self.lanes, length, stops)
         lanes = jax.tree.map(lambda x: np.zeros((width, *x.shape), x.dtype), shapes)
         return lanes._replace(place=np.full_like(lanes.place, length))
+
+    def speed(self, *, seconds: float) -> float:
+        """Measure the steps of one seed per second, over all devices, in about `seconds`."""
+        self.compile()
+        most = self.cells[0].num_steps
+        steps, blocks = min(most, 8) or 1, 1
+        while (took := self._time(steps, blocks)) < seconds / 4:
+            factor = max(2, min(16, seconds / 2 / took))
+            if steps < most:
+                steps = min(most, int(steps * factor))
+            elif blocks < capacity(self.lanes):
+                blocks = min(capacity(self.lanes), int(blocks * factor))
+            else:
+                break
+        took = min(took, self._time(steps, blocks), self._time(steps, blocks))
+        return blocks * self._all_lanes * steps / took
+
+    def _time(self, steps: int, blocks: int) -> float:
+        which = np.arange(blocks * self._all_lanes)
+        inputs = inputs_of(self.cells[0], which)
+        # Not from where parents end, which would take their time; nor from zeros, where nothing
+        # moves and a seed may stop at once.
+        start = 0.1 * np.random.default_rng(0).normal(size=inputs.parent_params.shape[1:])
+        inputs = inputs._replace(parent_params=np.broadcast_to(start, inputs.parent_params.shape))
+        stops = tuple(min(stop, steps) for stop in self.cells[0].stops)
+        budget = StepBudget(math.inf, blocks * steps + 1)
+        began = time.perf_counter()
+        orphan = replace(self, parent=None)
+        for _ in orphan._train(inputs, stops, budget, which, which):
+            pass
+        return time.perf_counter() - began
 
 
 def _fetch(values: Any) -> Any:

@@ -111,10 +111,11 @@ def program_of(key: Key) -> Program:
     return program
 
 
-def keep_only(keys: Collection[Key]) -> None:
-    """Release all programs but these, and the one of the others that was used last."""
+def keep_only(keys: Collection[Key], *, others: int = 1) -> None:
+    """Release all programs but these, and those of the others that were used last."""
     with _lock:
-        for key in [key for key in _programs if key not in keys][:-1]:
+        rest = [key for key in _programs if key not in keys]
+        for key in rest[: max(len(rest) - others, 0)]:
             _programs.pop(key).release()
 
 
