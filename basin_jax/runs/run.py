@@ -122,15 +122,13 @@ def _open(
         for digest in found.keys() & cells.keys():
             _expect_own_verdicts(folder, found[digest][0], rule)
         folder.write_manifest(manifest)
-    with shown(progress) as receiver:
-        opened = _open(store, cells, rule, request, asked, lanes, receiver)
-        folder, manifest, states, stored = opened
-        name = folder.record_run(_run_record(request, origin))
-        RAN.update(cells if origin is None else {})
-        with signals(receiver.tell) as stop:
-            most = min(CHUNK if until is None else CHUNK_UNTIL, manifest["chunk"])
-            given = folder, manifest, asked, most, until, rule, receiver, states, stored, stop
-            Training(*given).train(cells)
+    fields = {digest: manifest["cells"][digest]["fields"] for digest in cells}
+    paths = varied(list(fields.values()))
+    for path in unread_fields(list(cells.values()), paths):
+        warnings.warn(
+            f"{path} is varied, but no code reads it: cells that differ in it alone are alike",
+            stacklevel=3,
+        )
     states = {
         digest: CellProgress(
             label=label(fields[digest], paths),
