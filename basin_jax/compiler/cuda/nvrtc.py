@@ -22,9 +22,10 @@ OPTIONS = (
 
 
 class Binary(NamedTuple):
-    """A compiled kernel and the compiler's log."""
+    """A compiled kernel, the PTX that it was made from, and the compiler's log."""
 
     image: bytes
+    ptx: str
     log: str
 
     @property
@@ -61,7 +62,8 @@ def compile_kernel(source: str, *, headers: dict[str, str], architecture: str) -
         log = _text(library, program, "ProgramLog").decode()
         if code:
             raise Unsupported(f"NVRTC refuses the program: {log[:500]}")
-        return Binary(_text(library, program, "CUBIN"), log)
+        ptx = _text(library, program, "PTX").decode()
+        return Binary(_text(library, program, "CUBIN"), ptx, log)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 
