@@ -12,6 +12,7 @@ from basin_jax.compiler.lowering_rules import lowers
 
 # What moves keys as it moves numbers, a word at a time.
 MOVES_KEYS = {"slice", "squeeze", "reshape", "unstack", "transpose", "broadcast_in_dim"}
+MOVES_KEYS |= {"select_n"}
 
 
 class Keys(NamedTuple):
@@ -29,6 +30,15 @@ def _random_wrap(eqn: JaxprEqn, args: list[ir.Node]) -> list[Any]:
     kept = [(d, 0, 1) for d in range(len(words.shape) - 1)]
     halves = [ir.view(words, words.shape[:-1], [*kept, (None, i, 1)]) for i in (0, 1)]
     return [Keys(*halves)]
+
+
+@lowers("random_unwrap")
+def _random_unwrap(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
+    halves = tuple(ir.contiguous(half) for half in args[0])
+    size = halves[0].size
+    places = np.arange(2 * size, dtype=np.int32).reshape(2, size).T
+    shape = (*args[0].high.shape, 2)
+    return [ir.Gather(halves, shape, np.dtype(np.uint32), places=places.reshape(shape))]
 
 
 @lowers("random_seed")

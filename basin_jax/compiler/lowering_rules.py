@@ -181,7 +181,8 @@ def _select_n(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     if len(cases) != 2 or np.dtype(which.dtype) != bool:
         raise ir.Unsupported("a choice among more than two")
     off, on = cases
-    return [ir.elementwise("select({0}, {1}, {2})", [which, on, off], *out_of(eqn))]
+    shape, _ = out_of(eqn)  # of keys, whose words are chosen alike
+    return [ir.elementwise("select({0}, {1}, {2})", [which, on, off], shape, on.dtype)]
 
 
 @lowers("convert_element_type")

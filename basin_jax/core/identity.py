@@ -13,9 +13,10 @@ from jaxtyping import Array
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.contracts import State
+from basin_jax.core.seeds import holds_keys
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
-from basin_jax.core.traces import stable, trace_hash
+from basin_jax.core.traces import reached, stable, trace_hash
 from basin_jax.core.trial import (
     Output,
     Signature,
@@ -86,14 +87,17 @@ def evidence_names(sweep: Sweep) -> tuple[str, ...]:
 
 
 def draws(sweep: Sweep) -> bool:
-    """Return True if training draws random numbers: if a step depends on its key."""
+    """Return True if training draws random numbers: if a step depends on its key, or holds one."""
     return _draws(signature_of(sweep))
 
 
 @functools.cache
 def _draws(signature: Signature) -> bool:
+    holds = []
+
     def train(inputs: TrialInputs, words: Array) -> State:
         state, keys = init_trial(signature, inputs)
+        holds.append(holds_keys(state))
         return step(
             plugins_of(signature, inputs.hyperparameters),
             keys._replace(step=words),
@@ -104,10 +108,9 @@ def _draws(signature: Signature) -> bool:
     with numerics(signature.precision):
         inputs = abstract_inputs(signature)[1]
         jaxpr = jax.make_jaxpr(train)(inputs, jax.ShapeDtypeStruct((2,), np.uint32)).jaxpr
-    drawn = {jaxpr.invars[-1]}
-    for eqn in jaxpr.eqns:
-        if not drawn.isdisjoint(atom for atom in eqn.invars if isinstance(atom, Var)):
-            drawn.update(eqn.outvars)
+    if any(holds):
+        return True
+    drawn = reached(jaxpr, [jaxpr.invars[-1]])
     return not drawn.isdisjoint(atom for atom in jaxpr.outvars if isinstance(atom, Var))
 
 

@@ -1,11 +1,14 @@
 """Seeds: 64-bit identities, and the keys that are made of them."""
 
+import functools
 import operator
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, UInt32
 from numpy import ndarray
@@ -56,3 +59,42 @@ def seed_bits(seeds: Any) -> UInt32[ndarray, "*seeds 2"]:
 def fold_in_seed(key: Key[Array, ""], words: UInt32[Array, "2"]) -> Key[Array, ""]:
     """Fold a 64-bit identity into a key. (`jax.random.key(2**32)` equals `key(0)`.)"""
     return jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["words"], meta_fields=["implementation"]
+)
+@dataclass(frozen=True)
+class KeyWords:
+    """The words of a random key, which blocks, files and compiled programs can hold."""
+
+    words: Any
+    implementation: str
+
+
+def stored(tree: Any) -> Any:
+    """Replace the random keys in a pytree by their words."""
+
+    def store(leaf: Any) -> Any:
+        if not jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
+            return leaf
+        return KeyWords(jax.random.key_data(leaf), str(jax.random.key_impl(leaf)))
+
+    return jax.tree.map(store, tree)
+
+
+def restored(tree: Any) -> Any:
+    """Make random keys of their words in a pytree again."""
+
+    def restore(leaf: Any) -> Any:
+        if not isinstance(leaf, KeyWords):
+            return leaf
+        return jax.random.wrap_key_data(leaf.words, impl=leaf.implementation)
+
+    return jax.tree.map(restore, tree, is_leaf=lambda leaf: isinstance(leaf, KeyWords))
+
+
+def holds_keys(tree: Any) -> bool:
+    """Return True if a stored pytree holds the words of random keys, with or without their type."""
+    leaves = jax.tree.leaves(tree)
+    return any(leaf.dtype == jnp.uint32 and leaf.shape[-1:] == (2,) for leaf in leaves)

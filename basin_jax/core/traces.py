@@ -6,7 +6,7 @@ that every process finds the same hash.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -30,6 +30,15 @@ def stable[T](trace: Callable[[], T]) -> T | None:
     """
     first, second = trace(), trace()
     return second if first == second or second == trace() else None
+
+
+def reached(program: Jaxpr, inputs: Iterable[Var]) -> set[Var]:
+    """Find the variables of a program that depend on some of its inputs."""
+    found = set(inputs)
+    for equation in program.eqns:
+        if not found.isdisjoint(atom for atom in equation.invars if isinstance(atom, Var)):
+            found.update(equation.outvars)
+    return found
 
 
 def trace_hash(program: Any) -> str:

@@ -27,8 +27,9 @@ from basin_jax.core.contracts import (
     expect_state,
 )
 from basin_jax.core.exact import exact
-from basin_jax.core.seeds import PRNG, SEEDS, fold_in_seed, seed_bits
+from basin_jax.core.seeds import PRNG, SEEDS, fold_in_seed, restored, seed_bits, stored
 from basin_jax.core.sweep import Child, Parent, Precision, Sweep
+from basin_jax.core.trainable import expect_trainable
 from basin_jax.devices import expect_devices
 
 
@@ -175,6 +176,7 @@ def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]
     probe_key = fold_in_seed(probe_key, inputs.seed_bits)
     method_key, step_key = jax.random.split(data_key)
     expected = jax.eval_shape(organism.init, init_key)
+    expect_trainable(type(organism).__name__, expected)
     if isinstance(start, Child):
         parent = _parent(start.of, inputs.parent_params)
         _expect_alike("start.of", parent.ended, expected)
@@ -186,7 +188,7 @@ def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]
         params = start.params(init_key, organism)
     _expect_alike("start", params, expected)
     params = jax.tree.map(_cast, params)
-    state = method.init(method_key, params, organism)
+    state = stored(method.init(method_key, params, organism))
     expect_state(method, state)
     return state, Keys(*map(jax.random.key_data, (step_key, probe_key)))
 
@@ -232,7 +234,9 @@ def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -
     """Take one step, given its number."""
     organism, _, method = plugins
     key = jax.random.wrap_key_data(keys.step, impl=PRNG)
-    after = method.step(jax.random.fold_in(key, number), number, state, organism)
+    after = stored(
+        method.step(jax.random.fold_in(key, number), number, restored(state), organism)
+    )
     expect_same(method, state, after)
     return after
 

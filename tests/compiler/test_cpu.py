@@ -132,6 +132,10 @@ DRAWS = {
     "integers": lambda w: jax.random.randint(key_of(w), (6,), 0, 10).astype(jnp.float32),
     "rows": lambda w: jnp.asarray(OTHERS[0])[jax.random.randint(key_of(w), (6,), 0, 7)],
     "a fixed key": lambda w: jax.random.uniform(jax.random.key(5), (3,)) + w[0],
+    "words": lambda w: jax.random.key_data(jax.random.split(key_of(w), 3)) / 2.0**32,
+    "a choice": lambda w: jax.random.uniform(
+        jnp.where(w[0] > w[1], *jax.random.split(key_of(w))), (3,)
+    ),
     "coins": lambda w: jax.random.bernoulli(key_of(w), 0.3, (9,)).astype(jnp.float32),
 }
 
