@@ -25,6 +25,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from basin_jax.core.cells import bound_names, compiled, is_typed, modules_of
@@ -202,6 +204,8 @@ def _fingerprint(value: Any, traced: bool = False, inside: tuple[FunctionType, .
         return f"{_code(type(value), traced)}:{value}"
     if isinstance(value, np.dtype | np.ufunc):
         return f"numpy:{value}"
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return f"{value.dtype}{within(jax.random.key_data(value))}"
     if hasattr(value, "__array__"):
         array = np.asarray(value)
         return f"{array.dtype}{array.shape}{array.tobytes().hex()}"

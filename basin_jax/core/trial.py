@@ -234,9 +234,8 @@ def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -
     """Take one step, given its number."""
     organism, _, method = plugins
     key = jax.random.wrap_key_data(keys.step, impl=PRNG)
-    after = stored(
-        method.step(jax.random.fold_in(key, number), number, restored(state), organism)
-    )
+    own = jax.random.fold_in(key, number)
+    after = stored(method.step(own, number, restored(state), organism))
     expect_same(method, state, after)
     return after
 
