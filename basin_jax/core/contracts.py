@@ -160,7 +160,7 @@ def with_params(state: State, params: Params) -> State:
         raise ValueError(
             f"{type(state).__name__} is no state whose parameters can be replaced; allowed: that "
             "of a method whose state is a named tuple with a field params, and none for whether "
-            "it has stopped, such as Gradient"
+            "it has stopped, such as Gradient's with sgd"
         )
     return state._replace(params=params)
 
