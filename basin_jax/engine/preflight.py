@@ -7,12 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Var
 from jaxtyping import Array, Bool
 
 from basin_jax.core.contracts import Organism
 from basin_jax.core.seeds import PRNG
+from basin_jax.core.sources import sources
 from basin_jax.core.sweep import Child, Sweep
-from basin_jax.core.traces import stable, trace_hash
+from basin_jax.core.traces import reached, stable, trace_hash
+from basin_jax.core.trainable import leaf_name
 from basin_jax.core.trial import (
     Signature,
     TrialInputs,
@@ -46,6 +49,33 @@ def examine(sweep: Sweep) -> None:
     with numerics(sweep.precision):
         expect_pure(sweep.organism)
         _expect_finite(sweep)
+
+
+def unmoved(sweep: Sweep) -> tuple[str, ...]:
+    """List the parameters of a user's own organism on which its loss does not depend.
+
+    Their gradient is zero wherever they are, so that no method that follows it moves them.
+    """
+    if not sources(sweep.organism)[type(sweep.organism).__name__].startswith("source "):
+        return ()
+    organism, key = sweep.organism, jax.random.key(0, impl=PRNG)
+    with numerics(sweep.precision):
+        params, batch = (jax.eval_shape(f, key) for f in (organism.init, organism.sample))
+        if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(params)):
+            return ()
+        slope = jax.grad(organism.loss)
+        program = jax.make_jaxpr(slope)(params, batch).jaxpr
+        depend = reached(program, program.invars)
+        constant = [not (isinstance(out, Var) and out in depend) for out in program.outvars]
+        if not any(constant):
+            return ()
+        gradient = jax.jit(slope)(jax.jit(organism.init)(key), jax.jit(organism.sample)(key))
+    leaves = jax.tree_util.tree_leaves_with_path(gradient)
+    return tuple(
+        leaf_name(path)
+        for (path, leaf), same in zip(leaves, constant, strict=True)
+        if same and not np.any(leaf)
+    )
 
 
 def expect_pure(organism: Organism) -> None:

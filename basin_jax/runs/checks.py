@@ -15,7 +15,7 @@ from basin_jax.core.sweep import Sweep, label
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, judge
 from basin_jax.engine.backends import LANES
-from basin_jax.engine.preflight import examine
+from basin_jax.engine.preflight import examine, unmoved
 from basin_jax.results.chunk import EVIDENCE, KEYS
 from basin_jax.schema import name as check_name
 
@@ -104,6 +104,16 @@ def _expect_slopes(cell: Sweep, error: Exception) -> None:
             f"{organism}.init gives {', '.join(fixed)}, in which {method} takes a gradient; "
             f"allowed: floats. What is not trained can be a field, or drawn in {organism}.sample"
         ) from error
+
+
+def remarks(cells: Sequence[Sweep]) -> list[str]:
+    """Say what of the cells is allowed, and may not be meant."""
+    said = {}
+    for cell in {signature_of(cell): cell for cell in cells}.values():
+        if names := unmoved(cell):
+            name = type(cell.organism).__name__
+            said[name] = f"no gradient of its loss moves {', '.join(names)} of {name}"
+    return list(said.values())
 
 
 def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:

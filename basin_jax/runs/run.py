@@ -21,7 +21,7 @@ from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
-from basin_jax.runs.checks import check_cells, check_settings
+from basin_jax.runs.checks import check_cells, check_settings, remarks
 from basin_jax.runs.manifest import manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
 from basin_jax.runs.training import Stored, Training, signals
@@ -81,6 +81,8 @@ def run(
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule)
     with shown(progress) as receiver:
+        for remark in remarks(wanted):
+            receiver.tell(remark)
         opened = _open(store, cells, rule, request, asked, lanes, receiver)
         folder, manifest, states, stored = opened
         name = folder.record_run(_run_record(request, origin))
