@@ -233,9 +233,8 @@ def _expect_alike(path: str, given: Params, expected: Any) -> None:
 def step(plugins: Plugins, keys: Keys, number: Int32[Array, ""], state: State) -> State:
     """Take one step, given its number."""
     organism, _, method = plugins
-    key = jax.random.wrap_key_data(keys.step, impl=PRNG)
-    own = jax.random.fold_in(key, number)
-    after = stored(method.step(own, number, restored(state), organism))
+    key = jax.random.fold_in(jax.random.wrap_key_data(keys.step, impl=PRNG), number)
+    after = stored(method.step(key, number, restored(state), organism))
     expect_same(method, state, after)
     return after
 
