@@ -8,6 +8,7 @@ import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from batteries.tracing import trace_first_step
 from flax import nnx
 
 import basin_jax as bj
@@ -154,30 +155,37 @@ class Row(NamedTuple):
     program: str  # that trains it on a CPU: "cpu" or "XLA"
 
 
-def attempt(name: str, split: bool, programs: list[str] | None) -> str:
-    """Return "trains", or the reason of the refusal, which has to come before any training."""
+def attempt(name: str, *, split: bool) -> bj.Sweep | str:
+    """Return a sweep, or the reason of its refusal, which has to come before any training."""
     method = bj.methods.Gradient(learning_rate=0.02)
     sweep = bj.Sweep(organism=Reading(layer=name, split=split), method=method, num_steps=STEPS)
     try:
-        digest_of(sweep)
+        trace_first_step(sweep)
     except ValueError as error:
         said = str(error).partition("training would lose: ")[2].partition("; allowed: ")[0]
         if not said:
             raise
         return said
-    if programs is not None:
+    return sweep
+
+
+def goes_down(name: str, sweep: bj.Sweep) -> str:
+    """Check that training lowers the loss, at finite numbers; return the program that trains."""
+    with jax.numpy_rank_promotion("allow"):  # as users have it
+        digest_of(sweep)
         fit = np.asarray(trial(sweep.replace(save_at=(0,)), 3)["fit"])
-        assert np.isfinite(fit).all(), (name, fit)
-        assert fit[-1] > fit[0], (name, split, fit)
-        programs.append("XLA" if refusal(sweep) else "cpu")
-    return "trains"
+        program = "XLA" if refusal(sweep) else "cpu"
+    assert np.isfinite(fit).all(), (name, fit)
+    assert fit[-1] > fit[0], (name, fit)
+    return program
 
 
 def rows(*, train: bool) -> Iterator[Row]:
     """Try all layers; with `train`, take their steps and find the program that does."""
     for name in layers():
-        programs = [] if train else None
-        held, split = (attempt(name, split, programs) for split in (False, True))
+        found = [attempt(name, split=split) for split in (False, True)]
+        programs = [goes_down(name, one) for one in found if train and isinstance(one, bj.Sweep)]
+        held, split = (one if isinstance(one, str) else "trains" for one in found)
         yield Row(name, held, split, programs[-1] if programs else "")
 
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from batteries.tracing import trace_first_step
 
 import basin_jax as bj
 from basin_jax.core.identity import digest_of
@@ -238,49 +239,46 @@ def reason(error: ValueError) -> str:
     return said.partition(", since ")[2] or said
 
 
-def attempt(
-    make_method: Callable[[], bj.methods.Gradient], check: Callable[[bj.Sweep], None]
-) -> str:
-    """Return "trains", or the reason of the refusal, which has to come before any training."""
+def attempt(make_method: Callable[[], bj.methods.Gradient], *, traced: bool) -> bj.Sweep | str:
+    """Return a sweep, or the reason of its refusal, which has to come before any training."""
     try:
         sweep = bj.Sweep(organism=Line8(), method=make_method(), num_steps=STEPS)
         sweep.fields()
-        jax.eval_shape(functools.partial(first_step, sweep))
+        if traced:
+            trace_first_step(sweep)
     except ValueError as error:
         return reason(error)
-    check(sweep)
-    return "trains"
+    return sweep
 
 
-def first_step(sweep: bj.Sweep) -> Any:
-    key = jax.random.key(0)
-    state = sweep.method.init(key, sweep.organism.init(key), sweep.organism)
-    return jax.tree.leaves(sweep.method.step(key, jnp.int32(0), state, sweep.organism).params)
-
-
-def goes_down(name: str, sweep: bj.Sweep) -> None:
-    """Check that a sweep has an identity, and that training lowers the loss, at finite numbers."""
-    digest_of(sweep)
-    fit = np.asarray(trial(sweep.replace(save_at=(0,)), 3)["fit"])
+def goes_down(name: str, sweep: bj.Sweep) -> str:
+    """Check that training lowers the loss, at finite numbers; return the program that trains."""
+    with jax.numpy_rank_promotion("allow"):  # as users have it
+        digest_of(sweep)
+        fit = np.asarray(trial(sweep.replace(save_at=(0,)), 3)["fit"])
+        program = "XLA" if refusal(sweep) else "cpu"
     assert np.isfinite(fit).all(), (name, fit)
     assert fit[-1] > fit[0] or bare(name) in STILL, (name, fit)
+    return program
 
 
 def rows(*, train: bool) -> Iterator[Row]:
     """Try all constructors; with `train`, take their steps and find the program that does."""
     for full, function in constructors().items():
-        programs = []
 
-        def check(sweep: bj.Sweep, full: str = full, programs: list[str] = programs) -> None:
-            if train:
-                goes_down(full, sweep)
-                programs.append("XLA" if refusal(sweep) else "cpu")
+        def as_object(full: str = full, function: Any = function) -> bj.methods.Gradient:
+            return bj.methods.Gradient(optimizer=make(full, function))
 
-        is_schedule = function.__module__.startswith("optax.schedules")
-        by_name = "-" if is_schedule else attempt(functools.partial(named, full, function), check)
-        made = functools.partial(make, full, function)
-        as_object = attempt(lambda made=made: bj.methods.Gradient(optimizer=made()), check)
-        yield Row(full, by_name, as_object, programs[-1] if programs else "")
+        found: list[bj.Sweep | str] = [attempt(as_object, traced=True)]
+        if function.__module__.startswith("optax.schedules"):
+            found.append("-")
+        else:
+            # By name it is the same step, which is traced once more only to see it fail or train.
+            traced = train or isinstance(found[0], str)
+            found.append(attempt(functools.partial(named, full, function), traced=traced))
+        programs = [goes_down(full, one) for one in found if train and isinstance(one, bj.Sweep)]
+        object_, name = (one if isinstance(one, str) else "trains" for one in found)
+        yield Row(full, name, object_, programs[0] if programs else "")
 
 
 def section(found: list[Row]) -> str:
