@@ -248,10 +248,21 @@ def uses_value(update: Callable[..., Any], extra: Mapping[str, Any]) -> bool:
     return any(atom is value for atom in [*read, *program.outvars])
 
 
+def is_aside(state: State) -> bool:
+    """Return True if what is to be examined is not always where gradients are taken."""
+    kinds = optax.LookaheadState, optax.contrib.ScheduleFreeState
+    climbs = any(part.cache is not None for part in parts(state, optax.contrib.SAMState))
+    return climbs or any(parts(state, kind) for kind in kinds)
+
+
 def examined(state: State, point: Params) -> Params:
     """Find the parameters to examine, where they are not those at which gradients are taken."""
     if isinstance(point, optax.LookaheadParams):
         point = point.slow
+    for part in parts(state, optax.contrib.SAMState):
+        if part.cache is not None:  # else it climbs inside one step
+            home = part.steps_since_sync == 0
+            point = jax.tree.map(functools.partial(jnp.where, home), point, part.cache)
     for part in parts(state, optax.contrib.ScheduleFreeState):
         point = jax.tree.map(
             # Of what the optimizer is masked from, it has nothing.

@@ -25,7 +25,7 @@ class AsideState(NamedTuple):
     """Hold the point at which gradients are taken, and the optimizer's state.
 
     Of optimizers whose parameters to examine are others: the averages of schedule-free methods,
-    and the slow ones of lookahead.
+    the slow ones of `lookahead`, and those from which `sam` climbs.
     """
 
     point: PyTree[Array]
@@ -51,7 +51,8 @@ class Gradient(Method):
     (`grad`), and both as functions (`value_fn`, `obj_fn`, `grad_fn`). One that clips the gradients
     of examples (`dpsgd`) is given one for each. A random key in its state is replaced by a seed's
     own. What is examined, and where a child begins, are the parameters that the optimizer's
-    authors examine: those of `schedule_free_eval_params`, and the slow ones of `lookahead`.
+    authors examine: those of `schedule_free_eval_params`, the slow ones of `lookahead`, and those
+    from which `sam` climbs.
 
     Where `minibatch` is given, each step sees that many examples, drawn with replacement from the
     organism's batch along its leading axis; otherwise it sees the batch as the organism gives it.
@@ -120,11 +121,11 @@ class Gradient(Method):
         except Exception as error:
             raise self._failing("init", error) from error
         memory = _optax.rekeyed(key, memory)
+        if not _optax.is_aside(memory):
+            return GradientState(params, memory)
         if _optax.parts(memory, optax.LookaheadState):
-            return AsideState(optax.LookaheadParams.init_synced(params), memory)
-        if _optax.parts(memory, optax.contrib.ScheduleFreeState):
-            return AsideState(params, memory)
-        return GradientState(params, memory)
+            params = optax.LookaheadParams.init_synced(params)
+        return AsideState(params, memory)
 
     def step(
         self,

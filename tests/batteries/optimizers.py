@@ -314,6 +314,6 @@ INTRODUCTION = f"""## Optimizers
 These are all public constructors of transformations and schedules in Optax {optax.__version__}
 and in `optax.contrib`. As an object, what has no learning rate is followed by
 `optax.scale_by_learning_rate`, a line search follows `optax.sgd`, and a schedule is that of
-`optax.sgd`. By name, what has no learning rate is followed by the method's. Each that trains has
-lowered a convex loss in {STEPS} steps, but for {", ".join(sorted(STILL))}. The program is the
-CPU's own, or XLA's where the compiler lacks an operation."""
+`optax.sgd`. By name, what has no learning rate is followed by the method's. The program is the
+CPU's own, or XLA's where the compiler lacks an operation. Each that trains has lowered a convex
+loss in {STEPS} steps, but for {", ".join(f"`{name}`" for name in sorted(STILL))}."""

@@ -12,7 +12,7 @@ from batteries.optimizers import Line8
 from basin_jax import Method, Sweep, digest_of
 from basin_jax.core.identity import draws
 from basin_jax.core.trial import trial
-from basin_jax.methods import Averaged, EarlyStopping, Gradient, Masked
+from basin_jax.methods import Averaged, EarlyStopping, Gradient, Masked, SharpnessAware
 from basin_jax.testing import check_trial
 
 
@@ -110,6 +110,18 @@ def test_lookahead_is_examined_at_its_slow_parameters(caplog):
     caplog.clear()
     alike(final(Gradient(optimizer=optimizer)), params.slow)
     assert not caplog.records  # Optax warns of what is meant
+
+
+def test_sam_is_examined_where_it_climbs_from():
+    climb = optax.chain(optax.contrib.normalize(), optax.sgd(0.3))
+    optimizer = optax.contrib.sam(optax.sgd(0.2), climb)
+    method = Gradient(optimizer=optimizer)
+    point, _ = by_hand(optimizer, plain)
+    alike(final(method, 5), final(method, 4))
+    assert abs(final(method, 5)["b"] - point["b"]).max() > 0.01
+    alike(
+        final(method, 4), final(SharpnessAware(method=Gradient(learning_rate=0.2), radius=0.3), 2)
+    )
 
 
 def test_no_wrapper_moves_a_point_that_is_not_examined():
