@@ -371,10 +371,9 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
 
 
 def _probed(sweep: Sweep, seed: int, output: Output) -> dict[str, Array]:
-    inputs = inputs_of(sweep, seed)
-    if isinstance(sweep.start, Child):
-        own = seed // sweep.start.children
-        ends = _probed(with_beginning(sweep.start.of), own, "params")["params"]
+    inputs, start = inputs_of(sweep, seed), sweep.start
+    if isinstance(start, Child):
+        ends = _probed(with_beginning(start.of), seed // start.children, "params")["params"]
         parent_params = np.asarray(ends, inputs.parent_params.dtype)[[0, -1]]
         inputs = inputs._replace(parent_params=parent_params)
     with numerics(sweep.precision):
