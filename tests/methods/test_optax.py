@@ -214,11 +214,11 @@ def test_an_object_is_identified_by_all_that_it_holds():
         lambda: optax.inject_hyperparams(optax.sgd)(optax.linear_schedule(0.1, 0.0, 8)),
     ]
     first, second = (
-        [Sweep(organism=LINE, method=Gradient(optimizer=f()), num_steps=9).fields() for f in made]
+        [digest_of(Sweep(organism=LINE, method=Gradient(optimizer=f()), num_steps=9)) for f in made]
         for _ in range(2)
     )
     assert first == second
-    assert len({str(fields["method.optimizer"]) for fields in first}) == len(made)
+    assert len({*first}) == len(made)
 
 
 def broken_init(params):
