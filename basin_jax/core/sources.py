@@ -204,10 +204,8 @@ def _fingerprint(value: Any, traced: bool = False, inside: tuple[FunctionType, .
         return f"{_code(type(value), traced)}:{value}"
     if isinstance(value, np.dtype | np.ufunc):
         return f"numpy:{value}"
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        return f"{value.dtype}{within(jax.random.key_data(value))}"
     if hasattr(value, "__array__"):
-        array = np.asarray(value)
+        array = _numbers(value)
         return f"{array.dtype}{array.shape}{array.tobytes().hex()}"
     wrapped = getattr(value, "__wrapped__", None)  # a jitted or otherwise wrapped function
     if wrapped is not None:
@@ -223,6 +221,12 @@ def _fingerprint(value: Any, traced: bool = False, inside: tuple[FunctionType, .
         f"cannot tell what {value!r} is from one run to the next; allowed: numbers, "
         "strings, tuples, functions, classes, and plug-ins"
     )
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """Return an array in NumPy; random keys as their words."""
+    keys = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(value) if keys else value)
 
 
 def _told_by_its_program(value: Any) -> str:
