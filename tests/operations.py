@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from numpy import ndarray
 
 
@@ -40,6 +41,11 @@ POINTWISE = [
 
 BINARY = [jnp.add, jnp.subtract, jnp.multiply, jnp.divide, jnp.maximum, jnp.minimum, jnp.arctan2]
 BINARY += [jnp.less, jnp.equal, jnp.not_equal, jnp.greater_equal, jnp.logical_xor]
+
+
+def places(a):
+    """Return an index for each row, which its numbers decide."""
+    return (a[:, 0] > 0).astype(jnp.int32) + 2 * (a[:, 1] > 0.5)
 
 
 ARRAYS = {
@@ -85,6 +91,23 @@ ARRAYS = {
     "rows backward": lambda a: jax.lax.scan(
         lambda c, x: (0.5 * c + x, None), a[0], a, reverse=True
     )[0],
+    "split": lambda a: jnp.split(a, [2, 3], axis=1)[2],
+    "gradient of concatenate": jax.grad(lambda a: (jnp.concatenate([a, a**2]) ** 2).sum()),
+    "gradient of roll": jax.grad(lambda a: (jnp.roll(a, 2, 1) * a**2).sum()),
+    "place of the most": lambda a: jnp.argmax(a, 1).astype(jnp.float32),
+    "place of the least": lambda a: jnp.argmin(a, 0).astype(jnp.float32),
+    "running sum": lambda a: jnp.cumsum(a, 1),
+    "running sum backward": lambda a: jax.lax.cumsum(a, 0, reverse=True),
+    "running product": lambda a: jnp.cumprod(a, 0),
+    "rows by own indices": lambda a: a[places(a)],
+    "gradient of rows by own indices": jax.grad(lambda a: (a[places(a)] ** 2).sum()),
+    "elements by own indices": lambda a: jnp.take_along_axis(a, places(a)[:, None], 1),
+    "pairs of own indices": lambda a: a[jnp.arange(len(a)), places(a)],
+    "what is not there": lambda a: jnp.take_along_axis(a, places(a)[:, None] + 5, 1, mode="fill"),
+    "integer labels": jax.grad(
+        lambda a: optax.softmax_cross_entropy_with_integer_labels(a, places(a)).sum()
+    ),
+    "added at places": lambda a: jnp.zeros(8).at[places(a)].add(a[:, 0]),
     "gradient": jax.grad(lambda a: (jax.nn.relu(a @ OTHERS[0]) ** 2).sum()),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from basin_jax.compiler import ir
+from basin_jax.compiler import ir, lowering_indices  # noqa: F401  (it registers its rules)
 from basin_jax.compiler.lowering_random import MOVES_KEYS, Keys
 from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, concretely, replacing
 

@@ -329,7 +329,7 @@ MOVED = {"dynamic_slice": (0,), "gather": (0,), "pad": (0, 1), "scatter": (0, 2)
 
 
 @lowers("concatenate", "stack", "dynamic_slice", "pad", "scatter")
-def _move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
+def move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
     """Move elements to places that no seed decides, by moving their numbers."""
     name = eqn.primitive.name
     moved = MOVED.get(name, range(len(args)))
@@ -345,29 +345,3 @@ def _move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
             first += arg.size
     (result,) = concretely(eqn, numbers)
     return [ir.Gather(tuple(ir.contiguous(args[i]) for i in moved), *out_of(eqn), places=result)]
-
-
-KEPT_INSIDE = {jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS, jax.lax.GatherScatterMode.CLIP}
-
-
-@lowers("gather")
-def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[ir.Node]:
-    rows, indices = args
-    if isinstance(indices, ir.Constant):
-        return _move(eqn, args)
-    numbers = eqn.params["dimension_numbers"]
-    whole = (1, *rows.shape[1:])
-    shape, _ = out_of(eqn)
-    beside = len(shape) - len(rows.shape) + 1
-    takes_rows = (
-        numbers.collapsed_slice_dims == (0,)
-        and numbers.start_index_map == (0,)
-        and not numbers.operand_batching_dims
-        and tuple(eqn.params["slice_sizes"]) == whole
-        and numbers.offset_dims == tuple(range(beside, len(shape)))
-        and eqn.params["mode"] in KEPT_INSIDE
-    )
-    if not takes_rows:
-        raise ir.Unsupported("a look-up by a seed's own indices, other than of rows")
-    which = ir.reshape(indices, tuple(shape[:beside]))
-    return [ir.TakeRows((ir.contiguous(rows), which), shape, rows.dtype)]

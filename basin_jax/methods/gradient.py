@@ -169,11 +169,11 @@ class Gradient(Method):
 
     def _update(
         self, gradient: Params, state: GradientState | AsideState, offered: dict[str, Any]
-    ) -> tuple[Any, optax.OptState]:
+    ) -> tuple[Any, Any]:
         """Call the optimizer, with those of the extra arguments offered that it takes."""
         transformation = self._transformation()
 
-        def update(**extra: Any) -> tuple[Any, optax.OptState]:
+        def update(**extra: Any) -> tuple[Any, Any]:
             return transformation.update(gradient, state.optimizer, state[0], **extra)
 
         extra = _optax.extra(transformation, state.optimizer, offered)
