@@ -30,12 +30,15 @@ def emit(
         most: bytes of shared memory that a block may have.
 
     Raises:
-        Unsupported: where no weight's gradient sums over a batch, or a loop is inside a step, or
-            a seed does not fit into a block's memory.
+        Unsupported: where no weight's gradient sums over a batch, a loop is inside a step, a
+            product is not of float32, or a seed does not fit into a block's memory.
     """
     results = simplified(results)
-    if any(isinstance(node, ir.While) for node in ir.below(results)):
+    nodes = ir.below(results)
+    if any(isinstance(node, ir.While) for node in nodes):
         raise ir.Unsupported("a loop inside a step")
+    if any(isinstance(node, ir.Product) and node.type != "f32" for node in nodes):
+        raise ir.Unsupported("products of other than float32")
     choice = Choice(states, results)
     if not choice.classes.batches:
         raise ir.Unsupported("no gradient that sums over a batch")
