@@ -9,21 +9,21 @@ A warp by itself begins an instruction each `DEPENDENT` cycles, as long as one w
 of another (Jia et al. 2018, "Dissecting the NVIDIA Volta GPU architecture via microbenchmarking"),
 but multiply-adds, whose sums are independent, faster; and it waits at each barrier. So it is ready
 to issue in a fraction p of all cycles, and of the n warps of a scheduler at least one is ready in
-1 - (1 - p)^n of them. The cycles of a multiply-add and of a barrier's phase are fitted to the three
+1 - (1 - p)^n of them. The cycles of a multiply-add and of a barrier's level are fitted to the three
 measured rows of `audit`.
 
 Of the speeds that it was not fitted to, the model misses `mlp-64 sgd` by 26 %, `mlp-64 adam` in
-float32 by 17 %, the profiler's rate of the trial by hand by 13 %, and the others by up to 7 %:
+float32 by 17 %, the profiler's rate of the program by hand by 13 %, and the others by up to 7 %:
 eight warps with long loops are faster than it says. That is no test of its form, which was chosen
 with all rows in sight: if `DEPENDENT` is fitted as well, it still meets the rows of `audit`, and
-misses the trial by 68 %. No measured kernel issues more than 2.8 instructions a cycle; where more
-are predicted, nothing was held against it.
+misses the program by hand by 68 %. No measured kernel issues more than 2.8 instructions a cycle;
+where more are predicted, nothing was held against it.
 
 It leaves out conflicts of shared memory's banks, spilled registers, misses of the instruction
 cache, the rates of single pipes such as the tensor cores, and a last wave of blocks that does not
-fill the GPU. A prediction is an interval, as wide as the largest error. Another trial like today's
-programs, in float32 by three products for one, reached 14.9 M on `mlp-64 adam`: the low end of what
-is predicted.
+fill the GPU. A prediction is an interval, as wide as the largest error. Another program by hand, in
+float32 by three products for one, reached 14.9 M on `mlp-64 adam`: the low end of what is
+predicted.
 
 With a clock of 1.98 GHz, which the profiler's rates speak for, the errors are alike (29 % at most)
 and the predictions for `mlp-64 adam` by fragments 9 % higher.
@@ -89,17 +89,17 @@ class Model:
 
     Attributes:
         multiply_add: for a multiply-add.
-        phase: for what lies between two barriers, besides its instructions.
+        level: for what lies between two barriers, besides its instructions.
     """
 
     multiply_add: float
-    phase: float
+    level: float
 
     def cycles(self, work: Work) -> float:
         """Return the cycles that a multiprocessor takes for one step of one seed."""
         others = work.instructions - work.multiply_adds
         busy = (DEPENDENT * others + self.multiply_add * work.multiply_adds) / work.warps
-        ready = work.instructions / work.warps / (busy + self.phase * work.barriers)
+        ready = work.instructions / work.warps / (busy + self.level * work.barriers)
         rivals = work.warps * work.seeds / SCHEDULERS
         return work.instructions / (SCHEDULERS * (1 - (1 - ready) ** rivals))
 
@@ -115,14 +115,14 @@ class Model:
 
 # The programs that were measured are those before there were any by fragments; their instructions
 # were counted as `work` counts today's. The profiler counted 80,400 of `mlp-64 adam` (80,902 here),
-# and those of a trial that was written by hand.
+# and those of a program that was written by hand.
 FITTED = (
     Work("audit", "float32", "loops", 8, 2, 25, 44_978, 15_457, 12.5),
     Work("audit", "tf32", "loops", 8, 2, 25, 32_811, 3_169, 14.9),
     Work("audit", "bf16", "loops", 8, 2, 25, 30_577, 3_169, 15.0),
 )
 LOOPS = Work("mlp-64 adam", "float32", "loops", 8, 1, 31, 80_902, 30_603, 5.8)
-TRIAL = Work("mlp-64 adam", "tf32", "trial by hand", 4, 2, 2, 19_000, 2_850, 22.3)
+BY_HAND = Work("mlp-64 adam", "tf32", "program by hand", 4, 2, 2, 19_000, 2_850, 22.3)
 HELD_OUT = (
     LOOPS,
     Work("mlp-64 adam", "tf32", "loops", 8, 1, 31, 51_952, 1_939, 6.1),
@@ -130,10 +130,10 @@ HELD_OUT = (
     Work("mlp-64 sgd", "float32", "loops", 8, 1, 29, 68_091, 30_265, 7.8),
     Work("mlp-32 adam", "float32", "loops", 8, 4, 31, 25_593, 4_775, 25.3),
     Work("mlp-8 adam", "float32", "loops", 4, 8, 31, 7_683, 854, 66.4),
-    TRIAL,
+    BY_HAND,
 )
 # Instructions a cycle, by the profiler. With the speeds above they make a clock of 2.0 and 2.1 GHz.
-PROFILED = ((LOOPS, 1.67), (TRIAL, 1.63))
+PROFILED = ((LOOPS, 1.67), (BY_HAND, 1.63))
 
 
 def profiled() -> Iterator[Work]:
@@ -201,7 +201,7 @@ def row(model: Model, work: Work) -> str:
 
 def main() -> None:
     model = fit()
-    print(f"{model.multiply_add:.1f} cycles a multiply-add, {model.phase:.0f} a phase; wrong by a")
+    print(f"{model.multiply_add:.1f} cycles a multiply-add, {model.level:.0f} a level; wrong by a")
     print(f"factor of {widest(model):.2f} at most in the rows that it was not fitted to.\n")
     print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     for measured in (*FITTED, *HELD_OUT, *profiled()):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -169,3 +170,55 @@ def test_any_step_by_fragments_is_that_of_xla(name, monkeypatch):
     monkeypatch.setenv("BASIN_JAX_BACKWARDS", "1")
     turned = build_kernel(sweep, lanes=3, backend="cuda")(seeds)
     assert all(np.array_equal(turned[key], values) for key, values in found.items())
+
+
+def turns(number, fixed, state):
+    """Train a layer; also change a kernel that is reshaped, and a bias that is read in reverse."""
+    weights, kernel, bias = state
+    (inputs,) = fixed
+
+    def loss(weights, kernel):
+        scale = (kernel.reshape(8, 8) ** 2).sum()
+        return ((inputs @ weights + bias[None]) ** 2).mean() + 0.1 * (scale - 1) ** 2
+
+    slopes = jax.grad(loss, (0, 1))(weights, kernel)
+    weights, kernel = (w - 0.1 * slope for w, slope in zip((weights, kernel), slopes, strict=True))
+    return [weights, kernel, bias - 0.1 * (bias + 2 * bias[::-1])]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_state_that_is_read_elsewhere_is_not_overwritten(backwards, monkeypatch):
+    if backwards:
+        monkeypatch.setenv("BASIN_JAX_BACKWARDS", "1")
+    random, shapes = np.random.default_rng(0), ((8, 64), (2, 4, 8), (64,))
+    state = [random.normal(size=(2, *shape)).astype(np.float32) for shape in shapes]
+    fixed = [random.normal(size=(2, 32, 8)).astype(np.float32)]
+    of_one = [
+        [jax.ShapeDtypeStruct(a.shape[1:], a.dtype) for a in arrays] for arrays in (fixed, state)
+    ]
+    assert graph_of(turns, *of_one, functools.partial(fragments.emit, most=MOST))[-1].barriers < 6
+    found = build.compile_steps(turns, *of_one)(np.zeros(2, np.int32), jnp.int32(5), fixed, state)
+    expected = state
+    for number in range(5):
+        expected = jax.vmap(functools.partial(turns, number))(fixed, expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NVRTC is installed on Linux only")
+def test_sums_of_truth_values_over_lanes_compile_for_a_gpu():
+    def step(number, fixed, state):
+        (weights,) = state
+        inputs = fixed[0]
+        outputs = inputs @ weights
+        some = (outputs > 0).any(1)
+        slope = inputs.T @ jnp.where(some[:, None], outputs, 0)
+        return [weights - 0.1 * slope * (outputs > 9).any()]
+
+    shapes = (
+        [jax.ShapeDtypeStruct((32, 8), np.float32)],
+        [jax.ShapeDtypeStruct((8, 16), np.float32)],
+    )
+    inputs, states, program = build.emitted(step, *shapes, "sm_90a")
+    assert program.barriers < 6
+    assert build.compiled(program, inputs, states, "sm_90a").image

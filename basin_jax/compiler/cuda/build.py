@@ -105,7 +105,7 @@ def emitted(
     def emit(*graph: Any) -> Program:
         try:
             return fragments.emit(*graph, most=most)
-        except ir.Unsupported:
+        except Exception:  # noqa: BLE001  a fault of the one kind must not cost the other
             return emitter.emit(*graph, most=most)
 
     return graph_of(step, fixed, state, emit)

@@ -80,8 +80,6 @@ struct alignas(16) float4 { float x, y, z, w; };
 static float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 struct alignas(8) float2 { float x, y; };
 static float2 make_float2(float x, float y) { return {x, y}; }
-struct alignas(8) uint2 { uint32_t x, y; };
-static uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
 
 // Lane 8 m + r gives where row r of matrix m begins.
 template <class W, int N>

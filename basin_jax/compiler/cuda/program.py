@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from basin_jax.compiler import ir
 
 
-# Shared memory of a multiprocessor in KiB, by compute capability, and of one that is not here (CUDA
-# C++ Programming Guide, "Technical specifications per compute capability"); what each block takes
-# of it besides its own; and threads and registers of a multiprocessor.
+# Of a multiprocessor: shared memory in KiB, by compute capability, the least of those that are not
+# listed, and what each block takes of it besides its own; threads; registers (CUDA C++ Programming
+# Guide, "Technical specifications per compute capability").
 MEMORY = {"80": 164, "86": 100, "87": 164, "89": 100, "90": 228, "100": 228, "103": 228}
 LEAST_MEMORY, RESERVED = 100, 1
 THREADS, REGISTERS = {"86": 1536, "87": 1536, "89": 1536, "120": 1536}, 65536

@@ -101,6 +101,11 @@ INLINE b32 operator~(b32 a) { return b32(a.v == 0); }
 INLINE b32 operator==(b32 a, b32 b) { return b32(a.v == b.v); }
 INLINE b32 operator!=(b32 a, b32 b) { return b32(a.v != b.v); }
 
+#ifdef __CUDACC__
+INLINE b32 from_lane(b32 x, int distance) { return b32(from_lane(x.v, distance) != 0); }
+INLINE b32 from_lane_of(b32 x, int lane) { return b32(from_lane_of(x.v, lane) != 0); }
+#endif
+
 #define NUMBER(name) INLINE name K_##name(name x) { return x; }
 NUMBER(f32) NUMBER(f64) NUMBER(i32) NUMBER(i64) NUMBER(u32) NUMBER(u64)
 INLINE b32 K_b32(bool x) { return b32(x); }

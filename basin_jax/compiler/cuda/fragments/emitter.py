@@ -12,6 +12,7 @@ from basin_jax.compiler.cuda.fragments.places import WHOLE, Piece, Place
 from basin_jax.compiler.cuda.fragments.rewrite import simplified
 from basin_jax.compiler.cuda.fragments.schedule import scheduled
 from basin_jax.compiler.cuda.program import Program, fits
+from basin_jax.compiler.lowering_rules import replacing
 
 
 BARRIER = "__syncthreads();"
@@ -33,7 +34,7 @@ def emit(
         Unsupported: where no weight's gradient sums over a batch, a loop is inside a step, a
             product is not of float32, or a seed does not fit into a block's memory.
     """
-    results = simplified(results)
+    results = list(map(replacing, states, simplified(results)))
     nodes = ir.below(results)
     if any(isinstance(node, ir.While) for node in nodes):
         raise ir.Unsupported("a loop inside a step")

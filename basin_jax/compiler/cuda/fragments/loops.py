@@ -84,10 +84,12 @@ class SharedLoop(RegisterLoop):
         return self.own
 
     def at(self, node: ir.Node, index: ir.Index) -> str:
-        mine = index == self.own and node.shape == self.shape
-        if mine and self.places.holds(node) and not self.places.choice.is_partial(node):
-            self.places.piece.same.add(node)
-        return super().at(node, index)
+        kept = self.places.holds(node) and not self.places.choice.is_partial(node)
+        self.places.at_own = kept and index == self.own and node.shape == self.shape
+        try:
+            return super().at(node, index)
+        finally:
+            self.places.at_own = False
 
 
 @dataclass

@@ -40,7 +40,8 @@ class Piece:
         node: what it computes; None if it only writes.
         reads, writes: places in shared memory.
         held: nodes that it reads from registers.
-        same: nodes that it reads at the place that it writes, so that a loop can do both.
+        own: nodes that it reads at the element that it writes.
+        apart: nodes that it reads at another element.
     """
 
     node: ir.Node | None = None
@@ -48,8 +49,14 @@ class Piece:
     reads: set[Place] = field(default_factory=set)
     writes: set[Place] = field(default_factory=set)
     held: set[ir.Node] = field(default_factory=set)
-    same: set[ir.Node] = field(default_factory=set)
+    own: set[ir.Node] = field(default_factory=set)
+    apart: set[ir.Node] = field(default_factory=set)
     level: int = 0
+
+    @property
+    def same(self) -> set[ir.Node]:
+        """The nodes that it reads only where it writes, so that one loop can do both."""
+        return self.own - self.apart
 
 
 class Places:
@@ -63,6 +70,7 @@ class Places:
     def __init__(self, choice: Choice, number: ir.Input):
         self.symbols, self.choice, self.number = Symbols(), choice, number
         self.piece = Piece()
+        self.at_own = False  # whether a loop reads the element that it writes
         gathering = ir.Reshape | ir.Gather
         self.dense = {
             ir.base(arg) for n in choice.nodes if isinstance(n, gathering) for arg in n.args
@@ -80,6 +88,7 @@ class Places:
         """Return the C++ of a pointer to an array that is read."""
         place = Place(node, form)
         self.piece.reads.add(place)
+        (self.piece.own if self.at_own else self.piece.apart).add(node)
         return self.pointer(place)
 
     def write(self, node: ir.Node, form: str = WHOLE) -> str:

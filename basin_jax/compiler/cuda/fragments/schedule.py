@@ -72,7 +72,7 @@ def scheduled(choice: Choice, number: ir.Input) -> tuple[Schedule, Pieces]:
             _check(schedule)
             return schedule, writer.pieces
         asked = wanted
-    raise ir.Unsupported("a fault of the compiler: arrays that are asked for in turns")
+    raise ir.Unsupported("a fault of the compiler: reads that do not settle")
 
 
 def _is_asked(choice: Choice, place: Place) -> bool:
@@ -104,7 +104,7 @@ class _Scheduler:
     def schedule(self) -> Schedule:
         choice = self.choice
         first = [node for node in choice.nodes if node in choice.kept and not node.varies]
-        before = [self.pieces.piece(n) if not _is_loop(self, n) else self._alone(n) for n in first]
+        before = [self._alone(n) if self.is_group(n) else self.pieces.piece(n) for n in first]
         before += [
             self.pieces.copy(state, Place(state, place.form))
             for state in choice.states
@@ -180,7 +180,8 @@ class _Scheduler:
             if result in self.choice.homes:
                 raise ir.Unsupported("a state with an example on an axis")
             old = Place(state, WHOLE)
-            if result not in taken and self.is_group(result) and result in self.of:
+            alike = self.pieces.places.strides(result) == self.pieces.places.strides(state)
+            if alike and result not in taken and self.is_group(result) and result in self.of:
                 piece = self.of[result]
                 later = [
                     reader
@@ -216,7 +217,3 @@ class _Scheduler:
                 groups.setdefault(piece.node.shape, []).append(piece.node)
         for nodes in groups.values():
             yield self.pieces.together(nodes, [Place(node, WHOLE) for node in nodes])
-
-
-def _is_loop(scheduler: _Scheduler, node: ir.Node) -> bool:
-    return scheduler.is_group(node)
