@@ -58,8 +58,9 @@ def unmoved(sweep: Sweep) -> tuple[str, ...]:
     """
     if not sources(sweep.organism)[type(sweep.organism).__name__].startswith("source "):
         return ()
-    organism, key = sweep.organism, jax.random.key(0, impl=PRNG)
+    organism = sweep.organism
     with numerics(sweep.precision):
+        key = jax.random.key(0, impl=PRNG)
         params, batch = (jax.eval_shape(f, key) for f in (organism.init, organism.sample))
         if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(params)):
             return ()
@@ -69,7 +70,8 @@ def unmoved(sweep: Sweep) -> tuple[str, ...]:
         constant = [not (isinstance(out, Var) and out in depend) for out in program.outvars]
         if not any(constant):
             return ()
-        gradient = jax.jit(slope)(jax.jit(organism.init)(key), jax.jit(organism.sample)(key))
+        at = jax.jit(organism.init)(key), jax.jit(organism.sample)(key)
+        gradient = jax.device_get(jax.jit(slope)(*at))
     leaves = jax.tree_util.tree_leaves_with_path(gradient)
     return tuple(
         leaf_name(path)
