@@ -5,8 +5,9 @@
       runs/*.json      a record for each run: when, where, which seeds it asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
-      lock             held while sweep.json is made
-      lock.held        the same, where the file system has no locks
+      lock             held while sweep.json is made, and the first worker compiles and tunes
+      commit.lock      held while a chunk is renamed, where the file system has no links
+      *.held           the same, where the file system has no locks
 
 A chunk is staged beside `data/`, synced, and linked into it: `link` fails if the name is taken, so
 a chunk appears whole, once, or not at all. Where the file system has no links, it is renamed while
@@ -69,6 +70,8 @@ class Store:
         self.folder = Path(folder)
         self.data, self.staging, self._runs = (self.folder / name for name in SUBFOLDERS)
         self._manifest = self.folder / "sweep.json"
+        # Another than that of `locked`, which a worker may hold for minutes.
+        self._commits = self.folder / "commit.lock"
         # A manifest that was checked, by what tells its file from another, and a chunk's rows.
         self._seen: dict[tuple[int, ...], tuple[dict[str, Any], int]] = {}
 
@@ -149,6 +152,8 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             sweep(self.staging)
             try_folder(self.staging, self.folder, self.data, self._runs)
+            with locked(self._commits):
+                pass
 
     @contextlib.contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
@@ -223,7 +228,7 @@ class Store:
         cells = pl.repeat(cell, len(columns["seed"]), eager=True)
         content = write_chunk(pl.DataFrame({"cell": cells, **columns}))
         with self._writing(path):
-            return write_new(path, content, staging=self.staging, lock=self.folder / "lock")
+            return write_new(path, content, staging=self.staging, lock=self._commits)
 
     def chunks(self, cell: str = "") -> list[Path]:
         """Return the committed chunks, of one cell or of all."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import folders
@@ -89,6 +90,25 @@ def test_of_writers_that_commit_the_same_chunk_one_wins(made, lacking):
     assert not list(made.folder.glob("*.held"))
 
 
+def test_a_chunk_commits_while_another_worker_tunes(made, lacking, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE", 0.5)
+    with ThreadPoolExecutor() as pool, made.locked():
+        committed = pool.submit(Store(made.folder).commit, CELL, columns(range(5)))
+        assert committed.result(timeout=10)
+    assert made.verdicts(CELL)[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_commit_that_could_not_be_locked_is_refused_before_training(made, monkeypatch):
+    monkeypatch.setattr(files.fcntl, "flock", refusing(errno.ENOSYS))
+    dead = subprocess.check_output([sys.executable, "-c", "import os; print(os.getpid())"])
+    held = made.folder / "commit.lock.held"
+    held.write_text(f"{os.uname().nodename} {int(dead)}")
+    with pytest.raises(StoreError, match=r"commit\.lock\.held was left by .*; delete it"):
+        made.prepare()
+    held.unlink()
+    made.prepare()
+
+
 OPERATIONS = [(os, "fsync"), (os, "link"), (os, "open"), (os, "rename"), (Path, "unlink")]
 OPERATIONS += [(files.fcntl, "flock"), (Path, "write_bytes")]
 
@@ -123,7 +143,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_chunks_only(made, lacking, mo
             break
         left = 0
         assert made.verify() == []
-        (made.folder / "lock.held").unlink(missing_ok=True)  # as its message advises
+        (made.folder / "commit.lock.held").unlink(missing_ok=True)  # as its message advises
         made.commit(CELL, columns([nth]))
         assert nth in made.verdicts(CELL)[0]
     assert kills >= 6
