@@ -1,14 +1,19 @@
 """Compiled programs and measured lanes in the cache are checked before they are used."""
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from basin_jax import load
 from basin_jax.compiler import xla_ffi as library
+from basin_jax.compiler.cuda import build
+from basin_jax.compiler.cuda.nvrtc import Binary
 from basin_jax.compiler.xla_ffi import is_sound, programs_folder
 from basin_jax.engine import autotune
 from basin_jax.engine.autotune import Tuning
@@ -134,6 +139,28 @@ def test_a_program_that_cannot_be_kept_is_unsupported_with_the_reason(cache):
     (cache / "programs").write_text("a file in its way")
     with pytest.raises(library.Unsupported, match=r"programs cannot be kept in .*File exists"):
         programs_folder()
+
+
+def test_a_gpus_kernel_is_kept_whole_while_it_is_written_again(cache, monkeypatch):
+    def launch():
+        shape = jax.ShapeDtypeStruct((4,), jnp.float32)
+        graph = build.emitted(lambda number, fixed, state: state, [], [shape], "sm_90")
+        binary = Binary(image=b"image", ptx="", log="")
+        return build.launcher(graph[2], *graph[:2], binary)
+
+    launch()
+    (kept,) = (cache / "programs").iterdir()
+    write = Path.write_bytes
+
+    def stop_halfway(path, content):
+        write(path, content[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", stop_halfway)
+    with pytest.raises(library.Unsupported, match=r"programs cannot be kept in .*No space left"):
+        launch()
+    assert kept.read_bytes() == b"image"
+    assert [*kept.parent.iterdir()] == [kept]
 
 
 GOOD = ["cpu", 64, 1e6]

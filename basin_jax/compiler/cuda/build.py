@@ -14,6 +14,7 @@ from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel, version
 from basin_jax.compiler.cuda.program import Program, blocks_at_once, most_memory
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.compiler.xla_ffi import FUNCTIONS, operation, programs_folder, steps_of
+from basin_jax.files import write_file
 
 
 RUNTIME = Path(__file__).with_name("runtime.cuh")
@@ -149,7 +150,7 @@ def _binary(source: str, architecture: str) -> Binary:
 def _kept(image: bytes) -> Path:
     file = programs_folder() / f"{hashlib.sha256(image).hexdigest()[:16]}.cubin"
     try:
-        file.write_bytes(image)
+        write_file(file, image)
     except OSError as error:
         raise ir.Unsupported(f"programs cannot be kept in {file.parent}: {error}") from error
     return file
