@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -30,6 +31,7 @@ FLAGS = (
 )
 PROGRAM_BYTES, HASH_BYTES = 2**28, 64
 PATIENCE = 120  # seconds of the CPU that a compiler may take, however busy the machine
+WAIT = 900  # seconds of the clock, for a compiler that waits and takes nothing of the CPU
 # The shell sets the limit, which the compiler's own processes inherit: not Python, which would have
 # to fork with threads running.
 LIMITED = ("/bin/sh", "-c", 'ulimit -S -t "$0" && exec "$@"')
@@ -46,7 +48,7 @@ def compiler() -> tuple[str, str]:
     for name in filter(None, (os.environ.get("CXX"), "g++", "clang++", "c++")):
         path = shutil.which(name)
         if path:
-            said = subprocess.run([path, "--version"], capture_output=True, text=True)
+            said = _run([path, "--version"], path)
             return path, said.stdout.partition("\n")[0]
     raise Unsupported("no C++ compiler (g++ or clang++) is on the path")
 
@@ -143,14 +145,14 @@ def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
     text, staged = stage(file.parent, f"{file.stem}.cc"), stage(file.parent, file.name)
     text.write_text(source)
     options = [f"-I{folder}" for folder in dict.fromkeys([*includes, jax.ffi.include_dir()])]
-    command = [*LIMITED, str(PATIENCE), path, *FLAGS, *options, str(text), "-o", str(staged)]
+    seconds = _patience()
+    command = [*LIMITED, str(seconds), path, *FLAGS, *options, str(text), "-o", str(staged)]
     try:
-        english = {**os.environ, "LC_ALL": "C"}
-        done = subprocess.run(command, capture_output=True, text=True, env=english)
+        done = _run(command, path)
     finally:
         text.unlink()
     if done.returncode and EXCEEDED.search(done.stderr):
-        raise Unsupported(f"{version} took longer than {PATIENCE} s of the CPU")
+        raise Unsupported(f"{version} took longer than {seconds} s of the CPU")
     if done.returncode:
         raise Unsupported(f"{version} refuses the program: {done.stderr[:500]}")
     staged.chmod(0o700)
@@ -159,3 +161,25 @@ def _compile(source: str, includes: Sequence[Path], file: Path) -> None:
     sync(staged)
     staged.replace(file)
     write_file(hash_beside(file), hash_of(content))
+
+
+def _patience() -> int:
+    """Return the seconds of the CPU that a compiler may take: fewer where the system allows fewer.
+
+    At its own limit the system kills, and says nothing of why.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    return PATIENCE if most == resource.RLIM_INFINITY else max(1, min(PATIENCE, most - 1))
+
+
+def _run(command: Sequence[str], compiler: str) -> subprocess.CompletedProcess[str]:
+    """Run a compiler, whose messages are in English.
+
+    Raises:
+        Unsupported: if it does not end.
+    """
+    english = {**os.environ, "LC_ALL": "C"}
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=english, timeout=WAIT)
+    except subprocess.TimeoutExpired:
+        raise Unsupported(f"{compiler} took longer than {WAIT} s") from None

@@ -74,25 +74,33 @@ CHOSEN = """
 import basin_jax
 from basin_jax.compiler import xla_ffi
 from basin_jax.engine.backends import refusal
-xla_ffi.PATIENCE = 2
+{limit}
 well = basin_jax.organisms.DoubleWell()
 method = basin_jax.methods.Gradient(learning_rate=0.1)
 print(refusal(basin_jax.Sweep(organism=well, method=method, num_steps=9)))
 """
+TWO_SECONDS = "xla_ffi.PATIENCE = 2"
+# As clusters do, and less than the compiler would be given.
+HARD = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (100, 100))"
 
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    ("first", "said"),
-    [("sleep 2.5", "None"), ("while :; do :; done", "took longer than 2 s of the CPU")],
+    ("first", "limit", "said"),
+    [
+        ("sleep 2.5", TWO_SECONDS, "None"),
+        ("while :; do :; done", TWO_SECONDS, "took longer than 2 s of the CPU"),
+        ("sleep 20", "xla_ffi.WAIT = 1", "slow took longer than 1 s"),
+        ("true", HARD, "None"),
+    ],
 )
-def test_a_compilers_patience_counts_its_own_time(tmp_path, first, said):
+def test_a_compiler_has_a_time_of_the_cpu_and_a_long_one_of_the_clock(tmp_path, first, limit, said):
     compiler = tmp_path / "slow"
     # The shell that runs it tells of the signal as a compiler's driver does.
     compiler.write_text(COMPILER.format(first=f"sh -c '{first}' || exit 1"))
     compiler.chmod(0o700)
     environment = os.environ | {"CXX": str(compiler), "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", CHOSEN]
+    command = [sys.executable, "-c", CHOSEN.format(limit=limit)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert said in done.stdout
 
