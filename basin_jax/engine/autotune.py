@@ -2,7 +2,7 @@
 
 Both are frozen into the sweep's folder: they are part of what fixes a seed's bits. The backend made
 for the machine is taken, unless a sweep is long enough for a measurement to pay and XLA is faster
-in every pair of measurements.
+in every pair of measurements. On CPUs speeds are per second of the CPU (`engine/timed.py`).
 """
 
 import contextlib

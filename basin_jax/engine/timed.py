@@ -1,6 +1,12 @@
 """Time the training steps of a block of lanes, without the rest of a kernel.
 
 The steps alone compile in a moment, where a whole kernel takes seconds.
+
+On CPUs a speed is per second of the CPU, summed over threads, so that other processes disturb it
+little. It is also what training gets: a block runs on each core at once, so that a program on two
+threads would take the core of another block. None does: `OPTIONS` keeps XLA to one thread a device,
+here as in training. With fewer devices than cores (`JAX_NUM_CPU_DEVICES`) the cores that are left
+stay idle, and count for no backend. On other devices a speed is per second of the clock.
 """
 
 import time
@@ -35,13 +41,12 @@ class TimedSteps:
         self._signature, self._steps = signature_of(sweep), 8
         self._devices = jax.local_devices()
         platform = self._devices[0].platform
-        # The time of other processes is not counted where steps run on the CPU.
         self._clock = time.process_time if platform == "cpu" else time.perf_counter
         self._compiled: Any = jax.jit(self._advance, compiler_options=OPTIONS.get(platform))
         self._given: tuple[Any, ...] | None = None
 
     def speed(self) -> float:
-        """Measure the training steps of one seed per second, on all devices.
+        """Measure the training steps of one seed per second (on CPUs, of the CPU), on all devices.
 
         It is 0 where the lanes do not fit into the device's memory.
         """
