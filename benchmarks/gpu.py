@@ -34,6 +34,7 @@ from basin_jax.core.trial import init_trial, inputs_of, numerics, probe_trial, s
 from basin_jax.engine import sharded
 from basin_jax.engine.backends import BACKENDS
 from basin_jax.engine.kernel import build_kernel
+from basin_jax.report.page import write_report
 from basin_jax.runs.run import run
 
 
@@ -236,7 +237,7 @@ def whole_run(size: Size) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             sweep = AUDIT.replace(precision=precision, num_steps=size.trained)
-            run(sweep, size.run, Path(folder) / "run")
+            write_report(run(sweep, size.run, Path(folder) / "run"))
             took = time.perf_counter() - began
         what = f"a whole run of {size.run:,} seeds, {precision}, with report"
         target = {"float32": "< 100 s", "tf32": "< 60 s"}[precision]

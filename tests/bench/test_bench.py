@@ -191,6 +191,28 @@ def test_the_cpu_backend_is_faster_than_xla_on_small_networks():
     assert ours > 1.5 * xla
 
 
+def test_the_time_of_a_whole_run_on_a_gpu_is_that_until_its_report_is_written(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    gpu = importlib.import_module("gpu")
+    now = 0.0
+
+    def trained(sweep, seeds, folder):
+        nonlocal now
+        now += 40.0
+        return folder
+
+    def reported(records):
+        nonlocal now
+        assert records.parent.is_dir()
+        now += 3.0
+
+    monkeypatch.setattr(gpu, "ON_CARD", True)
+    monkeypatch.setattr(gpu, "run", trained)
+    monkeypatch.setattr(gpu, "write_report", reported, raising=False)
+    monkeypatch.setattr(gpu.time, "perf_counter", lambda: now)
+    assert [row.value for row in gpu.whole_run(gpu.SMALL)] == [43.0, 43.0]
+
+
 @pytest.mark.slow
 def test_the_script_for_gpus_runs_to_its_end_without_one_and_claims_nothing(tmp_path):
     script = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
