@@ -96,5 +96,9 @@ def restored(tree: Any) -> Any:
 
 def holds_keys(tree: Any) -> bool:
     """Return True if a stored pytree holds the words of random keys, with or without their type."""
-    leaves = jax.tree.leaves(tree)
-    return any(leaf.dtype == jnp.uint32 and leaf.shape[-1:] == (2,) for leaf in leaves)
+    return any(map(may_be_key, jax.tree.leaves(tree)))
+
+
+def may_be_key(leaf: Any) -> bool:
+    """Return True if a leaf may be random keys without their type, which are pairs of words."""
+    return jnp.result_type(leaf) == jnp.uint32 and jnp.shape(leaf)[-1:] == (2,)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Key, UInt32
 
 from basin_jax.core.contracts import Params, State
-from basin_jax.core.seeds import fold_in_seed
+from basin_jax.core.seeds import fold_in_seed, may_be_key
 
 
 # An `optax.GradientTransformation`, or what has the same functions, such as `optax.MultiSteps`.
@@ -50,6 +50,8 @@ HINTS = {
     "MuonState": "scale_by_muon takes matrices alone, and muon leaves others to Adam",
     "MonitorState": "the first measurements of monitor add to it, and nothing reads them",
 }
+# States of Optax that hold a random key, which some versions and options make of the old kind.
+KEYED = ("AddNoiseState", "DifferentiallyPrivateAggregateState", "HutchinsonState")
 
 
 @functools.cache
@@ -153,16 +155,34 @@ def parts(state: State, kind: type) -> list[Any]:
     return [part for part in found if isinstance(part, kind)]
 
 
+def unclear(state: State) -> str | None:
+    """Say what of a state may be a random key or not, or None where that is known."""
+    kinds = tuple(_known(KEYED).values())
+
+    def is_keyed(part: Any) -> bool:
+        return isinstance(part, kinds)
+
+    rest = jax.tree.map(lambda part: None if is_keyed(part) else part, state, is_leaf=is_keyed)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(rest):
+        if may_be_key(leaf):
+            return (
+                f"holds {_type(leaf)} at {jax.tree_util.keystr(path)}, which may be a random key "
+                "of the old kind; make it a key of jax.random.key(...), which becomes each "
+                "seed's own, or of another type, such as int32"
+            )
+    return None
+
+
 def rekeyed(key: Key[Array, ""], state: State) -> State:
     """Replace the random keys in a state, which are the same for all seeds, by a seed's own.
 
-    Keys of the old kind, two words without a type, are known by being that: Optax counts in int32.
+    A pair of words without a type is taken for a key of the old kind: see `unclear`.
     """
     leaves, structure = jax.tree.flatten(state)
     for i, leaf in enumerate(leaves):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
             leaves[i] = _own(jax.random.fold_in(key, i), jax.random.key_data(leaf))
-        elif leaf.dtype == jnp.uint32 and leaf.shape[-1:] == (2,):
+        elif may_be_key(leaf):
             leaves[i] = jax.random.key_data(_own(jax.random.fold_in(key, i), leaf))
     return jax.tree.unflatten(structure, leaves)
 
@@ -196,8 +216,9 @@ def kept(before: State, after: State) -> State:
         return after
 
     def keep(was: Any, now: Any) -> Any:
-        floats = all(jnp.issubdtype(jnp.result_type(x), jnp.floating) for x in (was, now))
-        return jnp.asarray(now, was.dtype) if floats and was.dtype != now.dtype else now
+        kind, other = jnp.result_type(was), jnp.result_type(now)
+        floats = all(jnp.issubdtype(one, jnp.floating) for one in (kind, other))
+        return jnp.asarray(now, kind) if floats and kind != other else now
 
     return jax.tree.map(keep, before, after)
 
@@ -229,9 +250,14 @@ def _type(leaf: Any) -> str:
 
 def hint(state: State) -> str:
     """Say what a transformation with some state is known to fail at, in parentheses; or nothing."""
-    known = vars(optax.contrib) | vars(optax)  # of which an old version has not all
-    kinds = {known[name]: why for name, why in HINTS.items() if name in known}
-    return "".join(f" ({why})" for kind, why in kinds.items() if parts(state, kind))
+    kinds = _known(HINTS).items()
+    return "".join(f" ({HINTS[name]})" for name, kind in kinds if parts(state, kind))
+
+
+def _known(names: Iterable[str]) -> dict[str, type]:
+    """Find types of Optax by their names; an old version has not all."""
+    known = vars(optax.contrib) | vars(optax)
+    return {name: known[name] for name in names if name in known}
 
 
 def uses_value(update: Callable[..., Any], extra: Mapping[str, Any]) -> bool:
@@ -246,6 +272,11 @@ def uses_value(update: Callable[..., Any], extra: Mapping[str, Any]) -> bool:
     (value,) = program.invars
     read = [atom for equation in program.eqns for atom in equation.invars]
     return any(atom is value for atom in [*read, *program.outvars])
+
+
+def descended(point: Params) -> Params:
+    """Find the parameters at which gradients are taken."""
+    return point.fast if isinstance(point, optax.LookaheadParams) else point
 
 
 def is_aside(state: State) -> bool:

@@ -120,6 +120,8 @@ class Gradient(Method):
             memory = _optax.begin(self._transformation(), params)
         except Exception as error:
             raise self._failing("init", error) from error
+        if why := _optax.unclear(memory):
+            raise ValueError(f"{self._said()}; allowed: another, since its state {why}")
         memory = _optax.rekeyed(key, memory)
         if not _optax.is_aside(memory):
             return GradientState(params, memory)
@@ -139,7 +141,7 @@ class Gradient(Method):
         if self.minibatch is not None:
             batch = _draw(draw_key, batch, self.minibatch)
         point = state[0]
-        params = point.fast if isinstance(point, optax.LookaheadParams) else point
+        params = _optax.descended(point)
         loss = organism.loss
         if self.dropconnect is not None:
             drop_key = jax.random.fold_in(draw_key, 0)
@@ -180,8 +182,7 @@ class Gradient(Method):
         try:
             # The penalty costs time: only where its value is wanted.
             if self.l2 is not None and _optax.uses_value(update, extra):
-                params = getattr(state[0], "fast", state[0])
-                extra["value"] += self._penalty(params)
+                extra["value"] += self._penalty(_optax.descended(state[0]))
             updates, memory = update(**extra)
             memory = _optax.kept(state.optimizer, memory)
         except Exception as error:

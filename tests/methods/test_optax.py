@@ -9,7 +9,7 @@ import optax
 import pytest
 from batteries.optimizers import Line8
 
-from basin_jax import Method, Sweep, digest_of
+from basin_jax import Method, Organism, Sweep, digest_of
 from basin_jax.core.identity import draws
 from basin_jax.core.trial import trial
 from basin_jax.methods import Averaged, EarlyStopping, Gradient, Masked, SharpnessAware
@@ -193,6 +193,78 @@ def test_a_key_in_a_state_travels_through_a_block_of_seeds(method):
 def test_another_key_of_the_users_is_another_course():
     ends = [final(Gradient(optimizer=optax.noisy_sgd(0.1, key=key))) for key in (1, 2)]
     assert (ends[0]["b"] != ends[1]["b"]).all()
+
+
+def counting(first):
+    """Go down by a tenth of the gradient, with a state that adds one in each step."""
+
+    def update(updates, state, params=None):
+        return optax.tree.scale(-0.1, updates), jax.tree.map(lambda count: count + 1, state)
+
+    return optax.GradientTransformation(lambda params: first, update)
+
+
+def test_a_state_of_pythons_numbers_is_trained():
+    method = Gradient(optimizer=counting({"count": 0, "scale": 0.5}))
+    assert not draws(Sweep(organism=LINE, method=method, num_steps=2))
+    alike(final(method), final(Gradient(learning_rate=0.1)))
+    state = method.init(KEY, LINE.init(KEY), LINE)
+    state = method.step(KEY, jnp.int32(0), state, LINE)
+    assert state.optimizer == {"count": 1, "scale": 1.5}
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2)])
+def test_words_that_may_be_a_key_or_not_are_refused(shape):
+    optimizer = optax.chain(counting({"pair": jnp.zeros(shape, jnp.uint32)}), optax.sgd(1.0))
+    said = r"its state holds uint32\[.*2\] at \[0\]\['pair'\], .* a key of jax.random.key\(\.\.\.\)"
+    with pytest.raises(ValueError, match=said):
+        Gradient(optimizer=optimizer).init(KEY, LINE.init(KEY), LINE)
+
+
+def test_an_old_key_in_a_state_of_optax_becomes_a_seeds_own():
+    noisy, old = optax.add_noise(0.1, 0.1, 3), jax.random.PRNGKey(3)
+
+    def init(params) -> Any:
+        state: Any = noisy.init(params)
+        return {"noise": state._replace(rng_key=old)}
+
+    def begun(seed) -> Any:
+        return method.init(jax.random.key(seed), LINE.init(KEY), LINE).optimizer
+
+    method = Gradient(optimizer=optax.GradientTransformation(init, noisy.update))
+    own = [begun(seed)["noise"].rng_key for seed in (0, 1)]
+    assert own[0].dtype == old.dtype
+    assert len({str(key) for key in [*own, old]}) == 3
+
+
+class Paces(NamedTuple):
+    fast: Any
+    slow: Any
+
+
+class Paced(Organism):
+    """Hold the parameters of a line in fields named as those of `lookahead`."""
+
+    def init(self, key):
+        params = LINE.init(key)
+        return Paces(fast=params["w"], slow=params["b"])
+
+    def sample(self, key):
+        return BATCH
+
+    def loss(self, params, batch):
+        return LINE.loss({"w": params.fast, "b": params.slow}, batch)
+
+    def probe(self, key, params):
+        return {"fit": -self.loss(params, BATCH)}
+
+
+def test_parameters_may_have_a_field_named_fast():
+    method = Gradient(optimizer="polyak_sgd", options={"max_learning_rate": 9.0}, l2=3.0)
+    organism = Paced()
+    state = method.init(KEY, organism.init(KEY), organism)
+    found: Any = method.step(KEY, jnp.int32(0), state, organism).params
+    alike({"w": found.fast, "b": found.slow}, final(method, 1))
 
 
 def test_an_object_is_identified_by_all_that_it_holds():
