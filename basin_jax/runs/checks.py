@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from basin_jax.core.identity import digest_of, evidence_names
-from basin_jax.core.sweep import Sweep, label
+from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, judge
 from basin_jax.engine.backends import LANES
 from basin_jax.engine.preflight import examine, unmoved
+from basin_jax.engine.unread import unread_fields
 from basin_jax.results.chunk import EVIDENCE, KEYS
 from basin_jax.schema import name as check_name
 
@@ -111,9 +112,19 @@ def remarks(cells: Sequence[Sweep]) -> list[str]:
     said = {}
     for cell in {signature_of(cell): cell for cell in cells}.values():
         if names := unmoved(cell):
-            name = type(cell.organism).__name__
-            said[name] = f"no gradient of its loss moves {', '.join(names)} of {name}"
-    return list(said.values())
+            name, them = type(cell.organism).__name__, "them" if len(names) > 1 else "it"
+            said[name] = (
+                f"{name}: the loss does not depend on {', '.join(names)}, so no gradient "
+                f"moves {them}"
+            )
+    unread = unread_fields(cells, varied([cell.fields() for cell in cells]))
+    return [
+        *said.values(),
+        *(
+            f"{path} is varied, but no code reads it: cells that differ in it alone are alike"
+            for path in unread
+        ),
+    ]
 
 
 def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:

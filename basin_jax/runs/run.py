@@ -3,7 +3,6 @@
 import datetime
 import os
 import platform
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from numpy import ndarray
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.verdict import Rule, judge
-from basin_jax.engine.unread import unread_fields
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
@@ -126,11 +124,6 @@ def _open(
         folder.write_manifest(manifest)
     fields = {digest: manifest["cells"][digest]["fields"] for digest in cells}
     paths = varied(list(fields.values()))
-    for path in unread_fields(list(cells.values()), paths):
-        warnings.warn(
-            f"{path} is varied, but no code reads it: cells that differ in it alone are alike",
-            stacklevel=3,
-        )
     states = {
         digest: CellProgress(
             label=label(fields[digest], paths),

@@ -10,6 +10,7 @@ from basin_jax import Organism, Sweep, digest_of, run
 from basin_jax.engine.preflight import unmoved
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Audit
+from basin_jax.runs.checks import remarks
 from basin_jax.runs.progress import Progress
 
 
@@ -61,6 +62,16 @@ class Game(Partly):
         return params["one"] * held["other"] - held["one"] * params["other"]
 
 
+class Idle(Game):
+    """Hold a parameter on which the loss does not depend."""
+
+    def init(self, key):
+        return {"w": jnp.float32(2), "v": jnp.float32(3)}
+
+    def loss(self, params, batch):
+        return params["w"] ** 2
+
+
 def test_state_beside_parameters_is_refused_with_what_to_do():
     sweep = Sweep(organism=Audit(network=Noisy), method=DESCENT, num_steps=2)
     with pytest.raises(ValueError, match="Audit has state beside its parameters") as refusal:
@@ -91,12 +102,19 @@ class Said(Progress):
         self.lines.append(line)
 
 
+def test_one_parameter_that_no_gradient_moves_is_named():
+    (line,) = remarks([Sweep(organism=Idle(), method=DESCENT, num_steps=2)])
+    assert line == "Idle: the loss does not depend on v, so no gradient moves it"
+
+
 @pytest.mark.ci
 def test_a_run_names_them(tmp_path):
     said = Said()
     sweep = Sweep(organism=Partly(), method=DESCENT, num_steps=2)
     run(sweep, 2, tmp_path / "partly", lanes=2, progress=said)
-    assert "no gradient of its loss moves dead, held.by, of.value, spare of Partly" in said.lines
+    names = "dead, held.by, of.value, spare"
+    line = f"Partly: the loss does not depend on {names}, so no gradient moves them"
+    assert line in said.lines
 
 
 def test_players_take_their_steps_at_once_each_by_a_loss_of_its_own():
