@@ -10,6 +10,7 @@ from jax.extend.core import Var
 
 from basin_jax.core.identity import trace_of
 from basin_jax.core.sweep import CHILDREN, Sweep
+from basin_jax.core.traces import reached
 from basin_jax.core.trial import (
     abstract_inputs,
     init,
@@ -81,8 +82,5 @@ def _reaches_the_end(sweep: Sweep, place: int) -> bool:
     with numerics(signature.precision):
         number = jax.ShapeDtypeStruct((), jnp.result_type(float))
         jaxpr = jax.make_jaxpr(trial)(number, abstract_inputs(signature)[1]).jaxpr
-    reached = {jaxpr.invars[0]}
-    for eqn in jaxpr.eqns:
-        if not reached.isdisjoint(atom for atom in eqn.invars if isinstance(atom, Var)):
-            reached.update(eqn.outvars)
-    return not reached.isdisjoint(atom for atom in jaxpr.outvars if isinstance(atom, Var))
+    depend = reached(jaxpr, jaxpr.invars[:1])
+    return not depend.isdisjoint(atom for atom in jaxpr.outvars if isinstance(atom, Var))
