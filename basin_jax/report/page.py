@@ -224,7 +224,7 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     yield from records.manifest["machine"].items()
     backends = {f"{cell['backend']['name']}, {cell['lanes']} lanes" for cell in cells}
     yield "backend", "; ".join(sorted(backends))
-    yield "chunk", f"{records.manifest['chunk']} seeds"
+    yield "chunk", f"at most {records.manifest['chunk']} seeds"
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code
     yield "identity of the cells", _listed(list(records.cells))

@@ -136,6 +136,12 @@ def test_what_a_sweep_says_of_itself_is_escaped(folder, tmp_path):
     assert r"\& 100 \% \$x\_1\$ \textbackslash{}input\{evil\}" in latex
 
 
+def test_the_page_says_the_most_seeds_of_a_chunk(folder, tmp_path):
+    records = load(folder)
+    text = re.sub(r"<[^>]*>", " ", write_report(records, tmp_path).read_text())
+    assert f"chunk at most {records.manifest['chunk']} seeds" in " ".join(text.split())
+
+
 def test_the_page_needs_nothing_from_elsewhere(folder, tmp_path):
     page = write_report(load(folder), tmp_path).read_text()
     assert re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import|https?:""", page) == []
