@@ -297,6 +297,10 @@ def type_name(hint: Any) -> str:
 def closest(name: str, names: Any) -> str:
     """List the names that are allowed, and the one that was probably meant."""
     names = sorted(names)
+    return (", ".join(names) or "none") + meant(name, names)
+
+
+def meant(name: str, names: Collection[str]) -> str:
+    """Ask whether the nearest of some names was meant, in parentheses; say nothing if none is."""
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return (", ".join(names) or "none") + hint
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -6,7 +6,6 @@ import operator
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy import ndarray
 from scipy.special import bdtr, betaln
 
 from basin_jax.core.arguments import checked
+from basin_jax.core.plugin import meant
 from basin_jax.core.verdict import Verdict
 from basin_jax.statistics.intervals import (
     Interval,
@@ -183,8 +183,7 @@ def as_verdict(value: Any) -> Verdict:
         with contextlib.suppress(ValueError):
             return Verdict(int(value))
     names = ", ".join(f"{verdict.name} ({verdict})" for verdict in Verdict)
-    near = get_close_matches(str(value).upper(), Verdict.__members__, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    hint = meant(str(value).upper(), Verdict.__members__)
     raise ValueError(f"verdict = {value!r}; allowed: {names}{hint}")
 
 
