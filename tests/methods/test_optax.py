@@ -226,7 +226,7 @@ def test_an_old_key_in_a_state_of_optax_becomes_a_seeds_own():
 
     def init(params) -> Any:
         state: Any = noisy.init(params)
-        return {"noise": state._replace(rng_key=old)}
+        return {"noise": optax.AddNoiseState(state.count, old)}
 
     def begun(seed) -> Any:
         return method.init(jax.random.key(seed), LINE.init(KEY), LINE).optimizer
