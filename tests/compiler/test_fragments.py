@@ -196,8 +196,15 @@ def test_a_state_that_is_read_elsewhere_is_not_overwritten(backwards, monkeypatc
     of_one = [
         [jax.ShapeDtypeStruct(a.shape[1:], a.dtype) for a in arrays] for arrays in (fixed, state)
     ]
-    assert graph_of(turns, *of_one, functools.partial(fragments.emit, most=MOST))[-1].barriers < 6
-    found = build.compile_steps(turns, *of_one)(np.zeros(2, np.int32), jnp.int32(5), fixed, state)
+    assert (
+        graph_of(turns, of_one[0], of_one[1], functools.partial(fragments.emit, most=MOST))[
+            -1
+        ].barriers
+        < 6
+    )
+    found = build.compile_steps(turns, of_one[0], of_one[1])(
+        np.zeros(2, np.int32), jnp.int32(5), fixed, state
+    )
     expected = state
     for number in range(5):
         expected = jax.vmap(functools.partial(turns, number))(fixed, expected)
