@@ -126,7 +126,7 @@ def test_a_platform_that_is_not_there_is_refused_in_a_line(tmp_path):
         text=True,
     )
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    _, line = done.stderr.splitlines()  # after what is going on
     assert "no device, with JAX_PLATFORMS = 'cuda'" in line
     assert "allowed: to leave it out, cpu" in line
 
