@@ -103,6 +103,8 @@ def _is_of(value: Any, hint: Any) -> bool:
         if kind in _GROUPS:
             if _is_group(value, kind):
                 some = itertools.islice(value, LOOKED_AT if hasattr(value, "__len__") else 0)
+                if isinstance(parts[0], type):  # one of each type tells of all
+                    some = {type(item): item for item in some}.values()
                 if all(_is_of(item, parts[0]) for item in some):
                     return True
         elif kind is Mapping and isinstance(value, Mapping):
