@@ -61,7 +61,7 @@ HEADINGS = (
 
 
 class Work(NamedTuple):
-    """What a kernel does for one step of one seed.
+    """The work of a kernel for one step of one seed.
 
     Attributes:
         warps: of a seed.

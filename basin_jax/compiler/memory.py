@@ -20,7 +20,7 @@ NEVER = (ir.Input, ir.Constant, ir.Iota, ir.View, ir.Reshape, ir.LoopResult)
 
 
 class Arrays(Protocol):
-    """What loops know of stored arrays."""
+    """Where stored arrays lie, for the loops that read and write them."""
 
     symbols: Symbols
 

@@ -147,7 +147,7 @@ class Reading(bj.Organism):
 
 
 class Row(NamedTuple):
-    """What becomes of a layer: "trains", or the reason why it is refused."""
+    """The result of trying a layer: "trains", or the reason why it is refused."""
 
     name: str
     held: str  # where all of its state is given as parameters

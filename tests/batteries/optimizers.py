@@ -147,7 +147,7 @@ STILL = {"conditionally_transform", "freeze", "keep_params_nonnegative", "set_to
 
 
 class Row(NamedTuple):
-    """What becomes of a constructor: "trains", or the reason why it is refused."""
+    """The result of trying a constructor: "trains", or the reason why it is refused."""
 
     name: str  # with its module, and perhaps a parameter
     by_name: str

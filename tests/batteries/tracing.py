@@ -1,4 +1,4 @@
-"""What the batteries share: the first step of a sweep, traced and not trained."""
+"""Trace the first step of a sweep without training it, for all batteries."""
 
 import jax
 import jax.numpy as jnp

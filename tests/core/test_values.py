@@ -1,4 +1,4 @@
-"""What a plug-in may hold: whatever the trace sees, told apart where another program is traced."""
+"""Values that plug-ins may hold, and sweeps that differ in such a value."""
 
 import enum
 import functools

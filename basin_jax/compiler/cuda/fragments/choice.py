@@ -26,7 +26,7 @@ SMALL_KEYS = 8  # random words that every thread draws for itself
 
 
 class Choice:
-    """What is kept of a graph, and the homes of that.
+    """The arrays of a graph that are kept, and their homes.
 
     Args:
         states, results: what replaces what.

@@ -60,7 +60,7 @@ class Piece:
 
 
 class Places:
-    """What loops know of shared memory, and what they read and write there.
+    """The arrays in shared memory: their addresses, strides and sizes, and who uses them.
 
     Args:
         choice: what is kept.

@@ -57,10 +57,10 @@ class Schedule:
 
 
 def scheduled(choice: Choice, number: ir.Input) -> tuple[Schedule, Pieces]:
-    """Return the pieces of a step in their order, and what wrote them.
+    """Return the schedule of a step, and the object that wrote its pieces.
 
-    What code reads from shared memory is known once it is written: so it is written again, until
-    it asks for nothing new.
+    Which arrays the code reads from shared memory is known only after it is written. So it is
+    written again, until it reads no further array there.
     """
     asked: set[Place] = set()
     for _ in range(ROUNDS):
@@ -126,7 +126,7 @@ class _Scheduler:
         depth = 1 + max((piece.level for piece in found), default=0)
         for level in range(depth):
             own = [piece for piece in found if piece.level == level]
-            schedule.levels.append(list(self._together(own, schedule)))
+            schedule.levels.append(list(self._together(own)))
         return schedule
 
     def is_group(self, node: ir.Node) -> bool:
@@ -197,9 +197,9 @@ class _Scheduler:
 
     def _is_same(self, reader: Piece, piece: Piece, state: ir.Node) -> bool:
         """Return True if one loop reads the old state and writes the new."""
-        assert piece.node is not None
-        alike = reader.node is not None and self.is_group(reader.node)
-        return alike and reader.node.shape == piece.node.shape and state in reader.same  # pyright: ignore[reportOptionalMemberAccess]
+        if piece.node is None or reader.node is None or not self.is_group(reader.node):
+            return False
+        return reader.node.shape == piece.node.shape and state in reader.same
 
     def _copy(self, result: ir.Node, target: Place) -> None:
         piece = self.pieces.copy(result, target)
@@ -207,7 +207,7 @@ class _Scheduler:
         self._add(piece)
         piece.level = max([piece.level, *after])
 
-    def _together(self, level: list[Piece], schedule: Schedule) -> Iterator[Piece]:
+    def _together(self, level: list[Piece]) -> Iterator[Piece]:
         """Yield the pieces of a level; those whose threads share elements of a shape are one."""
         groups: dict[tuple[int, ...], list[ir.Node]] = {}
         for piece in level:
