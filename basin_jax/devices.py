@@ -42,7 +42,7 @@ def find_cache(cache: str, home: str | None) -> Path:
     except OSError as error:
         why = f"{error.filename} cannot be used: {reason(error)}"
     except (RuntimeError, ValueError) as error:
-        why = f"there is no cache folder: {error}"
+        why = f"there is no cache folder: {str(error).rstrip('.')}"
     return _temporary(why)
 
 

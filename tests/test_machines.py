@@ -1,6 +1,5 @@
 """Machines that lack a home, a cache or an accelerator, or whose JAX is set up otherwise."""
 
-import contextlib
 import os
 import pwd
 import stat
@@ -10,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
+from batteries.environments import ENVIRONMENTS, attempt, section
 
 import basin_jax as bj
 from basin_jax import devices
@@ -99,15 +98,6 @@ def test_a_cache_that_cannot_be_written_to_is_replaced(elsewhere, monkeypatch):
         assert cache_directory().parent == elsewhere
 
 
-def test_where_nothing_can_be_written_nothing_is_kept(elsewhere, monkeypatch):
-    def nowhere():
-        raise FileNotFoundError(2, "No usable temporary directory found")
-
-    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
-    with pytest.warns(UserWarning, match=f"No usable temporary .* nothing is kept.*{ADVICE}"):
-        assert not cache_directory().is_dir()
-
-
 @pytest.mark.parametrize("value", ["", "relative", "~/cache"])
 def test_a_cache_that_is_no_absolute_path_is_that_of_the_home(elsewhere, monkeypatch, value):
     monkeypatch.setenv("HOME", str(elsewhere))
@@ -141,55 +131,16 @@ def test_no_sweep_is_traced_without_a_device(wells, monkeypatch):
             use()
 
 
-class Diverging(bj.organisms.DoubleWell):
-    """Some of its seeds end at infinity; it mixes types of numbers."""
-
-    def loss(self, params, batch):
-        steps = np.int32(3)
-        return super().loss(params, batch) * (steps / 2)
+PAGE = (Path(__file__).parent.parent / "docs/compatibility.md").read_text()
 
 
-SETTINGS = {
-    "JAX_TRANSFER_GUARD=disallow": lambda: jax.transfer_guard("disallow"),
-    "JAX_TRANSFER_GUARD=disallow_explicit": lambda: jax.transfer_guard("disallow_explicit"),
-    "JAX_DISABLE_JIT=1": jax.disable_jit,
-    "JAX_DEBUG_NANS=1": lambda: jax.debug_nans(True),
-    "JAX_DEBUG_INFS=1": lambda: jax.debug_infs(True),
-    "JAX_ENABLE_X64=1": lambda: jax.enable_x64(True),
-    "JAX_NUMPY_DTYPE_PROMOTION=strict": lambda: jax.numpy_dtype_promotion("strict"),
-    "JAX_DEFAULT_MATMUL_PRECISION=bfloat16": lambda: jax.default_matmul_precision("bfloat16"),
-    "JAX_THREEFRY_PARTITIONABLE=0": lambda: jax.threefry_partitionable(False),
-    "JAX_DEFAULT_PRNG_IMPL=rbg": lambda: jax.default_prng_impl("rbg"),
-    "JAX_CHECK_TRACER_LEAKS=1": jax.check_tracer_leaks,
-}
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_run_in_an_environment_does_what_the_page_says(tmp_path, name):
+    written = section([attempt(name, tmp_path)]).splitlines()[-1]
+    assert written in PAGE.splitlines()
 
 
-@pytest.fixture(scope="module")
-def diverging():
-    method = bj.methods.Gradient(learning_rate=0.6)
-    return bj.Sweep(organism=Diverging(), method=method, num_steps=40)
-
-
-def measured(sweep, folder):
-    frame = bj.run(sweep, 32, folder, lanes=8).frame
-    return frame.write_csv(), {n: v.tobytes() for n, v in bj.trial(sweep, 3).items()}
-
-
-@pytest.fixture(scope="module")
-def expected(diverging, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plain")
-    found = measured(diverging, folder)
-    verdicts = {*bj.load(folder).frame["verdict"]}
-    assert "DIVERGED" in verdicts
-    assert len(verdicts) > 1
-    return found
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_a_users_settings_of_jax_change_no_bit(diverging, expected, tmp_path, setting):
-    with SETTINGS[setting]() or contextlib.nullcontext():
-        assert measured(diverging, tmp_path / "same") == expected
-        # Of another class, which is traced anew.
-        again = type("Diverging", (Diverging,), {"__module__": __name__})
-        found = bj.digest_of(diverging.replace(organism=again()))
-    assert found == bj.digest_of(diverging)
+def test_the_page_has_no_other_environments():
+    shown = PAGE.partition("## Environments")[2].partition("\n## ")[0]
+    kinds = {environment.kind for environment in ENVIRONMENTS.values()}
+    assert shown.count("\n| ") == 1 + len(kinds) + len(ENVIRONMENTS)

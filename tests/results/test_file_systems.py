@@ -12,6 +12,7 @@ from pathlib import Path
 
 import folders
 import pytest
+from batteries.environments import refusing
 from folders import cell_of, contents
 
 import basin_jax as bj
@@ -19,7 +20,6 @@ from basin_jax import files
 from basin_jax.files import FolderError
 from basin_jax.report import page
 from basin_jax.results.store import Store, StoreError
-from basin_jax.runs import manifest
 
 
 STOPS = (0, 10)
@@ -33,17 +33,6 @@ def columns(seeds, salt: float = 0.0):
 @pytest.fixture
 def made(tmp_path) -> Store:
     return folders.new_store(tmp_path / "sweep", {CELL: ENTRY})
-
-
-def refusing(code: int, only=lambda *args: True, then=None):
-    """Return an operation of the system that fails with an error, or does what it does."""
-
-    def call(*args, **kwargs):
-        if then is None or only(*args):
-            raise OSError(code, os.strerror(code), *map(str, args[:1]))
-        return then(*args, **kwargs)
-
-    return call
 
 
 @pytest.fixture(params=["links", "no links", "no links, no locks"])
@@ -176,54 +165,6 @@ def test_folders_that_cannot_be_flushed_are_used(made, monkeypatch):
     assert made.verify() == []
 
 
-FAULTS = {
-    "a read-only disk": (Path, "mkdir", errno.EROFS, "give a folder that you may write to"),
-    "a foreign folder": (Path, "write_bytes", errno.EACCES, "give a folder that you may write to"),
-    "a full disk": (Path, "write_bytes", errno.ENOSPC, "make space on its disk, and repeat"),
-    "a spent quota": (os, "fsync", errno.EDQUOT, "make space on its disk, and repeat"),
-    "no more locks": (files.fcntl, "flock", errno.ENOLCK, "repeat the command later, or give"),
-    "a long name": (os, "open", errno.ENAMETOOLONG, "give another folder"),
-    "a broken disk": (os, "fsync", errno.EIO, "give another folder"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_folder_that_cannot_be_used_is_refused_before_tuning(wells, tmp_path, monkeypatch, fault):
-    owner, name, code, remedy = FAULTS[fault]
-    folder = tmp_path / "runs"
-
-    def tuned(*args, **kwargs):
-        raise AssertionError("it was tuned")
-
-    monkeypatch.setattr(manifest, "choose", tuned)
-
-    def is_inside(path, *args):
-        return not isinstance(path, Path) or path.is_relative_to(folder)
-
-    monkeypatch.setattr(owner, name, refusing(code, is_inside, getattr(owner, name)))
-    with pytest.raises(StoreError) as caught:
-        bj.run(wells, 8, folder)
-    said = str(caught.value)
-    assert str(folder) in said
-    assert f"{os.strerror(code)}" in said
-    assert remedy in said
-    assert "\n" not in said
-
-
-def test_a_name_that_the_locale_cannot_write_is_refused_in_a_line(made, monkeypatch):
-    wrong = UnicodeEncodeError("ascii", "ä", 0, 1, "ordinal not in range(128)")
-
-    def refuse(*args, **kwargs):
-        raise wrong
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with (
-        pytest.raises(StoreError, match=r"ordinal not in range.*; set PYTHONUTF8=1"),
-        made.locked(),
-    ):
-        pass
-
-
 @pytest.mark.ci
 def test_a_disk_that_is_full_for_a_while_costs_no_committed_seed(wells, tmp_path, monkeypatch):
     write, full = Path.write_bytes, False
@@ -315,20 +256,3 @@ def test_a_report_sweeps_what_another_has_left_and_nothing_else(records, tmp_pat
     page.write_report(records, tmp_path)
     assert not left.exists()
     assert (tmp_path / "notes.txt").exists()
-
-
-NAMES = ["a\nb", "a\udcffb", "[1]*?{x}", '<b>"$\\ %s', "läufe 東", "-rf", "a" * 255, "\x1b[31m"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_folder_of_any_name_has_its_report(records, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(page, "drawn", lambda figure, suffix: b"")  # which takes most of the time
-    folder = tmp_path / name
-    os.rename(records.store.folder, folder)
-    try:
-        written = page.write_report(bj.load(folder))
-        assert folder in written.parents
-        assert "Verdict" in written.read_text(encoding="utf-8")
-        assert Store(folder).verify() == []
-    finally:
-        os.rename(folder, records.store.folder)
