@@ -1,4 +1,4 @@
-"""Make docs/compatibility.md: what of other libraries trains, and what is refused and why.
+"""Make docs/compatibility.md: what of other libraries trains, where, and what is refused and why.
 
     uv run python docs/compatibility.py [NAME ...]
 
@@ -23,15 +23,21 @@ if str(DOCS.parent / "tests") not in sys.path:
 # As in the tests: each program runs for a moment.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-from batteries import layers, optimizers  # noqa: E402
+from batteries import environments, layers, operations, optimizers  # noqa: E402
 
 
-SECTIONS = {"optimizers": optimizers, "networks": layers}
+SECTIONS = {
+    "optimizers": optimizers,
+    "networks": layers,
+    "operations": operations,
+    "environments": environments,
+}
 HEAD = """# Compatibility
 
-What of Optax and Flax trains, and what is refused, with the reason, before any training. Each table
-is generated: its battery (`tests/batteries/`) finds the names in the library itself and tries them
-all. `uv run python docs/compatibility.py` makes this page anew, and a test compares it.
+What of Optax, Flax and JAX trains, what is refused, with the reason, before any training, and on
+which machines. Each table is generated: its battery (`tests/batteries/`) tries each line, and finds
+the names in Optax and Flax itself. `uv run python docs/compatibility.py` makes this page anew, and
+tests compare it.
 """
 
 
