@@ -10,12 +10,10 @@ import jax
 import numpy as np
 import pytest
 
-from basin_jax import Sweep, Verdict, basin_fractions
+from basin_jax import Verdict, basin_fractions
 from basin_jax.bench.cases import CASES
 from basin_jax.bench.pendulum import SWEEP
 from basin_jax.engine.kernel import build_kernel
-from basin_jax.methods import Gradient
-from basin_jax.organisms.double_well import DoubleWell
 from basin_jax.results.store import Store
 
 
@@ -47,9 +45,8 @@ def test_statistics_of_a_million_verdicts(benchmark):
 
 
 def test_commit_of_a_chunk(benchmark, tmp_path):
-    sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=1)
     store = Store(tmp_path)
-    store.write_manifest({"cells": {"cell": sweep.fields()}})
+    store.prepare()
     seeds, size = itertools.count(step=10**4), 10**4
     evidence = {name: np.zeros(size, np.float32) for name in ("fit", "watched", "unwatched")}
 

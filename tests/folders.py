@@ -62,7 +62,8 @@ def columns(seeds: Sequence[int], stops: Sequence[int], salt: float = 0.0) -> di
 def new_store(folder: Path, cells: dict[str, dict[str, Any]]) -> Store:
     """Return a store with a manifest, without chunks."""
     made = Store(folder)
-    made.write_manifest(manifest_of(cells))
+    made.prepare()
+    made.update(lambda _: manifest_of(cells))
     return made
 
 

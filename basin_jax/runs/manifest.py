@@ -29,6 +29,7 @@ def manifest_of(
     cells: dict[str, Sweep],
     rule: Rule,
     folder: Store,
+    old: dict[str, Any] | None,
     *,
     lanes: int | None,
     seeds: int,
@@ -41,6 +42,7 @@ def manifest_of(
         cells: the cells by their digests.
         rule: the decision rule.
         folder: the sweep's folder.
+        old: its manifest, if it has one.
         lanes: the number of lanes; measured if None.
         seeds: about how many seeds each cell trains.
         most: the most seeds of a chunk.
@@ -50,15 +52,14 @@ def manifest_of(
         StoreError: with the differences, where the folder holds another sweep. The same
             cells, or a grid that has grown, are no difference.
     """
-    old = folder.manifest() if folder.exists() else None
     if old is None and folder.chunks():
         raise StoreError(
-            f"{folder.data} has chunks, but their sweep.json is gone; without it they cannot "
+            f"{folder.where} has chunks, but their sweep.json is gone; without it they cannot "
             "be told from another sweep's: give another folder, or delete them"
         )
     if old is not None and old["format"] in OLD:
         raise StoreError(
-            f"{folder.folder} was made by basin_jax {OLD[old['format']]} (format "
+            f"{folder.where} was made by basin_jax {OLD[old['format']]} (format "
             f"{old['format']}), whose seeds may differ from those of this version; `report` and "
             "`load` read it; to go on, give another folder"
         )
@@ -69,22 +70,25 @@ def manifest_of(
     for digest in entries.keys() & cells.keys():
         _refuse_other_backend(entries[digest], cells[digest], lanes, folder)
     new = {digest: cell for digest, cell in cells.items() if digest not in entries}
-    for digest, tuning in _tunings(new, lanes, seeds, tell).items():
-        cell = new[digest]
-        entries[digest] = {
-            "fields": cell.fields(),
-            "sources": cell.sources(),
-            "trace": trace_of(cell),
-            "backend": _identity(tuning.backend, cell),
-            "lanes": tuning.lanes,
-            "speed": round(tuning.speed),
-        }
+    tunings = _tunings(new, lanes, seeds, tell)
+    entries |= {digest: _entry(new[digest], tuning) for digest, tuning in tunings.items()}
     for why in dict.fromkeys(entries[digest]["backend"].get("why") for digest in cells):
         if why is not None:
             tell(f"backend: xla, since {why}")
     size = max(old["chunk"] if old else 1, _largest_chunk(cells, entries, most))
     runs = old["runs"] if old else {}
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
+
+
+def _entry(cell: Sweep, tuning: Tuning) -> dict[str, Any]:
+    return {
+        "fields": cell.fields(),
+        "sources": cell.sources(),
+        "trace": trace_of(cell),
+        "backend": _identity(tuning.backend, cell),
+        "lanes": tuning.lanes,
+        "speed": round(tuning.speed),
+    }
 
 
 def _tunings(
@@ -127,7 +131,7 @@ def _refuse_other_backend(
     """Raise `StoreError` unless a cell can be trained further as before."""
     if lanes not in (None, entry["lanes"]):
         raise StoreError(
-            f"lanes = {lanes}, but {folder.folder} was made with {entry['lanes']}, on which "
+            f"lanes = {lanes}, but {folder.where} was made with {entry['lanes']}, on which "
             "low bits depend; leave it out, or give another folder"
         )
     name = entry["backend"]["name"]
@@ -136,7 +140,7 @@ def _refuse_other_backend(
         lines = _differences("", entry["backend"], {} if why else _identity(name, cell))
         if lines:
             raise StoreError(
-                f"{folder.folder} was made with the backend {name}, on which low bits depend "
+                f"{folder.where} was made with the backend {name}, on which low bits depend "
                 f"({why or '; '.join(lines)}); give another folder"
             )
 
@@ -164,7 +168,7 @@ def _refuse_others(
         paths = varied([cell["fields"] for cell in old["cells"].values()])
         lacking = [label(cell["fields"], paths) for cell in gone]
         raise StoreError(
-            f"sweep lacks cells of {folder.folder}: {'; '.join(lacking[:8])}"
+            f"sweep lacks cells of {folder.where}: {'; '.join(lacking[:8])}"
             f"{f' and {len(lacking) - 8} more' * (len(lacking) > 8)}; allowed: all of its cells, "
             "which run the same seeds, and others besides; or give another folder"
         )
@@ -180,11 +184,11 @@ def _refuse_others(
     if lines:
         only_rule = all(line.startswith("rule") for line in lines)
         advice = (
-            f"another rule needs no training: basin-jax report {folder.folder} --rule FILE"
+            f"another rule needs no training: basin-jax report {folder.where} --rule FILE"
             if only_rule
             else "give another folder with --out, or go back to what made this one"
         )
-        raise StoreError(f"{folder.folder} holds another sweep ({'; '.join(lines)}); {advice}")
+        raise StoreError(f"{folder.where} holds another sweep ({'; '.join(lines)}); {advice}")
 
 
 def _differences(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -113,7 +113,7 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
     origins = [run["origin"] for run in records.store.runs() if run.get("origin")]
     if not origins and file is None:
         raise ValueError(
-            f"{records.store.folder} names no sweep file, since it was run from Python in another "
+            f"{records.store.where} names no sweep file, since it was run from Python in another "
             "session; run that code (a notebook's cells) and `basin_jax.run` here first, which "
             "trains no stored seed again, or give a file that defines `sweep`: --file"
         )
@@ -122,7 +122,7 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
     # The folder may be from somebody else, and would decide which file is run.
     if file is None and not is_remembered(path):
         raise ValueError(
-            f"{path} is no file that you ran as it is now, though {records.store.folder} names it; "
+            f"{path} is no file that you ran as it is now, though {records.store.where} names it; "
             "if you trust it, give it: --file"
         )
     made = load_sweep(path, origin["set"])

@@ -4,7 +4,6 @@ import datetime
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -91,7 +90,7 @@ def run(
             Training(*given).train(cells)
     done = {d: len(asked) if until is None else state.done for d, state in states.items()}
     folder.finish_run(name, done)
-    return Records(folder.folder)
+    return Records(folder.where)
 
 
 def _open(
@@ -105,23 +104,27 @@ def _open(
 ) -> tuple[Store, dict[str, Any], dict[str, CellProgress], dict[str, Stored]]:
     """Open a folder for a run; return it, its manifest, and each cell's state and stored seeds."""
     folder, until = Store(store), request.width
-    if folder.folder.is_file():
-        raise StoreError(f"{folder.folder} is a file; allowed: a folder, or a new name")
     if until is not None and folder.exists():
         _refuse_pilots(folder, until)
+    most = CHUNK if until is None else CHUNK_UNTIL
+    # A width needs at most so many seeds, or hardly more.
+    seeds = len(asked) if until is None else round(4 / until**2)
+    limits = {"lanes": lanes, "seeds": seeds, "most": most}
+    stored: dict[str, Stored] = {}
+
+    def made(old: dict[str, Any] | None) -> dict[str, Any]:
+        manifest = manifest_of(cells, rule, folder, old, **limits, tell=progress.tell)
+        found = folder.by_cell()
+        # Refuses damaged chunks.
+        stored.update({d: folder.verdicts(d, found.get(d, ())) for d in cells})
+        for digest in found.keys() & cells.keys():
+            _expect_own_verdicts(folder, found[digest][0], rule)
+        return manifest
+
     # Of workers that start together one tunes and writes, and the others use what it wrote.
     with folder.locked():
         folder.prepare()
-        most = CHUNK if until is None else CHUNK_UNTIL
-        # A width needs at most so many seeds, or hardly more.
-        seeds = len(asked) if until is None else round(4 / until**2)
-        limits = {"lanes": lanes, "seeds": seeds, "most": most}
-        manifest = manifest_of(cells, rule, folder, **limits, tell=progress.tell)
-        found = folder.by_cell()
-        stored = {d: folder.verdicts(d, found.get(d, ())) for d in cells}  # refuses damaged chunks
-        for digest in found.keys() & cells.keys():
-            _expect_own_verdicts(folder, found[digest][0], rule)
-        folder.write_manifest(manifest)
+        manifest = folder.update(made)
     fields = {digest: manifest["cells"][digest]["fields"] for digest in cells}
     paths = varied(list(fields.values()))
     states = {
@@ -140,12 +143,12 @@ def _refuse_pilots(folder: Store, until: float) -> None:
     """Raise `StoreError` if a pilot's seeds would affect when to stop."""
     if any(Request.read(run).pilot is not None for run in folder.runs()):
         raise StoreError(
-            f"until = {until}, and {folder.folder} holds the seeds of a pilot, which no estimate "
+            f"until = {until}, and {folder.where} holds the seeds of a pilot, which no estimate "
             "counts; allowed: a number of seeds, or another folder"
         )
 
 
-def _expect_own_verdicts(folder: Store, chunk: Path, rule: Rule) -> None:
+def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
     """Raise `StoreError` if the rule gives other verdicts than those of a stored chunk.
 
     A rule's identity does not include the files that it reads.
@@ -154,9 +157,9 @@ def _expect_own_verdicts(folder: Store, chunk: Path, rule: Rule) -> None:
     evidence = {name: stored[name].to_numpy() for name in stored.columns if name not in KEYS}
     if (judge(rule, evidence) != stored["verdict"].to_numpy()).any():
         raise StoreError(
-            f"{folder.folder} has other verdicts than {type(rule).__name__} gives now: something "
+            f"{folder.where} has other verdicts than {type(rule).__name__} gives now: something "
             "that it reads has changed; give another folder, or judge all of it anew: basin-jax "
-            f"report {folder.folder} --rule FILE"
+            f"report {folder.where} --rule FILE"
         )
 
 

@@ -97,7 +97,7 @@ def test_replay_notices_other_bits(made):
     folder = made / "runs/altered"
     shutil.copytree(made / "runs/mine", folder)
     store = basin_jax.load(folder).store
-    chunk = store.chunks()[0]
+    chunk = folder / store.chunks()[0]
     cell, frame = chunk.name.split("-")[0], store.frame().filter(cell=chunk.name.split("-")[0])
     chunk.unlink()
     columns = frame.drop("cell").with_columns(pl.col("margin") + 1e-7).to_dict(as_series=False)

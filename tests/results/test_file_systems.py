@@ -52,7 +52,7 @@ def test_a_chunk_commits_once_without_hard_links(made, monkeypatch, code):
     assert not made.commit(CELL, columns(range(5), salt=1.0))
     assert contents(made.folder) == before
     assert made.verify() == []
-    assert not list(made.staging.iterdir())
+    assert not list((made.folder / "staging").iterdir())
 
 
 def test_of_writers_that_commit_the_same_chunk_one_wins(made, lacking):
@@ -75,7 +75,7 @@ def test_of_writers_that_commit_the_same_chunk_one_wins(made, lacking):
     stored = dict(last.select("seed", "x").iter_rows())
     assert stored == {first: columns([first], salt=salt)["x"][-1] for first, salt in won}
     assert made.verify() == []
-    assert not list(made.staging.iterdir())
+    assert not list((made.folder / "staging").iterdir())
     assert not list(made.folder.glob("*.held"))
 
 
@@ -195,13 +195,16 @@ def leave(folder: Path, host: str, process: int, *, age: float = 0.0) -> Path:
 
 
 def test_what_other_hosts_left_is_swept_when_it_is_old(made):
-    old = [leave(made.staging, host, 1, age=2 * files.LEASE) for host in ("far", "[a].b.lan", "")]
-    own = leave(made.staging, os.uname().nodename, os.getpid(), age=2 * files.LEASE)
-    fresh = leave(made.staging, "far", 1, age=files.LEASE / 2)
-    foreign = made.staging / "notes.txt"
+    old = [
+        leave(made.folder / "staging", host, 1, age=2 * files.LEASE)
+        for host in ("far", "[a].b.lan", "")
+    ]
+    own = leave(made.folder / "staging", os.uname().nodename, os.getpid(), age=2 * files.LEASE)
+    fresh = leave(made.folder / "staging", "far", 1, age=files.LEASE / 2)
+    foreign = made.folder / "staging" / "notes.txt"
     foreign.write_text("mine")
     made.prepare()
-    assert {*made.staging.iterdir()} == {own, fresh, foreign}
+    assert {*(made.folder / "staging").iterdir()} == {own, fresh, foreign}
     assert not any(path.exists() for path in old)
 
 
@@ -210,7 +213,7 @@ def test_a_writer_that_was_taken_for_dead_writes_again(made, monkeypatch):
 
     def slow(path):
         sync(path)
-        if path.parent == made.staging and not swept:
+        if path.parent == (made.folder / "staging") and not swept:
             swept.append(path)
             path.unlink()  # by another host, while this one slept
 

@@ -142,7 +142,7 @@ def test_mutations_of_the_manifest_and_of_run_records_are_found_or_harmless(copy
 def test_flipped_bits_in_chunks_are_found(copy):
     chance, chunks = random.Random(0), Store(copy).chunks()
     for i in range(MANY):
-        path = chunks[i % len(chunks)]
+        path = copy / chunks[i % len(chunks)]
         raw = path.read_bytes()
         path.write_bytes(flipped(raw, chance))
         if i % 20 == 0:
@@ -175,7 +175,7 @@ def forge(folder: Path, manifest: dict[str, Any]) -> None:
     text = json.dumps(manifest)
     for digest, cell in manifest["cells"].items():
         made = identity_hash(cell["fields"], cell["sources"], cell["trace"])
-        for path in Store(folder).chunks(digest):
+        for path in (folder / chunk for chunk in Store(folder).chunks(digest)):
             forged = pl.read_parquet(path.read_bytes()).with_columns(cell=pl.lit(made))
             path.unlink()
             path.with_name(path.name.replace(digest, made)).write_bytes(write_chunk(forged))
@@ -247,7 +247,8 @@ def test_chunks_forged_bit_by_bit_are_read_or_refused_in_a_line(tmp_path):
     digest, entry = folders.cell_of({}, (0, 10))
     made = folders.new_store(tmp_path, {digest: entry})
     made.commit(digest, folders.columns(range(20), (0, 10)))
-    (path,), chance = made.chunks(), random.Random(0)
+    (chunk,), chance = made.chunks(), random.Random(0)
+    path = made.folder / chunk
     raw = path.read_bytes()
     for _ in range(MANY):
         path.write_bytes(resealed(flipped(raw, chance)))

@@ -148,8 +148,8 @@ def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp
     cells = [*wells, wells[0].replace(organism=basin_jax.organisms.DoubleWell(tilt=-0.2))]
     loop.run(cells, 24, tmp_path, lanes=8)
     store = Store(tmp_path)
-    last = max(store.chunks(), key=lambda chunk: digest_of(cells[1]) in chunk.name)
-    last.unlink()
+    last = max(store.chunks(), key=lambda chunk: digest_of(cells[1]) in chunk)
+    (tmp_path / last).unlink()
     records = load(tmp_path)
     rows = records.differences().rows(named=True)
     assert [row["cell"] for row in rows] == [digest_of(cell) for cell in cells[1:]]
@@ -314,11 +314,12 @@ def test_the_interval_follows_from_what_was_asked_and_what_is_there(
 
 def test_a_cell_that_lacks_seeds_takes_the_fixed_interval_from_all(wells, wells_folder, tmp_path):
     manifest, store = Store(wells_folder).manifest(), Store(tmp_path)
-    store.write_manifest(manifest | {"runs": {}})
+    store.prepare()
+    store.update(lambda _: manifest | {"runs": {}})
     for run in Store(wells_folder).runs():
         store.record_run(run)
     for chunk in Store(wells_folder).chunks(digest_of(wells[0])):
-        (store.data / chunk.name).write_bytes(chunk.read_bytes())
+        (store.folder / chunk).write_bytes((wells_folder / chunk).read_bytes())
     assert load(tmp_path).interval == "anytime"
     trials = load(tmp_path).fractions().group_by("cell").agg(pl.col("trials").first())
     assert dict(trials.iter_rows()) == {digest_of(wells[0]): 100, digest_of(wells[1]): 0}
@@ -367,11 +368,11 @@ def test_evidence_named_like_a_column_of_the_store_is_refused(tmp_path):
 def test_chunks_that_are_renamed_copied_or_of_another_sweep_are_refused(wells, tmp_path):
     loop.run(wells, 8, tmp_path / "one", lanes=8)
     store = Store(tmp_path / "one")
-    first, second = store.chunks()
+    first, second = (store.folder / chunk for chunk in store.chunks())
     for source, name in ((first, second.name), (first, f"{first.stem}x.parquet")):
         copied = Store(tmp_path / name)
         shutil.copytree(store.folder, copied.folder)
-        shutil.copy(source, copied.data / name)
+        shutil.copy(source, copied.folder / "data" / name)
         assert any("renamed" in fault for fault in copied.verify())
         with pytest.raises(StoreError, match="is a copy, or was renamed"):
             _ = load(copied.folder).frame

@@ -58,21 +58,22 @@ def sealed(folder: Path, manifest: dict) -> None:
 
 
 def test_a_chunk_missing_from_a_finished_run_is_named(finished):
-    for path, first in zip(finished.chunks(CELL), (0, 64), strict=True):
+    for chunk, first in zip(finished.chunks(CELL), (0, 64), strict=True):
+        path = finished.folder / chunk
         content = path.read_bytes()
         path.unlink()
         (fault,) = finished.verify()
         assert f"from seed {first} on" in fault
         assert path.name in fault
         path.write_bytes(content)
-    finished.chunks(OTHER)[1].unlink()
+    (finished.folder / finished.chunks(OTHER)[1]).unlink()
     finished.commit(OTHER, folders.columns(range(200, 236), STOPS))  # as many, but others
     (fault,) = finished.verify()
     assert "lacks 36 of the 100 seeds" in fault
 
 
 def test_a_cell_missing_from_a_finished_run_is_named(finished):
-    for path in finished.chunks(OTHER):
+    for path in (finished.folder / chunk for chunk in finished.chunks(OTHER)):
         path.unlink()
     (fault,) = finished.verify()
     assert f"cell {OTHER} lacks 100 of the 100 seeds" in fault
@@ -161,7 +162,7 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_a_sealed_chunk_of_another_schema_is_named_and_refused(tmp_path, what):
     made = folders.new_store(tmp_path, CELLS)
-    path = made.data / f"{CELL}-{0:020d}.parquet"
+    path = made.folder / "data" / f"{CELL}-{0:020d}.parquet"
     path.write_bytes(write_chunk(frame()))
     assert made.verify() == []
     path.write_bytes(write_chunk(frame().with_columns(**BAD[what])))
@@ -179,7 +180,7 @@ def test_chunks_without_some_evidence_are_of_another_sweep(tmp_path):
     assert ["of another sweep" in fault for fault in made.verify()] == [True]
     with pytest.raises(StoreError, match="of another sweep"):
         made.frame()
-    (made.data / made.chunks()[1].name).write_bytes(write_chunk(frame().drop("x")))
+    (made.folder / made.chunks()[1]).write_bytes(write_chunk(frame().drop("x")))
     assert any("then evidence" in fault for fault in made.verify())
 
 
@@ -199,7 +200,7 @@ def test_a_small_file_that_expands_to_a_large_one_is_refused_unread(tmp_path, mo
     made = folders.new_store(tmp_path, CELLS)
     raw = write_chunk(bomb())
     assert len(raw) < 2**17
-    (made.data / f"{CELL}-{0:020d}.parquet").write_bytes(raw)
+    (made.folder / "data" / f"{CELL}-{0:020d}.parquet").write_bytes(raw)
     monkeypatch.setattr(pl, "read_parquet", None)
     with pytest.raises(StoreError, match=r"rows, allowed|more bytes than its rows"):
         made.frame()
@@ -269,7 +270,7 @@ def test_links_out_of_a_folder_are_not_followed(wells, copy, tmp_path, part):
 
 def test_the_name_of_a_file_cannot_break_a_line_or_a_terminal(finished):
     for name in ("a\nb.parquet", "a\x1b[2J.parquet", os.fsdecode(b"a\xff.parquet")):
-        (finished.data / name).write_text("")
+        (finished.folder / "data" / name).write_text("")
     assert all(fault.isprintable() and "a?" in fault for fault in finished.verify())
     assert len(finished.verify()) == 3
 
@@ -346,7 +347,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
     made = folders.new_store(tmp_path, CELLS)
     before = (tmp_path / "sweep.json").read_bytes()
     with pytest.raises(StoreError, match=r"lanes = 0, allowed: an integer from 1"):
-        made.write_manifest(made.manifest() | {"cells": {CELL: CELLS[CELL] | {"lanes": 0}}})
+        made.update(lambda _: made.manifest() | {"cells": {CELL: CELLS[CELL] | {"lanes": 0}}})
     with pytest.raises(StoreError, match=r"devices = 0"):
         made.record_run(folders.run_of(SEEDS) | {"devices": 0})
     assert (tmp_path / "sweep.json").read_bytes() == before
@@ -366,6 +367,6 @@ def test_a_chunk_has_no_more_rows_than_are_read(wells, tmp_path, monkeypatch):
     sweep = wells[0].replace(num_steps=4096, save_at=tuple(range(1023)))
     monkeypatch.setattr(manifest, "choose", lambda *_, **__: Tuning("xla", 8, 1e18))
     made = manifest.manifest_of(
-        {"a": sweep}, Behavior(), Store(tmp_path), lanes=8, seeds=8, most=2**17, tell=print
+        {"a": sweep}, Behavior(), Store(tmp_path), None, lanes=8, seeds=8, most=2**17, tell=print
     )
     assert made["chunk"] * len(sweep.stops) == chunk_size.ROWS

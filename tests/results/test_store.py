@@ -136,7 +136,7 @@ def test_a_chunk_is_on_the_disk_before_it_is_visible(sound, monkeypatch):
 @pytest.mark.ci
 @pytest.mark.lowest  # a file whose metadata is damaged is read by Polars
 def test_every_flipped_bit_is_found(sound):
-    path = sound.chunks()[0]
+    path = sound.folder / sound.chunks()[0]
     written, random = path.read_bytes(), np.random.default_rng(5)
     # All over the file, and in all of its last bytes, where its metadata is.
     bits = {*random.choice(len(written) * 8, 200, replace=False).tolist()}
@@ -177,8 +177,8 @@ def not_parquet(data: Path, path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [truncated, emptied, without_hash, forged, not_parquet])
 def test_a_spoiled_chunk_is_named_by_verify_and_refused_by_readers(sound, spoil):
-    path = sound.chunks()[1]
-    spoil(sound.data, path)
+    path = sound.folder / sound.chunks()[1]
+    spoil(sound.folder / "data", path)
     (fault,) = sound.verify()
     assert str(path) in fault
     for read in (sound.frame, lambda: sound.verdicts(CELL)):
@@ -191,7 +191,7 @@ def test_a_spoiled_chunk_is_named_by_verify_and_refused_by_readers(sound, spoil)
 def test_verify_names_chunks_of_another_sweep(sound, tmp_path):
     foreign = new_store(tmp_path / "foreign")
     foreign.commit("c" * 12, columns([1]))
-    shutil.copy(foreign.chunks()[0], sound.data)
+    shutil.copy(foreign.folder / foreign.chunks()[0], sound.folder / "data")
     (fault,) = sound.verify()
     assert "c" * 12 in fault
     assert "of another sweep" in fault
@@ -207,8 +207,8 @@ def test_verify_names_seeds_that_are_stored_twice(sound):
 
 
 def test_verify_names_whatever_else_is_among_the_chunks(sound):
-    (sound.data / "notes.txt").write_text("mine")
-    (sound.data / "folder").mkdir()
+    (sound.folder / "data" / "notes.txt").write_text("mine")
+    (sound.folder / "data" / "folder").mkdir()
     faults = sound.verify()
     assert [name in fault for name, fault in zip(["folder", "notes"], faults, strict=True)] == [
         True
@@ -220,7 +220,7 @@ def dead_process() -> int:
 
 
 def leave(made: Store, host: str, process: object) -> Path:
-    left = made.staging / f"{host}.{process}.{uuid.uuid4().hex}.{CELL}-00.parquet"
+    left = made.folder / "staging" / f"{host}.{process}.{uuid.uuid4().hex}.{CELL}-00.parquet"
     left.write_bytes(b"PAR1 half of a ch")
     return left
 
@@ -229,14 +229,14 @@ def test_plain_readers_see_committed_chunks_only(sound):
     leave(sound, os.uname().nodename, os.getpid())
     expected = sound.frame().sort("cell", "seed", "step")
     for read in (
-        lambda: pl.read_parquet(sound.data),
-        lambda: pl.read_parquet(f"{sound.data}/*.parquet"),
-        lambda: pl.scan_parquet(sound.data).collect(),
-        lambda: pl.concat(map(pl.read_parquet, sorted(sound.data.iterdir()))),
+        lambda: pl.read_parquet(sound.folder / "data"),
+        lambda: pl.read_parquet(f"{sound.folder / 'data'}/*.parquet"),
+        lambda: pl.scan_parquet(sound.folder / "data").collect(),
+        lambda: pl.concat(map(pl.read_parquet, sorted((sound.folder / "data").iterdir()))),
     ):
         assert read().sort("cell", "seed", "step").equals(expected)
     assert sound.verify() == []
-    assert {path.suffix for path in sound.data.iterdir()} == {".parquet"}
+    assert {path.suffix for path in (sound.folder / "data").iterdir()} == {".parquet"}
 
 
 def test_leftovers_of_dead_processes_are_swept_and_those_of_live_ones_stay(sound, monkeypatch):
@@ -295,7 +295,7 @@ def test_a_manifest_and_the_runs_come_back_as_they_were_written(sound):
     for run in runs:
         sound.record_run(run)
     assert sound.runs() == runs
-    assert list(sound.staging.iterdir()) == []
+    assert list((sound.folder / "staging").iterdir()) == []
     assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 3
 
 
@@ -325,7 +325,7 @@ class StoreMachine(RuleBasedStateMachine):
     def begin_again(self):
         self.store = Store(self.folder)
         self.store.prepare()
-        left = {path.name.split(".")[1] for path in self.store.staging.iterdir()}
+        left = {path.name.split(".")[1] for path in (self.store.folder / "staging").iterdir()}
         assert left <= {str(os.getpid())}
 
     @invariant()
