@@ -59,7 +59,7 @@ def columns(seeds: Sequence[int], stops: Sequence[int], salt: float = 0.0) -> di
     return {"seed": seed, "step": steps, "verdict": (x > 0).astype(np.int8), "x": x}
 
 
-def new_store(folder: Path, cells: dict[str, dict[str, Any]]) -> Store:
+def new_store(folder: Path | str, cells: dict[str, dict[str, Any]]) -> Store:
     """Return a store with a manifest, without chunks."""
     made = Store(folder)
     made.prepare()

@@ -30,7 +30,7 @@ def print_table(table: "RenderableType", *, width: int) -> None:
 
 
 @contextlib.contextmanager
-def resumable(folder: Path) -> "Iterator[None]":
+def resumable(folder: Path | str) -> "Iterator[None]":
     """End the command if a signal stops a run, and print the command that resumes it."""
     from basin_jax.runs.training import Interrupted
 

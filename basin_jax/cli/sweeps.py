@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 File = Annotated[Path, typer.Argument(help="A Python file that defines `sweep`.", metavar="FILE")]
-Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="DIR")]
+Folder = Annotated[str, typer.Argument(help="A folder or URL of results.", metavar="DIR")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as num_steps=500."),
@@ -42,7 +42,12 @@ def run(
         int | None, typer.Option(help="The number of lanes.  [default: measured]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder of results.  [default: runs/FILE's name]")
+        str | None,
+        typer.Option(
+            help="The folder of results, or its URL, such as s3://BUCKET/NAME.  "
+            "[default: runs/FILE's name]",
+            metavar="DIR",
+        ),
     ] = None,
 ) -> None:
     """Train the seeds of a sweep and write its report; resume a stopped run."""
@@ -52,7 +57,7 @@ def run(
     from basin_jax.runs.sweepfile import load_sweep
 
     source = load_sweep(file, set_ or [])
-    folder = out or Path("runs") / file.stem
+    folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
     records = _train(source, count, folder, until=until_width, pilot=pilot, lanes=lanes)
     from basin_jax.report.page import text_table, write_report
@@ -73,14 +78,14 @@ def report(
     """Write the tables and figures of a folder.
 
     They are in DIR/report as HTML, PNG, PDF, CSV and LaTeX; with the rule of another file, in
-    DIR/report-FILE.
+    DIR/report-FILE. Those of a bucket are in the local folder runs/NAME.
     """
     from basin_jax.report.page import text_table, write_report
     from basin_jax.results.records import load
     from basin_jax.runs.sweepfile import load_rule
 
     records = load(folder, rule=load_rule(rule) if rule else None)
-    page = write_report(records, folder / f"report-{rule.stem}" if rule else None)
+    page = write_report(records, records.store.folder / f"report-{rule.stem}" if rule else None)
     print_table(text_table(records), width=120)
     say(f"Report: {page}")
 
@@ -150,7 +155,7 @@ def known(
     frames, machine = [], {}
     for source in answers.knowing(paths or [Path("sweeps")]):
         folder = out / answers.folder_of(source)
-        records = _train(source, source.seeds if seeds is None else seeds, folder)
+        records = _train(source, source.seeds if seeds is None else seeds, str(folder))
         frames.append(compare(records, source.known))
         machine = records.manifest["machine"]
     frame = answers.by_kind(frames)
@@ -165,7 +170,7 @@ def known(
 def _train(
     source: "SweepFile",
     seeds: int | None,
-    folder: Path,
+    folder: str,
     *,
     until: float | None = None,
     pilot: str | None = None,
@@ -174,6 +179,7 @@ def _train(
     """Run a sweep file and show its progress."""
     from rich.console import Console
 
+    from basin_jax.results.store import Store
     from basin_jax.runs.progress import progress_for
     from basin_jax.runs.run import run as run_sweep
     from basin_jax.runs.sweepfile import remember
@@ -191,5 +197,5 @@ def _train(
             pilot=pilot,
             lanes=lanes,
             progress=progress,
-            origin=source.origin(folder),
+            origin=source.origin(Store(folder).folder),
         )

@@ -1,4 +1,4 @@
-"""A sweep's folder: evidence in Parquet chunks that commit as one, and its provenance.
+"""A sweep's results: evidence in Parquet chunks that commit as one, and its provenance.
 
     FOLDER/
       sweep.json       every field, sources, versions, device, lanes; the runs; a seal
@@ -15,22 +15,27 @@ the lock is held. Listing the folder is the resume logic. `sweep.json` has the h
 record, and the number of its seeds that a finished run left in each cell, so that missing ones are
 found. There is no pickle; opening a folder runs none of its code, follows no link in it, and reads
 only regular files whose sizes are in bounds.
+
+A bucket has the same under a prefix, but for staging and locks: its server creates an object only
+if there is none of its name, and replaces `sweep.json` only if it is the one that was read.
 """
 
+import random
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
-from basin_jax.files import reason
+from basin_jax.files import FolderError, reason
 from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chunk
 from basin_jax.results.completeness import missing, unfinished
 from basin_jax.results.folder import Folder, StoreError
@@ -47,7 +52,16 @@ from basin_jax.results.layout import (
 )
 
 
+if TYPE_CHECKING:
+    from basin_jax.results.bucket import Bucket
+
+
 MANIFEST = "sweep.json"
+# What a path makes of the URL of a bucket.
+SPOILED = re.compile("(s3|gs|az):/[^/]")
+
+# Seconds, at most, before `sweep.json` is changed anew where another process was faster.
+PAUSE = 0.2
 
 
 class Checked(NamedTuple):
@@ -59,21 +73,21 @@ class Checked(NamedTuple):
 
 
 class Store:
-    """A sweep's folder."""
+    """A sweep's folder, or what is in a bucket as in such a folder."""
 
     def __init__(self, folder: str | PathLike[str]):
-        self._place = Folder(folder)
+        self._place: Folder | Bucket = _place_of(folder)
         # A manifest that was checked, by what tells its file from another.
         self._seen: dict[tuple[object, ...], Checked] = {}
 
     @property
     def folder(self) -> Path:
-        """The folder."""
+        """The folder; of a bucket the local one of its reports, `runs/NAME`."""
         return self._place.local
 
     @property
     def where(self) -> str:
-        """The folder, as messages name it."""
+        """The folder or the URL, as messages name it."""
         return self._place.where
 
     def exists(self) -> bool:
@@ -96,6 +110,8 @@ class Store:
                 manifest = read_manifest(raw)
                 stops = max(len(stops_of(cell)) for cell in manifest["cells"].values())
                 self._seen = {stamp: Checked(raw, manifest, manifest["chunk"] * stops)}
+        except FolderError:
+            raise
         except FileNotFoundError:
             raise StoreError(
                 f"{self.where} holds no sweep (no sweep.json); "
@@ -127,6 +143,7 @@ class Store:
                 return manifest
             if old is not None and self._place.swap(MANIFEST, old.raw, text):
                 return manifest
+            time.sleep(random.uniform(0, PAUSE))
 
     def _text(self, manifest: Mapping[str, Any]) -> bytes:
         try:
@@ -209,6 +226,8 @@ class Store:
             if known not in (None, hash_of(raw)):
                 raise ValueError("it differs from its hash in sweep.json")
             return read_run(raw)
+        except FolderError:
+            raise
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{self._place.named(key)}, a run's record, cannot be trusted: {reason(error)} "
@@ -344,6 +363,8 @@ class Store:
                 raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
             entry = manifest["cells"][cells[0]]
             check_rows(frame, entry, stops_of(entry))
+        except FolderError:
+            raise
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{path} is damaged or foreign (it {reason(error)}); `basin-jax verify "
@@ -353,3 +374,25 @@ class Store:
         if key != f"data/{named}":
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
         return frame if columns is None else frame.select(columns)
+
+
+def _place_of(store: str | PathLike[str]) -> Any:
+    """Return the folder or the bucket that a path or a URL names.
+
+    Raises:
+        StoreError: if it is a URL that cannot be used here.
+    """
+    text = fspath(store)
+    if "://" not in text:
+        if SPOILED.match(text):
+            raise StoreError(f"{text} was a URL before it was a path; give it as a text")
+        return Folder(store)
+    try:
+        from basin_jax.results.bucket import Bucket
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "obstore":
+            raise
+        raise StoreError(
+            f'{text} needs obstore; install it: pip install "basin-jax[cloud]"'
+        ) from None
+    return Bucket(text)

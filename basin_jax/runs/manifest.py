@@ -52,7 +52,8 @@ def manifest_of(
         StoreError: with the differences, where the folder holds another sweep. The same
             cells, or a grid that has grown, are no difference.
     """
-    if old is None and folder.chunks():
+    # Of a bucket another worker may have written both since it was read.
+    if old is None and folder.chunks() and not folder.exists():
         raise StoreError(
             f"{folder.where} has chunks, but their sweep.json is gone; without it they cannot "
             "be told from another sweep's: give another folder, or delete them"
