@@ -134,17 +134,14 @@ class Bucket:
         """
         key = f"staging/{uuid.uuid4().hex}"
         first = self._put(key, b"first", "create")
-        created = self._put(key, b"second", "create")
-        if first is not None and created is None:
-            second = self._put(key, b"second", _version(first))
-            replaced = self._put(key, b"third", _version(first))
-            sound = second is not None and replaced is None
-        else:
-            sound = False
+        won = [first is not None]
+        if first is not None:
+            modes = "create", _version(first), _version(first)
+            won += [self._put(key, bytes([n]), mode) is not None for n, mode in enumerate(modes)]
         # It may be forbidden, and nothing reads what is left.
         with contextlib.suppress(BaseError, OSError):
             obstore.delete(self._store, key)
-        if not sound:
+        if won != [True, False, True, False]:
             raise BucketError(
                 f"{self.where} lets a second writer replace what a first one wrote, so that "
                 "workers could overwrite each other's results; allowed: a bucket whose server "

@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 MANIFEST = "sweep.json"
 # What a path makes of the URL of a bucket.
 SPOILED = re.compile("(s3|gs|az):/[^/]")
-
 # Seconds, at most, before `sweep.json` is changed anew where another process was faster.
 PAUSE = 0.2
 
@@ -265,23 +264,24 @@ class Store:
         """
         columns = ["seed", "step", "verdict"]
         known = self.chunks(cell) if chunks is None else chunks
-        found = [self._read(key, columns) for key in known]
-        if not found:
+        if not known:
             return np.zeros(0, np.uint64), np.zeros(0, np.int8)
-        stored = pl.concat(found)
+        checked = self._checked()
+        stored = pl.concat(self._read(key, checked).select(columns) for key in known)
         last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
         return last["seed"].to_numpy(), last["verdict"].to_numpy()
 
     def rows(self, chunk: str) -> pl.DataFrame:
         """Return the rows of a chunk."""
-        return self._read(chunk)
+        return self._read(chunk, self._checked())
 
     def frame(self) -> pl.DataFrame:
         """Return all stored rows in the order of cell, seed and step."""
         chunks = self.chunks()
         if not chunks:
             raise StoreError(f"{self.where} holds no seeds yet; run the sweep first")
-        parts = [self._read(key) for key in chunks]
+        checked = self._checked()
+        parts = [self._read(key, checked) for key in chunks]
         for key, part in zip(chunks, parts, strict=True):
             if part.columns != parts[0].columns:
                 raise StoreError(f"{self._place.named(key)} is of another sweep; move it away")
@@ -314,9 +314,11 @@ class Store:
             except StoreError as error:
                 faults.append(str(error))
         columns: list[str] = []
-        for key in self._place.list("data"):
+        keys = self._place.list("data")
+        checked = self._checked()  # after them, since another worker may have added a cell
+        for key in keys:
             try:
-                frame = self._read(key)
+                frame = self._read(key, checked)
             except StoreError as error:
                 faults.append(str(error).partition("; ")[0])  # without its advice
                 continue
@@ -352,9 +354,9 @@ class Store:
         runs = {name: self._run(name, known) for name, known in self._records().items()}
         return unfinished(manifest, runs)
 
-    def _read(self, key: str, columns: list[str] | None = None) -> pl.DataFrame:
+    def _read(self, key: str, checked: Checked) -> pl.DataFrame:
         """Read a chunk, and check that it is undamaged and belongs to the sweep."""
-        _, manifest, most = self._checked()
+        _, manifest, most = checked
         path = self._place.named(key)
         try:
             frame = read_chunk(self._place.get(key, at_most=bytes_of(most)), rows=most)
@@ -373,7 +375,7 @@ class Store:
         named = f"{cells[0]}-{frame['seed'].min():020d}.parquet"
         if key != f"data/{named}":
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
-        return frame if columns is None else frame.select(columns)
+        return frame
 
 
 def _place_of(store: str | PathLike[str]) -> Any:
