@@ -22,7 +22,7 @@ class Records(Stored):
     """The results of a sweep: the content of its folder, and estimates from it.
 
     Args:
-        folder: the folder of a run.
+        folder: the folder of a run, or its URL.
         rule: a rule to judge the stored evidence by, in place of the sweep's own.
     """
 
@@ -276,6 +276,7 @@ def load(folder: str | os.PathLike[str], *, rule: Rule | None = None) -> Records
 
     Raises:
         StoreError: if the folder holds no sweep, or a chunk in it is damaged.
+        BucketError: if a bucket does not answer.
 
     >>> import tempfile
     >>> from basin_jax import Sweep, methods, organisms, run

@@ -54,7 +54,7 @@ def replay(
     whose low bits may therefore differ; the comparison is made with the first.
 
     Args:
-        folder: the sweep's folder.
+        folder: the sweep's folder, or its URL.
         seed: the stored seed.
         cell: the cell of a grid, such as "difficulty=2".
         file: the sweep's file; if None, the sweep that this process has run, or the file that the
