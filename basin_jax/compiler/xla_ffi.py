@@ -13,7 +13,9 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -36,6 +38,26 @@ WAIT = 900  # seconds of the clock, for a compiler that waits and takes nothing 
 # to fork with threads running.
 LIMITED = ("/bin/sh", "-c", 'ulimit -S -t "$0" && exec "$@"')
 EXCEEDED = re.compile("cpu ?time limit exceeded", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Steps:
+    """A step that is compiled to an operation on blocks of seeds.
+
+    Attributes:
+        run: a function of (number of each seed's first step, how many steps, fixed arrays, state)
+            to the state, where each array has a leading axis of seeds.
+        kernel: the kind of a GPU's kernel, and why it is of no better kind; or nothing.
+        at_once: how many seeds a multiprocessor of a GPU trains at once; 0 if that is not known.
+    """
+
+    run: Callable[..., Any]
+    kernel: str = ""
+    at_once: int = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Take steps."""
+        return self.run(*arguments)
 
 
 @functools.cache
@@ -126,18 +148,14 @@ def hash_of(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
 
 
-def steps_of(name: str) -> Callable:
-    """Return the function that calls an operation's steps.
-
-    A function of (number of each seed's first step, how many steps, fixed arrays, state) to the
-    state, where each array has a leading axis of seeds.
-    """
+def steps_of(name: str, *, kernel: str = "", at_once: int = 0) -> Steps:
+    """Return the steps that an operation takes; see `Steps`."""
 
     def run(numbers, count, fixed, state):
         shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in state]
         return jax.ffi.ffi_call(name, shapes)(count, numbers, *fixed, *state)
 
-    return run
+    return Steps(run=run, kernel=kernel, at_once=at_once)
 
 
 def _compile(source: str, includes: Sequence[Path], file: Path) -> None:

@@ -18,7 +18,7 @@ from basin_jax import __version__
 from basin_jax.core.identity import trace_of
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Sweep
-from basin_jax.core.trial import count_params
+from basin_jax.core.trial import count_params, signature_of
 from basin_jax.devices import cache_directory, cpu_model
 from basin_jax.engine.backends import (
     ACCELERATOR_LANES,
@@ -63,7 +63,13 @@ class Tuning(NamedTuple):
 
 def lanes_of(backend: Backend, sweep: Sweep) -> tuple[int, ...]:
     """Return the numbers of lanes worth measuring, the first of which needs no measurement."""
-    if jax.local_devices()[0].platform != "cpu":
+    device = jax.local_devices()[0]
+    if device.platform == "gpu":
+        # Whole waves of what the multiprocessors train at once, so that none of them waits. Of XLA
+        # none is known: its dozens of launches a step are shared by more lanes.
+        wave = getattr(device, "core_count", 0) * backend.steps(signature_of(sweep)).at_once
+        return (-(-ACCELERATOR_LANES // wave) * wave if wave else 4 * ACCELERATOR_LANES,)
+    if device.platform != "cpu":
         return ACCELERATOR_LANES, 4 * ACCELERATOR_LANES, ACCELERATOR_LANES // 4
     if backend is not CPU:
         return backend.first_lanes, 4 * backend.first_lanes

@@ -14,7 +14,7 @@ import jax
 from jaxtyping import Array, Int32
 
 from basin_jax import compiler
-from basin_jax.compiler import cpu, cuda
+from basin_jax.compiler import Steps, cpu, cuda
 from basin_jax.core.contracts import State
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.trial import (
@@ -53,7 +53,7 @@ class Backend:
     name: str
     platform: str | None
     first_lanes: int
-    compile: Callable[..., Callable]
+    compile: Callable[..., Steps]
     identity: Callable[[], str] | None = None
 
     def advance(
@@ -77,10 +77,22 @@ class Backend:
         # CPUs emulate GPUs, for tests.
         if self.platform not in (None, here) and here != "cpu":
             return "these devices"
-        return _why_not(self.compile, signature)
+        found = _steps_or_why_not(self.compile, signature)
+        return found if isinstance(found, str) else None
+
+    def steps(self, signature: Signature) -> Steps:
+        """Return the compiled steps of a sweep.
+
+        Raises:
+            Unsupported: if this backend cannot compile it; see `why_not`.
+        """
+        found = _steps_or_why_not(self.compile, signature)
+        if isinstance(found, str):
+            raise compiler.Unsupported(found)
+        return found
 
 
-def _vmapped(one: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
+def _vmapped(one: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Steps:
     """Leave a step to XLA, under `vmap`; see `compiler.cpu.compile_steps`."""
 
     def advance(steps, count, fixed, leaves):
@@ -89,7 +101,7 @@ def _vmapped(one: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Calla
 
         return jax.lax.fori_loop(0, count, turn, leaves)
 
-    return advance
+    return Steps(run=advance)
 
 
 CPU = Backend(
@@ -166,6 +178,6 @@ def step_of(signature: Signature) -> tuple[Callable, list[Any], list[Any]]:
 
 
 @functools.cache
-def _why_not(compile_steps: Callable[..., Callable], signature: Signature) -> str | None:
+def _steps_or_why_not(compile_steps: Callable[..., Steps], signature: Signature) -> Steps | str:
     with numerics(signature.precision):
-        return compiler.why_not(compile_steps, *step_of(signature))
+        return compiler.steps_or_why_not(compile_steps, *step_of(signature))

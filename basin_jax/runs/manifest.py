@@ -73,9 +73,12 @@ def manifest_of(
     new = {digest: cell for digest, cell in cells.items() if digest not in entries}
     tunings = _tunings(new, lanes, seeds, tell)
     entries |= {digest: _entry(new[digest], tuning) for digest, tuning in tunings.items()}
-    for why in dict.fromkeys(entries[digest]["backend"].get("why") for digest in cells):
-        if why is not None:
-            tell(f"backend: xla, since {why}")
+    backends = [entries[digest]["backend"] for digest in cells]
+    for why in dict.fromkeys(backend["why"] for backend in backends if "why" in backend):
+        tell(f"backend: xla, since {why}")
+    for kernel in dict.fromkeys(backend.get("kernel", "") for backend in backends):
+        if "since" in kernel:
+            tell(f"kernel: {kernel}")
     size = max(old["chunk"] if old else 1, _largest_chunk(cells, entries, most))
     runs = old["runs"] if old else {}
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
@@ -120,10 +123,11 @@ def _tunings(
 
 def _identity(name: str, cell: Sweep) -> dict[str, str]:
     """Identify a backend, or give the reason why it is XLA and not the native one."""
-    identity = BACKENDS[name].identity
-    if identity is None:
+    backend = BACKENDS[name]
+    if backend.identity is None:
         return {"name": name, "why": refusal(cell) or "it was measured to be faster"}
-    return {"name": name, "compiler": identity()}
+    kernel = backend.steps(signature_of(cell)).kernel
+    return {"name": name, "compiler": backend.identity(), **({"kernel": kernel} if kernel else {})}
 
 
 def _refuse_other_backend(

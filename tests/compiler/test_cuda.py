@@ -1,6 +1,8 @@
 """Steps in a GPU's thread blocks: emulated against XLA, compiled for a GPU, and refused."""
 
+import re
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from basin_jax import Sweep, build_kernel, run
 from basin_jax.bench.cases import Quadrant
 from basin_jax.compiler.cuda import build
 from basin_jax.compiler.cuda.build import compile_steps
+from basin_jax.compiler.cuda.nvrtc import Binary
 from basin_jax.compiler.cuda.program import most_memory
 from basin_jax.compiler.xla_ffi import operation, steps_of
 from basin_jax.core.sweep import Precision
@@ -20,6 +23,7 @@ from basin_jax.engine.backends import CUDA, step_of
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, Gate
+from basin_jax.results.store import StoreError
 
 
 SEEDS = 3
@@ -130,7 +134,10 @@ TRIALS = {
         num_steps=40,
     ),
 }
-LOOPS = ("noise", "stopping")
+LOOPS = {
+    "noise": "loops, since no gradient that sums over a batch",
+    "stopping": "loops, since a loop inside a step",
+}
 ERRORS: dict[Precision, float] = {"float32": 1e-5, "tf32": 2e-2, "bf16": 1e-1}
 
 
@@ -150,6 +157,7 @@ def evidence(sweep: Sweep, backend) -> dict[str, np.ndarray]:
 )
 def test_trials_are_those_of_xla_and_no_barrier_is_missing(name, precision, monkeypatch):
     sweep = TRIALS[name].replace(precision=precision)
+    assert CUDA.steps(signature_of(sweep)).kernel == LOOPS.get(name, "fragments")
     found, expected = evidence(sweep, "cuda"), evidence(TRIALS[name], "xla")
     for key, values in expected.items():
         error = ERRORS[precision]
@@ -193,6 +201,62 @@ def test_the_launcher_compiles_and_fails_with_the_reason_where_there_is_no_gpu()
         jax.errors.JaxRuntimeError, match=r"GPU context is not available|driver of CUDA"
     ):
         jax.block_until_ready(steps_of(name)(numbers, jnp.int32(1), [], zeros))
+
+
+class Card:
+    """A GPU that is not here."""
+
+    platform, compute_capability = "gpu", "9.0"
+
+
+def of_noise():
+    return step_of(signature_of(TRIALS["noise"]))
+
+
+def test_a_fault_of_fragments_leaves_loops_and_is_told(monkeypatch):
+    def emit(*graph, most):
+        raise KeyError(object())  # whose text is another in each process
+
+    monkeypatch.setattr(build.fragments, "emit", emit)
+    with numerics("float32"):
+        program = build.emitted(*of_noise(), "sm_90")[-1]
+    told = r"loops, since fragments have a fault: KeyError at test_cuda.py:\d+"
+    assert re.fullmatch(told, program.kernel)
+
+
+def test_what_nvrtc_refuses_by_fragments_is_compiled_by_loops(monkeypatch):
+    compiled, named = [], []
+
+    def refusing(program, *rest):
+        compiled.append(program.kernel)
+        if program.kernel == "fragments":
+            raise build.ir.Unsupported("NVRTC refuses the program: too many registers")
+        return Binary(image=b"", ptx="", log="Used 128 registers, 0 bytes spill stores")
+
+    monkeypatch.setattr(build.jax, "local_devices", lambda: [Card()])
+    monkeypatch.setattr(build, "compiled", refusing)
+    monkeypatch.setattr(build, "launcher", lambda *parts: "")
+    monkeypatch.setattr(build, "operation", lambda *parts: named.append(parts) or "steps")
+    with numerics("float32"):
+        steps = compile_steps(*step_of(signature_of(TRIALS["sgd"])))
+    assert compiled == ["fragments", steps.kernel]
+    assert steps.kernel == "loops, since NVRTC refuses the program: too many registers"
+    # 65,536 registers of a multiprocessor, for blocks of 128 threads with 128 each.
+    assert steps.at_once == 4
+    assert [parts[-1] for parts in named] == ["CUDA"]
+
+
+@pytest.mark.ci
+def test_a_folder_says_why_a_kernel_is_of_loops(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("basin_jax.engine.backends.native_backend", lambda: CUDA)  # as on a GPU
+    records = run(TRIALS["noise"], 8, tmp_path / "noise", lanes=4)
+    (cell,) = records.manifest["cells"].values()
+    assert cell["backend"]["kernel"] == LOOPS["noise"]
+    assert f"kernel: {LOOPS['noise']}" in capsys.readouterr().err
+    steps = replace(CUDA.steps(signature_of(TRIALS["noise"])), kernel="fragments")
+    monkeypatch.setattr("basin_jax.engine.backends._steps_or_why_not", lambda *given: steps)
+    with pytest.raises(StoreError, match=r"made with the backend cuda.*fragments"):
+        run(TRIALS["noise"], 16, tmp_path / "noise", lanes=4)
 
 
 WIDE = Sweep(

@@ -20,7 +20,7 @@ from basin_jax.compiler.cuda.fragments.rewrite import simplified
 from basin_jax.compiler.cuda.program import Program, blocks_at_once, most_memory
 from basin_jax.compiler.lowering import graph_of
 from basin_jax.core.trial import numerics, signature_of
-from basin_jax.engine.backends import step_of
+from basin_jax.engine.backends import CUDA, step_of
 from basin_jax.methods import Gradient, Masked, SharpnessAware
 from basin_jax.networks import MLP, Residual
 from basin_jax.organisms import (
@@ -161,7 +161,7 @@ QUICK = ("sharpness-aware",)
 )
 def test_any_step_by_fragments_is_that_of_xla(name, monkeypatch):
     sweep = BATTERY[name]
-    program_of(sweep)  # not refused
+    assert CUDA.steps(signature_of(sweep)).kernel == "fragments"
     seeds = np.arange(3, dtype=np.uint64)
     found = build_kernel(sweep, lanes=3, backend="cuda")(seeds)
     expected = build_kernel(sweep, lanes=3, backend="xla")(seeds)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import basin_jax as bj
+from basin_jax.compiler import Steps
 from basin_jax.engine import autotune
-from basin_jax.engine.backends import backends_for
+from basin_jax.engine.backends import CUDA, XLA, backends_for
 from basin_jax.engine.timed import TimedSteps
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Audit, DoubleWell
@@ -94,6 +95,33 @@ def test_a_short_training_is_not_measured_against_others(tune):
     assert tune(machine, seeds=1024)[:2] == ("cpu", 16)
     assert machine.order == [("cpu", 16)]
     assert tune(machine, seeds=10**6).backend == "xla"
+
+
+class Card:
+    """A GPU that is not here."""
+
+    platform, device_kind, core_count = "gpu", "H200", 132
+
+
+class Unknown:
+    """A GPU of which nobody says how many multiprocessors it has."""
+
+    platform, device_kind = "gpu", "another"
+
+
+@pytest.mark.parametrize(
+    ("card", "at_once", "lanes"), [(Card, 2, 1056), (Card, 13, 1716), (Unknown, 2, 4096)]
+)
+def test_on_a_gpu_lanes_are_whole_waves_and_each_backend_is_measured_once(
+    tune, monkeypatch, card, at_once, lanes
+):
+    steps = Steps(run=lambda *arguments: None, kernel="fragments", at_once=at_once)
+    cuda = replace(CUDA, compile=lambda *step: steps)
+    monkeypatch.setattr(autotune.jax, "local_devices", lambda: [card()])
+    monkeypatch.setattr(autotune, "backends_for", lambda sweep: (cuda, XLA))
+    machine = Machine({"cuda": 1e6, "xla": 0.9e6}, quiet)
+    assert tune(machine)[:2] == ("cuda", lanes)
+    assert {*machine.order} == {("cuda", lanes), ("xla", 4096)}
 
 
 def test_a_tiny_training_is_not_measured(tune):

@@ -9,7 +9,7 @@ from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cpu.emitter import emit
 from basin_jax.compiler.emitter import Code
 from basin_jax.compiler.lowering import graph_of
-from basin_jax.compiler.xla_ffi import compiler, operation, steps_of
+from basin_jax.compiler.xla_ffi import Steps, compiler, operation, steps_of
 
 
 RUNTIME = Path(__file__).with_name("runtime.h")
@@ -48,7 +48,7 @@ return nullptr;
 """
 
 
-def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
+def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Steps:
     """Compile a step to an operation on blocks of seeds.
 
     Args:
@@ -58,8 +58,7 @@ def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) ->
         state: shape and type of each array of the state.
 
     Returns:
-        A function of (number of each seed's first step, how many steps, fixed, state) to the
-        state, where each array has a leading axis of seeds.
+        The operation; see `Steps`.
 
     Raises:
         Unsupported: where there is no program for the step, with the reason.

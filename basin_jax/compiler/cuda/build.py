@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from basin_jax.compiler.cuda import emitter, fragments
 from basin_jax.compiler.cuda.nvrtc import Binary, compile_kernel, version
 from basin_jax.compiler.cuda.program import Program, blocks_at_once, most_memory
 from basin_jax.compiler.lowering import graph_of
-from basin_jax.compiler.xla_ffi import FUNCTIONS, operation, programs_folder, steps_of
+from basin_jax.compiler.xla_ffi import FUNCTIONS, Steps, operation, programs_folder, steps_of
 from basin_jax.files import write_file
 
 
@@ -73,19 +75,16 @@ return launch(frame, image, &arrays, argument(frame, 1)->dims[0], {threads}, {me
 """
 
 
-def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Callable:
+def compile_steps(step: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Steps:
     """Compile a step to an operation on blocks of seeds, as `cpu.compile_steps` does."""
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        inputs, states, program = emitted(step, fixed, state, EMULATED_AS)
-        source = source_of(program, inputs, states)
-        source += ON_CPU.format(threads=program.threads, memory=program.memory)
-        return steps_of(operation(source, (RUNTIME, FRAGMENTS, EMULATOR)))
-    architecture = "sm_" + device.compute_capability.replace(".", "")
-    inputs, states, program = emitted(step, fixed, state, architecture)
-    binary = compiled(program, inputs, states, architecture)
-    source = launcher(program, inputs, states, binary)
-    return steps_of(operation(source, (LAUNCH,), "CUDA"))
+        architecture, finish = EMULATED_AS, _emulated
+    else:
+        architecture = "sm_" + device.compute_capability.replace(".", "")
+        finish = functools.partial(_launched, architecture=architecture)
+    emit = functools.partial(_first_kind, architecture, finish)
+    return graph_of(step, fixed, state, emit)[-1]
 
 
 def identity() -> str:
@@ -101,15 +100,48 @@ def emitted(
     Returns:
         The inputs, those of them that are the state, and the program.
     """
-    most = most_memory(architecture)
-
-    def emit(*graph: Any) -> Program:
-        try:
-            return fragments.emit(*graph, most=most)
-        except Exception:  # noqa: BLE001  a fault of the one kind must not cost the other
-            return emitter.emit(*graph, most=most)
-
+    emit = functools.partial(_first_kind, architecture, lambda program, *_: program)
     return graph_of(step, fixed, state, emit)
+
+
+def _first_kind(
+    architecture: str,
+    finish: Callable[..., Any],
+    inputs: Sequence[ir.Input],
+    states: Sequence[ir.Input],
+    results: Sequence[ir.Node],
+) -> Any:
+    """Return what `finish` makes of a program by fragments, or else of one by loops."""
+    graph, most = (inputs, states, results), most_memory(architecture)
+    try:
+        return finish(fragments.emit(*graph, most=most), inputs, states)
+    except Exception as error:  # noqa: BLE001  a fault of the one kind must not cost the other
+        why = str(error) if isinstance(error, ir.Unsupported) else _fault(error)
+    program = emitter.emit(*graph, most=most)
+    return finish(replace(program, kernel=f"{program.kernel}, since {why}"), inputs, states)
+
+
+def _fault(error: Exception) -> str:
+    """Say where an exception was raised: its text may differ from one process to the next."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    name = type(error).__name__
+    return f"fragments have a fault: {name} at {Path(at.filename).name}:{at.lineno}"
+
+
+def _emulated(program: Program, inputs: Sequence[ir.Input], states: Sequence[ir.Input]) -> Steps:
+    source = source_of(program, inputs, states)
+    source += ON_CPU.format(threads=program.threads, memory=program.memory)
+    name = operation(source, (RUNTIME, FRAGMENTS, EMULATOR))
+    return steps_of(name, kernel=program.kernel, at_once=blocks_at_once(program, EMULATED_AS))
+
+
+def _launched(
+    program: Program, inputs: Sequence[ir.Input], states: Sequence[ir.Input], *, architecture: str
+) -> Steps:
+    binary = compiled(program, inputs, states, architecture)
+    name = operation(launcher(program, inputs, states, binary), (LAUNCH,), "CUDA")
+    at_once = blocks_at_once(program, architecture, binary.registers)
+    return steps_of(name, kernel=program.kernel, at_once=at_once)
 
 
 def compiled(

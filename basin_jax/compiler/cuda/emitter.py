@@ -55,6 +55,7 @@ def emit(
         memory=storage.memory,
         threads=threads,
         barriers=sum(BARRIER in line for line in step) + 2,
+        kernel="loops",
     )
 
 

@@ -24,6 +24,7 @@ class Program:
         memory: bytes of shared memory.
         threads: of a block.
         barriers: of a step.
+        kernel: its kind, and why it is of no better kind.
     """
 
     tables: list[str]
@@ -31,6 +32,7 @@ class Program:
     memory: int
     threads: int
     barriers: int
+    kernel: str
 
 
 def most_memory(architecture: str) -> int:

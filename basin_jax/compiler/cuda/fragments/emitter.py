@@ -73,6 +73,7 @@ def emit(
         memory=memory,
         threads=threads,
         barriers=len(schedule.levels),
+        kernel="fragments",
     )
 
 
