@@ -33,6 +33,7 @@ from basin_jax.devices import cores
 
 LANES = 2**16  # the most seeds that are trained side by side
 FASTEST = 1e18  # steps per second
+TURN = 16  # steps of a loop whose length XLA knows
 ACCELERATOR_LANES = 1024  # with which tuning begins on anything but a CPU
 
 
@@ -94,12 +95,20 @@ class Backend:
 
 def _vmapped(one: Callable, fixed: Sequence[Any], state: Sequence[Any]) -> Steps:
     """Leave a step to XLA, under `vmap`; see `compiler.cpu.compile_steps`."""
+    # Before each turn of a loop whose length XLA does not know, a GPU waits for the host.
+    waits = jax.local_devices()[0].platform == "gpu"
 
     def advance(steps, count, fixed, leaves):
         def turn(i, leaves):
             return jax.vmap(lambda number, *lane: one(number + i, *lane))(steps, fixed, leaves)
 
-        return jax.lax.fori_loop(0, count, turn, leaves)
+        def turns(i, leaves):
+            return jax.lax.fori_loop(0, TURN, lambda j, leaves: turn(TURN * i + j, leaves), leaves)
+
+        if not waits:
+            return jax.lax.fori_loop(0, count, turn, leaves)
+        leaves = jax.lax.fori_loop(0, count // TURN, turns, leaves)
+        return jax.lax.fori_loop(count - count % TURN, count, turn, leaves)
 
     return Steps(run=advance)
 
