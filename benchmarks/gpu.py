@@ -8,12 +8,13 @@ says of every ceiling and every speed: not measured. The short table comes last.
 
 import dataclasses
 import functools
+import importlib.util
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from unittest.mock import patch
 
 import jax
@@ -21,29 +22,29 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 from flips import Way, compare, new_folder, rate, same_bits
+from gpu_rows import HEADINGS, NOT_MEASURED, ON_CARD, PRECISIONS, Row, timed, variant
 from occupancy import HEADINGS as TAKEN
 from occupancy import resources
 
 from basin_jax.bench.cases import CASES, Case
 from basin_jax.bench.engine import AUDIT
-from basin_jax.bench.peers import plain_vmap
+from basin_jax.bench.peers import plain_vmap, plain_vmap_of_organism
 from basin_jax.bench.record import versions
 from basin_jax.bench.timing import Prepared, measure
 from basin_jax.core.sweep import Precision
 from basin_jax.core.trial import init_trial, inputs_of, numerics, probe_trial, signature_of
 from basin_jax.engine import sharded
+from basin_jax.engine.autotune import lanes_of
 from basin_jax.engine.backends import BACKENDS
 from basin_jax.engine.kernel import build_kernel
 from basin_jax.report.page import write_report
 from basin_jax.runs.run import run
 
 
-HERE = Path(__file__)
-ON_CARD = jax.local_devices()[0].platform == "gpu"
-NOT_MEASURED = "not measured"
+CODE = [Path(__file__), Path(__file__).with_name("gpu_rows.py")]
 # Nothing starts later. What is running by then ends within six minutes.
 LAST_START = 300.0
-PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bf16")
+LONGEST = {"whole run": 100.0}  # seconds of a row, by which its part has to start earlier
 TIMED = (CASES["audit"][0], CASES["mlp-64"][1])
 MLP_64 = TIMED[1].name
 # Evidence that moves with every weight.
@@ -62,7 +63,6 @@ COMMAND_BUFFER = {
     "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,"
     "DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
 }
-HEADINGS = ("case", "what", "found", "of the ceiling", "compile", "target")
 
 
 class Size(NamedTuple):
@@ -84,24 +84,6 @@ CARD_LANES = {"cuda": (1056, 4224), "xla": (4096, 16384)}
 SMALL_LANES = {"cuda": (2,), "xla": (2,)}
 CARD = Size(8192, 2**31, CARD_LANES, 1.0, 512, 100, 10_000, 2000, (1024, 4096, 16384), 1_000_000)
 SMALL = Size(64, 2**16, SMALL_LANES, 1e-3, 4, 3, 4, 3, (2,), 16)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of the table."""
-
-    case: str
-    what: str
-    found: str
-    value: float | None = None
-    share: float | None = None  # of the ceiling of its precision
-    compile_seconds: float | None = None
-    target: str = ""
-
-    def __str__(self) -> str:
-        share = "" if self.share is None else f"{self.share:.0%}"
-        took = "" if self.compile_seconds is None else f"{self.compile_seconds:.1f} s"
-        return f"| {self.case} | {self.what} | {self.found} | {share} | {took} | {self.target} |"
 
 
 def ceilings(size: Size) -> Iterator[Row]:
@@ -129,25 +111,22 @@ def _ceiling(what: str, function: Callable, argument: jax.Array, work: float) ->
     call()
     speed = max(measure(Prepared(work=work, call=call), 0.5 if ON_CARD else 0) for _ in range(3))
     unit = "GB/s" if what.startswith("memory") else "GFLOP/s"
-    return _timed("ceiling", what, speed, f"{speed / 1e9:,.0f} {unit}")
-
-
-def _timed(case: str, what: str, value: float, found: str, **more: Any) -> Row:
-    """Return the row of a time, or of "not measured" without a GPU."""
-    if not ON_CARD:
-        return Row(case=case, what=what, found=NOT_MEASURED, target=more.get("target", ""))
-    return Row(case=case, what=what, value=value, found=found, **more)
+    return timed("ceiling", what, speed, f"{speed / 1e9:,.0f} {unit}")
 
 
 def speeds(backend: str, size: Size, roofs: dict[str, float]) -> Iterator[Row]:
     """Time a backend in each precision, at the lanes that are best in float32."""
     for case in TIMED:
-        tried = [(_speed(case, backend, "float32", n, size), n) for n in size.lanes[backend]]
-        found, best = max(tried)
-        yield _variant(case, backend, "float32", best, found, roofs)
-        for precision in PRECISIONS[1:]:
-            found = _speed(case, backend, precision, best, size)
-            yield _variant(case, backend, precision, best, found, roofs)
+        own = lanes_of(BACKENDS[backend], case.sweep) if ON_CARD else ()
+        numbers = sorted({*size.lanes[backend], *own})
+        found, best = max((_speed(case, backend, "float32", n, size), n) for n in numbers)
+        for precision in PRECISIONS:
+            if precision != "float32":
+                found = _speed(case, backend, precision, best, size)
+            target = TARGETS.get((case.name, backend, precision))
+            said = "" if target is None else f"≥ {target / 1e6:,.1f} M"
+            what = f"{backend}, {precision}, {best:,} lanes"
+            yield variant(case, what, precision, found, roofs, said)
 
 
 def _speed(
@@ -158,28 +137,6 @@ def _speed(
     kernel = build_kernel(sweep, lanes=lanes, backend=backend)
     took = kernel.compile()
     return kernel.speed(seconds=size.seconds), took
-
-
-def _variant(
-    case: Case,
-    backend: str,
-    precision: Precision,
-    lanes: int,
-    found: tuple[float, float],
-    roofs: dict[str, float],
-    note: str = "",
-) -> Row:
-    speed, took = found
-    roof, target = roofs.get(precision), TARGETS.get((case.name, backend, precision))
-    return _timed(
-        case.name,
-        f"{backend}, {precision}, {lanes:,} lanes{note}",
-        speed,
-        f"{speed / 1e6:,.2f} M seed-steps/s",
-        share=roof and speed * case.flop / roof,
-        compile_seconds=took,
-        target="" if target is None or note else f"≥ {target / 1e6:,.1f} M",
-    )
 
 
 def kernels() -> Iterator[Row]:
@@ -228,7 +185,7 @@ def _part(case: Case, what: str, call: Callable, lanes: int, size: Size) -> Row:
 
     whole()
     speed = measure(Prepared(work=work, call=whole), size.seconds)
-    return _timed(case.name, what, speed, f"{speed / 1e6:,.2f} M {unit}/s")
+    return timed(case.name, what, speed, f"{speed / 1e6:,.2f} M {unit}/s")
 
 
 def whole_run(size: Size) -> Iterator[Row]:
@@ -241,13 +198,14 @@ def whole_run(size: Size) -> Iterator[Row]:
             took = time.perf_counter() - began
         what = f"a whole run of {size.run:,} seeds, {precision}, with report"
         target = {"float32": "< 100 s", "tf32": "< 60 s"}[precision]
-        yield _timed("Audit(difficulty=2)", what, took, f"{took:.1f} s", target=target)
+        yield timed("Audit(difficulty=2)", what, took, f"{took:.1f} s", target=target)
 
 
 def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
     """Time XLA with the loop over steps in a command buffer, and plain vmap at its best.
 
-    Plain vmap multiplies in the precision that its row names, as the kernels do.
+    Plain vmap multiplies in the precision that its row names, as the kernels do. The row of our
+    organism tells whether its network or the kernel makes `xla` slower or faster than plain vmap.
     """
     case, lanes = TIMED[1], size.lanes["xla"][0]
     platform = jax.local_devices()[0].platform
@@ -256,15 +214,49 @@ def options(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
     with patch.dict(sharded.OPTIONS, {platform: told}):
         found = _speed(case, "xla", "float32", lanes, size)
     sharded.keep_only((), others=0)
-    yield _variant(case, "xla", "float32", lanes, found, roofs, ", loop in a command buffer")
+    what = f"xla, float32, {lanes:,} lanes, loop in a command buffer"
+    yield variant(case, what, "float32", found, roofs)
     for case in TIMED:
         for precision in PRECISIONS:
-            with numerics(precision):
-                (plain,) = plain_vmap(case, counts=size.peers, work=size.peers[-1] * size.steps)
-                speed = measure(plain, size.seconds)
-            found = (speed, plain.compile_seconds or 0.0)
-            note = f", plain vmap by hand ({plain.note})"
-            yield _variant(case, "xla", precision, lanes, found, roofs, note)
+            yield _plain(case, "plain vmap", plain_vmap, precision, size, roofs)
+        of_organism = "plain vmap, our organism"
+        yield _plain(case, of_organism, plain_vmap_of_organism, "float32", size, roofs)
+
+
+def _plain(
+    case: Case,
+    name: str,
+    prepare: Callable[..., list[Prepared]],
+    precision: Precision,
+    size: Size,
+    roofs: dict[str, float],
+) -> Row:
+    with numerics(precision):
+        (plain,) = prepare(case, counts=size.peers, work=size.peers[-1] * size.steps)
+        found = measure(plain, size.seconds), plain.compile_seconds
+    return variant(case, f"{name}, {precision}, {plain.note}", precision, found, roofs)
+
+
+def torch_func(size: Size, roofs: dict[str, float]) -> Iterator[Row]:
+    """Time vmap over grad of torch.func, in the precisions that it has."""
+    for case in TIMED:
+        for precision in PRECISIONS[:2]:
+            what = f"torch.func vmap, {precision}"
+            if why := _no_torch():
+                yield Row(case=case.name, what=what, found=f"{NOT_MEASURED}: {why}")
+                continue
+            from torch_peers import torch_vmap_on_gpu
+
+            made = torch_vmap_on_gpu(case, size.peers, tf32=precision == "tf32")
+            found = measure(made, size.seconds), None
+            yield variant(case, f"{what}, {made.note}", precision, found, roofs)
+
+
+def _no_torch() -> str:
+    """Return why PyTorch has no GPU here; nothing if it has one."""
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed"
+    return "" if importlib.import_module("torch").cuda.is_available() else "PyTorch has no CUDA"
 
 
 def exactness(size: Size) -> Iterator[Row]:
@@ -331,6 +323,7 @@ def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
         "ceilings": lambda: ceilings(size),
         "cuda": lambda: speeds("cuda", size, roofs),
         "peers": lambda: options(size, roofs),
+        "torch": lambda: torch_func(size, roofs),
         "parts": lambda: parts(size),
         "exactness": lambda: exactness(size),
         "invariance": lambda: invariance(size),
@@ -341,17 +334,25 @@ def all_rows(size: Size, tell: Callable[[str], None]) -> Iterator[Row]:
     }
     for name, part in each.items():
         tell(f"{name}: at {time.perf_counter() - began:.0f} s")
+        last = began + LAST_START - LONGEST.get(name, 0.0)
         try:
-            for row in part():
+            for row in _in_time(name, part(), last):
                 if row.case == "ceiling" and row.value:
                     roofs[row.what.partition(", ")[2]] = row.value
                 yield row
-                if ON_CARD and time.perf_counter() - began > LAST_START:
-                    yield Row(case=name, what="and what follows", found=f"{NOT_MEASURED}: no time")
-                    return
         except Exception as error:  # noqa: BLE001  time on a GPU is expensive: the other parts run on
             tell(f"{name}: {type(error).__name__}: {error}")
             yield Row(case=name, what="and what follows", found=f"failed: {str(error)[:200]}")
+
+
+def _in_time(name: str, rows: Iterator[Row], last: float) -> Iterator[Row]:
+    """Yield the rows of a part, as long as there is time to start another."""
+    while not ON_CARD or time.perf_counter() < last:
+        row = next(rows, None)
+        if row is None:
+            return
+        yield row
+    yield Row(case=name, what="and what follows", found=f"{NOT_MEASURED}: no time")
 
 
 def write(out: Path, rows: list[Row], log: list[str]) -> str:
@@ -363,7 +364,7 @@ def write(out: Path, rows: list[Row], log: list[str]) -> str:
         "log.txt": "\n".join(log),
         "results.json": json.dumps(results, indent=1),
         "versions.json": json.dumps(versions(), indent=1),
-        "gpu.py.txt": HERE.read_text().rstrip("\n"),
+        **{f"{path.name}.txt": path.read_text().rstrip("\n") for path in CODE},
     }
     for name, text in texts.items():
         (out / name).write_text(text + "\n")

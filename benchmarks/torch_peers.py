@@ -44,11 +44,39 @@ def torch_vmap(case: Case) -> list[Prepared]:
     return _by_threads([_stacked(case, models) for models in SEED_COUNTS])
 
 
-def _stacked(case: Case, models: int) -> tuple[int, Callable[[], Any], str]:
+def torch_vmap_on_gpu(
+    case: Case, counts: tuple[int, ...], *, tf32: bool, device: str = "cuda"
+) -> Prepared:
+    """Prepare the training of the best number of stacked modules on a GPU.
+
+    Args:
+        case: the work.
+        counts: the numbers of modules that are tried.
+        tf32: whether products may round their factors to TF32.
+        device: where PyTorch trains.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    candidates = []
+    for models, step, _ in (_stacked(case, models, device) for models in counts):
+
+        def call(step: Callable[[], Any] = step) -> None:
+            for _ in range(LOOP_STEPS):
+                step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        call()  # warm
+        candidates.append(Prepared(work=models * LOOP_STEPS, call=call, note=f"{models:,} seeds"))
+    return fastest(candidates, TRIAL_SECONDS)
+
+
+def _stacked(case: Case, models: int, device: str = "cpu") -> tuple[int, Callable[[], Any], str]:
     skeleton = _network(case).to("meta")
-    params, buffers = torch.func.stack_module_state([_network(case) for _ in range(models)])
+    networks = [_network(case) for _ in range(models)]
+    params, buffers = torch.func.stack_module_state(networks)
+    params = {name: p.detach().to(device).requires_grad_() for name, p in params.items()}
     optimizer = _optimizer(case, params.values())
-    sample, loss = _sampler(case, models), _loss(case)
+    sample, loss = _sampler(case, models, device=device), _loss(case, device)
 
     def loss_of(params: Any, buffers: Any, batch: Any) -> Any:
         return loss(torch.func.functional_call(skeleton, (params, buffers), (batch,)), batch)
@@ -77,21 +105,21 @@ def _optimizer(case: Case, params: Any) -> Any:
     return factory(params, lr=case.learning_rate)
 
 
-def _sampler(case: Case, *models: int) -> Callable[[], Any]:
+def _sampler(case: Case, *models: int, device: str = "cpu") -> Callable[[], Any]:
     if case.task == "audit":
-        inputs, _ = _full_batch()
+        inputs, _ = _full_batch(device)
         return lambda: inputs
-    return lambda: torch.randn(*models, case.batch, INPUTS)
+    return lambda: torch.randn(*models, case.batch, INPUTS, device=device)
 
 
-def _full_batch() -> tuple[Any, Any]:
+def _full_batch(device: str) -> tuple[Any, Any]:
     inputs, rewards = Audit().sample(jax.random.key(0))
-    return torch.tensor(np.asarray(inputs)), torch.tensor(np.asarray(rewards))
+    return tuple(torch.tensor(np.asarray(x), device=device) for x in (inputs, rewards))
 
 
-def _loss(case: Case) -> Callable[[Any, Any], Any]:
+def _loss(case: Case, device: str = "cpu") -> Callable[[Any, Any], Any]:
     if case.task == "audit":
-        rewards = _full_batch()[1]
+        rewards = _full_batch(device)[1]
         return lambda logits, x: -(torch.softmax(logits, -1) * rewards).sum(-1).mean()
     return lambda logits, x: functional.cross_entropy(logits, (x[:, 0] * x[:, 1] > 0).long())
 

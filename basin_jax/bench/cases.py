@@ -143,6 +143,8 @@ CASES: dict[str, list[Case]] = {
     **{name: [] for name in (PENDULUM, SETTLING, GRID, RUN)},
 }
 
+SHORT = ("audit", "mlp-32")  # which tell most of a device in a minute or two
+
 
 def chosen(names: Sequence[str]) -> list[Case]:
     """Return training cases by their names.

@@ -21,11 +21,12 @@ from basin_jax.organisms.audit import Audit
 from basin_jax.statistics.estimates import Estimate, estimate
 
 
-# Seeds that a call of a vmapped peer may train, of which the fastest number is taken.
-SEED_COUNTS = (16, 64, 256, 1024)
-# Seed-steps of a call of a vmapped peer: enough for dispatch to cost nothing.
-CALL_WORK = 8192
-SIDE = 2048  # of the ceiling's square matrices
+# On CPUs and on other devices: seeds that a call of a vmapped peer may train, of which the fastest
+# number is taken, and seed-steps of a call, enough for dispatch to cost nothing.
+SEED_COUNTS, CALL_WORK = (16, 64, 256, 1024), 8192
+MANY_SEEDS, MUCH_WORK = (1024, 4096, 16384), 2**21
+# Of the ceiling's square matrices, likewise.
+SIDE, LONG_SIDE = 2048, 8192
 STREAM_BYTES = 2**28  # of the array that is read and written: more than any cache holds
 
 
@@ -63,13 +64,14 @@ def _compiled(sweep: Sweep, tuning: Tuning) -> tuple[Kernel, dict[str, Any]]:
 
 
 def plain_vmap(
-    case: Case, counts: tuple[int, ...] = SEED_COUNTS, work: int = CALL_WORK
+    case: Case, counts: tuple[int, ...] | None = None, work: int | None = None
 ) -> list[Prepared]:
     """Prepare textbook `jit(vmap(scan))`: weights as arrays, an Optax optimizer.
 
     Args:
-        counts: the numbers of seeds that are tried.
-        work: seed-steps of a call, at least one step of each seed.
+        case: the work.
+        counts: the numbers of seeds that are tried; those of the platform if None.
+        work: seed-steps of a call, at least one step of each seed; those of the platform if None.
     """
     optimizer = getattr(optax, case.optimizer)(case.learning_rate)
 
@@ -107,11 +109,13 @@ def plain_vmap(
     return _best_vmap(init, step, counts, work)
 
 
-def plain_vmap_of_organism(case: Case) -> list[Prepared]:
-    """Prepare `jit(vmap(scan))` of the package's own organism and method.
+def plain_vmap_of_organism(
+    case: Case, counts: tuple[int, ...] | None = None, work: int | None = None
+) -> list[Prepared]:
+    """Prepare `jit(vmap(scan))` of the package's own organism and method; see `plain_vmap`.
 
     What lies between this and `ours` is the kernel: blocks of lanes, a device a core, and
-    its own backends.
+    its own backends. What lies between this and `plain_vmap` is how the network is written.
     """
     organism, method = case.sweep.organism, case.sweep.method
 
@@ -121,12 +125,14 @@ def plain_vmap_of_organism(case: Case) -> list[Prepared]:
     def step(state, key):
         return method.step(key, jnp.int32(0), state, organism), None
 
-    return _best_vmap(init, step, SEED_COUNTS, CALL_WORK)
+    return _best_vmap(init, step, counts, work)
 
 
 def _best_vmap(
-    init: Callable, step: Callable, counts: tuple[int, ...], work: int
+    init: Callable, step: Callable, counts: tuple[int, ...] | None, work: int | None
 ) -> list[Prepared]:
+    counts = counts or (SEED_COUNTS if _on_cpu() else MANY_SEEDS)
+    work = work or (CALL_WORK if _on_cpu() else MUCH_WORK)
     candidates = [_vmap(init, step, seeds, max(1, work // seeds)) for seeds in counts]
     return [fastest(candidates, TRIAL_SECONDS)]
 
@@ -148,9 +154,13 @@ def _vmap(init: Callable, step: Callable, seeds: int, steps: int) -> Prepared:
     )
 
 
+def _on_cpu() -> bool:
+    return jax.local_devices()[0].platform == "cpu"
+
+
 def jax_ceiling() -> Prepared:
     """Prepare one large matrix product on each device at once."""
-    devices = np.array(jax.local_devices())
+    devices, side = np.array(jax.local_devices()), SIDE if _on_cpu() else LONG_SIDE
     product = jax.jit(
         jax.shard_map(
             lambda a: a @ a,
@@ -159,10 +169,10 @@ def jax_ceiling() -> Prepared:
             out_specs=P("device"),
         )
     )
-    factors = jnp.ones((len(devices), SIDE, SIDE))
+    factors = jnp.ones((len(devices), side, side))
     jax.block_until_ready(product(factors))
     return Prepared(
-        work=2 * SIDE**3 * len(devices),
+        work=2 * side**3 * len(devices),
         call=lambda: jax.block_until_ready(product(factors)),
         note=f"{len(devices)} devices",
     )

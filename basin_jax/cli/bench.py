@@ -15,10 +15,18 @@ def bench(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON in place of tables.")
     ] = False,
+    device: Annotated[
+        bool,
+        typer.Option("--device", help="The short form, for this device: two cases, one round."),
+    ] = False,
     cases: Annotated[
-        str | None, typer.Option(help="The cases, separated by commas.  [default: all]")
+        str | None,
+        typer.Option(help="The cases, separated by commas.  [default: all; two with --device]"),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="The number of times everything is timed.")] = 7,
+    rounds: Annotated[
+        int | None,
+        typer.Option(help="The times that everything is timed.  [default: 7; 1 with --device]"),
+    ] = None,
     seconds: Annotated[float, typer.Option(help="The least time for which each is timed.")] = 0.5,
     out: Annotated[
         Path | None,
@@ -26,7 +34,9 @@ def bench(
     ] = None,
 ) -> None:
     """Measure the speed, against peers and ceilings."""
-    from basin_jax.bench.cases import CASES
+    import jax
+
+    from basin_jax.bench.cases import CASES, SHORT
     from basin_jax.bench.measure import run as measure
     from basin_jax.bench.record import as_json as to_json
     from basin_jax.bench.record import write
@@ -35,14 +45,15 @@ def bench(
     if out is not None and out.exists():
         raise ValueError(f"--out {out} is there already; allowed: a new folder")
     results = measure(
-        list(CASES) if cases is None else cases.split(","),
-        rounds=rounds,
+        list(SHORT if device else CASES) if cases is None else cases.split(","),
+        rounds=(1 if device else 7) if rounds is None else rounds,
         seconds=seconds,
         with_peers=peers,
         with_growth=out is not None,
         tell=say,
     )
-    rows = summarize(results)
+    rows, devices = summarize(results), jax.local_devices()
+    say(f"{len(devices)} x {devices[0].device_kind}")
     if as_json:
         typer.echo(to_json(results, rows))
     else:

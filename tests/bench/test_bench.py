@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from basin_jax.bench import measure, pendulum, report
+from basin_jax.bench import measure, peers, pendulum, report
 from basin_jax.bench.cases import CASES, chosen, mlp
 from basin_jax.bench.timing import Prepared
 from basin_jax.bench.timing import measure as speed_of
+from basin_jax.cli.bench import bench
 from basin_jax.compiler.ir import Unsupported
 from basin_jax.compiler.xla_ffi import compiler
 from basin_jax.engine.kernel import build_kernel
@@ -108,6 +110,41 @@ def test_every_case_has_its_work():
     assert sgd.flop == adam.flop == 2 * 32 * (208 + 208 + 80)
     assert sgd.state_bytes == 2 * 4 * (208 + 18)
     assert adam.state_bytes == 3 * sgd.state_bytes
+
+
+def test_the_short_form_for_a_device_times_two_cases_once(monkeypatch, capsys):
+    given = []
+
+    def run(names, *, rounds, **settings):
+        given.append((tuple(names), rounds, settings["with_growth"]))
+        return results(timed("audit", "basin_jax", 9, 9, 9))
+
+    monkeypatch.setattr(measure, "run", run)
+    bench(device=True)
+    bench(device=True, cases="mlp-8", rounds=2)
+    bench()
+    assert given == [
+        (("audit", "mlp-32"), 1, False),
+        (("mlp-8",), 2, False),
+        (tuple(CASES), 7, False),
+    ]
+    assert jax.local_devices()[0].device_kind in capsys.readouterr().err
+
+
+def test_peers_try_more_seeds_where_they_are_not_on_a_cpu(monkeypatch):
+    tried = []
+
+    def prepare(init, step, seeds, steps):
+        tried.append((seeds, steps))
+        return Prepared(work=1, call=lambda: None)
+
+    monkeypatch.setattr(peers, "_vmap", prepare)
+    peers.plain_vmap(chosen(["audit"])[0])
+    assert [seeds * steps for seeds, steps in tried] == 4 * [8192]
+    tried.clear()
+    monkeypatch.setattr(peers, "_on_cpu", lambda: False)
+    peers.plain_vmap(chosen(["audit"])[0])
+    assert tried == [(1024, 2048), (4096, 512), (16384, 128)]
 
 
 @pytest.mark.slow
@@ -206,7 +243,7 @@ def test_the_time_of_a_whole_run_on_a_gpu_is_that_until_its_report_is_written(mo
         assert records.parent.is_dir()
         now += 3.0
 
-    monkeypatch.setattr(gpu, "ON_CARD", True)
+    monkeypatch.setattr(importlib.import_module("gpu_rows"), "ON_CARD", True)
     monkeypatch.setattr(gpu, "run", trained)
     monkeypatch.setattr(gpu, "write_report", reported, raising=False)
     monkeypatch.setattr(gpu.time, "perf_counter", lambda: now)
@@ -222,10 +259,18 @@ def test_the_script_for_gpus_runs_to_its_end_without_one_and_claims_nothing(tmp_
     timed = [
         row
         for row in rows
-        if ", 2 lanes" in row["what"] and row["case"] in ("audit", "mlp-64 adam")
+        if row["case"] in ("audit", "mlp-64 adam")
+        and row["what"].endswith((", 2 lanes", "2 seeds", "command buffer"))
     ]
-    assert len(timed) == 19
+    # Backends and plain vmap in three precisions, plain vmap of our organism; a command buffer; a
+    # step, a start and a probe.
+    assert len(timed) == 2 * (3 * 3 + 1) + 1 + 2 * 3 * 3
     assert {row["found"] for row in timed} == {"not measured"}
+    # Nothing says lanes of a peer, which has seeds.
+    assert not [row for row in rows if "vmap" in row["what"] and "lanes" in row["what"]]
+    torch = [row["found"] for row in rows if row["what"].startswith("torch.func vmap")]
+    assert len(torch) == 4
+    assert all(found.startswith("not measured: PyTorch") for found in torch)
     assert all(row["value"] is None for row in timed)
     # What needs no card is checked all the same.
     checked = [row for row in rows if "same bits" in row["what"]]

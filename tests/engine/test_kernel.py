@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import jax
@@ -15,8 +16,10 @@ import pytest
 from basin_jax import Organism, Sweep, build_kernel, run, trial
 from basin_jax.core.seeds import fold_in_seed, seed_bits
 from basin_jax.core.trial import abstract_inputs, numerics, signature_of
+from basin_jax.engine import kernel as engine
 from basin_jax.engine.backends import XLA
 from basin_jax.engine.lanes import advance_queue, shapes_of_lanes
+from basin_jax.engine.pacing import StepBudget
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate
@@ -53,6 +56,30 @@ def test_bits_do_not_depend_on_order_or_number_or_calls(name, backend):
         assert np.array_equal(again[evidence], values[shuffled.astype(int)])
         assert np.array_equal(few[evidence], values[:13])
         assert np.array_equal(np.concatenate([p[evidence] for _, p in parts])[order], values)
+
+
+def test_a_queue_is_one_dispatch_a_call_and_the_host_reads_nothing_but_what_is_done(monkeypatch):
+    # Rounds, probes and refills are all on the device: of six blocks, of three stops each.
+    kernel = build_kernel(SWEEPS["gate"], lanes=8)
+    kernel.compile()
+    counted = Counter()
+
+    def counting(name):
+        function = getattr(engine, name)
+
+        def call(*arguments):
+            counted[name] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(engine, name, call)
+
+    for name in ("program_of", "put", "_fetch"):
+        counting(name)
+    monkeypatch.setattr(engine, "StepBudget", lambda seconds: StepBudget(seconds, 10**6))
+    kernel(np.arange(6 * 8 * len(kernel.devices), dtype=np.uint64))
+    # One call trains all, and one is under way when it ends; of it the host reads what is left of
+    # its steps, which seeds are done, and their evidence.
+    assert counted == {"put": 1, "program_of": 2, "_fetch": 3}
 
 
 DIGEST = """
