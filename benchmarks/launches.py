@@ -17,10 +17,10 @@ from unittest.mock import patch
 
 import jax
 import numpy as np
-from jax._src.lib import xla_client
 from jax.experimental.topologies import TopologyDescription
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxlib import xla_client
 
 from basin_jax.bench.cases import CASES, Case
 from basin_jax.bench.engine import AUDIT
@@ -125,7 +125,7 @@ def program(function: Callable, *arguments: Any) -> Part:
     given = jax.tree.map(put, arguments)
     with patch.object(jax, "local_devices", lambda: [Card()]):
         traced = jax.jit(function, out_shardings=target()).trace(*given)
-    return part_of(traced.lower(lowering_platforms=("cuda",)).compile().as_text())
+    return part_of(traced.lower(lowering_platforms=("cuda",)).compile().as_text() or "")
 
 
 def steps(sweep: Sweep) -> Part:
