@@ -131,8 +131,8 @@ def plain_vmap_of_organism(
 def _best_vmap(
     init: Callable, step: Callable, counts: tuple[int, ...] | None, work: int | None
 ) -> list[Prepared]:
-    counts = counts or (SEED_COUNTS if _on_cpu() else MANY_SEEDS)
-    work = work or (CALL_WORK if _on_cpu() else MUCH_WORK)
+    many, much = sizes()
+    counts, work = counts or many, work or much
     candidates = [_vmap(init, step, seeds, max(1, work // seeds)) for seeds in counts]
     return [fastest(candidates, TRIAL_SECONDS)]
 
@@ -154,13 +154,16 @@ def _vmap(init: Callable, step: Callable, seeds: int, steps: int) -> Prepared:
     )
 
 
-def _on_cpu() -> bool:
-    return jax.local_devices()[0].platform == "cpu"
+def sizes() -> tuple[tuple[int, ...], int]:
+    """Return the numbers of seeds to try of a vmapped peer here, and the seed-steps of a call."""
+    on_cpu = jax.local_devices()[0].platform == "cpu"
+    return (SEED_COUNTS, CALL_WORK) if on_cpu else (MANY_SEEDS, MUCH_WORK)
 
 
 def jax_ceiling() -> Prepared:
     """Prepare one large matrix product on each device at once."""
-    devices, side = np.array(jax.local_devices()), SIDE if _on_cpu() else LONG_SIDE
+    devices = np.array(jax.local_devices())
+    side = SIDE if devices[0].platform == "cpu" else LONG_SIDE
     product = jax.jit(
         jax.shard_map(
             lambda a: a @ a,

@@ -73,12 +73,9 @@ def manifest_of(
     new = {digest: cell for digest, cell in cells.items() if digest not in entries}
     tunings = _tunings(new, lanes, seeds, tell)
     entries |= {digest: _entry(new[digest], tuning) for digest, tuning in tunings.items()}
-    backends = [entries[digest]["backend"] for digest in cells]
-    for why in dict.fromkeys(backend["why"] for backend in backends if "why" in backend):
-        tell(f"backend: xla, since {why}")
-    for kernel in dict.fromkeys(backend.get("kernel", "") for backend in backends):
-        if "since" in kernel:
-            tell(f"kernel: {kernel}")
+    for line in dict.fromkeys(_remark(entries[digest]["backend"]) for digest in cells):
+        if line is not None:
+            tell(line)
     size = max(old["chunk"] if old else 1, _largest_chunk(cells, entries, most))
     runs = old["runs"] if old else {}
     return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
@@ -93,6 +90,14 @@ def _entry(cell: Sweep, tuning: Tuning) -> dict[str, Any]:
         "lanes": tuning.lanes,
         "speed": round(tuning.speed),
     }
+
+
+def _remark(backend: dict[str, str]) -> str | None:
+    """Say why a backend is not the native one, or its kernel not of the better kind."""
+    if "why" in backend:
+        return f"backend: xla, since {backend['why']}"
+    kernel = backend.get("kernel", "")
+    return f"kernel: {kernel}" if "since" in kernel else None
 
 
 def _tunings(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -132,19 +133,11 @@ def test_the_short_form_for_a_device_times_two_cases_once(monkeypatch, capsys):
 
 
 def test_peers_try_more_seeds_where_they_are_not_on_a_cpu(monkeypatch):
-    tried = []
-
-    def prepare(init, step, seeds, steps):
-        tried.append((seeds, steps))
-        return Prepared(work=1, call=lambda: None)
-
-    monkeypatch.setattr(peers, "_vmap", prepare)
-    peers.plain_vmap(chosen(["audit"])[0])
-    assert [seeds * steps for seeds, steps in tried] == 4 * [8192]
-    tried.clear()
-    monkeypatch.setattr(peers, "_on_cpu", lambda: False)
-    peers.plain_vmap(chosen(["audit"])[0])
-    assert tried == [(1024, 2048), (4096, 512), (16384, 128)]
+    assert peers.sizes() == ((16, 64, 256, 1024), 8192)
+    monkeypatch.setattr(jax, "local_devices", lambda: [SimpleNamespace(platform="gpu")])
+    counts, work = peers.sizes()
+    assert max(counts) == 16_384
+    assert work // max(counts) >= 100  # steps of a call
 
 
 @pytest.mark.slow
@@ -248,6 +241,24 @@ def test_the_time_of_a_whole_run_on_a_gpu_is_that_until_its_report_is_written(mo
     monkeypatch.setattr(gpu, "write_report", reported, raising=False)
     monkeypatch.setattr(gpu.time, "perf_counter", lambda: now)
     assert [row.value for row in gpu.whole_run(gpu.SMALL)] == [43.0, 43.0]
+
+
+def test_no_row_for_a_gpu_starts_when_its_time_is_over(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    gpu, now = importlib.import_module("gpu"), 0.0
+
+    def rows():
+        nonlocal now
+        for number in range(4):
+            now += 10.0
+            yield gpu.Row(case="part", what=str(number), found="")
+
+    monkeypatch.setattr(gpu.time, "perf_counter", lambda: now)
+    assert len(list(gpu._in_time("part", rows(), 15.0))) == 4
+    monkeypatch.setattr(gpu, "ON_CARD", True)
+    now = 0.0
+    found = list(gpu._in_time("part", rows(), 15.0))
+    assert [row.what for row in found] == ["0", "1", "and what follows"]
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from basin_jax.compiler.cuda.program import most_memory
 from basin_jax.compiler.xla_ffi import operation, steps_of
 from basin_jax.core.sweep import Precision
 from basin_jax.core.trial import numerics, signature_of
-from basin_jax.engine.backends import CUDA, step_of
+from basin_jax.engine.backends import BACKENDS, CUDA, step_of
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, Gate
@@ -254,7 +254,7 @@ def test_a_folder_says_why_a_kernel_is_of_loops(tmp_path, monkeypatch, capsys):
     assert cell["backend"]["kernel"] == LOOPS["noise"]
     assert f"kernel: {LOOPS['noise']}" in capsys.readouterr().err
     steps = replace(CUDA.steps(signature_of(TRIALS["noise"])), kernel="fragments")
-    monkeypatch.setattr("basin_jax.engine.backends._steps_or_why_not", lambda *given: steps)
+    monkeypatch.setitem(BACKENDS, "cuda", replace(CUDA, compile=lambda *step: steps))
     with pytest.raises(StoreError, match=r"made with the backend cuda.*fragments"):
         run(TRIALS["noise"], 16, tmp_path / "noise", lanes=4)
 
