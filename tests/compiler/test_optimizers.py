@@ -34,8 +34,9 @@ SIZES = {
     "two": ((33, 17), 7),
     "three": ((5, 12, 3), 65),
 }
-# Relative, of the loss after five steps: XLA on a CPU rounds no factor.
-ERRORS: dict[Precision, float] = {"float32": 2e-5, "tf32": 5e-3, "bf16": 5e-2}
+# Relative, of the loss after five steps: XLA on a CPU rounds no factor, and where gradients are
+# divided by their size (`rmsprop`, `lion`) rounding may turn the sign of a step.
+ERRORS: dict[Precision, float] = {"float32": 2e-5, "tf32": 2e-2, "bf16": 1e-1}
 SEEDS = np.arange(3, dtype=np.uint64)
 
 
