@@ -175,7 +175,7 @@ def sweep(folder: Path) -> None:
             if found[1] != os.uname().nodename:
                 ended = now - path.lstat().st_mtime > LEASE
             else:
-                ended = not _is_alive(int(found[2]))
+                ended = not is_alive(int(found[2]))
             if ended:
                 path.unlink()
 
@@ -190,7 +190,8 @@ def _file_time(folder: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Return True if a process of this host lives."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -249,7 +250,7 @@ def _expect_holder(path: Path, waited: float) -> None:
         host, process = "", ""
     here = host == os.uname().nodename and process.isdecimal()
     holder = f"process {process} of {host}" if process else "a process"
-    if here and not _is_alive(int(process)):
+    if here and not is_alive(int(process)):
         raise FolderError(f"{path} was left by {holder}, which has ended; delete it, and repeat")
     if waited > PATIENCE:
         raise FolderError(

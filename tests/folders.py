@@ -36,7 +36,8 @@ def manifest_of(cells: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return a manifest of such cells."""
     rule = {"fields": {"class": "Behavior"}, "sources": {"Behavior": "basin_jax 0"}}
     machine = {"basin_jax": "0", "jax": "0"}
-    return {"cells": cells, "rule": rule, "chunk": 128, "machine": machine, "runs": {}}
+    made = {"cells": cells, "rule": rule, "chunk": 128, "unit": 64}
+    return made | {"machine": machine, "runs": {}}
 
 
 def run_of(request: dict[str, Any], began: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:

@@ -16,7 +16,7 @@ import basin_jax
 PACKAGE = Path(basin_jax.__file__).parent
 # From left to right. Folders of one group import nothing of each other.
 LAYERS = (
-    {"files", "schema"},
+    {"files", "interrupts", "schema"},
     {"devices"},
     {"core"},
     {"networks"},

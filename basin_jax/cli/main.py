@@ -6,6 +6,8 @@ that names the thing and what is allowed, and in exit code 2. A run that a signa
 """
 
 import io
+import shlex
+import signal
 import sys
 from typing import NoReturn
 
@@ -14,7 +16,8 @@ import typer
 from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
-from basin_jax.cli.sweeps import known, replay, report, run, verify
+from basin_jax.cli.sweeps import known, replay, report, run, status, verify
+from basin_jax.interrupts import Interrupted, interruptible
 
 
 app = typer.Typer(
@@ -23,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure the fraction of random seeds whose training falls into a deceptive basin.",
 )
-for command in (run, report, replay, verify, known, study, studies, bench, list_, new):
+for command in (run, status, report, replay, verify, known, study, studies, bench, list_, new):
     app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -39,11 +42,18 @@ def main() -> None:
         # What a terminal or a pipe of another encoding cannot show costs no table.
         sys.stdout.reconfigure(errors="replace")
     try:
-        raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        with interruptible(lambda line: None):
+            raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("stopped; what was committed is kept", err=True)
-        raise SystemExit(130) from None
+    except (KeyboardInterrupt, typer.Abort) as error:
+        stopped = error if isinstance(error, Interrupted) else error.__cause__
+        signum = stopped.signum if isinstance(stopped, Interrupted) else signal.SIGINT
+        typer.echo(
+            f"interrupted by {signal.Signals(signum).name}: what was trained is committed. "
+            f"Go on with:\n  basin-jax {shlex.join(sys.argv[1:])}",
+            err=True,
+        )
+        raise SystemExit(128 + signum) from None
     except (ValueError, OSError) as error:
         fail(" ".join(str(error).split()))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from basin_jax.cli.output import resumable, say
+from basin_jax.cli.output import say
 
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _study(studies: "Mapping[str, Study]", *, full: bool, out: Path) -> None:
     from basin_jax.runs.progress import progress_for
     from basin_jax.studies.registry import make, page_of
 
-    with resumable(out), progress_for(Console(stderr=True)) as progress:
+    with progress_for(Console(stderr=True)) as progress:
         findings = make(studies, out, quick=not full, progress=progress)
     for finding in findings:
         for sentence in finding.sentences:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from basin_jax.cli.output import print_table, resumable, say
+from basin_jax.cli.output import print_table, say
 
 
 if TYPE_CHECKING:
@@ -41,6 +41,14 @@ def run(
     lanes: Annotated[
         int | None, typer.Option(help="The number of lanes.  [default: measured]")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="The part to train first, such as 0/4, where several workers share a folder.  "
+            "[default: that of the task of a Slurm array, if it is one]",
+            metavar="I/N",
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +58,10 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Train the seeds of a sweep and write its report; resume a stopped run."""
+    """Train the seeds of a sweep and write its report; resume a stopped run.
+
+    Any number of workers, on any hosts that share the folder, may run the same command at once.
+    """
     if seeds is not None and until_width is not None:
         raise ValueError("--seeds and --until-width; allowed: one of them")
     say(f"reading {file}")  # before JAX is imported, which takes seconds
@@ -59,13 +70,30 @@ def run(
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
-    records = _train(source, count, folder, until=until_width, pilot=pilot, lanes=lanes)
-    from basin_jax.report.page import text_table, write_report
+    given = {"until": until_width, "pilot": pilot, "lanes": lanes}
+    records = _train(source, count, folder, shard=shard, **given)
+    from basin_jax.runs.workers import workers_of
 
-    page = write_report(records)
+    if others := sum(worker.is_live for worker in workers_of(records.store)):
+        workers = f"{others} worker{'s' * (others > 1)}"
+        say(f"{folder}: {workers} still at it; the last one to end writes the report")
+        return
     say(f"Final fractions ({records.interval} interval):")
-    print_table(text_table(records), width=120)
-    say(f"Report: {page}")
+    _report(records)
+
+
+def status(folder: Folder) -> None:
+    """Show how far a folder is, and what its workers are at."""
+    from basin_jax.report.status import cells_table, workers_table
+    from basin_jax.results.records import Records
+    from basin_jax.runs.workers import workers_of
+
+    records = Records(folder)
+    print_table(cells_table(records).text(), width=120)
+    if workers := workers_of(records.store):
+        print_table(workers_table(workers).text(), width=120)
+    else:
+        say("no worker is at it")
 
 
 def report(
@@ -80,12 +108,18 @@ def report(
     They are in DIR/report as HTML, PNG, PDF, CSV and LaTeX; with the rule of another file, in
     DIR/report-FILE. Those of a bucket are in the local folder runs/NAME.
     """
-    from basin_jax.report.page import text_table, write_report
     from basin_jax.results.records import load
     from basin_jax.runs.sweepfile import load_rule
 
     records = load(folder, rule=load_rule(rule) if rule else None)
-    page = write_report(records, records.store.folder / f"report-{rule.stem}" if rule else None)
+    _report(records, records.store.folder / f"report-{rule.stem}" if rule else None)
+
+
+def _report(records: "Records", folder: Path | None = None) -> None:
+    """Print the fractions, and write the report into a folder, that of the results if None."""
+    from basin_jax.report.page import text_table, write_report
+
+    page = write_report(records, folder)
     print_table(text_table(records), width=120)
     say(f"Report: {page}")
 
@@ -175,6 +209,7 @@ def _train(
     until: float | None = None,
     pilot: str | None = None,
     lanes: int | None = None,
+    shard: str | None = None,
 ) -> "Records":
     """Run a sweep file and show its progress."""
     from rich.console import Console
@@ -182,12 +217,13 @@ def _train(
     from basin_jax.results.store import Store
     from basin_jax.runs.progress import progress_for
     from basin_jax.runs.run import run as run_sweep
+    from basin_jax.runs.shard import Shard
     from basin_jax.runs.sweepfile import remember
 
     remember(source.file)
     count = len(source.cells)
     say(f"{source.file}: {count} cell{'s' if count > 1 else ''}, into {folder}")
-    with resumable(folder), progress_for(Console(stderr=True)) as progress:
+    with progress_for(Console(stderr=True)) as progress:
         return run_sweep(
             source.cells,
             seeds,
@@ -196,6 +232,7 @@ def _train(
             until=until,
             pilot=pilot,
             lanes=lanes,
+            shard=None if shard is None else Shard.parse(shard),
             progress=progress,
             origin=source.origin(Store(folder).folder),
         )

@@ -121,6 +121,23 @@ class Bucket:
             return False
         return content == old and self._put(key, new, _version(meta)) is not None
 
+    def replace(self, key: str, content: bytes) -> None:
+        """Write an object, whether there is one or not.
+
+        Raises:
+            BucketError: if it cannot be written.
+        """
+        self._put(key, content, "overwrite")
+
+    def delete(self, key: str) -> None:
+        """Remove an object.
+
+        Raises:
+            BucketError: if it cannot be removed.
+        """
+        with self._asking("removed", key):
+            obstore.delete(self._store, key)
+
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lock nothing: of workers that write at the same time the server lets one win."""
         return contextlib.nullcontext()

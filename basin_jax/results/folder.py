@@ -18,7 +18,7 @@ from basin_jax.files import (
 )
 
 
-SUBFOLDERS = ("data", "staging", "runs")
+SUBFOLDERS = ("data", "staging", "runs", "workers")
 
 
 class StoreError(FolderError):
@@ -93,6 +93,24 @@ class Folder:
             if same:
                 write_file(path, new, staging=self._staging)
         return same
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Write a file atomically, whether there is one or not.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        path = self.local / key
+        with self._writing(path):
+            write_file(path, content, staging=self._staging)
+
+    def delete(self, key: str) -> None:
+        """Remove a file, if there is one.
+
+        Raises:
+            OSError: if it cannot be removed.
+        """
+        (self.local / key).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -82,6 +82,7 @@ def check_manifest(content: Mapping[str, Any]) -> None:
     """Raise `ValueError` naming the key, its value and what is allowed."""
     form = content["format"]
     _MANIFESTS[form]("", content)
+    whole(1, CHUNK)("unit", content.get("unit", CHUNK))  # of the first seeds; 0.4.0 had none
     sealed = form != UNSEALED
     if not content["cells"]:
         refuse("cells", {}, "at least one cell")
@@ -196,7 +197,7 @@ _CELL: dict[str, Check] = {
 _PROGRAM: dict[str, Check] = {"program": _named(OLD_NAMES)}  # a backend, before format 3
 _COMMON: dict[str, Check] = {
     "rule": record({"fields": record({"class": text}), "sources": _texts}),
-    "chunk": whole(1, CHUNK),
+    "chunk": whole(1, CHUNK),  # the most seeds of a chunk
     "machine": _texts,
 }
 _seeds = mapping(name, optional(whole(0, SEEDS)))

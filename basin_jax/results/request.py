@@ -209,7 +209,7 @@ def request_of(
     whole: int | np.integer | Sequence[int] | ndarray | None = None,
     pilot: str | None = None,
 ) -> tuple[Sequence[int], Request]:
-    """Return the seeds of a request as `as_seeds` does, and the request.
+    """Return the seeds of a request in rising order, and the request.
 
     Raises:
         ValueError: if the seeds are not a part of the whole, or a pilot's seeds are not a range.
@@ -229,7 +229,8 @@ def request_of(
         raise ValueError(f"pilot = {pilot!r} with chosen seeds; allowed: a number or a range")
     criterion = seeds.criterion if isinstance(seeds, ChosenSeeds) else None
     described = Seeds.of(asked)
-    return asked, Request(seeds=described, whole=Seeds.of(every), criterion=criterion, pilot=pilot)
+    request = Request(seeds=described, whole=Seeds.of(every), criterion=criterion, pilot=pilot)
+    return asked if asked[0] <= asked[-1] else asked[::-1], request
 
 
 def _within(inner: Sequence[int], outer: Sequence[int]) -> bool:

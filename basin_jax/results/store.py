@@ -26,9 +26,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -38,7 +38,7 @@ from numpy import ndarray
 from basin_jax.files import FolderError, reason
 from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chunk
 from basin_jax.results.completeness import missing, unfinished
-from basin_jax.results.folder import Folder, StoreError
+from basin_jax.results.folder import StoreError
 from basin_jax.results.layout import (
     MANIFEST_BYTES,
     RUN_BYTES,
@@ -50,15 +50,10 @@ from basin_jax.results.layout import (
     run_text,
     stops_of,
 )
-
-
-if TYPE_CHECKING:
-    from basin_jax.results.bucket import Bucket
+from basin_jax.results.place import place_of
 
 
 MANIFEST = "sweep.json"
-# What a path makes of the URL of a bucket.
-SPOILED = re.compile("(s3|gs|az):/[^/]")
 # Seconds, at most, before `sweep.json` is changed anew where another process was faster.
 PAUSE = 0.2
 
@@ -72,26 +67,30 @@ class Checked(NamedTuple):
 
 
 class Store:
-    """A sweep's folder, or what is in a bucket as in such a folder."""
+    """A sweep's folder, or what is in a bucket as in such a folder.
+
+    Attributes:
+        place: the folder or the bucket.
+    """
 
     def __init__(self, folder: str | PathLike[str]):
-        self._place: Folder | Bucket = _place_of(folder)
+        self.place = place_of(folder)
         # A manifest that was checked, by what tells its file from another.
         self._seen: dict[tuple[object, ...], Checked] = {}
 
     @property
     def folder(self) -> Path:
         """The folder; of a bucket the local one of its reports, `runs/NAME`."""
-        return self._place.local
+        return self.place.local
 
     @property
     def where(self) -> str:
         """The folder or the URL, as messages name it."""
-        return self._place.where
+        return self.place.where
 
     def exists(self) -> bool:
         """Return True if the folder holds a sweep."""
-        return self._place.exists(MANIFEST)
+        return self.place.exists(MANIFEST)
 
     def manifest(self) -> dict[str, Any]:
         """Read `sweep.json`, checked against its seal and its schema.
@@ -103,9 +102,9 @@ class Store:
 
     def _checked(self) -> Checked:
         try:
-            stamp = self._place.stamp(MANIFEST)
+            stamp = self.place.stamp(MANIFEST)
             if stamp not in self._seen:
-                raw = self._place.get(MANIFEST, at_most=MANIFEST_BYTES)
+                raw = self.place.get(MANIFEST, at_most=MANIFEST_BYTES)
                 manifest = read_manifest(raw)
                 stops = max(len(stops_of(cell)) for cell in manifest["cells"].values())
                 self._seen = {stamp: Checked(raw, manifest, manifest["chunk"] * stops)}
@@ -118,7 +117,7 @@ class Store:
             ) from None
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{self._place.named(MANIFEST)} cannot be trusted: {reason(error)} (it is damaged, "
+                f"{self.place.named(MANIFEST)} cannot be trusted: {reason(error)} (it is damaged, "
                 "edited or of another version of basin_jax); take it from a copy, or give another "
                 "folder"
             ) from None
@@ -138,9 +137,9 @@ class Store:
             old = self._checked() if self.exists() else None
             manifest = change(None if old is None else dict(old.manifest))
             text = self._text(manifest)
-            if old is None and self._place.create(MANIFEST, text):
+            if old is None and self.place.create(MANIFEST, text):
                 return manifest
-            if old is not None and self._place.swap(MANIFEST, old.raw, text):
+            if old is not None and self.place.swap(MANIFEST, old.raw, text):
                 return manifest
             time.sleep(random.uniform(0, PAUSE))
 
@@ -150,7 +149,7 @@ class Store:
             if len(text) > MANIFEST_BYTES:
                 raise ValueError(f"it has {len(text):,} bytes; allowed: {MANIFEST_BYTES:,}")
         except ValueError as error:
-            named = self._place.named(MANIFEST)
+            named = self.place.named(MANIFEST)
             raise StoreError(f"{named} cannot be written: {reason(error)}") from None
         return text
 
@@ -160,7 +159,7 @@ class Store:
         Raises:
             StoreError: if the folder cannot be written to or locked, or leads elsewhere.
         """
-        return self._place.locked()
+        return self.place.locked()
 
     def prepare(self) -> None:
         """Try whatever a run needs of the folder, before it trains.
@@ -168,7 +167,7 @@ class Store:
         Raises:
             StoreError: if a part of the folder cannot be written to.
         """
-        self._place.prepare()
+        self.place.prepare()
 
     def record_run(self, run: Mapping[str, Any]) -> str:
         """Record that a run began, and return the name of its record.
@@ -183,7 +182,7 @@ class Store:
         name = f"{re.sub('[^0-9T+-]', '', run['began'])}-{uuid.uuid4().hex[:6]}.json"
         with self.locked():
             cells = self.manifest()["cells"]
-            self._place.create(f"runs/{name}", text)
+            self.place.create(f"runs/{name}", text)
             self._enter(name, {"record": hash_of(text), "seeds": dict.fromkeys(cells)})
         return name
 
@@ -214,14 +213,14 @@ class Store:
         """Return the names of the runs' records with their hashes; format 1 has none."""
         manifest = self.manifest()
         if manifest["format"] == UNSEALED:
-            names = (key.removeprefix("runs/") for key in self._place.list("runs"))
+            names = (key.removeprefix("runs/") for key in self.place.list("runs"))
             return dict.fromkeys(name for name in names if name.endswith(".json"))
         return {name: run["record"] for name, run in sorted(manifest["runs"].items())}
 
     def _run(self, name: str, known: str | None) -> dict[str, Any]:
         key = f"runs/{name}"
         try:
-            raw = self._place.get(key, at_most=RUN_BYTES)
+            raw = self.place.get(key, at_most=RUN_BYTES)
             if known not in (None, hash_of(raw)):
                 raise ValueError("it differs from its hash in sweep.json")
             return read_run(raw)
@@ -229,21 +228,25 @@ class Store:
             raise
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{self._place.named(key)}, a run's record, cannot be trusted: {reason(error)} "
+                f"{self.place.named(key)}, a run's record, cannot be trusted: {reason(error)} "
                 "(it is missing, damaged or edited); take it from a copy, or train again in "
                 "another folder"
             ) from None
 
     def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
         """Store one chunk of a cell; return False if its first seed is stored already."""
-        key = f"data/{cell}-{int(columns['seed'].min()):020d}.parquet"
+        key = self.chunk_of(cell, int(columns["seed"].min()))
         cells = pl.repeat(cell, len(columns["seed"]), eager=True)
         content = write_chunk(pl.DataFrame({"cell": cells, **columns}))
-        return self._place.create(key, content)
+        return self.place.create(key, content)
+
+    def chunk_of(self, cell: str, seed: int) -> str:
+        """Return the key of the chunk of a cell that begins with a seed."""
+        return f"data/{cell}-{seed:020d}.parquet"
 
     def chunks(self, cell: str = "") -> list[str]:
         """Return the keys of the committed chunks, of one cell or of all."""
-        keys = self._place.list("data")
+        keys = self.place.list("data")
         return [k for k in keys if k.startswith(f"data/{cell}") and k.endswith(".parquet")]
 
     def by_cell(self) -> dict[str, list[str]]:
@@ -284,7 +287,7 @@ class Store:
         parts = [self._read(key, checked) for key in chunks]
         for key, part in zip(chunks, parts, strict=True):
             if part.columns != parts[0].columns:
-                raise StoreError(f"{self._place.named(key)} is of another sweep; move it away")
+                raise StoreError(f"{self.place.named(key)} is of another sweep; move it away")
         frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
         same = (pl.col(name) == pl.col(name).shift() for name in ("cell", "seed", "step"))
         if frame.select(pl.all_horizontal(same).any()).item():
@@ -314,7 +317,7 @@ class Store:
             except StoreError as error:
                 faults.append(str(error))
         columns: list[str] = []
-        keys = self._place.list("data")
+        keys = self.place.list("data")
         checked = self._checked()  # after them, since another worker may have added a cell
         for key in keys:
             try:
@@ -324,7 +327,7 @@ class Store:
                 continue
             columns = columns or frame.columns
             if frame.columns != columns:
-                faults.append(str(StoreError(f"{self._place.named(key)} is of another sweep")))
+                faults.append(str(StoreError(f"{self.place.named(key)} is of another sweep")))
             stored.append(frame.select("cell", "seed", "step"))
         if stored:
             together = pl.concat(stored)
@@ -357,9 +360,9 @@ class Store:
     def _read(self, key: str, checked: Checked) -> pl.DataFrame:
         """Read a chunk, and check that it is undamaged and belongs to the sweep."""
         _, manifest, most = checked
-        path = self._place.named(key)
+        path = self.place.named(key)
         try:
-            frame = read_chunk(self._place.get(key, at_most=bytes_of(most)), rows=most)
+            frame = read_chunk(self.place.get(key, at_most=bytes_of(most)), rows=most)
             cells = frame["cell"].unique().to_list()
             if len(cells) > 1 or cells[0] not in manifest["cells"]:
                 raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
@@ -372,29 +375,7 @@ class Store:
                 f"{path} is damaged or foreign (it {reason(error)}); `basin-jax verify "
                 f"{self.where}` lists all such chunks; delete them and run again to replace them"
             ) from None
-        named = f"{cells[0]}-{frame['seed'].min():020d}.parquet"
-        if key != f"data/{named}":
+        named = self.chunk_of(cells[0], int(frame["seed"].to_numpy().min()))
+        if key != named:
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
         return frame
-
-
-def _place_of(store: str | PathLike[str]) -> Any:
-    """Return the folder or the bucket that a path or a URL names.
-
-    Raises:
-        StoreError: if it is a URL that cannot be used here.
-    """
-    text = fspath(store)
-    if "://" not in text:
-        if SPOILED.match(text):
-            raise StoreError(f"{text} was a URL before it was a path; give it as a text")
-        return Folder(store)
-    try:
-        from basin_jax.results.bucket import Bucket
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "obstore":
-            raise
-        raise StoreError(
-            f'{text} needs obstore; install it: pip install "basin-jax[cloud]"'
-        ) from None
-    return Bucket(text)

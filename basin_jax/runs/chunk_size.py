@@ -19,10 +19,10 @@ class ChunkSize:
     """
 
     def __init__(self, *, block: int, stops: int, most: int):
-        self._least = max(SMALLEST, 1 << (block - 1).bit_length())
+        self.least = max(SMALLEST, 1 << (block - 1).bit_length())
         rows = 1 << max(ROWS // stops, 1).bit_length() - 1
-        self.most = max(min(most, rows), self._least)
-        self._size = self._least
+        self.most = max(min(most, rows), self.least)
+        self._size = self.least
 
     def __call__(self) -> int:
         """Return the size of the next chunk."""
@@ -31,4 +31,4 @@ class ChunkSize:
     def record(self, seeds: int, seconds: float) -> None:
         """Take note of how long some seeds took."""
         wanted = min(seeds * CHUNK_SECONDS / max(seconds, 1e-6), GROWTH * self._size, self.most)
-        self._size = max(self._least, 1 << max(int(wanted), 1).bit_length() - 1)
+        self._size = max(self.least, 1 << max(int(wanted), 1).bit_length() - 1)

@@ -19,9 +19,11 @@ from basin_jax.results.layout import OLD
 from basin_jax.results.rule import rule_identity
 from basin_jax.results.store import Store, StoreError
 from basin_jax.runs.chunk_size import ChunkSize
+from basin_jax.runs.plan import LARGEST_UNIT
 from basin_jax.runs.provenance import machine_identity
 
 
+UNITS = 64  # of all cells together, at least, where a unit is larger than a block
 TRACE = "the program that the plug-ins trace, with what they read from files and packages"
 
 
@@ -76,9 +78,15 @@ def manifest_of(
     for line in dict.fromkeys(_remark(entries[digest]["backend"]) for digest in cells):
         if line is not None:
             tell(line)
-    size = max(old["chunk"] if old else 1, _largest_chunk(cells, entries, most))
-    runs = old["runs"] if old else {}
-    return {"cells": entries, "rule": judged, "chunk": size, "machine": machine, "runs": runs}
+    size, known = _chunk_size(cells, entries, most), old or {}
+    return {
+        "cells": entries,
+        "rule": judged,
+        "chunk": max(known.get("chunk", 1), size.most),
+        "unit": known.get("unit") or _unit_size(size.least, seeds * len(cells)),
+        "machine": machine,
+        "runs": known.get("runs", {}),
+    }
 
 
 def _entry(cell: Sweep, tuning: Tuning) -> dict[str, Any]:
@@ -155,11 +163,23 @@ def _refuse_other_backend(
             )
 
 
-def _largest_chunk(cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int) -> int:
-    """Return the most seeds of a chunk."""
+def _unit_size(least: int, seeds: int) -> int:
+    """Return the size of a folder's first units, which stays as it is.
+
+    Args:
+        least: the size of the smallest chunk.
+        seeds: about how many seeds all cells train, which many workers may share.
+    """
+    return max(least, min(LARGEST_UNIT, 1 << max(seeds // UNITS, 1).bit_length() - 1))
+
+
+def _chunk_size(
+    cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int
+) -> ChunkSize:
+    """Return the sizes of chunks that suit all cells."""
     block = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
     stops = max(len(cell.stops) for cell in cells.values())
-    return ChunkSize(block=block, stops=stops, most=most).most
+    return ChunkSize(block=block, stops=stops, most=most)
 
 
 def _refuse_others(

@@ -13,19 +13,21 @@ from numpy import ndarray
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.verdict import Rule, judge
+from basin_jax.interrupts import interruptible
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings, remarks
+from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
-from basin_jax.runs.training import Stored, Training, signals
+from basin_jax.runs.shard import Shard, given_shard
+from basin_jax.runs.training import Training, most_of
+from basin_jax.runs.workers import Worker
 
 
-# The most seeds of a chunk: as many as are read easily, or few between looks at an interval.
-CHUNK, CHUNK_UNTIL = 2**17, 2**10
 # The sweeps of no file that this process has run, by their digests: `replay` finds them.
 RAN: dict[str, Sweep] = {}
 
@@ -41,6 +43,7 @@ def run(
     whole: int | np.integer | Sequence[int] | ndarray | None = None,
     pilot: str | None = None,
     lanes: int | None = None,
+    shard: Shard | None = None,
     progress: Progress | bool = True,
     origin: Mapping[str, Any] | None = None,
 ) -> Records:
@@ -57,6 +60,8 @@ def run(
             is fixed beforehand; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
+        shard: the part of the missing seeds to train first, where several workers share a folder;
+            if None, that of the task of a Slurm array or of the process of `jax.distributed`.
         progress: whether to show messages and progress, on a terminal, in a notebook, or as lines
             of the standard error; or what receives them.
         origin: the sweep's file, to be recorded.
@@ -64,7 +69,7 @@ def run(
     Raises:
         ValueError: if the plug-ins, the seeds or the settings do not fit together.
         StoreError: if the folder holds another sweep; it is left unchanged.
-        Interrupted: on SIGINT and SIGTERM, after what was trained is committed.
+        Interrupted: on SIGINT, SIGTERM and other signals, after what was trained is committed.
 
     >>> import tempfile
     >>> from basin_jax import Sweep, methods, organisms
@@ -77,20 +82,17 @@ def run(
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule)
-    with shown(progress) as receiver:
-        for remark in remarks(wanted):
-            receiver.tell(remark)
+    shard = given_shard() if shard is None else shard
+    with shown(progress) as receiver, interruptible(receiver.tell) as stop:
         opened = _open(store, cells, rule, request, asked, lanes, receiver)
-        folder, manifest, states, stored = opened
-        name = folder.record_run(_run_record(request, origin))
         RAN.update(cells if origin is None else {})
-        with signals(receiver.tell) as stop:
-            most = min(CHUNK if until is None else CHUNK_UNTIL, manifest["chunk"])
-            given = folder, manifest, asked, most, until, rule, receiver, states, stored, stop
-            Training(*given).train(cells)
-    done = {d: len(asked) if until is None else state.done for d, state in states.items()}
-    folder.finish_run(name, done)
-    return Records(folder.where)
+        with Worker(opened[0], shard).alive() as worker:
+            name = opened[0].record_run(_run_record(request, origin))
+            training = Training(*opened[1:], asked, until, rule, receiver, worker, stop)
+            training.train(cells)
+    done = {d: len(asked) if until is None else n for d, n in training.done.items()}
+    opened[0].finish_run(name, done)
+    return Records(opened[0].where)
 
 
 def _open(
@@ -101,22 +103,23 @@ def _open(
     asked: Sequence[int],
     lanes: int | None,
     progress: Progress,
-) -> tuple[Store, dict[str, Any], dict[str, CellProgress], dict[str, Stored]]:
-    """Open a folder for a run; return it, its manifest, and each cell's state and stored seeds."""
+) -> tuple[Store, dict[str, Any], dict[str, CellProgress], CommittedSeeds]:
+    """Open a folder for a run; return it, its manifest, each cell's state, and what it holds."""
+    for remark in remarks(list(cells.values())):
+        progress.tell(remark)
     folder, until = Store(store), request.width
     if until is not None and folder.exists():
         _refuse_pilots(folder, until)
-    most = CHUNK if until is None else CHUNK_UNTIL
     # A width needs at most so many seeds, or hardly more.
     seeds = len(asked) if until is None else round(4 / until**2)
-    limits = {"lanes": lanes, "seeds": seeds, "most": most}
-    stored: dict[str, Stored] = {}
+    limits = {"lanes": lanes, "seeds": seeds, "most": most_of(until)}
+    committed = CommittedSeeds(folder, ())
 
     def made(old: dict[str, Any] | None) -> dict[str, Any]:
         manifest = manifest_of(cells, rule, folder, old, **limits, tell=progress.tell)
+        nonlocal committed
+        committed = CommittedSeeds(folder, cells)  # refuses damaged chunks
         found = folder.by_cell()
-        # Refuses damaged chunks.
-        stored.update({d: folder.verdicts(d, found.get(d, ())) for d in cells})
         for digest in found.keys() & cells.keys():
             _expect_own_verdicts(folder, found[digest][0], rule)
         return manifest
@@ -132,11 +135,11 @@ def _open(
             label=label(fields[digest], paths),
             steps=cell.all_steps,
             siblings=cell.siblings,
-            asked=None if until else max(len(asked), len(stored[digest][0])),
+            asked=None if until else max(len(asked), committed.count(digest)[0]),
         )
         for digest, cell in cells.items()
     }
-    return folder, manifest, states, stored
+    return folder, manifest, states, committed
 
 
 def _refuse_pilots(folder: Store, until: float) -> None:

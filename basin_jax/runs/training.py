@@ -1,16 +1,14 @@
 """Train the seeds that a folder lacks, chunk by chunk, and commit them."""
 
 import itertools
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, TypeAlias
+from functools import cached_property, partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,26 +19,24 @@ from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.devices import cores
 from basin_jax.engine.kernel import Kernel, build_kernel, release_others
-from basin_jax.results.store import Store
+from basin_jax.interrupts import Interrupted, Stop
 from basin_jax.runs.chunk_size import ChunkSize
-from basin_jax.runs.plan import chunks, columns
+from basin_jax.runs.committed import CommittedSeeds
+from basin_jax.runs.plan import columns, leading, next_chunk, units
 from basin_jax.runs.progress import CellProgress, Progress
+from basin_jax.runs.workers import Worker
 from basin_jax.statistics.estimates import estimate
 
 
+# The most seeds of a chunk: as many as are read easily, or few between looks at an interval.
+CHUNK, CHUNK_UNTIL = 2**17, 2**10
 # Groups that are trained in turn, whose programs are all kept compiled.
 TOGETHER = 8
 
 
-Stored: TypeAlias = tuple[ndarray, ndarray]  # seeds, and their verdicts
-
-
-class Interrupted(KeyboardInterrupt):
-    """A run stopped by a signal, after its trained seeds were committed."""
-
-    def __init__(self, signum: int):
-        super().__init__(f"interrupted by {signal.Signals(signum).name}")
-        self.signum = signum
+def most_of(until: float | None) -> int:
+    """Return the most seeds of a chunk of a run, until an interval has a width or not."""
+    return CHUNK if until is None else CHUNK_UNTIL
 
 
 @dataclass
@@ -50,7 +46,7 @@ class Group:
     kernel: Kernel
     numbers: dict[str, int]  # of the cells in the kernel, by their digests
     size: ChunkSize
-    todo: dict[str, Iterator[ndarray]]  # the chunks of each cell
+    todo: dict[str, Iterator[list[ndarray]]]  # the chunks of each cell, some at once
     compiled: "Future[float] | None"  # the seconds that it takes; None if it was told
 
 
@@ -58,16 +54,24 @@ class Group:
 class Training:
     """The training of all cells of a run."""
 
-    folder: Store
     manifest: dict[str, Any]
+    states: dict[str, CellProgress]
+    committed: CommittedSeeds
     asked: Sequence[int]
-    most: int  # seeds of a chunk
     until: float | None
     rule: Rule
     progress: Progress
-    states: dict[str, CellProgress]
-    stored: dict[str, Stored]  # of each cell, until it is planned
-    stop: "Stop"
+    worker: Worker
+    stop: Stop
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {digest: number for number, digest in enumerate(self.states)}
+
+    @property
+    def done(self) -> dict[str, int]:
+        """The number of seeds that each cell has."""
+        return {digest: state.done for digest, state in self.states.items()}
 
     def train(self, cells: dict[str, Sweep]) -> None:
         """Train all missing seeds.
@@ -75,6 +79,7 @@ class Training:
         Raises:
             Interrupted: if a signal stopped it.
         """
+        self.stop.finishing = True
         waiting, groups = deque(_sharing(cells, self.manifest)), list[Group]()
         with _compiling() as pool:
             # Some chunks of each group in turn, so that all fractions grow together.
@@ -85,6 +90,8 @@ class Training:
                 for group in list(groups):
                     if self.stop.signum is None and not self._train_some(group):
                         groups.remove(group)
+        if lost := self.worker.lost:
+            self.progress.tell(f"{lost:,} of the seeds trained here another worker had, too")
         if self.stop.signum is not None:
             raise Interrupted(self.stop.signum)
 
@@ -93,12 +100,13 @@ class Training:
         plan = self.manifest["cells"][next(iter(cells))]
         block = plan["lanes"] * len(jax.local_devices())
         stops = len(next(iter(cells.values())).stops)
-        size = ChunkSize(block=block, stops=stops, most=self.most)
-        todo = {digest: self._chunks(digest, size) for digest in cells}
+        most = min(most_of(self.until), self.manifest["chunk"])
+        size = ChunkSize(block=block, stops=stops, most=most)
+        todo = {digest: self._batches(digest, size) for digest in cells}
         for digest in cells:
-            chunk = next(todo[digest], None)
-            if chunk is not None:
-                todo[digest] = itertools.chain([chunk], todo[digest])
+            batch = next(todo[digest], None)
+            if batch is not None:
+                todo[digest] = itertools.chain([batch], todo[digest])
                 name = plan["backend"]["name"]
                 kernel = build_kernel(list(cells.values()), lanes=plan["lanes"], backend=name)
                 numbers = {digest: number for number, digest in enumerate(cells)}
@@ -108,39 +116,63 @@ class Training:
         return None
 
     def _train_some(self, group: Group) -> bool:
-        """Train a chunk of each cell of a group in turn, until there are enough; commit them.
+        """Train some chunks of each cell of a group in turn, until it is enough; commit them.
 
         Returns:
             False if the group lacks nothing more.
         """
-        todo, taken = group.todo, dict[str, ndarray]()
+        todo, taken = group.todo, list[tuple[str, ndarray]]()
         for digest in list(todo):
-            if sum(map(len, taken.values())) >= group.size():
+            if sum(len(chunk) for _, chunk in taken) >= group.size():
                 break
-            chunk = next(todo[digest], None)
+            batch = next(todo[digest], None)
             todo[digest] = todo.pop(digest)  # to the end of the line
-            if chunk is None:
+            if batch is None:
                 self._finish(digest)
                 del todo[digest]
             else:
-                taken[digest] = chunk
+                taken += [(digest, chunk) for chunk in batch]
         if taken:
-            for digest, found in self._train(group, taken).items():
-                if not self.folder.commit(digest, found):
-                    # Another worker has committed this chunk, or a shorter one: plan anew.
-                    todo[digest] = self._chunks(digest, group.size)
+            for digest, found in self._train(group, taken):
+                # Not where another worker has: then it is in this unit, too.
+                seeds = len(np.unique(found["seed"]))
+                if self.committed.commit(digest, found):
+                    self.worker.add(seeds)
+                else:
+                    self.worker.lose(seeds)
         return bool(todo)
 
-    def _chunks(self, digest: str, size: ChunkSize) -> Iterator[ndarray]:
-        """Yield the chunks that a cell lacks, until its interval is narrow enough."""
+    def _batches(self, digest: str, size: ChunkSize) -> Iterator[list[ndarray]]:
+        """Yield the chunks that a cell lacks, as many at once as suit, until there are enough.
+
+        A unit in which another worker is found is left to it, and looked at again at the end.
+        """
+        complete, number = False, self._numbers[digest]
+        missing = partial(self.committed.missing, digest)
+        while not complete:
+            complete, batch = True, []
+            all_units = units(self.asked, smallest=self.manifest["unit"])
+            for unit in self.worker.order(all_units, number):
+                chunk, ends = np.zeros(0, np.uint64), False
+                while not (ends or len(missing(chunk))):
+                    self._look(digest)
+                    if self._enough(self.states[digest]):
+                        return
+                    chunk, ends = next_chunk(self.asked[unit], missing=missing, size=size())
+                    batch += [chunk] if len(chunk) else []
+                    if batch and (not ends or sum(map(len, batch)) >= size()):
+                        complete = False
+                        yield batch
+                        batch = []
+            if batch:
+                complete = False
+                yield batch
+
+    def _look(self, digest: str) -> None:
+        """Take note of what all workers have committed."""
+        self.committed.update()
         state = self.states[digest]
-        # Read anew where another worker has committed some.
-        done, verdicts = self.stored.pop(digest, None) or self.folder.verdicts(digest)
-        state.done, state.hits = len(done), int((verdicts == Verdict.DECEPTIVE).sum())
-        for chunk in chunks(self.asked, done=done, size=size):
-            if self._enough(state):
-                return
-            yield chunk
+        state.done, state.hits = self.committed.count(digest)
 
     def _finish(self, digest: str) -> None:
         self.states[digest].finished = True
@@ -152,26 +184,28 @@ class Training:
         now = estimate(state.hits, state.done, interval="anytime")
         return now.high - now.low <= self.until
 
-    def _train(self, group: Group, taken: dict[str, ndarray]) -> dict[str, dict[str, ndarray]]:
-        """Train a chunk of each of some cells, or the seeds that precede a signal."""
-        current = self.states[next(iter(taken))]
+    def _train(
+        self, group: Group, taken: list[tuple[str, ndarray]]
+    ) -> list[tuple[str, dict[str, ndarray]]]:
+        """Train some chunks of cells, or those of their seeds that precede a signal."""
+        digest, chunk = taken[0]
+        current = self.states[digest]
         if group.compiled is not None:
             seconds, group.compiled = group.compiled.result(), None
             if seconds > 1:
                 self.progress.tell(f"compiled {current.label} in {seconds:.1f} s")
+        self.worker.begin(f"{current.label}, from seed {chunk[0]}")
         began = time.perf_counter()
-        seeds = np.concatenate(list(taken.values()))
-        places = [np.full(len(chunk), group.numbers[d]) for d, chunk in taken.items()]
-        cells = np.concatenate(places)
-        parts: dict[str, list[tuple[ndarray, dict[str, ndarray]]]] = {d: [] for d in taken}
+        seeds = np.concatenate([chunk for _, chunk in taken])
+        number = np.repeat(np.arange(len(taken)), [len(chunk) for _, chunk in taken])
+        cells = np.array([group.numbers[digest] for digest, _ in taken])[number]
+        parts: list[list[tuple[ndarray, dict[str, ndarray]]]] = [[] for _ in taken]
         for which, evidence in group.kernel.stream(seeds, cells):
             verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
-            for digest in taken:
-                own = cells[which] == group.numbers[digest]
-                if not own.any():
-                    continue
-                parts[digest].append((seeds[which[own]], {n: v[own] for n, v in evidence.items()}))
-                current = self.states[digest]
+            for one in np.unique(number[which]):
+                own = number[which] == one
+                parts[one].append((seeds[which[own]], {n: v[own] for n, v in evidence.items()}))
+                current = self.states[taken[one][0]]
                 current.done += int(own.sum())
                 current.hits += int((verdicts[own] == Verdict.DECEPTIVE).sum())
             self.progress.update(list(self.states.values()), current)
@@ -179,9 +213,12 @@ class Training:
                 break
         group.size.record(len(seeds), time.perf_counter() - began)
         stops = group.kernel.cells[0].stops
-        return {
-            digest: columns(found, stops, self.rule) for digest, found in parts.items() if found
-        }
+        found = [
+            (digest, leading(chunk, columns(part, stops, self.rule)))
+            for (digest, chunk), part in zip(taken, parts, strict=True)
+            if part
+        ]
+        return [(digest, rows) for digest, rows in found if len(rows["seed"])]
 
 
 @contextmanager
@@ -202,35 +239,3 @@ def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str
         key = signature_of(cell), cell.schedule, plan["lanes"], plan["backend"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
-
-
-class Stop:
-    """The signal that was received, if any."""
-
-    signum: int | None = None
-
-
-@contextmanager
-def signals(tell: Callable[[str], None]) -> Iterator[Stop]:
-    """Record the first SIGINT or SIGTERM; a second one acts as usual."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        stop.signum = signum
-        restore()
-        tell("stopping after the current block; repeat the signal to stop at once")
-
-    def restore() -> None:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-    for signum in before:
-        signal.signal(signum, note)
-    try:
-        yield stop
-    finally:
-        restore()

@@ -97,8 +97,9 @@ def test_replay_notices_other_bits(made):
     folder = made / "runs/altered"
     shutil.copytree(made / "runs/mine", folder)
     store = basin_jax.load(folder).store
-    chunk = folder / store.chunks()[0]
-    cell, frame = chunk.name.split("-")[0], store.frame().filter(cell=chunk.name.split("-")[0])
+    key = store.chunks()[0]
+    chunk = folder / key
+    cell, frame = chunk.name.split("-")[0], store.rows(key)
     chunk.unlink()
     columns = frame.drop("cell").with_columns(pl.col("margin") + 1e-7).to_dict(as_series=False)
     types = frame.drop("cell").schema

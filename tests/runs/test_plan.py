@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basin_jax.core.seeds import as_seeds
-from basin_jax.runs.plan import chunks
+from basin_jax.runs.committed import SeedSet
+from basin_jax.runs.plan import leading, next_chunk, unit_size, units
+from basin_jax.runs.shard import Shard, given_shard, rising, shuffled
 
 
 LAST = 2**64 - 1
@@ -25,46 +27,118 @@ ranges = st.builds(
     st.integers(1, 300),
     st.integers(1, 3),
 )
+powers = st.integers(0, 9).map(lambda exponent: 2**exponent)
 seed_sets = ranges | ranges.map(lambda r: r[::-1]) | st.lists(near_borders, min_size=1, unique=True)
 
 
-@given(seeds=seed_sets, size=st.integers(1, 130), data=st.data())
-def test_chunks_are_exactly_the_missing_seeds_and_cross_no_border(seeds, size, data):
+def lacked_by(stored: SeedSet):
+    return lambda seeds: seeds[~stored.has(seeds)]
+
+
+def planned_by(asked, done, smallest, size, order=rising) -> list[np.ndarray]:
+    """Return the chunks that a worker plans which is alone."""
+    found, stored = [], SeedSet()
+    stored.add(np.array(sorted(done), np.uint64))
+    for unit in order(units(asked, smallest=smallest), 0):
+        ends = False
+        while not ends:
+            chunk, ends = next_chunk(asked[unit], missing=lacked_by(stored), size=size)
+            if len(chunk):
+                found.append(chunk)
+                stored.add(chunk)
+    return found
+
+
+@given(seeds=seed_sets, smallest=powers, size=powers, data=st.data())
+def test_chunks_are_exactly_the_missing_seeds_and_cross_no_border(seeds, smallest, size, data):
     asked = as_seeds(seeds)
+    asked = asked[::-1] if asked[0] > asked[-1] else asked
     done = data.draw(st.sets(st.sampled_from(list(asked))), "done")
-    planned = list(chunks(asked, done=np.array(sorted(done), np.uint64), size=lambda: size))
+    planned = planned_by(asked, done, smallest, size)
     assert all(chunk.dtype == np.uint64 and len(chunk) for chunk in planned)
     flat = [int(seed) for chunk in planned for seed in chunk]
     assert flat == sorted(set(seeds) - done)
-    blocks = [{int(seed) // size for seed in chunk} for chunk in planned]
-    assert all(len(block) == 1 for block in blocks)
-    assert all(a != b for a, b in itertools.pairwise(blocks))
+    borders = [{int(seed) // size for seed in chunk} for chunk in planned]
+    homes = [{int(s) // unit_size(int(s), smallest) for s in chunk} for chunk in planned]
+    assert all(len(found) == 1 for found in (*borders, *homes))
+
+
+@given(seed=st.integers(0, LAST), smallest=powers)
+def test_a_unit_is_aligned_and_the_same_from_each_of_its_seeds(seed, smallest):
+    size = unit_size(seed, smallest)
+    first = seed // size * size
+    assert size & (size - 1) == 0
+    assert unit_size(first, smallest) == unit_size(min(first + size - 1, LAST), smallest) == size
 
 
 def test_seeds_that_others_have_done_are_no_hindrance():
-    done = np.array([1, 3, 999], np.uint64)
-    assert [c.tolist() for c in chunks(range(5), done=done, size=lambda: 4)] == [[0, 2], [4]]
+    planned = planned_by(range(5), {1, 3, 999}, 4, 4)
+    assert [chunk.tolist() for chunk in planned] == [[0, 2], [4]]
 
 
 def test_a_plan_without_end_is_drawn_lazily():
-    endless = chunks(as_seeds(range(2**62)), done=np.zeros(0, np.uint64), size=lambda: 2**10)
-    assert [len(next(endless)) for _ in range(3)] == [2**10] * 3
+    endless = units(as_seeds(range(2**62)), smallest=64)
+    assert [unit.stop - unit.start for _, unit in zip(range(40), endless, strict=False)] == (
+        [64] * 32 + [128] * 8
+    )
 
 
-@given(st.lists(st.tuples(st.booleans(), st.sampled_from([64, 128, 512])), min_size=1))
-def test_workers_with_chunks_of_other_sizes_store_no_seed_twice(turns):
+@given(count=st.integers(1, 9), many=st.integers(1, 60), cell=st.integers(0, 5))
+def test_shards_divide_the_units_and_then_help_from_the_far_end(count, many, cell):
+    every = [slice(i, i + 1) for i in range(many)]
+    firsts = []
+    for index in range(count):
+        order = [*Shard(index, count).order(iter(every), cell)]
+        assert sorted(unit.start for unit in order) == [*range(many)]
+        own = [unit.start for unit in order if (unit.start + cell) % count == index]
+        assert [unit.start for unit in order[: len(own)]] == own == sorted(own)
+        assert [unit.start for unit in order[len(own) :]] == sorted({*range(many)} - {*own})[::-1]
+        firsts += own
+    assert sorted(firsts) == [*range(many)]
+
+
+@pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "1/0", "1/2/3", "a/b", "0 / 2"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(ValueError, match=r"shard = .*allowed"):
+        Shard.parse(text)
+
+
+def test_a_task_of_a_slurm_array_is_a_shard():
+    def variables(**values):
+        return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in values.items()}
+
+    assert given_shard(variables(ID=3, COUNT=8)) == Shard(3, 8)
+    assert given_shard(variables(ID=10, MIN=4, STEP=2, COUNT=8)) == Shard(3, 8)
+    assert given_shard(variables(ID=7, MIN=1, COUNT=3)) is None  # of an array with holes
+    assert given_shard({}) is None
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from([64, 128, 512])), min_size=1),
+    st.sampled_from([(rising, shuffled("a")), (Shard(0, 2).order, Shard(1, 2).order)]),
+)
+def test_workers_with_chunks_of_other_sizes_store_no_seed_twice(turns, orders):
     """Of two workers, each turn lets one plan, or commit what it has planned."""
-    stored, planned, views = {}, {}, {}
-    for worker, wide in turns:
-        plan = views.get(worker)
-        if plan is None:
-            done = np.array(sorted(itertools.chain(*stored.values())), np.uint64)
-            sizes = {worker: wide}
-            views[worker] = plan = chunks(
-                range(1024), done=done, size=lambda s=sizes, w=worker: s[w]
-            )
+    asked, stored, planned, views = range(8192), {}, {}, {}
+
+    def plans(worker, sizes):
+        view = SeedSet()
+        view.add(np.array(sorted(itertools.chain(*stored.values())), np.uint64))
+        for unit in orders[worker](units(asked, smallest=128), 0):
+            ends = False
+            while not ends:
+                chunk, ends = next_chunk(asked[unit], missing=lacked_by(view), size=sizes[0])
+                if len(chunk):
+                    yield chunk
+                    view.add(chunk)
+
+    for worker, size in turns:
+        if worker not in views:
+            sizes = [size]
+            views[worker] = plans(worker, sizes), sizes
         if worker not in planned:
-            planned[worker] = next(plan, None)
+            views[worker][1][0] = size
+            planned[worker] = next(views[worker][0], None)
             continue
         chunk = planned.pop(worker)
         if chunk is None or chunk[0] in stored:
@@ -73,6 +147,25 @@ def test_workers_with_chunks_of_other_sizes_store_no_seed_twice(turns):
             stored[chunk[0]] = chunk.tolist()
     seeds = [*itertools.chain(*stored.values())]
     assert len(seeds) == len({*seeds})
+
+
+@given(st.sets(st.integers(0, 400)), st.sets(st.integers(0, 400)), st.integers(0, 2**64 - 401))
+def test_a_set_of_seeds_is_a_set(some, more, first):
+    seeds = SeedSet()
+    for part in (some, more - some):
+        seeds.add(np.array(sorted(part), np.uint64) + np.uint64(first))
+    every = np.arange(401, dtype=np.uint64)
+    expected = [seed in some | more for seed in range(401)]
+    assert seeds.has(every + np.uint64(first)).tolist() == expected
+    assert seeds.count == len(some | more)
+
+
+def test_of_a_chunk_that_was_stopped_the_leading_seeds_are_kept():
+    seeds = np.repeat(np.array([2, 3, 5], np.uint64), 2)
+    rows = {"seed": seeds, "x": np.arange(6.0)}
+    chunk = np.array([2, 3, 4, 5, 7], np.uint64)
+    assert leading(chunk, rows)["x"].tolist() == [0, 1, 2, 3]
+    assert len(leading(np.array([1, 2, 3, 5], np.uint64), rows)["x"]) == 0
 
 
 @pytest.mark.parametrize("count", [3, np.int64(3), np.uint8(3)])

@@ -1,0 +1,80 @@
+"""Signals that stop a run: its trained seeds are committed first, and it says how to go on.
+
+Imported without JAX, so that a command can be stopped while it still imports.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+# What a keyboard and a scheduler send; what a closed terminal sends, and what schedulers may warn
+# by, unless the user's own code receives it.
+ALWAYS = (signal.SIGINT, signal.SIGTERM)
+UNLESS_RECEIVED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run stopped by a signal, after its trained seeds were committed."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class Stop:
+    """The signal that was received, if any.
+
+    Until `finishing` is set, a signal raises `Interrupted` where it is received; afterwards the
+    run is expected to look at `signum`. A second signal ends the process at once, since nothing
+    that is committed can be lost by it.
+
+    Args:
+        tell: called with a line where the run goes on to its next commit.
+    """
+
+    def __init__(self, tell: Callable[[str], None]):
+        self.signum: int | None = None
+        self.finishing = False
+        self._tell = tell
+
+    def note(self, signum: int, frame: FrameType | None) -> None:
+        """Receive a signal."""
+        if self.signum is not None:
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"stopped at once\n")
+            os._exit(128 + signum)
+        self.signum = signum
+        if not self.finishing:
+            raise Interrupted(signum)
+        self._tell("stopping after the current block; repeat the signal to stop at once")
+
+
+@contextmanager
+def interruptible(tell: Callable[[str], None]) -> Iterator[Stop]:
+    """Receive signals that stop a run, in the main thread.
+
+    One that is ignored, as SIGHUP is under `nohup`, stays ignored.
+    """
+    stop = Stop(tell)
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {s: signal.getsignal(s) for s in (*ALWAYS, *UNLESS_RECEIVED)}
+    heard = {s: handler for s, handler in before.items() if _is_free(s, handler)}
+    for signum in heard:
+        signal.signal(signum, stop.note)
+    try:
+        yield stop
+    finally:
+        for signum, handler in heard.items():
+            signal.signal(signum, handler or signal.SIG_DFL)
+
+
+def _is_free(signum: int, handler: Any) -> bool:
+    own = isinstance(getattr(handler, "__self__", None), Stop)
+    return handler is not signal.SIG_IGN and (own or signum in ALWAYS or handler is signal.SIG_DFL)

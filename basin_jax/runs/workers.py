@@ -1,0 +1,148 @@
+"""Workers: the processes that train a folder's seeds, as they tell of themselves.
+
+Each keeps a file in FOLDER/workers, renewed while it lives, with what it is at. No worker waits for
+another: what a dead one was at, others train.
+"""
+
+import json
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+
+from basin_jax.files import FolderError, is_alive, printable
+from basin_jax.results.store import Store
+from basin_jax.runs.shard import Order, Shard, rising, shuffled
+
+
+BEAT_SECONDS, LIVE_SECONDS = 15.0, 60.0
+SUBFOLDER, BYTES = "workers", 2**14
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What a worker tells of itself.
+
+    Attributes:
+        host, process, shard: who it is.
+        began, seen: when it began, and when it told this, in seconds since 1970.
+        doing: what it is at.
+        seeds: how many seeds it has committed.
+    """
+
+    host: str
+    process: int
+    shard: str
+    began: float
+    seen: float
+    doing: str = "starting"
+    seeds: int = 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it lives, as far as this host can tell."""
+        if self.host == os.uname().nodename and not is_alive(self.process):
+            return False
+        return time.time() - self.seen < LIVE_SECONDS
+
+    @classmethod
+    def read(cls, raw: bytes) -> "WorkerState":
+        """Read a worker's file.
+
+        Raises:
+            ValueError: if it is malformed.
+        """
+        try:
+            state = cls(**json.loads(raw))
+            whole = type(state.process) is int and type(state.seeds) is int
+            texts = [getattr(state, name) for name in ("host", "shard", "doing")]
+            if not (whole and all(isinstance(text, str) for text in texts)):
+                raise TypeError
+            return replace(
+                state,
+                **{n: printable(getattr(state, n)) for n in ("host", "shard", "doing")},
+                began=float(state.began),
+                seen=float(state.seen),
+            )
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("is no file of a worker") from None
+
+
+class Worker:
+    """This process among the workers of a folder.
+
+    Attributes:
+        order: in which it takes the units of a cell.
+        lost: how many seeds it has trained that another worker had committed.
+    """
+
+    def __init__(self, store: Store, shard: Shard | None):
+        host, now = os.uname().nodename, time.time()
+        self._place = store.place
+        self._state = WorkerState(host, os.getpid(), str(shard or ""), now, now)
+        plain = re.sub(r"[^\w-]", "_", host, flags=re.ASCII)
+        name = f"{plain}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        self._key = f"{SUBFOLDER}/{name}.json"
+        self.order: Order = rising
+        if shard is not None:
+            self.order = shard.order
+        elif any(state.is_live for state in workers_of(store)):
+            self.order = shuffled(name)
+        self.lost = 0
+        self._lock = threading.Lock()
+
+    def begin(self, doing: str) -> None:
+        """Note what the worker is at."""
+        with self._lock:
+            self._state = replace(self._state, doing=doing)
+
+    def add(self, seeds: int) -> None:
+        """Note that it has committed some seeds more."""
+        with self._lock:
+            self._state = replace(self._state, seeds=self._state.seeds + seeds)
+
+    def lose(self, seeds: int) -> None:
+        """Note that another worker has committed some seeds that this one has trained, too."""
+        self.lost += seeds
+
+    def write(self) -> None:
+        """Renew the worker's file; that it cannot be written stops no training."""
+        with self._lock, suppress(OSError, FolderError):
+            self._state = replace(self._state, seen=time.time())
+            self._place.replace(self._key, json.dumps(asdict(self._state)).encode())
+
+    @contextmanager
+    def alive(self) -> Iterator["Worker"]:
+        """Renew the worker's file again and again, and remove it at the end."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(BEAT_SECONDS):
+                self.write()
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        self.write()
+        thread.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            thread.join()
+            with suppress(OSError, FolderError):
+                self._place.delete(self._key)
+
+
+def workers_of(store: Store) -> list[WorkerState]:
+    """Return what the workers of a folder tell, the first to begin first.
+
+    Files that are malformed are left out.
+    """
+    states = []
+    for key in store.place.list(SUBFOLDER):
+        with suppress(OSError, ValueError):  # a worker that ends removes its own
+            states.append(WorkerState.read(store.place.get(key, at_most=BYTES)))
+    return sorted(states, key=lambda state: (state.began, state.host, state.process))

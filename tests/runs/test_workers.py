@@ -1,0 +1,124 @@
+"""Workers: each tells what it is at, and the last one to end writes the report."""
+
+import json
+import os
+import time
+from typing import Any
+
+import pytest
+
+from basin_jax import Sweep, load, run
+from basin_jax.methods import Gradient
+from basin_jax.organisms import DoubleWell
+from basin_jax.report.status import cells_table, workers_table
+from basin_jax.results.store import Store
+from basin_jax.runs import workers
+from basin_jax.runs.shard import Shard
+from basin_jax.runs.workers import Worker, WorkerState, workers_of
+
+
+WELL = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
+STATE: dict[str, Any] = {
+    "host": os.uname().nodename,
+    "process": os.getpid(),
+    "shard": "0/2",
+    "began": 5.0,
+    "seen": 6.0,
+    "doing": "x",
+    "seeds": 3,
+}
+
+
+def state(**changes: Any) -> WorkerState:
+    return WorkerState(**{**STATE, **changes})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("workers") / "well"
+    run(WELL, 300, made, lanes=8, shard=Shard(1, 2), progress=False)
+    return made
+
+
+def test_a_shard_that_is_alone_trains_all_seeds_and_leaves_no_file(folder):
+    assert load(folder).frame["seed"].to_list() == [*range(300)]
+    assert workers_of(Store(folder)) == []
+
+
+def test_a_worker_tells_what_it_is_at_until_it_ends(folder, monkeypatch):
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
+    store = Store(folder)
+    with Worker(store, Shard(0, 3)).alive() as worker:
+        worker.begin("a cell")
+        worker.add(7)
+        patience = time.monotonic() + 30
+        while workers_of(store)[0].seeds == 0 and time.monotonic() < patience:
+            time.sleep(0.01)
+        (one,) = workers_of(store)
+        assert (one.doing, one.seeds, one.shard) == ("a cell", 7, "0/3")
+        assert one.is_live
+    assert workers_of(store) == []
+
+
+def test_a_worker_that_is_not_heard_of_is_dead():
+    now = time.time()
+    here = state(seen=now)
+    assert here.is_live
+    assert not state(seen=now - 2 * workers.LIVE_SECONDS).is_live
+    assert not state(seen=now, process=2**22 + 1).is_live
+    assert state(seen=now, process=2**22 + 1, host="other").is_live
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        json.dumps(STATE | {"process": "1"}).encode(),
+        json.dumps(STATE | {"seen": "soon"}).encode(),
+        json.dumps(STATE | {"host": 3}).encode(),
+        json.dumps(STATE | {"more": 3}).encode(),
+    ],
+)
+def test_a_malformed_file_of_a_worker_is_left_out(folder, content):
+    store = Store(folder)
+    store.place.replace("workers/bad.json", content)
+    try:
+        assert workers_of(store) == []
+    finally:
+        store.place.delete("workers/bad.json")
+
+
+def test_what_a_file_says_is_printable():
+    read = WorkerState.read(json.dumps(STATE | {"doing": "a\x1b[31m"}).encode())
+    assert read.doing == "a?[31m"
+
+
+def test_the_tables_of_a_status_show_cells_and_workers(folder):
+    (group,) = cells_table(load(folder)).groups
+    (line,) = group.lines
+    assert [*line.cells[:3]] == ["DoubleWell", "300", "300"]
+    live = state(seen=time.time())
+    dead = state()
+    (group,) = workers_table([live, dead]).groups
+    assert [line.failed for line in group.lines] == [False, True]
+
+
+def test_a_second_worker_without_a_shard_has_an_order_of_its_own(folder, tmp_path, monkeypatch):
+    orders = []
+
+    def train(self, cells):
+        orders.append(
+            [unit.start for unit in self.worker.order((slice(i, i + 1) for i in range(40)), 0)]
+        )
+
+    monkeypatch.setattr("basin_jax.runs.training.Training.train", train)
+    monkeypatch.setattr("basin_jax.results.store.Store.finish_run", lambda *_: None)
+    run(WELL, 300, folder, progress=False)
+    with Worker(Store(folder), None).alive():
+        run(WELL, 300, folder, progress=False)
+    assert orders[0] != orders[1]
+    assert len(orders[1]) == 40

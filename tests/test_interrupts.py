@@ -1,0 +1,60 @@
+"""Signals: a run ends what it is at, says how to go on, and a second one ends it at once."""
+
+import os
+import signal
+
+import pytest
+
+from basin_jax.interrupts import Interrupted, interruptible
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
+def test_before_training_a_signal_ends_what_runs(name):
+    signum = getattr(signal, name)
+    before = signal.getsignal(signum)
+    with (
+        pytest.raises(Interrupted, match=f"interrupted by {name}") as stopped,
+        interruptible(print),
+    ):
+        signal.raise_signal(signum)
+    assert stopped.value.signum == signum
+    assert signal.getsignal(signum) is before
+
+
+def test_in_training_the_first_signal_is_noted_and_the_second_ends_the_process(monkeypatch):
+    told, ended = [], []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with interruptible(told.append) as stop:
+        stop.finishing = True
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signum == signal.SIGTERM
+        assert told == ["stopping after the current block; repeat the signal to stop at once"]
+        assert ended == []
+        signal.raise_signal(signal.SIGINT)
+        assert ended == [128 + signal.SIGINT]
+
+
+def test_a_signal_that_is_ignored_or_that_the_user_receives_is_left_alone():
+    received = []
+    before = {s: signal.getsignal(s) for s in (signal.SIGHUP, signal.SIGUSR1)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+        signal.signal(signal.SIGUSR1, lambda signum, frame: received.append(signum))
+        with interruptible(print):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    assert received == [signal.SIGUSR1]
+
+
+def test_a_run_within_a_command_receives_its_signals():
+    with interruptible(print) as outer:
+        with interruptible(lambda line: None) as inner:
+            inner.finishing = True
+            signal.raise_signal(signal.SIGUSR2)
+            assert inner.signum == signal.SIGUSR2
+        assert outer.signum is None
+        with pytest.raises(Interrupted):
+            signal.raise_signal(signal.SIGUSR2)
