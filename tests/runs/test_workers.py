@@ -19,8 +19,8 @@ from basin_jax.runs.workers import Worker, WorkerState, workers_of
 
 WELL = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
 STATE: dict[str, Any] = {
-    "host": os.uname().nodename,
-    "process": os.getpid(),
+    "host": "here",
+    "process": 1,
     "shard": "0/2",
     "began": 5.0,
     "seen": 6.0,
@@ -30,7 +30,8 @@ STATE: dict[str, Any] = {
 
 
 def state(**changes: Any) -> WorkerState:
-    return WorkerState(**{**STATE, **changes})
+    own = {"host": os.uname().nodename, "process": os.getpid()}
+    return WorkerState(**{**STATE, **own, **changes})
 
 
 @pytest.fixture(scope="module")
