@@ -16,7 +16,7 @@ import typer
 from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
-from basin_jax.cli.sweeps import known, replay, report, run, status, verify
+from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify
 from basin_jax.interrupts import Interrupted, interruptible
 
 
@@ -26,7 +26,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure the fraction of random seeds whose training falls into a deceptive basin.",
 )
-for command in (run, status, report, replay, verify, known, study, studies, bench, list_, new):
+for command in (
+    run,
+    status,
+    report,
+    replay,
+    recheck,
+    verify,
+    known,
+    study,
+    studies,
+    bench,
+    list_,
+    new,
+):
     app.command(command.__name__.rstrip("_"))(command)
 
 

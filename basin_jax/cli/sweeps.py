@@ -150,6 +150,30 @@ def replay(
         raise typer.Exit(1)
 
 
+def recheck(
+    folder: Folder,
+    seeds: Annotated[int, typer.Option(help="The number of stored seeds to train again.")] = 100,
+    root: Annotated[int | None, typer.Option(help="What decides which.  [default: drawn]")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="The sweep's file.  [default: the one that you ran, if it is unchanged]"),
+    ] = None,
+) -> None:
+    """Train a random sample of stored seeds again, and count those that differ.
+
+    The exit code is 1 if some have other bits on the same kind of machine.
+    """
+    from basin_jax.runs.recheck import recheck as recheck_seeds
+
+    found = recheck_seeds(folder, seeds=seeds, root=root, file=file)
+    for change in found.changes:
+        say(change)
+    typer.echo(f"other bits: {found.differing}\nanother verdict: {found.flips}")
+    say(f"Repeat with --root {found.root}")
+    if found.differing.hits and not found.changes:
+        raise typer.Exit(1)
+
+
 def verify(folder: Folder) -> None:
     """Check the files of a folder against their hashes.
 

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import flax
@@ -111,3 +111,9 @@ def machine_identity() -> dict[str, str]:
         "architecture": platform.machine(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def changes_since(then: Mapping[str, str]) -> list[str]:
+    """Describe the differences between a folder's machine and this one, a line for each."""
+    now = machine_identity()
+    return [f"{n}: {then.get(n)} then, {now[n]} now" for n in now if then.get(n) != now[n]]

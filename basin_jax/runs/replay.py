@@ -10,9 +10,10 @@ import polars as pl
 from basin_jax.core.arguments import checked
 from basin_jax.core.identity import digest_of, evidence_names
 from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Rule
 from basin_jax.engine.kernel import build_kernel
 from basin_jax.results.records import Records
-from basin_jax.runs.provenance import machine_identity
+from basin_jax.runs.provenance import changes_since
 from basin_jax.runs.run import RAN
 from basin_jax.runs.sweepfile import is_remembered, load_sweep
 
@@ -36,8 +37,7 @@ class Replay:
     @property
     def changes(self) -> list[str]:
         """The differences between the machine then and now, a line for each."""
-        then, now = self.records.manifest["machine"], machine_identity()
-        return [f"{n}: {then[n]} then, {now[n]} now" for n in now if then.get(n) != now[n]]
+        return changes_since(self.records.manifest["machine"])
 
 
 @checked
@@ -73,7 +73,7 @@ def replay(
             f"seed {seed} is not stored in {folder} for {records.label(digest)}; "
             f"allowed: one of its {len(known)} seeds, from {known.min()} to {known.max()}"
         )
-    sweep = _sweep(records, digest, file)
+    sweep, _ = sweep_and_rule(records, digest, file)
     names = records.evidence_names
     plan = records.manifest["cells"][digest]
     lanes, backend = plan["lanes"], plan["backend"]["name"]
@@ -102,10 +102,17 @@ def replay(
     )
 
 
-def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
+def sweep_and_rule(records: Records, digest: str, file: Path | None) -> tuple[Sweep, Rule]:
+    """Return the sweep of a cell, and the rule that judges it.
+
+    Raises:
+        ValueError: if the sweep's file no longer makes this sweep, or the user neither names it
+            nor ran its present content.
+    """
     if file is None and digest in RAN:
-        if digest_of(RAN[digest]) == digest:
-            return RAN[digest]
+        sweep, rule = RAN[digest]
+        if digest_of(sweep) == digest:
+            return sweep, records.judged_by or rule
         raise ValueError(
             f"{records.label(digest)} is no longer what it was when it was trained, since a cell "
             "or a global has changed; run the cells as they were, and `basin_jax.run` again"
@@ -128,7 +135,7 @@ def _sweep(records: Records, digest: str, file: Path | None) -> Sweep:
     made = load_sweep(path, origin["set"])
     for sweep in made.cells:
         if digest_of(sweep) == digest:
-            return sweep
+            return sweep, records.judged_by or made.rule
     raise ValueError(
         f"{path} no longer makes {records.label(digest)} as it was when it was trained; "
         "allowed: the file, the package version and the files it imports as they were"

@@ -28,8 +28,8 @@ from basin_jax.runs.training import Training, most_of
 from basin_jax.runs.workers import Worker
 
 
-# The sweeps of no file that this process has run, by their digests: `replay` finds them.
-RAN: dict[str, Sweep] = {}
+# The sweeps of no file that this process has run with their rules: `replay` finds them.
+RAN: dict[str, tuple[Sweep, Rule]] = {}
 
 
 @checked
@@ -85,7 +85,7 @@ def run(
     shard = given_shard() if shard is None else shard
     with shown(progress) as receiver, interruptible(receiver.tell) as stop:
         opened = _open(store, cells, rule, request, asked, lanes, receiver)
-        RAN.update(cells if origin is None else {})
+        RAN.update({d: (cell, rule) for d, cell in cells.items()} if origin is None else {})
         with Worker(opened[0], shard).alive() as worker:
             name = opened[0].record_run(_run_record(request, origin))
             training = Training(*opened[1:], asked, until, rule, receiver, worker, stop)

@@ -1,0 +1,112 @@
+"""Train a random sample of stored seeds again: how often do bits and verdicts differ?"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import polars as pl
+from numpy import ndarray
+
+from basin_jax.core.arguments import checked
+from basin_jax.core.trial import signature_of
+from basin_jax.core.verdict import Verdict, judge
+from basin_jax.engine.backends import BACKENDS
+from basin_jax.engine.kernel import build_kernel
+from basin_jax.results.records import Records
+from basin_jax.runs.provenance import changes_since
+from basin_jax.runs.replay import sweep_and_rule
+from basin_jax.statistics.estimates import Estimate, estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recheck:
+    """The results of stored seeds that were trained again.
+
+    Attributes:
+        frame: a row for each of them: its cell and seed, whether its evidence has the stored bits
+            (`equal`), its verdict then and now.
+        root: what decided the sample.
+        changes: the differences between the machine then and now, a line for each.
+    """
+
+    frame: pl.DataFrame
+    root: int
+    changes: tuple[str, ...]
+
+    @property
+    def flips(self) -> Estimate:
+        """The fraction of stored seeds whose verdict differs."""
+        return estimate(int((self.frame["then"] != self.frame["now"]).sum()), len(self.frame))
+
+    @property
+    def differing(self) -> Estimate:
+        """The fraction of stored seeds whose bits differ."""
+        return estimate(int((~self.frame["equal"]).sum()), len(self.frame))
+
+
+@checked
+def recheck(
+    folder: str | os.PathLike[str],
+    *,
+    seeds: int = 100,
+    root: int | None = None,
+    file: Path | None = None,
+) -> Recheck:
+    """Train a random sample of stored seeds again, on this machine.
+
+    Args:
+        folder: the sweep's folder, or its URL.
+        seeds: how many of the stored seeds of all cells; all of them if there are fewer.
+        root: decides the sample; drawn if None.
+        file: the sweep's file; see `replay`.
+
+    Raises:
+        ValueError: if `seeds` is not positive, or the sweep is not known; see `replay`.
+
+    >>> import tempfile
+    >>> from basin_jax import Sweep, methods, organisms, run
+    >>> method, folder = methods.Gradient(learning_rate=0.3), tempfile.mkdtemp()
+    >>> sweep = Sweep(organism=organisms.DoubleWell(), method=method, num_steps=10)
+    >>> _ = run(sweep, 8, folder, lanes=8)
+    >>> recheck(folder, seeds=4).differing.hits
+    0
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds = {seeds}; allowed: at least one")
+    records = Records(folder)
+    drawn = int(np.random.SeedSequence().generate_state(1)[0]) if root is None else root
+    stored = records.frame.select("cell", "seed", "verdict")
+    sample = stored.sample(min(seeds, len(stored)), seed=drawn).sort("cell", "seed")
+    parts = [
+        _again(records, str(cell), rows, file)
+        for (cell,), rows in sample.group_by("cell", maintain_order=True)
+    ]
+    changes = changes_since(records.manifest["machine"])
+    return Recheck(frame=pl.concat(parts), root=drawn, changes=tuple(changes))
+
+
+def _again(records: Records, cell: str, sample: pl.DataFrame, file: Path | None) -> pl.DataFrame:
+    """Train some seeds of a cell again, and compare them with what is stored."""
+    sweep, rule = sweep_and_rule(records, cell, file)
+    plan = records.manifest["cells"][cell]
+    # Elsewhere its backend may have no program; then the one made for the device has.
+    there = BACKENDS[plan["backend"]["name"]]
+    runs = there.platform in (None, jax.local_devices()[0].platform)
+    here = there.name if runs and there.why_not(signature_of(sweep)) is None else None
+    kernel = build_kernel(sweep, lanes=plan["lanes"], backend=here)
+    found = kernel(sample["seed"].to_numpy().astype(np.uint64))
+    history = records.history.filter(cell=cell).join(sample.select("seed"), on="seed")
+    equal = np.ones(len(sample), bool)
+    for name in records.evidence_names:
+        stored = history.sort("seed", "step")[name].to_numpy().reshape(len(sample), -1)
+        equal &= (_bits(stored) == _bits(found[name])).all(1)
+    now = judge(rule, {name: values[:, -1] for name, values in found.items()})
+    return sample.select("cell", "seed", then="verdict").with_columns(
+        now=pl.Series([Verdict(verdict).name for verdict in now]), equal=pl.Series(equal)
+    )
+
+
+def _bits(values: ndarray) -> ndarray:
+    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
