@@ -221,21 +221,21 @@ def _fixed(records: Records) -> list[tuple[str, str]]:
 def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     """Yield the settings that decide the evidence's bits, and the number of seeds."""
     cells = records.manifest["cells"].values()
-    yield from records.manifest["machine"].items()
+    yield from records.machine.items()
     backends = {f"{cell['backend']['name']}, {cell['lanes']} lanes" for cell in cells}
     yield "backend", "; ".join(sorted(backends))
     yield "chunk", f"at most {records.manifest['chunk']} seeds"
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code
     yield "identity of the cells", _listed(list(records.cells))
-    for run in records.store.runs():
+    for run in records.runs:
         where = f"Python {run['python']}, {run['devices']} devices"
         yield f"run of {run['began']}", f"{Request.read(run)}; {where}"
 
 
 def _commands(records: Records) -> Iterable[str]:
     """Yield the commands that reproduce these results, and that open them."""
-    yield from dict.fromkeys(line for run in records.store.runs() for line in _run_again(run))
+    yield from dict.fromkeys(line for run in records.runs for line in _run_again(run))
     yield "basin-jax verify DIR"
     yield "python -c 'import basin_jax; print(basin_jax.load(\"DIR\").fractions())'"
 

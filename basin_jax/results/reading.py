@@ -14,6 +14,7 @@ from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import label, varied
 from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.results import several
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
 from basin_jax.results.rule import own_rule
@@ -26,12 +27,29 @@ VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
 
 
 class Stored:
-    """The content of a sweep's folder, read without running any of its code."""
+    """The content of a sweep's folder, or of several, read without running any of their code.
 
-    def __init__(self, folder: str | os.PathLike[str], *, rule: Rule | None = None):
-        self.store = Store(folder)
-        self.manifest: dict[str, Any] = self.store.manifest()
-        self.rule = rule
+    Attributes:
+        stores: the folders.
+        store: the first of them, where reports are written.
+        manifest: its manifest, with the cells of all.
+        rule: the rule that judges the evidence in place of the folder's own.
+        cells: the fields of each cell, by its digest.
+        varied: the paths of the fields that differ between cells.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        rule: Rule | None = None,
+    ):
+        given = [folder] if isinstance(folder, str | os.PathLike) else folder
+        if not given:
+            raise ValueError("folder is empty; allowed: at least one folder")
+        self.stores = [Store(one) for one in given]
+        self.store, self.rule = self.stores[0], rule
+        self.manifest = several.manifest_of(self.stores, judged_anew=rule is not None)
         self.cells: dict[str, dict[str, Any]] = {
             digest: cell["fields"] for digest, cell in self.manifest["cells"].items()
         }
@@ -47,6 +65,15 @@ class Stored:
         """The names of the evidence."""
         return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
 
+    @functools.cached_property
+    def machine(self) -> dict[str, str]:
+        """The versions and the kinds of device that trained, those of all folders."""
+        machines = [store.manifest()["machine"] for store in self.stores]
+        names = dict.fromkeys(name for machine in machines for name in machine)
+        return {
+            name: "; ".join(dict.fromkeys(m[name] for m in machines if name in m)) for name in names
+        }
+
     def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
         """Return the evidence of some rows by name."""
         columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
@@ -55,7 +82,7 @@ class Stored:
     @functools.cached_property
     def history(self) -> pl.DataFrame:
         """A row for each cell, seed and stop."""
-        stored = self.store.frame()
+        stored = several.frame_of(self.stores)
         if self.rule is not None:
             stored = stored.with_columns(verdict=judge(self.rule, self.evidence(stored)))
         names = {int(verdict): verdict.name for verdict in Verdict}
@@ -81,7 +108,12 @@ class Stored:
     @functools.cached_property
     def requests(self) -> Requests:
         """The seeds that the runs asked for."""
-        return Requests(tuple(Request.read(run) for run in self.store.runs()))
+        return Requests(tuple(map(Request.read, self.runs)))
+
+    @functools.cached_property
+    def runs(self) -> list[dict[str, Any]]:
+        """The records of all runs, the oldest first."""
+        return several.runs_of(self.stores)
 
     @functools.cached_property
     def sample(self) -> Sample:

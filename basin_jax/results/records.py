@@ -22,7 +22,7 @@ class Records(Stored):
     """The results of a sweep: the content of its folder, and estimates from it.
 
     Args:
-        folder: the folder of a run, or its URL.
+        folder: the folder of a run or its URL, or several, whose cells and seeds are united.
         rule: a rule to judge the stored evidence by, in place of the sweep's own.
     """
 
@@ -267,15 +267,19 @@ class Records(Stored):
 
 
 @checked
-def load(folder: str | os.PathLike[str], *, rule: Rule | None = None) -> Records:
+def load(
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, rule: Rule | None = None
+) -> Records:
     """Load a sweep's results from its folder, without running any of its code.
 
     Args:
-        folder: the folder of a run.
+        folder: the folder of a run or its URL, or several: shards from several machines, or cells
+            that are compared. They share no seed of a cell.
         rule: a rule to judge the stored evidence by, in place of the sweep's own.
 
     Raises:
-        StoreError: if the folder holds no sweep, or a chunk in it is damaged.
+        StoreError: if a folder holds no sweep, or a chunk in it is damaged, or two folders have
+            the same seed of a cell, or verdicts of different rules.
         BucketError: if a bucket does not answer.
 
     >>> import tempfile

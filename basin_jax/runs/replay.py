@@ -117,7 +117,7 @@ def sweep_and_rule(records: Records, digest: str, file: Path | None) -> tuple[Sw
             f"{records.label(digest)} is no longer what it was when it was trained, since a cell "
             "or a global has changed; run the cells as they were, and `basin_jax.run` again"
         )
-    origins = [run["origin"] for run in records.store.runs() if run.get("origin")]
+    origins = [run["origin"] for run in records.runs if run.get("origin")]
     if not origins and file is None:
         raise ValueError(
             f"{records.store.where} names no sweep file, since it was run from Python in another "
