@@ -4,7 +4,7 @@ import abc
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from basin_jax.compiler import ir
+from basin_jax.compiler import inner_loops, ir
 from basin_jax.compiler.loops import Loop, gather
 from basin_jax.compiler.memory import Storage
 
@@ -51,7 +51,11 @@ class Emitter(abc.ABC):
         """Return the loop that stores a product of matrices."""
 
     @abc.abstractmethod
-    def inside(self, node: ir.While) -> "Emitter":
+    def contraction(self, node: ir.Contraction) -> list[str]:
+        """Return the loop that stores sums of products along several axes."""
+
+    @abc.abstractmethod
+    def inside(self, node: inner_loops.Repeat) -> "Emitter":
         """Return the emitter of a loop's body."""
 
     def between(self, reads: Collection[ir.Node], writes: ir.Node | None) -> list[str]:
@@ -79,11 +83,12 @@ class Emitter(abc.ABC):
         return f"select(goes_on, {value}, {loop.at(state, index)})"
 
     def _lines(self, node: ir.Node) -> list[str]:
-        if isinstance(node, ir.While):
-            return self._while(node)
+        if isinstance(node, inner_loops.Repeat):
+            return self._repeat(node)
         lines = self.between(self.storage.reads[node], node)
-        if isinstance(node, ir.Product):
-            return lines + self.product(node)
+        if isinstance(node, ir.Contraction):
+            is_product = isinstance(node, ir.Product)
+            return lines + (self.product(node) if is_product else self.contraction(node))
         if isinstance(node, ir.Gather):
             return lines + gather(self.storage, self.loop, node)
         return lines + self.array(node)
@@ -104,7 +109,7 @@ class Emitter(abc.ABC):
             lines += self.between({result}, state) + loop.close()
         return lines
 
-    def _while(self, node: ir.While) -> list[str]:
+    def _repeat(self, node: inner_loops.Repeat) -> list[str]:
         storage, turn, lines = self.storage, self.inside(node), self.barrier()
         for carry, begin in zip(node.carry, node.begin, strict=True):
             if isinstance(begin, ir.Input) and storage.find(begin) == turn.storage.place[carry]:
@@ -113,6 +118,11 @@ class Emitter(abc.ABC):
             index = loop.over(carry.shape)
             loop.store(carry, index, loop.at(begin, index))
             lines += turn.between({begin}, carry) + loop.close()
+        if isinstance(node, inner_loops.Scan):
+            name, (first, step) = node.turn.name, turn.code()
+            head = f"for (long {name} = 0; {name} < {node.turn.length}; {name}++) {{"
+            return [*lines, head, *turn.barrier(), *first, *step, "}", *self.barrier()]
+        assert isinstance(node, inner_loops.While)
         lines += ["for (;;) {", *turn.barrier()]
         ask, step = turn.code(ask={node.goes_on})
         test = turn.loop()

@@ -156,7 +156,26 @@ class Random(Node):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class View(Node):
+class Moved(Node):
+    """The same elements at other places, which are linear in an element's index."""
+
+    @property
+    def begins_at(self) -> Index:
+        """The argument's index of the first element, which may depend on the turn of a loop."""
+        return self.at([Linear()] * len(self.shape))
+
+    def at(self, index: Sequence[Linear]) -> Index:
+        """Return the argument's index of an element."""
+        raise NotImplementedError
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several elements read the same element of the argument."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class View(Moved):
     """The same elements at other places: axis d of the argument is read at
     `start + step * index[axis]`, where `axes[d]` is (axis or None, start, step)."""
 
@@ -174,6 +193,65 @@ class View(Node):
         """Whether several elements read the same element of the argument."""
         used = {axis for axis, _, _ in self.axes}
         return any(n > 1 and d not in used for d, n in enumerate(self.shape))
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Windows(Moved):
+    """Windows of an array: axis d of the argument is read at the sum of `step * index[axis]` over
+    the pairs (axis, step) of `axes[d]`."""
+
+    axes: tuple[tuple[tuple[int, int], ...], ...]
+
+    def at(self, index: Sequence[Linear]) -> Index:
+        """Return the argument's index of an element."""
+        return tuple(sum((index[d] * step for d, step in pairs), Linear()) for pairs in self.axes)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several elements read the same element of the argument."""
+        return self.size > self.args[0].size
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Row(Moved):
+    """The row of an array at a turn of a loop."""
+
+    row: Linear
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several elements read the same element of the argument."""
+        return False
+
+    def at(self, index: Sequence[Linear]) -> Index:
+        """Return the argument's index of an element."""
+        return (self.row, *index)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Shifted(Moved):
+    """A part of an array, which begins at another place at each turn of a loop."""
+
+    begins: Index
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several elements read the same element of the argument."""
+        return False
+
+    def at(self, index: Sequence[Linear]) -> Index:
+        """Return the argument's index of an element."""
+        return tuple(i + begin for i, begin in zip(index, self.begins, strict=True))
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Padded(Node):
+    """An array, between others, with one value around its elements: element n of the argument along
+    axis d is at `begins[d] + steps[d] * n`."""
+
+    begins: tuple[int, ...]
+    steps: tuple[int, ...]
+    fill: Any
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -216,12 +294,11 @@ class Reduce(Node):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Product(Node):
-    """A product of matrices: [batch..., left's free axes..., right's free axes...]."""
+class Contraction(Node):
+    """Sums of products along some axes: [batch..., left's free axes..., right's free axes...]."""
 
     contract: tuple[tuple[int, ...], tuple[int, ...]]
     batch: tuple[tuple[int, ...], tuple[int, ...]]
-    rounded: str  # the type that factors may be rounded to: "", "Tf32", "Bf16"
 
     def free(self, side: int) -> tuple[int, ...]:
         """Return the axes of an argument that are neither contracted nor batched."""
@@ -230,45 +307,10 @@ class Product(Node):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class While(Node):
-    """A loop that turns while any seed has to; the arguments are its initial values, and
-    the outer values that it reads."""
+class Product(Contraction):
+    """A product of matrices: sums along one axis."""
 
-    begin: tuple[Node, ...]
-    carry: tuple[Input, ...]
-    goes_on: Node
-    results: tuple[Node, ...]
-    inside: tuple[Node, ...]  # nodes that are computed at each turn
-    reads: tuple[Node, ...]  # from outside
-
-    @classmethod
-    def of(cls, begin: Sequence[Node], *, carry, goes_on: Node, results) -> "While":
-        """Make a loop; its arguments are found in its body."""
-        ends, turning = below([goes_on, *results]), set(carry)
-        for node in ends:
-            if any(arg in turning for arg in (*node.args, *node.ties)):
-                turning.add(node)
-        inside = [node for node in ends if node in turning]
-        reads = [arg for node in inside for arg in node.args if arg not in turning]
-        reads += [node for node in (goes_on, *results) if node not in turning]
-        return cls(
-            tuple(dict.fromkeys([*begin, *reads])),
-            (),
-            np.dtype(bool),
-            begin=tuple(begin),
-            carry=tuple(carry),
-            goes_on=goes_on,
-            results=tuple(results),
-            inside=tuple(inside),
-            reads=tuple(reads),
-        )
-
-
-@dataclass(eq=False, repr=False, kw_only=True)
-class LoopResult(Node):
-    """One of the arrays that a loop ends with."""
-
-    which: int
+    rounded: str  # the type that factors may be rounded to: "", "Tf32", "Bf16"
 
 
 def below(nodes: Sequence[Node]) -> list[Node]:
@@ -319,11 +361,16 @@ def reshape(arg: Node, shape: tuple[int, ...]) -> Node:
 
 def contiguous(node: Node) -> Node:
     """Return a node whose elements lie in memory in the order of its axes."""
-    if isinstance(node, View | Reshape | Iota) or (isinstance(node, Constant) and node.is_splat):
+    if isinstance(node, Moved | Reshape | Iota) or (isinstance(node, Constant) and node.is_splat):
         return elementwise("{0}", [node], node.shape, node.dtype)
     return node
 
 
+def readable(node: Node) -> Node:
+    """Return a node that is stored, or a view of one, wherever it is needed so."""
+    return node if contiguous(base(node)) is base(node) else contiguous(node)
+
+
 def base(node: Node) -> Node:
     """Return the array that a view reads."""
-    return base(node.args[0]) if isinstance(node, View) else node
+    return base(node.args[0]) if isinstance(node, Moved) else node

@@ -69,7 +69,7 @@ class Loop:
 
     def at(self, node: ir.Node, index: ir.Index) -> str:
         """Return the C++ of an element, and emit the code that computes it."""
-        if isinstance(node, ir.View):
+        if isinstance(node, ir.Moved):
             return self.at(node.args[0], node.at(index))
         if isinstance(node, ir.Iota):
             return f"K_{node.type}({SCALARS[node.type]}({ir.place(index, node.steps)}))"
@@ -88,6 +88,8 @@ class Loop:
             return self._reduce(node, index)
         if isinstance(node, ir.TakeRows):
             return self._row(node, index)
+        if isinstance(node, ir.Padded):
+            return self._padded(node, index)
         if isinstance(node, ir.Random):
             return self._random(node, index)
         assert isinstance(node, ir.Elementwise), node
@@ -138,6 +140,28 @@ class Loop:
     def _random(self, node: ir.Random, index: ir.Index) -> str:
         self.draw(node, [index])
         return self.known[self._drawn(node), index].format(node.word)
+
+    def _padded(self, node: ir.Padded, index: ir.Index) -> str:
+        """Read an element if there is one, and nowhere beyond the ends."""
+        (arg,), inside, places = node.args, [], []
+        for i, n, begin, step in zip(index, arg.shape, node.begins, node.steps, strict=True):
+            away = i + ir.Linear(-begin)
+            inside += [f"{away} >= 0", f"{away} < {n * step}"]
+            inside += [f"({away}) % {step} == 0"] * (step > 1)
+            if step > 1:
+                name = self.storage.symbols.name("n")
+                self.lines.append(f"const long {name} = ({away}) / {step};")
+                away = ir.Linear(0, ((name, 1),))
+            places.append(away)
+        where = tuple(places)
+        while isinstance(arg, ir.Moved):
+            where, arg = arg.at(where), arg.args[0]
+        value = element(self.storage, arg, self._place(arg, where))
+        fill = f"K_{node.type}({literal(np.asarray(node.fill, node.dtype))})"
+        name = self.known[node.number, index] = self.storage.symbols.name()
+        text = f"{' && '.join(inside)} ? {value} : {fill}"
+        self.lines.append(f"const {node.type} {name} = {text};")
+        return name
 
     def _row(self, node: ir.TakeRows, index: ir.Index) -> str:
         rows, which = node.args

@@ -10,9 +10,22 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from basin_jax.compiler import ir, lowering_indices  # noqa: F401  (it registers its rules)
+from basin_jax.compiler import (
+    ir,
+    lowering_convolutions,  # noqa: F401  (they register their rules)
+    lowering_indices,  # noqa: F401
+    lowering_slices,  # noqa: F401
+    lowering_sorts,  # noqa: F401
+)
+from basin_jax.compiler.lowering_loops import (
+    LOOPS,
+    is_of_turns,
+    of_each_turn,
+    replacing,
+)
+from basin_jax.compiler.lowering_matrices import SYSTEMS, traced_system
 from basin_jax.compiler.lowering_random import MOVES_KEYS, Keys
-from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, concretely, replacing
+from basin_jax.compiler.lowering_rules import RULES, TEMPLATES, chosen_of, concretely
 
 
 class Refused(NamedTuple):
@@ -23,10 +36,17 @@ class Refused(NamedTuple):
 
 Value = Any  # Node, Keys or Refused
 # What is written out where it is called, and the parameter that holds its operations.
-INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "remat": "jaxpr"}
+INLINED = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "remat": "jaxpr",
+    "remat2": "jaxpr",
+}
 INLINED |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
-# What keys are made of is not folded: they are no arrays of numbers.
-NOT_FOLDED = {"random_seed", "random_wrap"}
+# What keys are made of is not folded: they are no arrays of numbers. The others have rules, since
+# they compute nothing from their arguments.
+NOT_FOLDED = {"random_seed", "random_wrap", "platform_index", "empty2"}
 LARGEST_TABLE = 2**16  # elements
 
 
@@ -91,19 +111,30 @@ def _closed(jaxpr: Any, arguments: Sequence[Value]) -> list[Value]:
         try:
             outputs = _apply(eqn, [read(atom) for atom in eqn.invars])
         except ir.Unsupported as why:
-            if not why.where:  # the user's line, as file:line:column (function)
-                why.where = source_info_util.summarize(eqn.source_info).rpartition(os.sep)[2]
             outputs = [Refused(why)] * len(eqn.outvars)
+        for output in outputs:
+            if isinstance(output, Refused) and not output.why.where:
+                output.why.where = _line(eqn)
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in inner.outvars]
 
 
+def _line(eqn: JaxprEqn) -> str:
+    """Return the user's line, as file:line:column (function); of JAX's own lines there is none."""
+    return source_info_util.summarize(eqn.source_info).rpartition(os.sep)[2]
+
+
 def _nodes(values: Sequence[Value]) -> list[ir.Node]:
+    for value in _known(values):
+        if isinstance(value, Keys):
+            raise ir.Unsupported("a random key where numbers are kept")
+    return list(values)
+
+
+def _known(values: Sequence[Value]) -> list[Value]:
     for value in values:
         if isinstance(value, Refused):
             raise value.why
-        if isinstance(value, Keys):
-            raise ir.Unsupported("a random key where numbers are kept")
     return list(values)
 
 
@@ -111,26 +142,39 @@ def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     name = eqn.primitive.name
     if name in INLINED:
         return _closed(eqn.params[INLINED[name]], args)
-    for arg in args:
-        if isinstance(arg, Refused):
-            raise arg.why
+    _known(args)
+    if name == "call_hi_primitive":  # what JAX writes in terms of other primitives when it compiles
+        shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in _avals(eqn.invars)]
+        return _closed(jax.make_jaxpr(eqn.params["_prim"].expand)(*shapes), args)
+    if name == "custom_linear_solve":
+        return _solve(eqn, args)
     if name == "optimization_barrier":
         return _optimization_barrier(args)
     if name == "cond":
         return _cond(eqn, args)
-    if name in ("while", "scan"):
-        return (_while if name == "while" else _scan)(eqn, args)
+    if name in LOOPS:
+        return LOOPS[name](eqn, args, lambda jaxpr, given: _known(_closed(jaxpr, given)))
+    constant = all(isinstance(arg, ir.Constant) for arg in args)
+    small = all(np.prod(shape) <= LARGEST_TABLE for shape in _shapes(eqn.outvars))
+    folded = small and name not in NOT_FOLDED
     rule = RULES.get(name)
     if rule is None:
+        if args and constant and folded:
+            return _fold(eqn, args)
+        if name in SYSTEMS:
+            return _closed(traced_system(eqn), args)
         raise ir.Unsupported(f"the primitive {name}")
-    if any(np.prod(shape) == 0 for shape in _shapes([*eqn.invars, *eqn.outvars])):
+    if all(0 in shape for shape in _shapes(eqn.outvars)):
+        return [ir.constant(np.zeros(aval.shape, aval.dtype)) for aval in _avals(eqn.outvars)]
+    if any(0 in shape for shape in _shapes(eqn.invars)) and name not in ("concatenate", "pad"):
         raise ir.Unsupported("an array without elements")
     of_keys = any(isinstance(arg, Keys) for arg in args)
     if of_keys and not name.startswith("random_") and name not in MOVES_KEYS:
         raise ir.Unsupported(f"the primitive {name} of random keys")
-    small = all(np.prod(shape) <= LARGEST_TABLE for shape in _shapes(eqn.outvars))
-    if small and name not in NOT_FOLDED and all(isinstance(arg, ir.Constant) for arg in args):
+    if folded and constant:
         return _fold(eqn, args)
+    if folded and is_of_turns(args):
+        return of_each_turn(args, lambda values: concretely(eqn, values))
     if of_keys and name in MOVES_KEYS:
         words = [[arg[i] if isinstance(arg, Keys) else arg for arg in args] for i in (0, 1)]
         halves = [rule(eqn, each) for each in words]
@@ -160,12 +204,24 @@ def _optimization_barrier(args: list[Value]) -> list[Value]:
     return [Keys(*map(tie, arg)) if isinstance(arg, Keys) else tie(arg) for arg in args]
 
 
+def _solve(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+    """Solve by the user's own function, which has the constants behind those of the products."""
+    lengths, solvers = eqn.params["const_lengths"], eqn.params["jaxprs"]
+    first, count = lengths.matvec + lengths.vecmat, lengths.solve
+    right = args[sum(lengths) :]
+    return _closed(solvers.solve, [*args[first : first + count], *right])
+
+
 def _cond(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     """Compute both branches, since seeds differ in which they take."""
     which, *operands = args
+    if isinstance(which, ir.Constant):
+        number = np.clip(which.scalar, 0, len(eqn.params["branches"]) - 1)
+        return _closed(eqn.params["branches"][int(number)], operands)
     branches = [_nodes(_closed(branch, operands)) for branch in eqn.params["branches"]]
     if len(branches) != 2:
-        raise ir.Unsupported("a choice among more than two branches")
+        (index,) = _nodes([which])
+        return [chosen_of(index, cases, cases[0].shape) for cases in zip(*branches, strict=True)]
     taken = ir.elementwise("{0} > 0", _nodes([which]), (), np.dtype(bool))
     return [
         ir.elementwise("select({0}, {1}, {2})", [taken, on, off], on.shape, on.dtype)
@@ -173,51 +229,9 @@ def _cond(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     ]
 
 
-def _while(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
-    """Loop while any seed has to; a seed that is done stays as it is."""
-    first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
-    cond_consts, body_consts = args[:first], args[first : first + second]
-    start = _nodes(args[first + second :])
-    carry = [ir.Input((), node.shape, node.dtype, varies=True) for node in start]
-    (goes_on,) = _nodes(_closed(eqn.params["cond_jaxpr"], [*cond_consts, *carry]))
-    results = _nodes(_closed(eqn.params["body_jaxpr"], [*body_consts, *carry]))
-    return _results(start, carry, goes_on, results)
-
-
-def _scan(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
-    """Loop over rows, with no result for each row."""
-    # Told by shapes, since the parameters that count them change with JAX's versions.
-    inner = eqn.params["jaxpr"].jaxpr
-    if _shapes(eqn.outvars) != _shapes(inner.outvars):
-        raise ir.Unsupported("a scan that keeps something of each turn")
-    outside, within = _shapes(eqn.invars), _shapes(inner.invars)
-    scanned = sum(a != b for a, b in zip(outside, within, strict=True))
-    carried = len(eqn.outvars)
-    consts = len(args) - carried - scanned
-    length = eqn.params["length"]
-    start = _nodes(args[consts : consts + carried])
-    carry = [ir.Input((), node.shape, node.dtype, varies=True) for node in start]
-    turn = ir.Input((), (), np.dtype(np.int32), varies=True)
-    step = "{0} - 1" if eqn.params["reverse"] else "{0} + 1"
-    first = ir.constant(np.asarray(length - 1 if eqn.params["reverse"] else 0, np.int32))
-    rows = [
-        ir.TakeRows((ir.contiguous(xs), turn), xs.shape[1:], xs.dtype)
-        for xs in _nodes(args[consts + carried :])
-    ]
-    results = _nodes(_closed(eqn.params["jaxpr"], [*args[:consts], *carry, *rows]))
-    inside = f"({{0}} >= 0) & ({{0}} < {length})"
-    goes_on = ir.elementwise(inside, [turn], (), np.dtype(bool))
-    following = ir.elementwise(step, [turn], (), np.dtype(np.int32))
-    return _results([*start, first], [*carry, turn], goes_on, [*results, following])[:-1]
-
-
 def _shapes(atoms: Any) -> list[tuple[int, ...]]:
-    return [atom.aval.shape for atom in atoms]
+    return [aval.shape for aval in _avals(atoms)]
 
 
-def _results(
-    start: list[ir.Node], carry: Sequence[ir.Input], goes_on: ir.Node, results: Sequence[ir.Node]
-) -> list[Value]:
-    results = tuple(map(replacing, carry, results))
-    loop = ir.While.of(start, carry=tuple(carry), goes_on=goes_on, results=results)
-    return [ir.LoopResult((loop,), n.shape, n.dtype, which=i) for i, n in enumerate(start)]
+def _avals(atoms: Any) -> list[Any]:
+    return [atom.aval for atom in atoms]

@@ -12,7 +12,7 @@ from basin_jax.compiler.lowering_rules import lowers
 
 # What moves keys as it moves numbers, a word at a time.
 MOVES_KEYS = {"slice", "squeeze", "reshape", "unstack", "transpose", "broadcast_in_dim"}
-MOVES_KEYS |= {"select_n"}
+MOVES_KEYS |= {"select_n", "dynamic_slice"}
 
 
 class Keys(NamedTuple):

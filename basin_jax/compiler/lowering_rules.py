@@ -35,7 +35,11 @@ TEMPLATES = {
     "tanh": "hyperbolic_tangent({0})",
     "logistic": "logistic({0})",
     "erf": "error_function({0})",
+    "erfc": "complementary_error_function({0})",
     "erf_inv": "inverse_error_function({0})",
+    "exp2": "power_of_two_to({0})",
+    "log2": "logarithm_to_base_two({0})",
+    "lgamma": "logarithm_of_gamma({0})",
     "sin": "sine({0})",
     "cos": "cosine({0})",
     "tan": "tangent({0})",
@@ -44,6 +48,9 @@ TEMPLATES = {
     "atan": "arc_tangent({0})",
     "sinh": "hyperbolic_sine({0})",
     "cosh": "hyperbolic_cosine({0})",
+    "asinh": "inverse_hyperbolic_sine({0})",
+    "acosh": "inverse_hyperbolic_cosine({0})",
+    "atanh": "inverse_hyperbolic_tangent({0})",
     "atan2": "angle({0}, {1})",
     "sqrt": "square_root({0})",
     "rsqrt": "1 / square_root({0})",
@@ -178,19 +185,38 @@ def _clamp(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
 @lowers("select_n")
 def _select_n(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     which, *cases = args
-    if len(cases) != 2 or np.dtype(which.dtype) != bool:
-        raise ir.Unsupported("a choice among more than two")
-    off, on = cases
     shape, _ = out_of(eqn)  # of keys, whose words are chosen alike
-    return [ir.elementwise("select({0}, {1}, {2})", [which, on, off], shape, on.dtype)]
+    if np.dtype(which.dtype) == bool:
+        off, on = cases
+        return [ir.elementwise("select({0}, {1}, {2})", [which, on, off], shape, on.dtype)]
+    return [chosen_of(which, cases, shape)]
+
+
+def chosen_of(which: ir.Node, cases: Sequence[ir.Node], shape: tuple[int, ...]) -> ir.Node:
+    """Return one of several arrays by its number; beyond the ends it is the first or the last."""
+    chosen = cases[-1]
+    for i, case in reversed(list(enumerate(cases[:-1]))):
+        here = ir.constant(np.asarray(i, which.dtype))
+        found = ir.elementwise("{0} <= {1}", [which, here], which.shape, np.dtype(bool))
+        chosen = ir.elementwise("select({0}, {1}, {2})", [found, case, chosen], shape, case.dtype)
+    return chosen
+
+
+@lowers("polynomial")
+def _polynomial(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
+    text = f"{{{len(args) - 1}}}"
+    for i in reversed(range(1, len(args) - 1)):
+        text = f"({text}) * {{0}} + {{{i}}}"
+    return [ir.elementwise(text, args, *out_of(eqn), cost=len(args))]
 
 
 @lowers("convert_element_type")
 def _convert_element_type(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
-    return [_converted(args[0], out_of(eqn)[1])]
+    return [converted(args[0], out_of(eqn)[1])]
 
 
-def _converted(arg: ir.Node, dtype: Any) -> ir.Node:
+def converted(arg: ir.Node, dtype: Any) -> ir.Node:
+    """Return an array as one of another type."""
     to, old = ir.type_of(dtype), arg.type
     if to == old:
         return arg
@@ -247,17 +273,11 @@ def _rev(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
 def _reshape(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     (arg,) = args
     # Of a key only the axes of the keys are known here, and they come in `_out`.
-    shape = eqn.params.get("new_sizes", out_of(eqn)[0])
+    shape, order = eqn.params.get("new_sizes", out_of(eqn)[0]), eqn.params.get("dimensions")
+    if eqn.primitive.name == "reshape" and order is not None:
+        axes = [(order.index(d), 0, 1) for d in range(len(order))]
+        arg = ir.view(arg, [arg.shape[d] for d in order], axes)
     return [ir.reshape(arg, tuple(shape))]
-
-
-def replacing(state: ir.Node, result: ir.Node) -> ir.Node:
-    """Return the value that may replace a state: the result, or a copy made beforehand."""
-    moving = ir.Input | ir.View | ir.Reshape | ir.LoopResult
-    moved = result is not state and isinstance(result, moving)
-    if isinstance(result, ir.LoopResult) and isinstance(loop := result.args[0], ir.While):
-        moved = loop.begin[result.which] is not state  # else it may have been in its place
-    return ir.elementwise("{0}", [result], result.shape, result.dtype) if moved else result
 
 
 @lowers("unstack")
@@ -276,6 +296,23 @@ def _iota(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     return [ir.Iota((), shape, dtype, steps=steps)]
 
 
+@lowers("empty2")
+def _empty(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
+    """Return zeros for what no one reads, as a branch leaves it that another's slope needs."""
+    shape, dtype = out_of(eqn)
+    return [ir.constant(np.broadcast_to(np.zeros((), dtype), shape))]
+
+
+@lowers("platform_index")
+def _platform_index(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
+    """Choose what a function does by default, or on a CPU where it has no default."""
+    of = enumerate(eqn.params["platforms"])  # the default, None, is the last
+    found = [i for i, platforms in of if platforms is None or "cpu" in platforms]
+    if not found:
+        raise ir.Unsupported("what only accelerators compute")
+    return [ir.constant(np.asarray(found[-1], np.int32))]
+
+
 @lowers(*REDUCTIONS)
 def _reduce(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     name = eqn.primitive.name
@@ -283,23 +320,38 @@ def _reduce(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
         name = {"reduce_max": "reduce_or", "reduce_min": "reduce_and"}.get(name, name)
     elif name in ("reduce_and", "reduce_or"):
         raise ir.Unsupported("a conjunction of other than truth values")
+    return [reduction(name, args[0], out_of(eqn)[0], tuple(map(int, eqn.params["axes"])))]
+
+
+def reduction(name: str, arg: ir.Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> ir.Node:
+    """Return a sum, an extreme or a conjunction along axes, by the name of its primitive."""
     template, start = REDUCTIONS[name]
-    axes = tuple(map(int, eqn.params["axes"]))
-    return [ir.Reduce(tuple(args), *out_of(eqn), template=template, start=start, axes=axes)]
+    return ir.Reduce((arg,), shape, arg.dtype, template=template, start=start, axes=axes)
+
+
+def end_of(name: str, dtype: Any) -> Any:
+    """Return the value that changes nothing in a reduction, by the name of its primitive."""
+    _, start = REDUCTIONS[name]
+    kind = np.dtype(dtype)
+    if start not in ("low", "high"):
+        return {"0": 0, "1": 1, "true": True, "false": False}[start]
+    if kind.kind == "f":
+        return -np.inf if start == "low" else np.inf
+    if kind.kind not in "iu":
+        raise ir.Unsupported("extremes of truth values")
+    return np.iinfo(kind).min if start == "low" else np.iinfo(kind).max
 
 
 @lowers("dot_general")
 def _dot_general(eqn: JaxprEqn, args: list[ir.Node]) -> Sequence[ir.Node]:
     contract, batch = eqn.params["dimension_numbers"]
     shape, dtype = out_of(eqn)
-    args = [_converted(arg, dtype) for arg in args]
+    args = [converted(arg, dtype) for arg in args]
     contract, batch = _pair(contract), _pair(batch)
     if len(contract[0]) != 1:
         args, contract, batch = _one_contracted(args, contract, batch)
     # Arguments have to be stored, or be views of stored arrays.
-    factors = tuple(
-        arg if ir.contiguous(ir.base(arg)) is ir.base(arg) else ir.contiguous(arg) for arg in args
-    )
+    factors = tuple(map(ir.readable, args))
     precision = eqn.params["precision"] or (jax.lax.Precision.HIGHEST,)
     rounded = ROUNDED.get(precision[0], "") if ir.type_of(dtype) == "f32" else ""
     return [ir.Product(factors, shape, dtype, contract=contract, batch=batch, rounded=rounded)]
@@ -328,7 +380,7 @@ def _one_contracted(args: list[ir.Node], contract, batch) -> tuple[list[ir.Node]
 MOVED = {"dynamic_slice": (0,), "gather": (0,), "pad": (0, 1), "scatter": (0, 2)}
 
 
-@lowers("concatenate", "stack", "dynamic_slice", "pad", "scatter")
+@lowers("concatenate", "stack", "pad", "tile")
 def move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
     """Move elements to places that no seed decides, by moving their numbers."""
     name = eqn.primitive.name
@@ -344,4 +396,5 @@ def move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
             numbers.append(np.arange(first, first + arg.size, dtype=np.int32).reshape(arg.shape))
             first += arg.size
     (result,) = concretely(eqn, numbers)
-    return [ir.Gather(tuple(ir.contiguous(args[i]) for i in moved), *out_of(eqn), places=result)]
+    some = tuple(ir.contiguous(args[i]) for i in moved if args[i].size)
+    return [ir.Gather(some, out_of(eqn)[0], some[0].dtype, places=result)]

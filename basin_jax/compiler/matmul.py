@@ -29,17 +29,16 @@ class Matrices:
     left: str  # the C++ of a pointer
     right: str
     out: str
-    left_start: int  # elements behind it, at which the first matrix begins
-    right_start: int
-    out_start: int = 0
+    left_start: ir.Linear  # elements behind it, at which the first matrix begins
+    right_start: ir.Linear
 
     def starts(self, index: Sequence[ir.Linear]) -> tuple[str, str, str]:
         """Return pointers to the matrices of an index of the other axes: left, right, out."""
         steps = ([getattr(axis, side) for axis in self.others] for side in ("left", "right", "out"))
         texts = (self.left, self.right, self.out)
-        starts = (self.left_start, self.right_start, self.out_start)
+        starts = (self.left_start, self.right_start, ir.Linear())
         left, right, out = (
-            f"{text} + {ir.place(index, step) + ir.Linear(start)}"
+            f"{text} + {ir.place(index, step) + start}"
             for text, step, start in zip(texts, steps, starts, strict=True)
         )
         return left, right, out
@@ -70,11 +69,54 @@ def matrices(storage: Arrays, node: ir.Product) -> Matrices:
     )
 
 
-def factor_of(storage: Arrays, node: ir.Node) -> tuple[str, int, tuple[int, ...]]:
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Sums of products over several axes: a matrix [m, n] for each index of the other axes."""
+
+    matrices: Matrices  # whose k is the last of the contracted axes
+    outer: tuple[Axis, ...]  # the contracted axes before it
+
+
+def sums(storage: Arrays, node: ir.Contraction) -> Sums:
+    """Lay sums of products out as matrices."""
+    (left, first, lefts), (right, second, rights) = (factor_of(storage, arg) for arg in node.args)
+    lengths, outs = node.args[0].shape, iter(storage.strides(node))
+    batch = [
+        Axis(lengths[a], lefts[a], rights[b], next(outs)) for a, b in zip(*node.batch, strict=True)
+    ]
+    rows = [Axis(lengths[a], lefts[a], 0, next(outs)) for a in node.free(0)]
+    columns = [Axis(node.args[1].shape[b], 0, rights[b], next(outs)) for b in node.free(1)]
+    summed: list[Axis] = []
+    for a, b in zip(*node.contract, strict=True):
+        axis = Axis(lengths[a], lefts[a], rights[b])
+        last = summed[-1] if summed else Axis()
+        if last.length == 1:
+            summed = [*summed[:-1], axis]
+        elif (last.left, last.right) == (axis.left * axis.length, axis.right * axis.length):
+            summed[-1] = Axis(last.length * axis.length, axis.left, axis.right)
+        elif axis.length > 1:
+            summed.append(axis)
+    m, n = (max(reversed(axes), key=lambda axis: axis.length) for axes in (rows, columns))
+    others = [axis for axis in (*batch, *rows, *columns) if axis is not m and axis is not n]
+    found = Matrices(
+        others=tuple(others),
+        m=m,
+        n=n,
+        k=summed[-1],
+        left=left,
+        right=right,
+        out=storage.array(node),
+        left_start=first,
+        right_start=second,
+    )
+    return Sums(matrices=found, outer=tuple(summed[:-1]))
+
+
+def factor_of(storage: Arrays, node: ir.Node) -> tuple[str, ir.Linear, tuple[int, ...]]:
     """Return the array that holds a factor, its start, and its strides."""
     index = tuple(ir.Linear(0, ((str(d), 1),)) for d in range(len(node.shape)))
     axes = range(len(node.shape))
-    while isinstance(node, ir.View):
+    while isinstance(node, ir.Moved):
         index, node = node.at(index), node.args[0]
     where = ir.place(index, storage.strides(node))
     steps = dict(where.terms)
@@ -82,4 +124,6 @@ def factor_of(storage: Arrays, node: ir.Node) -> tuple[str, int, tuple[int, ...]
         text = storage.symbols.table(node.value, SCALARS[node.type])
     else:
         text = storage.array(node)
-    return text, where.constant, tuple(steps.get(str(d), 0) for d in axes)
+    own = {str(d) for d in axes}
+    start = ir.Linear(where.constant, tuple(term for term in where.terms if term[0] not in own))
+    return text, start, tuple(steps.get(str(d), 0) for d in axes)

@@ -15,8 +15,10 @@ from operations import (
     NUMBERS,
     OTHERS,
     POINTWISE,
+    PROGRAMS,
     RANDOM,
     SEEDS,
+    TOGETHER,
     WORDS,
     all_at_once,
 )
@@ -77,6 +79,15 @@ def test_functions_of_two_numbers():
 def test_functions_of_arrays():
     each = all_at_once(compile_steps, list(ARRAYS.values()), MATRICES)
     for name, (_, found, expected) in zip(ARRAYS, each, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("first", range(0, len(PROGRAMS), TOGETHER))
+def test_programs(first):
+    some = dict(list(PROGRAMS.items())[first : first + TOGETHER])
+    each = all_at_once(compile_steps, list(some.values()), MATRICES)
+    for name, (_, found, expected) in zip(some, each, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
@@ -153,10 +164,12 @@ def test_rows_of_a_seeds_own():
 
 
 REFUSED = {
-    "the primitive sort": lambda a: jnp.sort(a, 0),
-    "a scan that keeps something": lambda a: jax.lax.scan(lambda c, x: (c + x, c), a[0], a)[1],
-    "at places of a seed's own": lambda a: jax.lax.dynamic_slice(
-        a, (a[0, 0].astype(int), 0), (1, 2)
+    "the primitive eigh": lambda a: jnp.linalg.eigh(a @ a.T)[0],
+    "numbers of type complex64": lambda a: jnp.abs(jnp.fft.fft(a)),
+    "among 1,000,000 elements": lambda a: jnp.sort(jnp.repeat(a[0, :4], 250)),
+    "a system of 33 equations; at most 32": lambda a: jnp.linalg.inv(jnp.outer(a, a)[:33, :33]),
+    "windows of 20,010,000 elements": lambda a: jax.lax.reduce_window(
+        jnp.zeros(12_000).at[0].add(a[0, 0]), 0.0, jax.lax.add, (2_001,), (1,), "VALID"
     ),
     "numbers of type float16": lambda a: a.astype(jnp.float16).sum(),
 }
@@ -168,7 +181,7 @@ def test_what_has_no_program_is_refused_with_the_reason(why):
         once(REFUSED[why], MATRICES)
 
 
-class Sorted(Organism):
+class Decomposed(Organism):
     """Has an operation that only XLA knows."""
 
     def init(self, key):
@@ -178,16 +191,16 @@ class Sorted(Organism):
         return None
 
     def loss(self, params, batch):
-        return (jnp.sort(params) ** 2 * jnp.arange(3)).sum()
+        return jnp.linalg.eigh(jnp.outer(params, params))[0].sum()
 
     def probe(self, key, params):
         return {"x": params.sum()}
 
 
 def test_xla_trains_what_the_cpu_backend_refuses_and_the_reason_is_told():
-    sweep = Sweep(organism=Sorted(), method=Gradient(learning_rate=0.1), num_steps=3)
-    # The line of the user's own loss, not of JAX's sort.
-    said = r"cpu has no program for the primitive sort \(test_cpu\.py:\d+:\d+ \(.*loss\)\)"
+    sweep = Sweep(organism=Decomposed(), method=Gradient(learning_rate=0.1), num_steps=3)
+    # The line of the user's own loss, not of JAX's own.
+    said = r"cpu has no program for the primitive eigh \(test_cpu\.py:\d+:\d+ \(.*loss\)\)"
     assert re.fullmatch(said, refusal(sweep) or "")
     assert build_kernel(sweep, lanes=4).backend is XLA
     with pytest.raises(

@@ -8,7 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from operations import ARRAYS, BINARY, MATRICES, NUMBERS, POINTWISE, WORDS, all_at_once
+from operations import (
+    ARRAYS,
+    BINARY,
+    MATRICES,
+    NUMBERS,
+    POINTWISE,
+    PROGRAMS,
+    TOGETHER,
+    WORDS,
+    all_at_once,
+)
 
 from basin_jax import Sweep, build_kernel, run
 from basin_jax.bench.cases import Quadrant
@@ -49,6 +59,21 @@ def test_functions_of_two_numbers():
 def test_functions_of_arrays():
     each = all_in_threads(list(ARRAYS.values()), MATRICES)
     for name, (_, found, expected) in zip(ARRAYS, each, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+# Programs of loops; what else they emit the CPU's tests have compiled.
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=pytest.mark.slow if first else pytest.mark.ci)
+        for first in range(0, len(PROGRAMS), TOGETHER)
+    ],
+)
+def test_programs(first):
+    some = dict(list(PROGRAMS.items())[first : first + TOGETHER])
+    each = all_in_threads(list(some.values()), MATRICES)
+    for name, (_, found, expected) in zip(some, each, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 

@@ -4,16 +4,17 @@ import functools
 import math
 from collections.abc import Sequence
 
-from basin_jax.compiler import ir
+from basin_jax.compiler import inner_loops, ir
 from basin_jax.compiler.cpp import Symbols
 from basin_jax.compiler.emitter import Code, Emitter
 from basin_jax.compiler.loops import Loop
-from basin_jax.compiler.matmul import matrices
+from basin_jax.compiler.matmul import Axis, matrices, sums
 from basin_jax.compiler.memory import Storage
 
 
 DRAWN = 8  # random words that are computed at once, at most
 LANES = 16  # the most that the runtime has: what memory is made for
+SUMMED = 3  # axes that a sum of products goes along, at most
 REGISTERS = 24  # sums of a tile
 
 
@@ -37,7 +38,7 @@ def emit(
 
 
 class _Vectors(Emitter):
-    def inside(self, node: ir.While) -> Emitter:
+    def inside(self, node: inner_loops.Repeat) -> Emitter:
         return _Vectors(self.storage.turns[node])
 
     def loop(self) -> Loop:
@@ -65,6 +66,23 @@ class _Vectors(Emitter):
         loop.lines.append(
             f"product<{m.length}, {n.length}, {k.length}, {rows}, {columns}>("
             f"{out}, {m.out}, {n.out}, {left}, {m.left}, {k.left}, {right}, {n.right}, {k.right});"
+        )
+        return loop.close()
+
+    def contraction(self, node: ir.Contraction) -> list[str]:
+        found, loop = sums(self.storage, node), self.loop()
+        made = found.matrices
+        m, n, summed = made.m, made.n, [*found.outer, made.k]
+        if len(summed) > SUMMED:
+            raise ir.Unsupported(f"sums of products along {len(summed)} axes")
+        left, right, out = made.starts(loop.over([axis.length for axis in made.others]))
+        summed = [*([Axis()] * (SUMMED - len(summed))), *summed]
+        lengths = ", ".join(str(axis.length) for axis in summed)
+        steps = ", ".join(f"{axis.left}, {axis.right}" for axis in summed)
+        rows, columns = _tile(m.length, n.length)
+        loop.lines.append(
+            f"contraction<{m.length}, {n.length}, {rows}, {columns}, {lengths}>("
+            f"{out}, {m.out}, {n.out}, {left}, {m.left}, {right}, {n.right}, {steps});"
         )
         return loop.close()
 

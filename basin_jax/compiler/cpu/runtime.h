@@ -287,6 +287,59 @@ INLINE void product(V* out, long om, long on, const A* a, long am, long ak, cons
   }
 }
 
+// The same with sums along three axes, of which an operand's steps need not be those of one.
+template <int TM, int TN, int K0, int K1, int K2, class A, class B, class V>
+INLINE void tile_of_sums(V* out, long om, long on, const A* a, long am, const B* b, long bn,
+                         long a0, long b0, long a1, long b1, long a2, long b2) {
+  V sum[TM][TN];
+#pragma GCC unroll 32
+  for (int m = 0; m < TM; m++)
+#pragma GCC unroll 32
+    for (int n = 0; n < TN; n++) sum[m][n] = V{};
+  for (int i = 0; i < K0; i++)
+    for (int j = 0; j < K1; j++)
+      for (int k = 0; k < K2; k++) {
+        const A* from = a + i * a0 + j * a1 + k * a2;
+        const B* by = b + i * b0 + j * b1 + k * b2;
+        V right[TN];
+#pragma GCC unroll 32
+        for (int n = 0; n < TN; n++) right[n] = V{} + by[n * bn];
+#pragma GCC unroll 32
+        for (int m = 0; m < TM; m++) {
+          V left = V{} + from[m * am];
+#pragma GCC unroll 32
+          for (int n = 0; n < TN; n++) sum[m][n] += left * right[n];
+        }
+      }
+#pragma GCC unroll 32
+  for (int m = 0; m < TM; m++)
+#pragma GCC unroll 32
+    for (int n = 0; n < TN; n++) out[m * om + n * on] = sum[m][n];
+}
+
+template <int TM, int N, int TN, int K0, int K1, int K2, class A, class B, class V, class... Steps>
+INLINE void strip_of_sums(V* out, long om, long on, const A* a, long am, const B* b, long bn,
+                          Steps... steps) {
+  for (int n = 0; n + TN <= N; n += TN)
+    tile_of_sums<TM, TN, K0, K1, K2>(out + n * on, om, on, a, am, b + n * bn, bn, steps...);
+  if constexpr (N % TN != 0) {
+    constexpr int n = N - N % TN;
+    tile_of_sums<TM, N % TN, K0, K1, K2>(out + n * on, om, on, a, am, b + n * bn, bn, steps...);
+  }
+}
+
+template <int M, int N, int TM, int TN, int K0, int K1, int K2, class A, class B, class V,
+          class... Steps>
+INLINE void contraction(V* out, long om, long on, const A* a, long am, const B* b, long bn,
+                        Steps... steps) {
+  for (int m = 0; m + TM <= M; m += TM)
+    strip_of_sums<TM, N, TN, K0, K1, K2>(out + m * om, om, on, a + m * am, am, b, bn, steps...);
+  if constexpr (M % TM != 0) {
+    constexpr int m = M - M % TM;
+    strip_of_sums<M % TM, N, TN, K0, K1, K2>(out + m * om, om, on, a + m * am, am, b, bn, steps...);
+  }
+}
+
 // Seeds come and go as rows; what lanes have no seed repeat the last one. A cache holds a
 // stretch of every row, but not all rows.
 constexpr long STRETCH = 16;

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 
-from basin_jax.compiler import ir
+from basin_jax.compiler import inner_loops, ir
 from basin_jax.compiler.cpp import SCALARS, Symbols
 from basin_jax.compiler.cuda.program import Program, fits
 from basin_jax.compiler.cuda.shared import GAP, WARP, SharedLoops, ThreadLoop
@@ -69,7 +69,7 @@ def _moved(move: str, storage: Storage, node: ir.Input, array: str) -> str:
 
 def _threads(nodes: Sequence[ir.Node]) -> int:
     """Return the number of threads: as many as the largest array has work for."""
-    loops = [node for node in nodes if isinstance(node, ir.While)]
+    loops = inner_loops.loops_in(nodes)
     inside = [*nodes, *(node for loop in loops for node in loop.inside)]
     work = max(n.size / (TILE * TILE if isinstance(n, ir.Product) else TILE) for n in inside)
     return min(MOST_THREADS, max(WARP, 2 ** math.ceil(math.log2(max(work, 1)))))
@@ -85,7 +85,7 @@ class Threads(Emitter):
         self.read: list[tuple[int, int]] = []
         self.written: list[tuple[int, int]] = []
 
-    def inside(self, node: ir.While) -> Emitter:
+    def inside(self, node: inner_loops.Repeat) -> Emitter:
         return Threads(self.storage.turns[node], self.threads)
 
     def loop(self) -> ThreadLoop:
@@ -102,6 +102,9 @@ class Threads(Emitter):
     def product(self, node: ir.Product) -> list[str]:
         return self.shared.product(node)
 
+    def contraction(self, node: ir.Contraction) -> list[str]:
+        return self.shared.contraction(node)
+
     def between(self, reads: Collection[ir.Node], writes: ir.Node | None) -> list[str]:
         read = [span for node in reads for span in self._spans(node)]
         written = [] if writes is None else self._spans(writes)
@@ -117,9 +120,9 @@ class Threads(Emitter):
 
     def _spans(self, node: ir.Node) -> list[tuple[int, int]]:
         """Return the byte ranges that a value is computed from."""
-        if isinstance(node, ir.While):
+        if isinstance(node, inner_loops.Repeat):
             turn = self.storage.turns.get(node)
-            return [] if turn is None else [turn.span(state) for state in turn.states]
+            return [] if turn is None else [turn.span(array) for array in turn.inputs]
         if self.storage.holds(node):
             return [self.storage.span(node)]
         return [span for arg in node.args for span in self._spans(arg)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from basin_jax.compiler import ir
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.loops import Loop, start_of
-from basin_jax.compiler.matmul import Matrices, matrices
+from basin_jax.compiler.matmul import Matrices, factor_of, matrices
 from basin_jax.compiler.memory import Arrays
 
 
@@ -121,12 +121,37 @@ class SharedLoops:
         loop.lines.append(f"{name}<{', '.join(map(str, numbers))}>({out}, {left}, {right});")
         return loop.close()
 
+    def contraction(self, node: ir.Contraction) -> list[str]:
+        """Let each thread sum the products of an element."""
+        factors = [factor_of(self.storage, arg) for arg in node.args]
+        loop, total = self.loop(), self.storage.symbols.name()
+        index = loop.over(node.shape)
+        loop.lines.append(f"{node.type} {total} = K_{node.type}(0);")
+        inner = Loop(self.storage)
+        summed = inner.over([node.args[0].shape[d] for d in node.contract[0]])
+        count = len(node.batch[0])
+        free = iter(index[count:])
+        read = []
+        for side, (text, start, steps) in enumerate(factors):
+            where = dict(zip(node.batch[side], index[:count], strict=True))
+            where |= dict(zip(node.contract[side], summed, strict=True))
+            where |= {d: next(free) for d in node.free(side)}
+            places = [where[d] for d in range(len(steps))]
+            read.append(f"{text}[{ir.place(places, steps) + start}]")
+        inner.lines.append(f"{total} += {read[0]} * {read[1]};")
+        loop.lines += ["{", *inner.body()]
+        loop.store(node, index, total)
+        return loop.close()
+
 
 def _aligned(found: Matrices, side: str) -> bool:
     """Return True if four adjacent elements can be read at once, wherever they begin."""
     steps = [getattr(axis, side) for axis in (*found.others, found.m, found.n, found.k)]
     apart = [step for step in steps if step > 1]
-    return getattr(found, f"{side}_start") % 4 == 0 and all(step % 4 == 0 for step in apart)
+    starts = {"left": found.left_start, "right": found.right_start}
+    start = starts.get(side, ir.Linear())
+    apart += [start.constant, *(factor for _, factor in start.terms)]
+    return all(step % 4 == 0 for step in apart)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from basin_jax.compiler import ir
+from basin_jax.compiler import inner_loops, ir
 from basin_jax.compiler.cpp import SCALARS
 from basin_jax.compiler.cuda.fragments.choice import Choice
 from basin_jax.compiler.cuda.fragments.homes import Tiles
@@ -12,7 +12,7 @@ from basin_jax.compiler.cuda.fragments.places import WHOLE, Piece, Place
 from basin_jax.compiler.cuda.fragments.rewrite import simplified
 from basin_jax.compiler.cuda.fragments.schedule import scheduled
 from basin_jax.compiler.cuda.program import Program, fits
-from basin_jax.compiler.lowering_rules import replacing
+from basin_jax.compiler.lowering_loops import replacing
 
 
 BARRIER = "__syncthreads();"
@@ -36,8 +36,12 @@ def emit(
     """
     results = list(map(replacing, states, simplified(results)))
     nodes = ir.below(results)
-    if any(isinstance(node, ir.While) for node in nodes):
+    if any(isinstance(node, inner_loops.Repeat) for node in nodes):
         raise ir.Unsupported("a loop inside a step")
+    if any(
+        isinstance(node, ir.Moved | ir.Padded) and not isinstance(node, ir.View) for node in nodes
+    ):
+        raise ir.Unsupported("windows of an array")
     if any(isinstance(node, ir.Product) and node.type != "f32" for node in nodes):
         raise ir.Unsupported("products of other than float32")
     choice = Choice(states, results)

@@ -190,7 +190,8 @@ class Pieces(SharedLoops):
         loop = RowLoop(self.places)
         index = loop.over_rows(self.places.rows(rows))
         loop.lines.append(f"a{loop.here()} = {loop.at(rows, index)};")
-        factor, start, strides = factor_of(self.places, matrix)
+        factor, begin, strides = factor_of(self.places, matrix)
+        start = begin.constant
         base, ready = ir.base(matrix), False
         if isinstance(self.choice.homes.get(base), Tiles) and node.rounded == "Tf32":
             ready = Place(base, WHOLE) not in self.asked
