@@ -20,6 +20,7 @@ from basin_jax.compiler import (
 from basin_jax.compiler.lowering_loops import (
     LOOPS,
     is_of_turns,
+    jaxprs_in,
     of_each_turn,
     replacing,
 )
@@ -75,6 +76,7 @@ def graph_of(
         raise ir.Unsupported("an array without elements")
     number = jax.ShapeDtypeStruct((), np.int32)
     jaxpr = jax.make_jaxpr(step)(number, list(fixed), list(state))
+    _expect_no_callbacks(jaxpr)
     inputs = [ir.Input((), (), np.dtype(np.int32), varies=True)]
     inputs += [ir.Input((), aval.shape, aval.dtype) for aval in fixed]
     states = [ir.Input((), aval.shape, aval.dtype, varies=True) for aval in state]
@@ -85,6 +87,25 @@ def graph_of(
         raise
     except Exception as error:
         raise ir.Unsupported(f"a fault of the compiler: {type(error).__name__}: {error}") from error
+
+
+def _expect_no_callbacks(jaxpr: Any) -> None:
+    """Refuse what a program of its own would not do, and no result shows.
+
+    A callback without results, as `jax.debug.print` is, has no node, so that its loss would be
+    compiled without it.
+    """
+    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        if not eqn.effects:
+            continue
+        try:
+            for inner in jaxprs_in(eqn):
+                _expect_no_callbacks(inner)
+            if "callback" in eqn.primitive.name or eqn.primitive.name == "debug_print":
+                raise ir.Unsupported("a callback to Python")
+        except ir.Unsupported as why:
+            why.where = why.where or _line(eqn)
+            raise
 
 
 def lower(jaxpr: Any, inputs: Sequence[ir.Node]) -> list[ir.Node]:
@@ -159,7 +180,7 @@ def _apply(eqn: JaxprEqn, args: list[Value]) -> list[Value]:
     folded = small and name not in NOT_FOLDED
     rule = RULES.get(name)
     if rule is None:
-        if args and constant and folded:
+        if args and constant and folded and "callback" not in name:
             return _fold(eqn, args)
         if name in SYSTEMS:
             return _closed(traced_system(eqn), args)
