@@ -38,9 +38,8 @@ def emit(
     nodes = ir.below(results)
     if any(isinstance(node, inner_loops.Repeat) for node in nodes):
         raise ir.Unsupported("a loop inside a step")
-    if any(
-        isinstance(node, ir.Moved | ir.Padded) and not isinstance(node, ir.View) for node in nodes
-    ):
+    moved = [node for node in nodes if isinstance(node, ir.Moved | ir.Padded)]
+    if not all(isinstance(node, ir.View) for node in moved):
         raise ir.Unsupported("windows of an array")
     if any(isinstance(node, ir.Product) and node.type != "f32" for node in nodes):
         raise ir.Unsupported("products of other than float32")

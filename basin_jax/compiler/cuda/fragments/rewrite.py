@@ -19,6 +19,8 @@ def simplified(results: Sequence[ir.Node]) -> list[ir.Node]:
     new: dict[ir.Node, ir.Node] = {}
     for node in ir.below(results):
         args = tuple(new[arg] for arg in node.args)
+        if isinstance(node, ir.Reshape | ir.Gather):
+            args = tuple(map(ir.contiguous, args))  # a sum that is a view now was stored
         ties = tuple(new.get(tie, tie) for tie in node.ties)
         if args != node.args or ties != node.ties:
             node, old = replace(node, args=args, ties=ties, number=ir.next_number()), node
