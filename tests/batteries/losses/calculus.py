@@ -288,5 +288,5 @@ def half_precision(p, t):
 
 def printed(p, t):
     loss = fitted(outputs(p, t), t)
-    jax.debug.callback(lambda value: None, loss)  # as `jax.debug.print` does
+    jax.debug.callback(lambda value: None, loss)  # as jax.debug.print does
     return loss
