@@ -20,7 +20,8 @@ PROCESS = f"""
 import os, signal, sys
 import jax
 folder, port, process, dies = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "dies"
-at, soon = f"127.0.0.1:{{port}}", {{"heartbeat_timeout_seconds": 10, "shutdown_timeout_seconds": 10}}
+at = f"127.0.0.1:{{port}}"
+soon = {{"heartbeat_timeout_seconds": 10, "shutdown_timeout_seconds": 10}}
 jax.distributed.initialize(at, {PROCESSES}, process, **soon)
 import basin_jax as bj
 import basin_jax.runs.chunk_size, basin_jax.runs.progress
