@@ -5,10 +5,9 @@ Imported without JAX, so that a command can be stopped while it still imports.
 
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -33,34 +32,35 @@ class Stop:
     Until `finishing` is set, a signal raises `Interrupted` where it is received; afterwards the
     run is expected to look at `signum`. A second signal ends the process at once, since nothing
     that is committed can be lost by it.
-
-    Args:
-        tell: called with a line where the run goes on to its next commit.
     """
 
-    def __init__(self, tell: Callable[[str], None]):
-        self.signum: int | None = None
-        self.finishing = False
-        self._tell = tell
+    signum: int | None = None
+    finishing = False
 
     def note(self, signum: int, frame: FrameType | None) -> None:
         """Receive a signal."""
         if self.signum is not None:
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"stopped at once\n")
+            _say(b"stopped at once\n")
             os._exit(128 + signum)
         self.signum = signum
         if not self.finishing:
             raise Interrupted(signum)
-        self._tell("stopping after the current block; repeat the signal to stop at once")
+        # Past Python's own buffers, which the signal may have interrupted.
+        _say(b"stopping after the current block; repeat the signal to stop at once\n")
+
+
+def _say(line: bytes) -> None:
+    with suppress(OSError):
+        os.write(2, line)
 
 
 @contextmanager
-def interruptible(tell: Callable[[str], None]) -> Iterator[Stop]:
+def interruptible() -> Iterator[Stop]:
     """Receive signals that stop a run, in the main thread.
 
     One that is ignored, as SIGHUP is under `nohup`, stays ignored.
     """
-    stop = Stop(tell)
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

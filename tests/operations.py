@@ -157,6 +157,18 @@ def definite(a):
     return a @ a.T + jnp.eye(5)
 
 
+def rooted(a):
+    """Return solutions of systems, one at each turn of a loop."""
+
+    def turn(total, x):
+        system = x @ x.T + jnp.eye(3)
+        return total + jnp.linalg.cholesky(system).sum(), jnp.linalg.solve(system, x[:, 0])
+
+    rows = jnp.stack([a[:3, :3], a[2:5, 1:4], a[1:4, 2:5]])
+    total, found = jax.lax.scan(turn, 0.0, rows)
+    return total * found
+
+
 def unvaried(a):
     """Return sums at places, and by numbers, that are computed from constants."""
     order = jnp.argsort(jnp.asarray([3.0, -1.0, jnp.nan, 2.0, 0.0]))
@@ -221,6 +233,12 @@ ARRAYS = {
     "elements by own indices": lambda a: jnp.take_along_axis(a, places(a)[:, None], 1),
     "pairs of own indices": lambda a: a[jnp.arange(len(a)), places(a)],
     "what is not there": lambda a: jnp.take_along_axis(a, places(a)[:, None] + 5, 1, mode="fill"),
+    "what is filled": lambda a: jnp.take_along_axis(
+        a, places(a)[:, None] + 5, 1, mode="fill", fill_value=2.0
+    ),
+    "constants that are not there": lambda a: a.at[jnp.array([0, 9, 4])].get(
+        mode="fill", fill_value=3.0
+    ),
     "integer labels": jax.grad(
         lambda a: optax.softmax_cross_entropy_with_integer_labels(a, places(a)).sum()
     ),
@@ -252,6 +270,7 @@ PROGRAMS = {
     "gradient of a root": jax.grad(
         lambda a: (jnp.linalg.cholesky(definite(a)) ** 2 @ jnp.arange(5.0)).sum()
     ),
+    "systems in a loop": rooted,
     "no root": lambda a: jnp.linalg.cholesky(-definite(a)),
     "places in order": lambda a: jnp.searchsorted(jnp.sort(a[0]), a[1:]).astype(jnp.float32),
     "gradient of own slices": jax.grad(

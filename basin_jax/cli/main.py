@@ -43,6 +43,10 @@ for command in (
     app.command(command.__name__.rstrip("_"))(command)
 
 
+# The commands that train, and go on where they were stopped.
+TRAINING = ("run", "known", "study", "studies")
+
+
 def fail(message: str) -> NoReturn:
     """Print a one-line error, and exit with code 2."""
     typer.echo(f"basin-jax: {message}", err=True)
@@ -55,18 +59,18 @@ def main() -> None:
         # What a terminal or a pipe of another encoding cannot show costs no table.
         sys.stdout.reconfigure(errors="replace")
     try:
-        with interruptible(lambda line: None):
+        with interruptible():
             raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))
     except (KeyboardInterrupt, typer.Abort) as error:
         stopped = error if isinstance(error, Interrupted) else error.__cause__
         signum = stopped.signum if isinstance(stopped, Interrupted) else signal.SIGINT
-        typer.echo(
-            f"interrupted by {signal.Signals(signum).name}: what was trained is committed. "
-            f"Go on with:\n  basin-jax {shlex.join(sys.argv[1:])}",
-            err=True,
-        )
+        said = f"interrupted by {signal.Signals(signum).name}"
+        if sys.argv[1:2] and sys.argv[1] in TRAINING:
+            again = shlex.join(sys.argv[1:])
+            said += f": what was trained is committed. Go on with:\n  basin-jax {again}"
+        typer.echo(said, err=True)
         raise SystemExit(128 + signum) from None
     except (ValueError, OSError) as error:
         fail(" ".join(str(error).split()))

@@ -76,7 +76,7 @@ def run(
 
     if others := sum(worker.is_live for worker in workers_of(records.store)):
         workers = f"{others} worker{'s' * (others > 1)}"
-        say(f"{folder}: {workers} still at it; the last one to end writes the report")
+        say(f"{workers} still at it; the last one writes the report, or basin-jax report {folder}")
         return
     say(f"Final fractions ({records.interval} interval):")
     _report(records)

@@ -34,12 +34,8 @@ def _convolution(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     inputs, several = kernel.shape[kernel_in], len(places)
     pads = dict(zip(image_space, params["padding"], strict=True))
     dilated = dict(zip(image_space, params["lhs_dilation"], strict=True))
-    source = padded(
-        image,
-        [pads.get(d, (0, 0)) for d in range(several + 2)],
-        [dilated.get(d, 1) for d in range(several + 2)],
-        0,
-    )
+    around = [pads.get(d, (0, 0)) for d in range(several + 2)]
+    source = ir.readable(padded(image, around, [dilated.get(d, 1) for d in range(several + 2)], 0))
     # The axes of a window: groups, batch, places, inputs, and what the kernel spans.
     in_place, in_window = 2, 3 + several
     axes: dict[int, Pairs] = {

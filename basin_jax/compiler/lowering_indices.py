@@ -33,6 +33,7 @@ RUNNING |= {"cummax": "reduce_max", "cummin": "reduce_min"}
 SCATTERED = {"scatter-add": "reduce_sum", "scatter-mul": "reduce_prod", "scatter": ""}
 SCATTERED |= {"scatter-min": "reduce_min", "scatter-max": "reduce_max"}
 TRUTH = np.dtype(bool)
+_EXTREME = {"i": "min", "u": "max"}  # with which JAX fills whole numbers
 
 
 @lowers("split")
@@ -121,7 +122,7 @@ def _counted(eqn: JaxprEqn, arg: ir.Node) -> tuple[ir.Node, ir.Node]:
 @lowers("gather")
 def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[ir.Node]:
     rows, indices = args
-    if isinstance(indices, ir.Constant):
+    if isinstance(indices, ir.Constant) and _are_inside(eqn, indices.value):
         return move(eqn, args)
     numbers = eqn.params["dimension_numbers"]
     whole = (1, *rows.shape[1:])
@@ -139,6 +140,15 @@ def _gather(eqn: JaxprEqn, args: list[Any]) -> Sequence[ir.Node]:
         return _look_up(eqn, args)
     which = ir.reshape(indices, tuple(shape[:beside]))
     return [ir.TakeRows((ir.contiguous(rows), which), shape, rows.dtype)]
+
+
+def _are_inside(eqn: JaxprEqn, indices: np.ndarray) -> bool:
+    """Return True if no constant index asks for what is not there, and is to be filled."""
+    if eqn.params["mode"] in KEPT_INSIDE:
+        return True
+    axes = eqn.params["dimension_numbers"].start_index_map
+    last = [eqn.invars[0].aval.shape[d] - eqn.params["slice_sizes"][d] for d in axes]  # pyright: ignore[reportAttributeAccessIssue]
+    return bool(((indices >= 0) & (indices <= np.array(last))).all())
 
 
 def _look_up(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
@@ -181,11 +191,19 @@ def _look_up(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
     result = ir.Reduce((chosen,), shape, dtype, template="{0} + {1}", start="0", axes=summed)
     if eqn.params["mode"] in KEPT_INSIDE:
         return [result]
-    if np.dtype(dtype).kind != "f":
-        raise ir.Unsupported("a look-up of whole numbers that fills what is not there")
     some = ir.Reduce((found,), shape, TRUTH, template="{0} | {1}", start="false", axes=summed)
-    fill = ir.constant(np.broadcast_to(np.asarray(np.nan, dtype), shape))
+    fill = ir.constant(np.broadcast_to(_fill_of(eqn, dtype), shape))
     return [ir.elementwise("select({0}, {1}, {2})", [some, result, fill], shape, dtype)]
+
+
+def _fill_of(eqn: JaxprEqn, dtype: Any) -> np.ndarray:
+    """Return what a look-up gives where there is nothing."""
+    given, kind = eqn.params["fill_value"], np.dtype(dtype)
+    if given is None and kind.kind not in "fiu":
+        raise ir.Unsupported("a look-up of truth values that fills what is not there")
+    if given is None:
+        given = np.nan if kind.kind == "f" else getattr(np.iinfo(kind), _EXTREME[kind.kind])
+    return np.asarray(given, kind)
 
 
 @lowers(*SCATTERED)
@@ -193,6 +211,8 @@ def _scatter(eqn: JaxprEqn, args: list[Any]) -> Sequence[ir.Node]:
     """Put elements, or rows, to the places that indices say; beyond the ends, nowhere."""
     (operand, indices, updates), (shape, dtype) = args, out_of(eqn)
     name = eqn.primitive.name
+    if name == "scatter" and eqn.params["update_jaxpr"] is not None:
+        raise ir.Unsupported("a function applied at places")
     if name == "scatter" and isinstance(indices, ir.Constant):
         return move(eqn, args)
     numbers = eqn.params["dimension_numbers"]

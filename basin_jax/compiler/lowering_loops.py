@@ -1,6 +1,7 @@
 """Loops inside a step: `while`, and `scan` with what it reads and keeps at each turn."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from basin_jax.compiler import inner_loops, ir
 from basin_jax.compiler.lowering_random import Keys
 
 
+# Loops around what is being lowered: the turns of loops inside each other have different names.
+_around: ContextVar[int] = ContextVar("_around", default=0)
 MOST_TURNS, LARGEST_TABLE = 2**12, 2**16  # of what is computed beforehand, in elements
 Value = Any  # Node or Keys
 Inline = Callable[[Any, Sequence[Value]], list[Value]]  # a traced function on some arrays
@@ -42,12 +45,17 @@ def _scan(eqn: JaxprEqn, args: list[Value], inline: Inline) -> list[Value]:
     consts = len(args) - carried - scanned
     begin, arrays = args[consts : consts + carried], args[consts + carried :]
     start = _flat(begin)
-    at = inner_loops.Turn(f"turn{_depth(body.jaxpr)}", length, eqn.params["reverse"])
+    around = _around.get()
+    at = inner_loops.Turn(f"turn{around}", length, eqn.params["reverse"])
     carry = [ir.Input((), node.shape, node.dtype, varies=True) for node in start]
     rows = [_row_of(at, xs) for xs in _flat(arrays)]
 
     def turn(given: Sequence[ir.Node]) -> tuple[list[Value], list[ir.Node]]:
-        found = inline(body, [*args[:consts], *_alike(begin, given), *_alike(arrays, rows)])
+        inside = _around.set(around + 1)
+        try:
+            found = inline(body, [*args[:consts], *_alike(begin, given), *_alike(arrays, rows)])
+        finally:
+            _around.reset(inside)
         return found, list(map(replacing, carry, _flat(found[:carried])))
 
     found, results = turn(carry)
@@ -168,15 +176,6 @@ def _alike(values: Sequence[Value], nodes: Sequence[ir.Node]) -> list[Value]:
         Keys(next(given), next(given)) if isinstance(value, Keys) else next(given)
         for value in values
     ]
-
-
-def _depth(jaxpr: Any) -> int:
-    """Return the number of loops inside each other in a traced function."""
-    return max((_depth_of(eqn) for eqn in jaxpr.eqns), default=0)
-
-
-def _depth_of(eqn: JaxprEqn) -> int:
-    return (eqn.primitive.name in LOOPS) + max(map(_depth, jaxprs_in(eqn)), default=0)
 
 
 def jaxprs_in(eqn: JaxprEqn) -> list[Any]:

@@ -380,7 +380,7 @@ def _one_contracted(args: list[ir.Node], contract, batch) -> tuple[list[ir.Node]
 MOVED = {"dynamic_slice": (0,), "gather": (0,), "pad": (0, 1), "scatter": (0, 2)}
 
 
-@lowers("concatenate", "stack", "pad", "tile")
+@lowers("concatenate", "stack", "pad")
 def move(eqn: JaxprEqn, args: list[Any]) -> list[ir.Node]:
     """Move elements to places that no seed decides, by moving their numbers."""
     name = eqn.primitive.name

@@ -101,12 +101,3 @@ def _tile(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
     wide = tuple(n for pair in zip(reps, arg.shape, strict=True) for n in pair)
     axes = [(2 * d + 1, 0, 1) for d in range(len(arg.shape))]
     return [ir.reshape(ir.view(arg, wide, axes), out_of(eqn)[0])]
-
-
-@lowers("platform_index")
-def _platform_index(eqn: JaxprEqn, args: list[ir.Node]) -> list[ir.Node]:
-    """Take what is written for all platforms."""
-    places = [i for i, names in enumerate(eqn.params["platforms"]) if names is None]
-    if not places:
-        raise ir.Unsupported("a choice among platforms")
-    return [ir.constant(np.asarray(places[0], np.int32))]

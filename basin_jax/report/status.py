@@ -3,26 +3,28 @@
 import time
 from collections.abc import Sequence
 
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.sweep import siblings_of
 from basin_jax.report.render import Group, Line, Table
 from basin_jax.results.reading import Stored
 from basin_jax.runs.committed import CommittedSeeds
+from basin_jax.runs.progress import CellProgress
 from basin_jax.runs.workers import WorkerState
-from basin_jax.statistics.estimates import estimate
 
 
 def cells_table(stored: Stored) -> Table:
     """Return a table of the cells of a folder: seeds that it has, and the deceptive fraction."""
     committed = CommittedSeeds(stored.store, stored.cells)
-    ranges = [asked for request in stored.requests.every if (asked := request.range) is not None]
-    asked = f"{max(map(len, ranges)):,}" if ranges else "as needed"
+    wholes = {request.whole for request in stored.requests.counted if request.whole is not None}
+    counts = {f"{whole.count:,}" for whole in wholes}
+    asked = counts.pop() if len(counts) == 1 else "-"
     lines = []
     for digest in stored.cells:
         done, hits = committed.count(digest)
-        now = estimate(hits, done, interval="anytime") if done else None
-        share = f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}]" if now else "-"
-        lines.append(Line([stored.label(digest), f"{done:,}", asked, share]))
-    head = ["cell", "seeds", "of", f"{Verdict.DECEPTIVE.name.lower()} so far [95 %, anytime]"]
+        state = CellProgress(
+            stored.label(digest), 0, done, hits=hits, siblings=siblings_of(stored.cells[digest])
+        )
+        lines.append(Line([state.label, f"{done:,}", asked, state.estimate]))
+    head = ["cell", "seeds", "of", "deceptive so far [95 %]"]
     return Table(head=head, groups=[Group(lines)], right=head[1:3])
 
 

@@ -151,6 +151,14 @@ class Request:
         """The range of seeds, if the run asked for one."""
         return None if self.seeds is None else self.seeds.range
 
+    @property
+    def plan(self) -> str:
+        """The plan of its chunks, in words: requests with one plan may be trained at once."""
+        asked = self.range
+        if self.seeds is None or (asked is not None and asked == range(len(asked))):
+            return "the first seeds"
+        return f"{self.seeds.count:,} seeds {self.seeds.record()}"
+
     def record(self) -> dict[str, Any]:
         """Return the request as a folder stores it."""
         said: dict[str, Any] = {"kind": self.kind}

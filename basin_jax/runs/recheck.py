@@ -63,7 +63,8 @@ def recheck(
         file: the sweep's file; see `replay`.
 
     Raises:
-        ValueError: if `seeds` is not positive, or the sweep is not known; see `replay`.
+        ValueError: if `seeds` is not positive, `root` is negative, or the sweep is not known; see
+            `replay`.
 
     >>> import tempfile
     >>> from basin_jax import Sweep, methods, organisms, run
@@ -75,6 +76,8 @@ def recheck(
     """
     if seeds < 1:
         raise ValueError(f"seeds = {seeds}; allowed: at least one")
+    if root is not None and root < 0:
+        raise ValueError(f"root = {root}; allowed: at least 0")
     records = Records(folder)
     drawn = int(np.random.SeedSequence().generate_state(1)[0]) if root is None else root
     stored = records.frame.select("cell", "seed", "verdict")

@@ -83,10 +83,10 @@ def run(
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule)
     shard = given_shard() if shard is None else shard
-    with shown(progress) as receiver, interruptible(receiver.tell) as stop:
+    with shown(progress) as receiver, interruptible() as stop:
         opened = _open(store, cells, rule, request, asked, lanes, receiver)
         RAN.update({d: (cell, rule) for d, cell in cells.items()} if origin is None else {})
-        with Worker(opened[0], shard).alive() as worker:
+        with Worker(opened[0], shard, request).alive() as worker:
             name = opened[0].record_run(_run_record(request, origin))
             training = Training(*opened[1:], asked, until, rule, receiver, worker, stop)
             training.train(cells)

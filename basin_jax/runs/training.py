@@ -94,6 +94,7 @@ class Training:
             self.progress.tell(f"{lost:,} of the seeds trained here another worker had, too")
         if self.stop.signum is not None:
             raise Interrupted(self.stop.signum)
+        self.stop.finishing = False
 
     def _begin(self, cells: dict[str, Sweep], pool: ThreadPoolExecutor) -> Group | None:
         """Begin to compile the kernel of a group, unless nothing of it is missing."""

@@ -15,12 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
 from basin_jax.files import FolderError, is_alive, printable
-from basin_jax.results.store import Store
+from basin_jax.results.request import Request
+from basin_jax.results.store import Store, StoreError
 from basin_jax.runs.shard import Order, Shard, rising, shuffled
 
 
-BEAT_SECONDS, LIVE_SECONDS = 15.0, 60.0
+BEAT_SECONDS, LIVE_SECONDS, FORGOTTEN_SECONDS = 15.0, 60.0, 86_400.0
 SUBFOLDER, BYTES = "workers", 2**14
+TEXTS = ("host", "shard", "asked", "doing")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class WorkerState:
 
     Attributes:
         host, process, shard: who it is.
+        asked: the seeds that it was asked for.
         began, seen: when it began, and when it told this, in seconds since 1970.
         doing: what it is at.
         seeds: how many seeds it has committed.
@@ -37,6 +40,7 @@ class WorkerState:
     host: str
     process: int
     shard: str
+    asked: str
     began: float
     seen: float
     doing: str = "starting"
@@ -59,12 +63,12 @@ class WorkerState:
         try:
             state = cls(**json.loads(raw))
             whole = type(state.process) is int and type(state.seeds) is int
-            texts = [getattr(state, name) for name in ("host", "shard", "doing")]
+            texts = [getattr(state, name) for name in TEXTS]
             if not (whole and all(isinstance(text, str) for text in texts)):
                 raise TypeError
             return replace(
                 state,
-                **{n: printable(getattr(state, n)) for n in ("host", "shard", "doing")},
+                **{name: printable(getattr(state, name)) for name in TEXTS},
                 began=float(state.began),
                 seen=float(state.seen),
             )
@@ -80,18 +84,15 @@ class Worker:
         lost: how many seeds it has trained that another worker had committed.
     """
 
-    def __init__(self, store: Store, shard: Shard | None):
+    def __init__(self, store: Store, shard: Shard | None, request: Request):
         host, now = os.uname().nodename, time.time()
-        self._place = store.place
-        self._state = WorkerState(host, os.getpid(), str(shard or ""), now, now)
+        self._store, self._place = store, store.place
+        self._state = WorkerState(host, os.getpid(), str(shard or ""), request.plan, now, now)
         plain = re.sub(r"[^\w-]", "_", host, flags=re.ASCII)
         name = f"{plain}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         self._key = f"{SUBFOLDER}/{name}.json"
-        self.order: Order = rising
-        if shard is not None:
-            self.order = shard.order
-        elif any(state.is_live for state in workers_of(store)):
-            self.order = shuffled(name)
+        self.order: Order = rising if shard is None else shard.order
+        self._own_order = None if shard is not None else shuffled(name)
         self.lost = 0
         self._lock = threading.Lock()
 
@@ -109,15 +110,37 @@ class Worker:
         """Note that another worker has committed some seeds that this one has trained, too."""
         self.lost += seeds
 
+    def _join(self) -> None:
+        """Begin beside the workers that live.
+
+        Raises:
+            StoreError: if one of them plans other seeds: their chunks could overlap.
+        """
+        others = [state for state in workers_of(self._store) if state.is_live]
+        for other in others:
+            if other.asked != self._state.asked:
+                raise StoreError(
+                    f"{self._store.where} is in use by process {other.process} of {other.host}, "
+                    f"which trains {other.asked}; wait until it ends, or ask for the same seeds"
+                )
+        if others and self._own_order is not None:
+            self.order = self._own_order
+        self.write()
+
     def write(self) -> None:
         """Renew the worker's file; that it cannot be written stops no training."""
-        with self._lock, suppress(OSError, FolderError):
-            self._state = replace(self._state, seen=time.time())
-            self._place.replace(self._key, json.dumps(asdict(self._state)).encode())
+        with self._lock:
+            self._state = state = replace(self._state, seen=time.time())
+        with suppress(OSError, FolderError):
+            self._place.replace(self._key, json.dumps(asdict(state)).encode())
 
     @contextmanager
     def alive(self) -> Iterator["Worker"]:
-        """Renew the worker's file again and again, and remove it at the end."""
+        """Renew the worker's file again and again, and remove it at the end.
+
+        Raises:
+            StoreError: if another worker is at other seeds.
+        """
         ended = threading.Event()
 
         def beat() -> None:
@@ -125,13 +148,15 @@ class Worker:
                 self.write()
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        self.write()
-        thread.start()
         try:
+            with self._store.locked():
+                self._join()
+            thread.start()
             yield self
         finally:
             ended.set()
-            thread.join()
+            if thread.is_alive():
+                thread.join(BEAT_SECONDS)
             with suppress(OSError, FolderError):
                 self._place.delete(self._key)
 
@@ -139,10 +164,11 @@ class Worker:
 def workers_of(store: Store) -> list[WorkerState]:
     """Return what the workers of a folder tell, the first to begin first.
 
-    Files that are malformed are left out.
+    Files that are malformed, or a day old, are left out.
     """
-    states = []
+    states, now = [], time.time()
     for key in store.place.list(SUBFOLDER):
         with suppress(OSError, ValueError):  # a worker that ends removes its own
             states.append(WorkerState.read(store.place.get(key, at_most=BYTES)))
+    states = [state for state in states if now - state.seen < FORGOTTEN_SECONDS]
     return sorted(states, key=lambda state: (state.began, state.host, state.process))

@@ -182,6 +182,7 @@ REFUSED = {
         jnp.zeros(12_000).at[0].add(a[0, 0]), 0.0, jax.lax.add, (2_001,), (1,), "VALID"
     ),
     r"a callback to Python \(test_cpu\.py:\d+": printed,
+    "a function applied at places": lambda a: a.at[0].apply(jnp.sin),
     "numbers of type float16": lambda a: a.astype(jnp.float16).sum(),
 }
 

@@ -11,7 +11,8 @@ from basin_jax import Sweep, load, run
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.report.status import cells_table, workers_table
-from basin_jax.results.store import Store
+from basin_jax.results.request import request_of
+from basin_jax.results.store import Store, StoreError
 from basin_jax.runs import workers
 from basin_jax.runs.shard import Shard
 from basin_jax.runs.workers import Worker, WorkerState, workers_of
@@ -22,11 +23,15 @@ STATE: dict[str, Any] = {
     "host": "here",
     "process": 1,
     "shard": "0/2",
+    "asked": "the first seeds",
     "began": 5.0,
     "seen": 6.0,
     "doing": "x",
     "seeds": 3,
 }
+
+
+_, ASKED = request_of(300)
 
 
 def state(**changes: Any) -> WorkerState:
@@ -49,7 +54,7 @@ def test_a_shard_that_is_alone_trains_all_seeds_and_leaves_no_file(folder):
 def test_a_worker_tells_what_it_is_at_until_it_ends(folder, monkeypatch):
     monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
     store = Store(folder)
-    with Worker(store, Shard(0, 3)).alive() as worker:
+    with Worker(store, Shard(0, 3), ASKED).alive() as worker:
         worker.begin("a cell")
         worker.add(7)
         patience = time.monotonic() + 30
@@ -103,7 +108,7 @@ def test_the_tables_of_a_status_show_cells_and_workers(folder):
     (line,) = group.lines
     assert [*line.cells[:3]] == ["DoubleWell", "300", "300"]
     live = state(seen=time.time())
-    dead = state()
+    dead = state(seen=time.time() - 2 * workers.LIVE_SECONDS)
     (group,) = workers_table([live, dead]).groups
     assert [line.failed for line in group.lines] == [False, True]
 
@@ -119,7 +124,21 @@ def test_a_second_worker_without_a_shard_has_an_order_of_its_own(folder, tmp_pat
     monkeypatch.setattr("basin_jax.runs.training.Training.train", train)
     monkeypatch.setattr("basin_jax.results.store.Store.finish_run", lambda *_: None)
     run(WELL, 300, folder, progress=False)
-    with Worker(Store(folder), None).alive():
+    with Worker(Store(folder), None, ASKED).alive():
         run(WELL, 300, folder, progress=False)
     assert orders[0] != orders[1]
     assert len(orders[1]) == 40
+
+
+def test_workers_of_one_folder_ask_for_the_same_seeds(folder):
+    with Worker(Store(folder), None, ASKED).alive():
+        assert len(run(WELL, 310, folder, progress=False).frame) == 310  # more of the same
+        with pytest.raises(StoreError, match="which trains the first seeds; wait until it ends"):
+            run(WELL, [500, 501], folder, progress=False)
+
+
+def test_requests_with_other_chunks_have_other_plans():
+    requests = [None, 3, range(1), range(2), range(1, 3), range(0, 9, 2), [1, 5, 9], [1, 6, 9]]
+    plans = [request_of(seeds, until=0.1 if seeds is None else None)[1].plan for seeds in requests]
+    assert {*plans[:4]} == {"the first seeds"}
+    assert len({*plans}) == 5
