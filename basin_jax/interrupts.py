@@ -58,7 +58,7 @@ def _say(line: bytes) -> None:
 def interruptible() -> Iterator[Stop]:
     """Receive signals that stop a run, in the main thread.
 
-    One that is ignored, as SIGHUP is under `nohup`, stays ignored.
+    SIGHUP stays ignored under `nohup`.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -77,4 +77,4 @@ def interruptible() -> Iterator[Stop]:
 
 def _is_free(signum: int, handler: Any) -> bool:
     own = isinstance(getattr(handler, "__self__", None), Stop)
-    return handler is not signal.SIG_IGN and (own or signum in ALWAYS or handler is signal.SIG_DFL)
+    return own or signum in ALWAYS or handler is signal.SIG_DFL
