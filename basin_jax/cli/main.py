@@ -5,11 +5,13 @@ that names the thing and what is allowed, and in exit code 2. A run that a signa
 128 + the signal's number, and can be resumed.
 """
 
+import functools
 import io
 import shlex
 import signal
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import typer
 
@@ -26,6 +28,38 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure the fraction of random seeds whose training falls into a deceptive basin.",
 )
+
+
+# The commands that train, and go on where they were stopped.
+TRAINING = ("run", "known", "study", "studies")
+
+
+def stoppable(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command end with the exit code of the signal that stops it.
+
+    Typer takes every interrupt for that of a keyboard.
+    """
+
+    @functools.wraps(command)
+    def called(*args: Any, **named: Any) -> None:
+        try:
+            command(*args, **named)
+        except Interrupted as stopped:
+            raise typer.Exit(_stopped(stopped.signum)) from None
+
+    return called
+
+
+def _stopped(signum: int) -> int:
+    """Say how to go on, and return the exit code."""
+    said = f"interrupted by {signal.Signals(signum).name}"
+    if sys.argv[1:2] and sys.argv[1] in TRAINING:
+        again = shlex.join(sys.argv[1:])
+        said += f": what was trained is committed. Go on with:\n  basin-jax {again}"
+    typer.echo(said, err=True)
+    return 128 + signum
+
+
 for command in (
     run,
     status,
@@ -40,11 +74,7 @@ for command in (
     list_,
     new,
 ):
-    app.command(command.__name__.rstrip("_"))(command)
-
-
-# The commands that train, and go on where they were stopped.
-TRAINING = ("run", "known", "study", "studies")
+    app.command(command.__name__.rstrip("_"))(stoppable(command))
 
 
 def fail(message: str) -> NoReturn:
@@ -63,14 +93,7 @@ def main() -> None:
             raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))
-    except (KeyboardInterrupt, typer.Abort) as error:
-        stopped = error if isinstance(error, Interrupted) else error.__cause__
-        signum = stopped.signum if isinstance(stopped, Interrupted) else signal.SIGINT
-        said = f"interrupted by {signal.Signals(signum).name}"
-        if sys.argv[1:2] and sys.argv[1] in TRAINING:
-            again = shlex.join(sys.argv[1:])
-            said += f": what was trained is committed. Go on with:\n  basin-jax {again}"
-        typer.echo(said, err=True)
-        raise SystemExit(128 + signum) from None
+    except (KeyboardInterrupt, typer.Abort):
+        raise SystemExit(_stopped(signal.SIGINT)) from None
     except (ValueError, OSError) as error:
         fail(" ".join(str(error).split()))
