@@ -27,7 +27,7 @@ TEXTS = ("host", "shard", "asked", "doing")
 
 @dataclass(frozen=True)
 class WorkerState:
-    """What a worker tells of itself.
+    """The state of a worker, as its file has it.
 
     Attributes:
         host, process, shard: who it is.

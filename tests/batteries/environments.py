@@ -55,7 +55,7 @@ class Environment(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a run does in an environment: it runs, or says a line."""
+    """The result of a run in an environment: it succeeds, or is refused in one line."""
 
     kind: str
     name: str

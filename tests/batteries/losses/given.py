@@ -1,4 +1,4 @@
-"""What the losses of the battery are given: a layer's parameters, and a batch."""
+"""The arguments of the losses of the battery: the parameters of a layer, and a batch."""
 
 from typing import NamedTuple
 
