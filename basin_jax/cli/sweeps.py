@@ -215,7 +215,7 @@ def known(
         folder = out / answers.folder_of(source)
         records = _train(source, source.seeds if seeds is None else seeds, str(folder))
         frames.append(compare(records, source.known))
-        machine = records.manifest["machine"]
+        machine = records.machine
     frame = answers.by_kind(frames)
     made = f"Made by `basin-jax known` on {machine['device']}, JAX {machine['jax']}."
     page = answers.write_answers(frame, out, made=made)

@@ -6,6 +6,7 @@ the sizes, then the columns, and only then are the values read.
 
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,16 +20,23 @@ from basin_jax.schema import name as check_name
 
 HASH = "file_sha256"  # of the file with UNSEALED in the hash's place
 UNSEALED = hashlib.sha256(HASH.encode()).hexdigest()
+MACHINE, NUMBER = "machine", re.compile("[0-9]{1,4}", re.ASCII)
 TYPES = {"cell": pl.String, "seed": pl.UInt64, "step": pl.Int32, "verdict": pl.Int8}
 KEYS = tuple(TYPES)
 EVIDENCE = COLUMNS - len(KEYS)  # names of it, at most
 LARGEST = 2**30  # bytes of a file
 
 
-def write_chunk(frame: pl.DataFrame) -> bytes:
-    """Return a chunk as a file: a row for each seed and stop, in their order."""
+def write_chunk(frame: pl.DataFrame, *, machine: int = 0) -> bytes:
+    """Return a chunk as a file: a row for each seed and stop, in their order.
+
+    Args:
+        frame: the rows.
+        machine: the number of the machine that trained them, among those of `sweep.json`.
+    """
     written = io.BytesIO()
-    frame.write_parquet(written, metadata={HASH: UNSEALED})
+    said = {MACHINE: str(machine)} if machine else {}
+    frame.write_parquet(written, metadata={**said, HASH: UNSEALED})  # the hash last: it is sought
     return seal_chunk(written.getvalue())
 
 
@@ -53,6 +61,18 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
     if frame.null_count().sum_horizontal()[0]:
         raise ValueError("lacks some values")
     return frame
+
+
+def read_machine(raw: bytes) -> int:
+    """Read the number of the machine that trained a chunk, the first one if there is none.
+
+    Raises:
+        ValueError: if it is no number.
+    """
+    said = pl.read_parquet_metadata(io.BytesIO(raw)).get(MACHINE, "0")
+    if not NUMBER.fullmatch(said):
+        raise ValueError(f"has the machine {said[:20]!r}; allowed: its number")
+    return int(said)
 
 
 def check_seal(raw: bytes) -> None:

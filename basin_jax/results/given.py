@@ -8,6 +8,7 @@ import polars as pl
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.verdict import Verdict
+from basin_jax.results.layout import machines_of
 from basin_jax.results.reading import Stored
 
 
@@ -52,11 +53,11 @@ class Given:
         if self.parent is None:
             return self._of(records, cell)
         fields, code = (records.manifest["cells"][cell][part] for part in ("fields", "sources"))
-        own = [_of_parent(fields), _of_parent(code), records.manifest["machine"]]
+        own = [_of_parent(fields), _of_parent(code), machines_of(records.manifest)]
         found = [
             digest
             for digest, other in self.parent.manifest["cells"].items()
-            if [other["fields"], other["sources"], self.parent.manifest["machine"]] == own
+            if [other["fields"], other["sources"], machines_of(self.parent.manifest)] == own
         ]
         if not found:
             raise ValueError(

@@ -16,6 +16,7 @@ from basin_jax.core.sweep import label, varied
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.results import several
 from basin_jax.results.chunk import KEYS
+from basin_jax.results.layout import machines_of
 from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
 from basin_jax.results.rule import own_rule
 from basin_jax.results.store import Store
@@ -68,7 +69,7 @@ class Stored:
     @functools.cached_property
     def machine(self) -> dict[str, str]:
         """The versions and the kinds of device that trained, those of all folders."""
-        machines = [store.manifest()["machine"] for store in self.stores]
+        machines = [one for store in self.stores for one in machines_of(store.manifest())]
         names = dict.fromkeys(name for machine in machines for name in machine)
         return {
             name: "; ".join(dict.fromkeys(m[name] for m in machines if name in m)) for name in names

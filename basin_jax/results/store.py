@@ -233,11 +233,17 @@ class Store:
                 "another folder"
             ) from None
 
-    def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
-        """Store one chunk of a cell; return False if its first seed is stored already."""
+    def commit(self, cell: str, columns: Mapping[str, ndarray], *, machine: int = 0) -> bool:
+        """Store one chunk of a cell; return False if its first seed is stored already.
+
+        Args:
+            cell: the cell.
+            columns: its rows.
+            machine: the number of the machine that trained them.
+        """
         key = self.chunk_of(cell, int(columns["seed"].min()))
         cells = pl.repeat(cell, len(columns["seed"]), eager=True)
-        content = write_chunk(pl.DataFrame({"cell": cells, **columns}))
+        content = write_chunk(pl.DataFrame({"cell": cells, **columns}), machine=machine)
         return self.place.create(key, content)
 
     def chunk_of(self, cell: str, seed: int) -> str:

@@ -79,9 +79,9 @@ class CommittedSeeds:
             if fresh:
                 self._add(digest, *self._store.verdicts(digest, fresh))
 
-    def commit(self, digest: str, found: dict[str, ndarray]) -> bool:
+    def commit(self, digest: str, found: dict[str, ndarray], *, machine: int) -> bool:
         """Commit a chunk; return False if another worker has committed its first seed."""
-        if not self._store.commit(digest, found):
+        if not self._store.commit(digest, found, machine=machine):
             self.update(at_once=True)
             return False
         self._read[digest].add(self._store.chunk_of(digest, int(found["seed"].min())))

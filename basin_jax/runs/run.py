@@ -21,8 +21,9 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings, remarks
 from basin_jax.runs.committed import CommittedSeeds
-from basin_jax.runs.manifest import manifest_of
+from basin_jax.runs.manifest import machine_number, manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
+from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.shard import Shard, given_shard
 from basin_jax.runs.training import Training, most_of
 from basin_jax.runs.workers import Worker
@@ -88,7 +89,8 @@ def run(
         RAN.update({d: (cell, rule) for d, cell in cells.items()} if origin is None else {})
         with Worker(opened[0], shard, request).alive() as worker:
             name = opened[0].record_run(_run_record(request, origin))
-            training = Training(*opened[1:], asked, until, rule, receiver, worker, stop)
+            number = machine_number(opened[1], machine_identity())
+            training = Training(opened[1], number, *opened[2:], asked, until, rule, receiver, worker, stop)
             training.train(cells)
     done = {d: len(asked) if until is None else n for d, n in training.done.items()}
     opened[0].finish_run(name, done)

@@ -20,6 +20,7 @@ from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.devices import cores
 from basin_jax.engine.kernel import Kernel, build_kernel, release_others
 from basin_jax.interrupts import Interrupted, Stop
+from basin_jax.results.layout import plan_of
 from basin_jax.runs.chunk_size import ChunkSize
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.plan import columns, leading, next_chunk, units
@@ -55,6 +56,7 @@ class Training:
     """The training of all cells of a run."""
 
     manifest: dict[str, Any]
+    machine: int  # the number of this one in the manifest
     states: dict[str, CellProgress]
     committed: CommittedSeeds
     asked: Sequence[int]
@@ -80,7 +82,7 @@ class Training:
             Interrupted: if a signal stopped it.
         """
         self.stop.finishing = True
-        waiting, groups = deque(_sharing(cells, self.manifest)), list[Group]()
+        waiting, groups = deque(_sharing(cells, self.manifest, self.machine)), list[Group]()
         with _compiling() as pool:
             # Some chunks of each group in turn, so that all fractions grow together.
             while (waiting or groups) and self.stop.signum is None:
@@ -98,7 +100,7 @@ class Training:
 
     def _begin(self, cells: dict[str, Sweep], pool: ThreadPoolExecutor) -> Group | None:
         """Begin to compile the kernel of a group, unless nothing of it is missing."""
-        plan = self.manifest["cells"][next(iter(cells))]
+        plan = plan_of(self.manifest, next(iter(cells)), self.machine)
         block = plan["lanes"] * len(jax.local_devices())
         stops = len(next(iter(cells.values())).stops)
         most = min(most_of(self.until), self.manifest["chunk"])
@@ -137,7 +139,7 @@ class Training:
             for digest, found in self._train(group, taken):
                 # Not where another worker has: then it is in this unit, too.
                 seeds = len(np.unique(found["seed"]))
-                if self.committed.commit(digest, found):
+                if self.committed.commit(digest, found, machine=self.machine):
                     self.worker.add(seeds)
                 else:
                     self.worker.lose(seeds)
@@ -232,11 +234,13 @@ def _compiling() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str, Sweep]]:
+def _sharing(
+    cells: dict[str, Sweep], manifest: dict[str, Any], machine: int
+) -> list[dict[str, Sweep]]:
     """Group the cells that one kernel trains together."""
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
-        plan = manifest["cells"][digest]
+        plan = plan_of(manifest, digest, machine)
         key = signature_of(cell), cell.schedule, plan["lanes"], plan["backend"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())
