@@ -80,7 +80,9 @@ def recheck(
         raise ValueError(f"root = {root}; allowed: at least 0")
     records = Records(folder)
     drawn = int(np.random.SeedSequence().generate_state(1)[0]) if root is None else root
-    stored = records.frame.select("cell", "seed", "verdict")
+    stored = records.frame.select("cell", "seed", "verdict").filter(
+        pl.col("verdict") != Verdict.ERROR.name  # nothing is stored of them to compare with
+    )
     sample = stored.sample(min(seeds, len(stored)), seed=drawn).sort("cell", "seed")
     parts = [
         _again(records, str(cell), rows, file)
