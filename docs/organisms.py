@@ -18,7 +18,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 import basin_jax as bj
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.verdict import UNJUDGED, Verdict
 from basin_jax.report.figures import FULL, STYLE, add_legend, gap_panel, save
 from basin_jax.report.tables import ORDER, amount
 from basin_jax.results.records import Records
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
 SEEDS = 2500  # per cell: intervals of ±2 %
 SHOWN = 4  # the cells that a figure has room for
-VERDICTS = ORDER[:-1]  # without DIVERGED, which hardly any seed is
+VERDICTS = [verdict for verdict in ORDER if verdict not in UNJUDGED]  # which hardly any seed is
 HEAD = (
     "cell",
     "step",

@@ -170,7 +170,7 @@ def recheck(
         say(change)
     typer.echo(f"other bits: {found.differing}\nanother verdict: {found.flips}")
     say(f"Repeat with --root {found.root}")
-    if found.differing.hits and not found.changes:
+    if not found.frame.filter("same")["equal"].all():
         raise typer.Exit(1)
 
 

@@ -34,6 +34,7 @@ LOOKS = {
     Verdict.OTHER: ("#4d4d4d", "D"),
     Verdict.UNFIT: ("#858585", "^"),
     Verdict.DIVERGED: ("#a8988c", "X"),
+    Verdict.ERROR: ("#000000", "*"),
 }
 RATES = {
     "unwatched": ("#d55e00", "-"),

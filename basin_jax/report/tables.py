@@ -19,6 +19,7 @@ MEANINGS = {
     Verdict.OTHER: "learned its objective, but is neither of the two.",
     Verdict.UNFIT: "did not learn its training objective well enough to be judged.",
     Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
+    Verdict.ERROR: "to train or to examine it failed; counted, never dropped.",
 }
 ORDER = tuple(MEANINGS)  # in which verdicts are shown
 METHODS = {

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from basin_jax.core.arguments import checked
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.verdict import UNJUDGED, Verdict
 from basin_jax.results.layout import machines_of
 from basin_jax.results.reading import Stored
 
@@ -22,8 +22,8 @@ class Given:
 
     Attributes:
         of: the verdict; or a Polars expression on the columns of `Records.history`, true for
-            seeds that satisfy the condition. A seed that diverged satisfies only
-            `Verdict.DIVERGED`.
+            seeds that satisfy the condition. A seed that diverged or failed satisfies only
+            `Verdict.DIVERGED` or `Verdict.ERROR`.
         step: the stop (see `Sweep.save_at`); the last one of the parent if None.
         parent: the records of the sweep from which the seeds start (see `Child`), with all
             parents.
@@ -111,4 +111,4 @@ def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.Da
     if found.dtype != pl.Boolean or found.null_count():
         raise ValueError(f"{what}: it gives {found.dtype}, {found.null_count()} null; {allowed}")
     # Polars takes NaN for larger than every number.
-    return history.filter(found & (history["verdict"] != Verdict.DIVERGED.name))
+    return history.filter(found & ~history["verdict"].is_in([v.name for v in UNJUDGED]))

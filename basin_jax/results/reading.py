@@ -13,7 +13,7 @@ from numpy import ndarray
 from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import label, varied
-from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.core.verdict import Rule, Verdict, judge_again
 from basin_jax.results import several
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.layout import machines_of
@@ -85,7 +85,10 @@ class Stored:
         """A row for each cell, seed and stop."""
         stored = several.frame_of(self.stores)
         if self.rule is not None:
-            stored = stored.with_columns(verdict=judge(self.rule, self.evidence(stored)))
+            before = stored["verdict"].to_numpy()
+            stored = stored.with_columns(
+                verdict=judge_again(self.rule, self.evidence(stored), before)
+            )
         names = {int(verdict): verdict.name for verdict in Verdict}
         verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
         return (

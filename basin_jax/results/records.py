@@ -12,6 +12,7 @@ from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict, near_thresholds
+from basin_jax.results.failed import failed_seeds
 from basin_jax.results.given import Given
 from basin_jax.results.reading import Stored
 from basin_jax.statistics.estimates import as_verdict
@@ -106,10 +107,11 @@ class Records(Stored):
         rows = []
         for cell, own in self.by_cell(self.counted).items():
             table = self.rule.sensitivity(self.evidence(own), field, values)
+            failed = (own["verdict"] == Verdict.ERROR.name).to_numpy()
             num_intervals = len(self.cells) * len(table) * len(Verdict)
             for value, verdicts in table.items():
                 for verdict in Verdict:
-                    hits = pl.Series(verdicts == verdict)
+                    hits = pl.Series(np.where(failed, Verdict.ERROR, verdicts) == verdict)
                     one = self._estimate(cell, own, hits, level, num_intervals)
                     rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
         return self._with_fields(rows, self.varied)
@@ -201,6 +203,14 @@ class Records(Stored):
         rows = [self._difference(cell, baseline, parts[cell], level) for cell in others]
         frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
+
+    def errors(self) -> pl.DataFrame:
+        """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
+        failed = self.frame.filter(verdict=Verdict.ERROR.name).select("cell", "seed")
+        told = pl.concat(failed_seeds(store) for store in self.stores) if len(failed) else None
+        if told is None:
+            return failed.with_columns(reason=pl.lit(None, pl.String))
+        return failed.join(told.drop("chunk"), on=["cell", "seed"], maintain_order="left")
 
     def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
         """Return the paths of the fields that tell the cells apart."""

@@ -34,8 +34,8 @@ class Known(abc.ABC):
     Attributes:
         name: the row's name in a table.
         of: the verdict; or a Polars expression on the columns of `Records.history` (a row for
-            each seed and stop), true for hits. A seed that diverged is a hit only of
-            `Verdict.DIVERGED`.
+            each seed and stop), true for hits. A seed that diverged or failed is a hit
+            only of `Verdict.DIVERGED` or `Verdict.ERROR`.
         given: a condition on the seeds that are counted.
         cell: the fields that tell the cell apart, by their paths or the last parts of these.
         source: the source of the fraction, for a table.

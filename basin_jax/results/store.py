@@ -36,7 +36,15 @@ from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
 from basin_jax.files import FolderError, reason
-from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chunk
+from basin_jax.results.chunk import (
+    bytes_of,
+    check_rows,
+    read_chunk,
+    read_errors,
+    read_machine,
+    rows_of,
+    write_chunk,
+)
 from basin_jax.results.completeness import missing, unfinished
 from basin_jax.results.folder import StoreError
 from basin_jax.results.layout import (
@@ -233,17 +241,24 @@ class Store:
                 "another folder"
             ) from None
 
-    def commit(self, cell: str, columns: Mapping[str, ndarray], *, machine: int = 0) -> bool:
+    def commit(
+        self,
+        cell: str,
+        columns: Mapping[str, ndarray],
+        errors: Mapping[int, str] | None = None,
+        *,
+        machine: int = 0,
+    ) -> bool:
         """Store one chunk of a cell; return False if its first seed is stored already.
 
         Args:
             cell: the cell.
             columns: its rows.
+            errors: why seeds failed, those with the verdict ERROR.
             machine: the number of the machine that trained them.
         """
         key = self.chunk_of(cell, int(columns["seed"].min()))
-        cells = pl.repeat(cell, len(columns["seed"]), eager=True)
-        content = write_chunk(pl.DataFrame({"cell": cells, **columns}), machine=machine)
+        content = write_chunk(rows_of(cell, columns), errors, machine=machine)
         return self.place.create(key, content)
 
     def chunk_of(self, cell: str, seed: int) -> str:
@@ -282,7 +297,16 @@ class Store:
 
     def rows(self, chunk: str) -> pl.DataFrame:
         """Return the rows of a chunk."""
-        return self._read(chunk, self._checked())
+        return self.load(chunk)[1]
+
+    def load(self, chunk: str) -> tuple[bytes, pl.DataFrame]:
+        """Return a chunk as a file, and its rows."""
+        return self._load(chunk, self._checked())
+
+    def machine_of(self, chunk: str) -> tuple[int, UInt64[ndarray, " seed"]]:
+        """Return the number of the machine that trained a chunk, and its seeds."""
+        raw, rows = self.load(chunk)
+        return read_machine(raw), rows["seed"].unique().sort().to_numpy()
 
     def frame(self) -> pl.DataFrame:
         """Return all stored rows in the order of cell, seed and step."""
@@ -364,16 +388,23 @@ class Store:
         return unfinished(manifest, runs)
 
     def _read(self, key: str, checked: Checked) -> pl.DataFrame:
+        return self._load(key, checked)[1]
+
+    def _load(self, key: str, checked: Checked) -> tuple[bytes, pl.DataFrame]:
         """Read a chunk, and check that it is undamaged and belongs to the sweep."""
         _, manifest, most = checked
         path = self.place.named(key)
         try:
-            frame = read_chunk(self.place.get(key, at_most=bytes_of(most)), rows=most)
+            raw = self.place.get(key, at_most=bytes_of(most))
+            frame = read_chunk(raw, rows=most)
             cells = frame["cell"].unique().to_list()
             if len(cells) > 1 or cells[0] not in manifest["cells"]:
                 raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
             entry = manifest["cells"][cells[0]]
             check_rows(frame, entry, stops_of(entry))
+            read_errors(raw, frame)
+            if read_machine(raw) >= len(manifest["machines"]):
+                raise ValueError(f"is of machine {read_machine(raw)}, which sweep.json lacks")
         except FolderError:
             raise
         except (OSError, ValueError) as error:
@@ -384,4 +415,4 @@ class Store:
         named = self.chunk_of(cells[0], int(frame["seed"].to_numpy().min()))
         if key != named:
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
-        return frame
+        return raw, frame

@@ -13,6 +13,7 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.kernel import build_kernel
 from basin_jax.results.records import Records
+from basin_jax.results.trained import trained_by
 from basin_jax.runs.provenance import changes_since
 from basin_jax.runs.run import RAN
 from basin_jax.runs.sweepfile import is_remembered, load_sweep
@@ -33,11 +34,7 @@ class Replay:
     evidence: dict[str, float]  # stored
     curve: pl.DataFrame  # a row for each step at which it was probed again
     differing: tuple[str, ...]  # the evidence whose bits differ from the stored ones
-
-    @property
-    def changes(self) -> list[str]:
-        """The differences between the machine then and now, a line for each."""
-        return changes_since(self.records.manifest["machine"])
+    changes: tuple[str, ...]  # the differences between the machine then and now
 
 
 @checked
@@ -75,7 +72,7 @@ def replay(
         )
     sweep, _ = sweep_and_rule(records, digest, file)
     names = records.evidence_names
-    plan = records.manifest["cells"][digest]
+    machine, plan, _ = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
     lanes, backend = plan["lanes"], plan["backend"]["name"]
 
     if strange := {*names} - {*evidence_names(sweep)}:
@@ -99,6 +96,7 @@ def replay(
         evidence={n: stored[n][-1] for n in names},
         curve=curve,
         differing=tuple(differing),
+        changes=tuple(changes_since(machine)),
     )
 
 

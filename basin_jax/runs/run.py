@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep, label, varied
-from basin_jax.core.verdict import Rule, judge
+from basin_jax.core.verdict import Rule, judge_again
 from basin_jax.interrupts import interruptible
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.records import Records
@@ -160,7 +160,8 @@ def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
     """
     stored = folder.rows(chunk)
     evidence = {name: stored[name].to_numpy() for name in stored.columns if name not in KEYS}
-    if (judge(rule, evidence) != stored["verdict"].to_numpy()).any():
+    verdicts = stored["verdict"].to_numpy()
+    if (judge_again(rule, evidence, verdicts) != verdicts).any():
         raise StoreError(
             f"{folder.where} has other verdicts than {type(rule).__name__} gives now: something "
             "that it reads has changed; give another folder, or judge all of it anew: basin-jax "

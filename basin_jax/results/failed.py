@@ -1,0 +1,44 @@
+"""Find the seeds of a store that failed, and replace them by what another try gave."""
+
+from collections.abc import Mapping
+
+import polars as pl
+from numpy import ndarray
+
+from basin_jax.results.chunk import read_errors, rows_of, write_chunk
+from basin_jax.results.store import Store
+
+
+FAILED = {"cell": pl.String, "seed": pl.UInt64, "reason": pl.String, "chunk": pl.String}
+
+
+def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
+    """Return the seeds that failed, of one cell or of all, with their reasons and chunks."""
+    found = []
+    for key in store.chunks(cell):
+        raw, rows = store.load(key)
+        own = rows["cell"][0]
+        found += [(own, seed, why, key) for seed, why in read_errors(raw, rows).items()]
+    return pl.DataFrame(found, FAILED, orient="row")
+
+
+def mend(store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping[int, str]) -> bool:
+    """Replace the rows of seeds that failed by those of another try, as one.
+
+    Args:
+        store: where they are.
+        key: that of their chunk.
+        columns: the rows of some of its seeds that failed.
+        errors: why seeds of them failed again.
+
+    Returns:
+        False if another worker has replaced them.
+    """
+    raw, old = store.load(key)
+    before, now = read_errors(raw, old), {*columns["seed"].tolist()}
+    if not now <= before.keys():
+        return False
+    kept = old.filter(~pl.col("seed").is_in(list(now)))
+    rows = pl.concat([kept, rows_of(old["cell"][0], columns)]).sort("seed", "step")
+    left = {seed: why for seed, why in before.items() if seed not in now}
+    return store.place.swap(key, raw, write_chunk(rows, {**left, **errors}))
