@@ -43,6 +43,11 @@ def machine_of(cells: Iterable[str], **kind: str) -> dict[str, Any]:
     return {"machine": machine, "plans": dict.fromkeys(cells, plan)}
 
 
+def plans_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the plans of all machines of a manifest."""
+    return [plan for each in manifest["machines"] for plan in each["plans"].values()]
+
+
 def run_of(request: dict[str, Any], began: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
     """Return a run's record."""
     return {

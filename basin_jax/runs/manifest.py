@@ -16,7 +16,7 @@ from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.autotune import Tuning, choose
 from basin_jax.engine.backends import BACKENDS, prepare, refusal
-from basin_jax.results.layout import KIND, OLD, machine_number, machines_of
+from basin_jax.results.layout import KIND, OLD, machines_of
 from basin_jax.results.rule import rule_identity
 from basin_jax.results.store import Store, StoreError
 from basin_jax.runs.chunk_size import ChunkSize
@@ -200,9 +200,7 @@ def _unit_size(least: int, seeds: int) -> int:
     return max(least, min(LARGEST_UNIT, 1 << max(seeds // UNITS, 1).bit_length() - 1))
 
 
-def _chunk_size(
-    cells: dict[str, Sweep], plans: dict[str, dict[str, Any]], most: int
-) -> ChunkSize:
+def _chunk_size(cells: dict[str, Sweep], plans: dict[str, dict[str, Any]], most: int) -> ChunkSize:
     """Return the sizes of chunks that suit all cells."""
     block = max(plan["lanes"] for plan in plans.values()) * len(jax.local_devices())
     stops = max(len(cell.stops) for cell in cells.values())

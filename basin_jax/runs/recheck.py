@@ -11,8 +11,8 @@ import polars as pl
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
-from basin_jax.core.trial import signature_of
 from basin_jax.core.sweep import Sweep
+from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.engine.backends import BACKENDS
 from basin_jax.engine.kernel import build_kernel

@@ -90,7 +90,9 @@ def run(
         with Worker(opened[0], shard, request).alive() as worker:
             name = opened[0].record_run(_run_record(request, origin))
             number = machine_number(opened[1], machine_identity())
-            training = Training(opened[1], number, *opened[2:], asked, until, rule, receiver, worker, stop)
+            training = Training(
+                opened[1], number, *opened[2:], asked, until, rule, receiver, worker, stop
+            )
             training.train(cells)
     done = {d: len(asked) if until is None else n for d, n in training.done.items()}
     opened[0].finish_run(name, done)

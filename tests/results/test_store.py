@@ -267,10 +267,10 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_live_ones_stay(sound
     [
         (None, "holds no sweep"),
         ("{", "cannot be trusted: Expecting property name"),
-        ("[]", "is not of format 1, 2, 3"),
-        ('{"cells": {}}', "is not of format 1, 2, 3"),
-        ('{"format": 4, "cells": {}}', "is not of format 1, 2, 3"),
-        ('{"format": true, "cells": {}}', "is not of format 1, 2, 3"),
+        ("[]", "is not of format 1, 2, 3, 4"),
+        ('{"cells": {}}', "is not of format 1, 2, 3, 4"),
+        ('{"format": 5, "cells": {}}', "is not of format 1, 2, 3, 4"),
+        ('{"format": true, "cells": {}}', "is not of format 1, 2, 3, 4"),
         ('{"format": 2, "cells": {}}', "differs from the seal"),
         ('{"format": 1, "format": 1}', "has a key twice"),
         ('{"format": 1, "a": NaN}', "not JSON compliant"),
@@ -289,14 +289,14 @@ def test_a_folder_that_is_no_sweep_of_a_known_format_is_refused(tmp_path, text, 
 
 
 def test_a_manifest_and_the_runs_come_back_as_they_were_written(sound):
-    assert sound.manifest() == {"format": 3, **folders.manifest_of(CELLS)}
+    assert sound.manifest() == {"format": 4, **folders.manifest_of(CELLS)}
     asked = {"kind": "range", "count": 64, "first": 0, "last": 63}
     runs = [run_of(asked, f"2026-01-0{day}T00:00:00+00:00") for day in (1, 2)]
     for run in runs:
         sound.record_run(run)
     assert sound.runs() == runs
     assert list((sound.folder / "staging").iterdir()) == []
-    assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 3
+    assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 4
 
 
 class StoreMachine(RuleBasedStateMachine):
