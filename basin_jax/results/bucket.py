@@ -81,6 +81,15 @@ class Bucket:
         meta = self._head(key)
         return meta["e_tag"], meta["version"], meta["size"]
 
+    def modified(self, key: str) -> float:
+        """Return when an object was written, in seconds since 1970 by the server's clock.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+            BucketError: if the bucket does not tell.
+        """
+        return self._head(key)["last_modified"].timestamp()
+
     def get(self, key: str, *, at_most: int) -> bytes:
         """Return the content of an object of up to `at_most` bytes.
 
