@@ -259,3 +259,21 @@ def test_a_report_sweeps_what_another_has_left_and_nothing_else(records, tmp_pat
     page.write_report(records, tmp_path)
     assert not left.exists()
     assert (tmp_path / "notes.txt").exists()
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(sys.platform != "linux", reason="loads a library before the C library")
+@pytest.mark.parametrize("step", [61, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_file_operation_that_fails_costs_more_than_its_run(tmp_path, step):
+    tests, shim = Path(folders.__file__).parent, tmp_path / "failing.so"
+    compiled = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", shim, tests / "failing.c"]
+    subprocess.run(compiled, check=True)
+    done = subprocess.run(
+        [sys.executable, tests / "failing.py", tmp_path, str(step)],
+        env=os.environ | {"LD_PRELOAD": str(shim)},
+        capture_output=True,
+        text=True,
+    )
+    operations, tried, *wrong = done.stdout.splitlines()
+    assert wrong == [], done.stderr
+    assert int(tried) >= 2 * (int(operations) // step) > 0
