@@ -28,6 +28,7 @@ from .results.references import Independent as Independent
 from .results.references import Limit as Limit
 from .results.references import Published as Published
 from .results.request import ChosenSeeds as ChosenSeeds
+from .runs.isolation import TrainingError as TrainingError
 from .runs.recheck import recheck as recheck
 from .runs.replay import replay as replay
 from .runs.run import run as run

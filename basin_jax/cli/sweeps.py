@@ -49,6 +49,9 @@ def run(
             metavar="I/N",
         ),
     ] = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option(
@@ -71,7 +74,8 @@ def run(
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
     given = {"until": until_width, "pilot": pilot, "lanes": lanes}
-    records = _train(source, count, folder, shard=shard, **given)
+    given |= {"shard": shard, "retry_errors": retry_errors}
+    records = _train(source, count, folder, **given)
     from basin_jax.runs.workers import workers_of
 
     if others := sum(worker.is_live for worker in workers_of(records.store)):
@@ -234,6 +238,7 @@ def _train(
     pilot: str | None = None,
     lanes: int | None = None,
     shard: str | None = None,
+    retry_errors: bool = False,
 ) -> "Records":
     """Run a sweep file and show its progress."""
     from rich.console import Console
@@ -257,6 +262,7 @@ def _train(
             pilot=pilot,
             lanes=lanes,
             shard=None if shard is None else Shard.parse(shard),
+            retry_errors=retry_errors,
             progress=progress,
             origin=source.origin(Store(folder).folder),
         )

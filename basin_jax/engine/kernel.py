@@ -142,6 +142,11 @@ class Kernel:
             inputs = inputs._replace(hyperparameters=hyperparameters)
         return self._train(inputs, self.cells[0].stops, StepBudget(seconds), seeds, which)
 
+    def blank(self, seeds: int) -> dict[str, ndarray]:
+        """Return the evidence [seed, stop] of seeds of which there is none: not a number."""
+        shapes = shapes_of_lanes(self._signature, self.lanes, seeds, len(self.cells[0].stops))
+        return {n: np.full(s.shape, np.nan, s.dtype) for n, s in shapes.evidence.items()}
+
     def _inputs(self, seeds: ndarray, cells: ndarray) -> TrialInputs:
         kinds = [inputs_of(cell, np.uint64(0)) for cell in self.cells]
         roots, hyperparameters = (np.stack([kind[i] for kind in kinds])[cells] for i in (1, 2))
@@ -177,9 +182,7 @@ class Kernel:
         seeds = seeds // np.array(sizes, np.uint64)[cells]
         # The children of one parent are a family: it is trained once.
         (kinds, own), family = np.unique(np.stack([kinds, seeds]), axis=1, return_inverse=True)
-        stops = len(self.cells[0].stops)
-        shapes = shapes_of_lanes(self._signature, self.lanes, 0, stops).evidence
-        nothing = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        nothing = self.blank(0)
         ends = np.empty((len(own), 2, self._signature.num_parent_params))
         for which, evidence in parent.stream(own, kinds.astype(np.int64)):
             ends[which] = evidence["params"][:, [0, -1]]

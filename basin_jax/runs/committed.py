@@ -1,13 +1,14 @@
 """The seeds that a folder holds, kept up to date while several workers add to them."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Int8, UInt64
 from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict
+from basin_jax.results.failed import failed_seeds, mend
 from basin_jax.results.store import Store
 
 
@@ -62,7 +63,9 @@ class CommittedSeeds:
         self._store = store
         self._seeds = {digest: SeedSet() for digest in cells}
         self._hits = dict.fromkeys(self._seeds, 0)
+        self._trained = dict[str, int]()
         self._read: dict[str, set] = {digest: set() for digest in self._seeds}
+        self._mending: dict[tuple[str, int], str] = {}
         self._listed = 0.0
         self.update(at_once=True)
 
@@ -79,15 +82,42 @@ class CommittedSeeds:
             if fresh:
                 self._add(digest, *self._store.verdicts(digest, fresh))
 
-    def commit(self, digest: str, found: dict[str, ndarray]) -> bool:
-        """Commit a chunk; return False if another worker has committed its first seed."""
-        if not self._store.commit(digest, found):
+    def commit(self, digest: str, found: dict[str, ndarray], errors: Mapping[int, str]) -> bool:
+        """Commit a chunk, or what another try of seeds that failed gave.
+
+        Args:
+            digest: the cell.
+            found: the rows.
+            errors: why seeds failed.
+
+        Returns:
+            False if another worker has committed its first seed, or tried those that failed.
+        """
+        first = int(found["seed"].min())
+        last = found["step"] == found["step"].max()
+        seeds, verdicts = found["seed"][last], found["verdict"][last]
+        if key := self._mending.pop((digest, first), None):
+            if won := mend(self._store, key, found, errors):
+                self._note(digest, seeds, verdicts)
+            return won
+        if not self._store.commit(digest, found, errors):
             self.update(at_once=True)
             return False
-        self._read[digest].add(self._store.chunk_of(digest, int(found["seed"].min())))
-        last = found["step"] == found["step"].max()
-        self._add(digest, found["seed"][last], found["verdict"][last])
+        self._read[digest].add(self._store.chunk_of(digest, first))
+        self._add(digest, seeds, verdicts)
         return True
+
+    def failed(self, digest: str) -> Iterator[UInt64[ndarray, " seed"]]:
+        """Yield the seeds of a cell that failed, those of each chunk together."""
+        by_chunk = failed_seeds(self._store, digest).sort("seed").group_by("chunk")
+        for (key,), rows in by_chunk:
+            seeds = rows["seed"].sort().to_numpy()
+            self._mending[digest, int(seeds[0])] = str(key)
+            yield seeds
+
+    def trained(self, digest: str) -> int | None:
+        """Return a seed of a cell that did not fail, if there is one."""
+        return self._trained.get(digest)
 
     def missing(self, digest: str, seeds: UInt64[ndarray, " seed"]) -> UInt64[ndarray, " missing"]:
         """Return those of some seeds that a cell lacks."""
@@ -101,4 +131,11 @@ class CommittedSeeds:
         self, digest: str, seeds: UInt64[ndarray, " seed"], verdicts: Int8[ndarray, " seed"]
     ) -> None:
         self._seeds[digest].add(seeds)
+        self._note(digest, seeds, verdicts)
+
+    def _note(
+        self, digest: str, seeds: UInt64[ndarray, " seed"], verdicts: Int8[ndarray, " seed"]
+    ) -> None:
+        sound = seeds[verdicts != Verdict.ERROR]
+        self._trained |= {digest: int(sound[0])} if len(sound) else {}
         self._hits[digest] += int((verdicts == Verdict.DECEPTIVE).sum())

@@ -44,6 +44,7 @@ def run(
     pilot: str | None = None,
     lanes: int | None = None,
     shard: Shard | None = None,
+    retry_errors: bool = False,
     progress: Progress | bool = True,
     origin: Mapping[str, Any] | None = None,
 ) -> Records:
@@ -62,6 +63,7 @@ def run(
         lanes: the number of lanes; measured if None, and then kept.
         shard: the part of the missing seeds to train first, where several workers share a folder;
             if None, that of the task of a Slurm array or of the process of `jax.distributed`.
+        retry_errors: whether to train stored seeds whose verdict is ERROR again.
         progress: whether to show messages and progress, on a terminal, in a notebook, or as lines
             of the standard error; or what receives them.
         origin: the sweep's file, to be recorded.
@@ -69,6 +71,7 @@ def run(
     Raises:
         ValueError: if the plug-ins, the seeds or the settings do not fit together.
         StoreError: if the folder holds another sweep; it is left unchanged.
+        TrainingError: if training fails whatever the seed. A seed that fails alone is ERROR.
         Interrupted: on SIGINT, SIGTERM and other signals, after what was trained is committed.
 
     >>> import tempfile
@@ -88,7 +91,8 @@ def run(
         RAN.update({d: (cell, rule) for d, cell in cells.items()} if origin is None else {})
         with Worker(opened[0], shard, request).alive() as worker:
             name = opened[0].record_run(_run_record(request, origin))
-            training = Training(*opened[1:], asked, until, rule, receiver, worker, stop)
+            given = (asked, until, rule, receiver, worker, stop, retry_errors)
+            training = Training(*opened[1:], *given)
             training.train(cells)
     done = {d: len(asked) if until is None else n for d, n in training.done.items()}
     opened[0].finish_run(name, done)

@@ -2,13 +2,13 @@
 
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,10 +18,12 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.devices import cores
+from basin_jax.engine.faults import FAULTS
 from basin_jax.engine.kernel import Kernel, build_kernel, release_others
 from basin_jax.interrupts import Interrupted, Stop
 from basin_jax.runs.chunk_size import ChunkSize
 from basin_jax.runs.committed import CommittedSeeds
+from basin_jax.runs.isolation import Isolation
 from basin_jax.runs.plan import columns, leading, next_chunk, units
 from basin_jax.runs.progress import CellProgress, Progress
 from basin_jax.runs.workers import Worker
@@ -44,10 +46,19 @@ class Group:
     """Cells that share lanes, and what they lack."""
 
     kernel: Kernel
+    isolation: Isolation
     numbers: dict[str, int]  # of the cells in the kernel, by their digests
     size: ChunkSize
     todo: dict[str, Iterator[list[ndarray]]]  # the chunks of each cell, some at once
     compiled: "Future[float] | None"  # the seconds that it takes; None if it was told
+
+
+class Found(NamedTuple):
+    """The rows of a cell's seeds that have ended, and why some of them failed."""
+
+    digest: str
+    rows: dict[str, ndarray]
+    errors: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class Training:
     progress: Progress
     worker: Worker
     stop: Stop
+    retry_errors: bool = False
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -78,6 +90,7 @@ class Training:
 
         Raises:
             Interrupted: if a signal stopped it.
+            TrainingError: if training fails whatever the seed.
         """
         self.stop.finishing = True
         waiting, groups = deque(_sharing(cells, self.manifest)), list[Group]()
@@ -111,7 +124,9 @@ class Training:
                 name = plan["backend"]["name"]
                 kernel = build_kernel(list(cells.values()), lanes=plan["lanes"], backend=name)
                 numbers = {digest: number for number, digest in enumerate(cells)}
-                return Group(kernel, numbers, size, todo, pool.submit(kernel.compile))
+                known = {numbers[digest]: self.committed.trained(digest) for digest in cells}
+                isolation = Isolation(kernel, {n: s for n, s in known.items() if s is not None})
+                return Group(kernel, isolation, numbers, size, todo, pool.submit(kernel.compile))
             self._finish(digest)
             del todo[digest]
         return None
@@ -134,13 +149,16 @@ class Training:
             else:
                 taken += [(digest, chunk) for chunk in batch]
         if taken:
-            for digest, found in self._train(group, taken):
+            for digest, rows, errors in self._train(group, taken):
                 # Not where another worker has: then it is in this unit, too.
-                seeds = len(np.unique(found["seed"]))
-                if self.committed.commit(digest, found):
-                    self.worker.add(seeds)
-                else:
+                seeds = len(np.unique(rows["seed"]))
+                if not self.committed.commit(digest, rows, errors):
                     self.worker.lose(seeds)
+                    continue
+                self.worker.add(seeds)
+                for why, count in Counter(errors.values()).items():
+                    said = f"{self.states[digest].label}: {count:,} seed{'s' * (count > 1)}"
+                    self.progress.tell(f"{said} stored as ERROR: {why}; --retry-errors tries again")
         return bool(todo)
 
     def _batches(self, digest: str, size: ChunkSize) -> Iterator[list[ndarray]]:
@@ -148,6 +166,8 @@ class Training:
 
         A unit in which another worker is found is left to it, and looked at again at the end.
         """
+        if self.retry_errors:
+            yield from ([seeds] for seeds in self.committed.failed(digest))
         complete, number = False, self._numbers[digest]
         missing = partial(self.committed.missing, digest)
         while not complete:
@@ -185,14 +205,15 @@ class Training:
         now = estimate(state.hits, state.done, interval="anytime")
         return now.high - now.low <= self.until
 
-    def _train(
-        self, group: Group, taken: list[tuple[str, ndarray]]
-    ) -> list[tuple[str, dict[str, ndarray]]]:
+    def _train(self, group: Group, taken: list[tuple[str, ndarray]]) -> list[Found]:
         """Train some chunks of cells, or those of their seeds that precede a signal."""
         digest, chunk = taken[0]
         current = self.states[digest]
         if group.compiled is not None:
-            seconds, group.compiled = group.compiled.result(), None
+            try:
+                seconds, group.compiled = group.compiled.result(), None
+            except FAULTS as error:
+                group.isolation.stop(group.numbers[digest], error, "before its first seed")
             if seconds > 1:
                 self.progress.tell(f"compiled {current.label} in {seconds:.1f} s")
         self.worker.begin(f"{current.label}, from seed {chunk[0]}")
@@ -201,11 +222,14 @@ class Training:
         number = np.repeat(np.arange(len(taken)), [len(chunk) for _, chunk in taken])
         cells = np.array([group.numbers[digest] for digest, _ in taken])[number]
         parts: list[list[tuple[ndarray, dict[str, ndarray]]]] = [[] for _ in taken]
-        for which, evidence in group.kernel.stream(seeds, cells):
+        errors: list[dict[int, str]] = [{} for _ in taken]
+        for which, evidence, why in group.isolation.stream(seeds, cells):
             verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
             for one in np.unique(number[which]):
                 own = number[which] == one
                 parts[one].append((seeds[which[own]], {n: v[own] for n, v in evidence.items()}))
+                if why is not None:
+                    errors[one] |= dict.fromkeys(seeds[which[own]].tolist(), why)
                 current = self.states[taken[one][0]]
                 current.done += int(own.sum())
                 current.hits += int((verdicts[own] == Verdict.DECEPTIVE).sum())
@@ -213,13 +237,14 @@ class Training:
             if self.stop.signum is not None:
                 break
         group.size.record(len(seeds), time.perf_counter() - began)
-        stops = group.kernel.cells[0].stops
-        found = [
-            (digest, leading(chunk, columns(part, stops, self.rule)))
-            for (digest, chunk), part in zip(taken, parts, strict=True)
-            if part
-        ]
-        return [(digest, rows) for digest, rows in found if len(rows["seed"])]
+        found, stops = [], group.kernel.cells[0].stops
+        for (digest, chunk), part, failed in zip(taken, parts, errors, strict=True):
+            rows = leading(chunk, columns(part, stops, self.rule, failed)) if part else {}
+            if part and len(rows["seed"]):
+                last = int(rows["seed"][-1])
+                own = {seed: why for seed, why in failed.items() if seed <= last}
+                found.append(Found(digest, rows, own))
+        return found
 
 
 @contextmanager

@@ -1,0 +1,127 @@
+"""Train seeds of which some may fail: these are found, and cost themselves alone.
+
+A call of a kernel fails as a whole: a callback raises, or memory runs out. Those of its seeds that
+have not ended are then trained again in halves, by the same program, so that bits stay the same,
+until those that fail are alone. Before they are taken for seeds that fail, a seed that was trained
+before is trained again: if that fails as well, the fault is none of a seed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+from numpy import ndarray
+
+from basin_jax.core.sweep import label
+from basin_jax.engine.faults import FAULTS, MEMORY, forget_callbacks, reason_of
+from basin_jax.engine.kernel import Kernel
+
+
+# Seeds of a cell that fail alone before any of it was trained: then it is the sweep that fails.
+FEW = 16
+
+
+class TrainingError(ValueError):
+    """Raised when training fails whatever the seed: nothing of it is stored."""
+
+
+class Part(NamedTuple):
+    """Some seeds that have ended, or failed."""
+
+    places: ndarray
+    evidence: dict[str, ndarray]  # NaN of seeds that failed
+    reason: str | None = None  # why they failed
+
+
+@dataclass
+class Isolation:
+    """A kernel whose calls may fail.
+
+    Attributes:
+        kernel: the kernel.
+        trained: for numbers of cells a seed that was trained.
+    """
+
+    kernel: Kernel
+    trained: dict[int, int] = field(default_factory=dict)
+
+    def stream(self, seeds: ndarray, cells: ndarray) -> Iterator[Part]:
+        """Yield parts of seeds as their training ends or fails, and parts without seeds.
+
+        Args:
+            seeds: any number of seeds.
+            cells: the number of each seed's cell.
+
+        Raises:
+            TrainingError: if it is not the seeds that fail.
+        """
+        pieces, failed = [np.arange(len(seeds))], list[tuple[int, Exception]]()
+        while pieces:
+            piece = pieces.pop()
+            left = np.ones(len(piece), bool)
+            error = None
+            try:
+                for which, evidence in self.kernel.stream(seeds[piece], cells[piece]):
+                    left[which] = False
+                    ended = piece[which]
+                    kinds, first = np.unique(cells[ended], return_index=True)
+                    self.trained.update(
+                        zip(kinds.tolist(), seeds[ended[first]].tolist(), strict=True)
+                    )
+                    yield Part(ended, evidence)
+            except FAULTS as caught:
+                forget_callbacks()
+                error = caught
+            rest = piece[left]
+            if error is not None and len(piece) == 1 and len(rest):
+                failed.append((int(rest[0]), error))
+            elif len(rest):
+                pieces += [half for half in np.array_split(rest, 2)[::-1] if len(half)]
+            yield Part(rest[:0], self.kernel.blank(0))  # so that signals are heard
+            sure = self._sure(failed, seeds, cells, last=not pieces)
+            for place, why in sure:
+                yield Part(np.array([place]), self.kernel.blank(1), reason_of(why))
+            failed = [one for one in failed if one not in sure]
+
+    def _sure(
+        self, failed: list[tuple[int, Exception]], seeds: ndarray, cells: ndarray, *, last: bool
+    ) -> list[tuple[int, Exception]]:
+        """Return those that failed while a control did not, if it is time for one.
+
+        Raises:
+            TrainingError: if the control fails, or there is none.
+        """
+        sure = []
+        for cell in sorted({int(cells[place]) for place, _ in failed}):
+            own = [(place, error) for place, error in failed if cells[place] == cell]
+            if last or len(own) >= FEW:
+                tried = ", ".join(str(seeds[place]) for place, _ in own)
+                self._expect_control(cell, own[0][1], tried, others=len(own) < FEW)
+                sure += own
+        return sure
+
+    def _expect_control(self, cell: int, error: Exception, tried: str, *, others: bool) -> None:
+        """Raise `TrainingError` unless a seed of a cell, or of `others`, can be trained now."""
+        known = [(self.trained[cell], cell)] if cell in self.trained else []
+        known += [(seed, other) for other, seed in self.trained.items() if others]
+        if not known:
+            self.stop(cell, error, f"at its seeds {tried}, and none was trained before")
+        seed, other = known[0]
+        try:
+            for _ in self.kernel.stream(np.array([seed], np.uint64), np.array([other])):
+                pass
+        except FAULTS as now:
+            forget_callbacks()
+            self.stop(other, now, f"at seed {seed}, which was trained before")
+
+    def stop(self, cell: int, error: Exception, where: str) -> NoReturn:
+        """Raise `TrainingError`."""
+        sweep, lanes = self.kernel.cells[cell], self.kernel.lanes
+        allowed = "a sweep of which seeds can be trained"
+        if MEMORY in str(error) or isinstance(error, MemoryError):
+            allowed = f"fewer lanes than {lanes}, in another folder, or a machine of more memory"
+        raise TrainingError(
+            f"training {label(sweep.fields(), ())} fails {where}: {reason_of(error)}; none of them "
+            f"is stored; allowed: {allowed}"
+        ) from error
