@@ -6,14 +6,13 @@ until those that fail are alone. Before they are taken for seeds that fail, a se
 before is trained again: if that fails as well, the fault is none of a seed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy import ndarray
 
-from basin_jax.core.sweep import label
 from basin_jax.engine.faults import FAULTS, MEMORY, forget_callbacks, reason_of
 from basin_jax.engine.kernel import Kernel
 
@@ -40,10 +39,12 @@ class Isolation:
 
     Attributes:
         kernel: the kernel.
+        labels: the names of its cells, for messages.
         trained: for numbers of cells a seed that was trained.
     """
 
     kernel: Kernel
+    labels: Sequence[str]
     trained: dict[int, int] = field(default_factory=dict)
 
     def stream(self, seeds: ndarray, cells: ndarray) -> Iterator[Part]:
@@ -117,11 +118,11 @@ class Isolation:
 
     def stop(self, cell: int, error: Exception, where: str) -> NoReturn:
         """Raise `TrainingError`."""
-        sweep, lanes = self.kernel.cells[cell], self.kernel.lanes
         allowed = "a sweep of which seeds can be trained"
         if MEMORY in str(error) or isinstance(error, MemoryError):
-            allowed = f"fewer lanes than {lanes}, in another folder, or a machine of more memory"
+            lanes = f"fewer lanes than {self.kernel.lanes}"
+            allowed = f"{lanes}, in another folder, or a machine of more memory"
         raise TrainingError(
-            f"training {label(sweep.fields(), ())} fails {where}: {reason_of(error)}; none of them "
+            f"training {self.labels[cell]} fails {where}: {reason_of(error)}; none of them "
             f"is stored; allowed: {allowed}"
         ) from error

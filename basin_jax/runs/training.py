@@ -125,7 +125,9 @@ class Training:
                 kernel = build_kernel(list(cells.values()), lanes=plan["lanes"], backend=name)
                 numbers = {digest: number for number, digest in enumerate(cells)}
                 known = {numbers[digest]: self.committed.trained(digest) for digest in cells}
-                isolation = Isolation(kernel, {n: s for n, s in known.items() if s is not None})
+                trained = {number: seed for number, seed in known.items() if seed is not None}
+                labels = [self.states[digest].label for digest in cells]
+                isolation = Isolation(kernel, labels, trained)
                 return Group(kernel, isolation, numbers, size, todo, pool.submit(kernel.compile))
             self._finish(digest)
             del todo[digest]

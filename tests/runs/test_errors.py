@@ -6,9 +6,7 @@ import polars as pl
 import pytest
 
 import basin_jax as bj
-from basin_jax.engine.kernel import Kernel
 from basin_jax.results.store import Store
-from basin_jax.runs.isolation import FEW
 from basin_jax.runs.progress import Progress
 
 
