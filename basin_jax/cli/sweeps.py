@@ -19,6 +19,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as num_steps=500."),
 ]
+Retry = Annotated[
+    bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
+]
 
 
 def run(
@@ -49,9 +52,7 @@ def run(
             metavar="I/N",
         ),
     ] = None,
-    retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
-    ] = False,
+    retry_errors: Retry = False,
     out: Annotated[
         str | None,
         typer.Option(
@@ -73,9 +74,8 @@ def run(
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
-    given = {"until": until_width, "pilot": pilot, "lanes": lanes}
-    given |= {"shard": shard, "retry_errors": retry_errors}
-    records = _train(source, count, folder, **given)
+    given = {"until": until_width, "pilot": pilot, "lanes": lanes, "shard": shard}
+    records = _train(source, count, folder, retry_errors=retry_errors, **given)
     from basin_jax.runs.workers import workers_of
 
     if others := sum(worker.is_live for worker in workers_of(records.store)):

@@ -60,6 +60,7 @@ def poisonous(sound, monkeypatch) -> list[int]:
     return np.flatnonzero((begun > low - 0.01) & (begun < high + 0.01)).tolist()
 
 
+@pytest.mark.ci
 def test_a_seed_that_fails_costs_itself(sound, poisonous, tmp_path, monkeypatch):
     assert 2 < len(poisonous) < SEEDS / 4
     records = bj.run(SWEEP, SEEDS, tmp_path, lanes=LANES, progress=(told := Told()))
@@ -75,6 +76,9 @@ def test_a_seed_that_fails_costs_itself(sound, poisonous, tmp_path, monkeypatch)
     assert any("stored as ERROR" in line for line in told.lines)
     bj.run(SWEEP, SEEDS, tmp_path, progress=False)  # which trains none of them again
     assert bj.load(tmp_path).errors().equals(failed)
+    with pytest.raises(ValueError, match=f"seed {poisonous[0]} fails: ValueError: no particle"):
+        bj.replay(tmp_path, seed=poisonous[0])
+    assert len(bj.recheck(tmp_path, seeds=SEEDS).frame) == SEEDS - len(poisonous)
     # Those that fail again stay, and the others are replaced.
     monkeypatch.setitem(BAD, "high", BAD["low"] + 0.02)
     again = bj.run(SWEEP, SEEDS, tmp_path, retry_errors=True, progress=False)
