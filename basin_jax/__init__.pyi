@@ -20,6 +20,7 @@ from .core.verdict import Verdict as Verdict
 from .core.wrappers import MethodWrapper as MethodWrapper
 from .core.wrappers import OrganismWrapper as OrganismWrapper
 from .engine.kernel import build_kernel as build_kernel
+from .interrupts import GaveUp as GaveUp
 from .results.given import Given as Given
 from .results.records import Records as Records
 from .results.records import load as load

@@ -10,6 +10,7 @@ from numpy import ndarray
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.failed import failed_seeds, mend
 from basin_jax.results.store import Store
+from basin_jax.runs.parked import given_up_after
 
 
 LIST_SECONDS = 2.0  # between two listings of a folder, which another worker may have added to
@@ -51,8 +52,10 @@ class CommittedSeeds:
 
     A chunk is read once, whoever has committed it.
 
-    Args:
+    Attributes:
         store: the folder.
+
+    Args:
         cells: the digests of the cells.
 
     Raises:
@@ -60,7 +63,7 @@ class CommittedSeeds:
     """
 
     def __init__(self, store: Store, cells: Iterable[str]):
-        self._store = store
+        self.store = store
         self._seeds = {digest: SeedSet() for digest in cells}
         self._hits = dict.fromkeys(self._seeds, 0)
         self._trained = dict[str, int]()
@@ -75,12 +78,12 @@ class CommittedSeeds:
         if not at_once and now - self._listed < LIST_SECONDS:
             return
         self._listed = now
-        found = self._store.by_cell()
+        found = self.store.by_cell()
         for digest in found.keys() & self._seeds.keys():
             fresh = [chunk for chunk in found[digest] if chunk not in self._read[digest]]
             self._read[digest].update(fresh)
             if fresh:
-                self._add(digest, *self._store.verdicts(digest, fresh))
+                self._add(digest, *self.store.verdicts(digest, fresh))
 
     def commit(self, digest: str, found: dict[str, ndarray], errors: Mapping[int, str]) -> bool:
         """Commit a chunk, or what another try of seeds that failed gave.
@@ -97,20 +100,24 @@ class CommittedSeeds:
         last = found["step"] == found["step"].max()
         seeds, verdicts = found["seed"][last], found["verdict"][last]
         if key := self._mending.pop((digest, first), None):
-            if won := mend(self._store, key, found, errors):
+            if won := mend(self.store, key, found, errors):
                 self._note(digest, seeds, verdicts)
             return won
-        if not self._store.commit(digest, found, errors):
+        if not self.store.commit(digest, found, errors):
             self.update(at_once=True)
             return False
-        self._read[digest].add(self._store.chunk_of(digest, first))
+        self._read[digest].add(self.store.chunk_of(digest, first))
         self._add(digest, seeds, verdicts)
         return True
 
-    def failed(self, digest: str) -> Iterator[UInt64[ndarray, " seed"]]:
-        """Yield the seeds of a cell that failed, those of each chunk together."""
-        by_chunk = failed_seeds(self._store, digest).sort("seed").group_by("chunk")
-        for (key,), rows in by_chunk:
+    def failed(self, digest: str, patience: float) -> Iterator[UInt64[ndarray, " seed"]]:
+        """Yield the seeds of a cell that failed, those of each chunk together.
+
+        Not those that were given up after `patience` seconds or more: they would be again.
+        """
+        told = failed_seeds(self.store, digest)
+        told = told.filter([given_up_after(why) < patience for why in told["reason"]])
+        for (key,), rows in told.group_by("chunk"):
             seeds = rows["seed"].sort().to_numpy()
             self._mending[digest, int(seeds[0])] = str(key)
             yield seeds

@@ -6,6 +6,7 @@ until those that fail are alone. Before they are taken for seeds that fail, a se
 before is trained again: if that fails as well, the fault is none of a seed.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
@@ -15,6 +16,8 @@ from numpy import ndarray
 
 from basin_jax.engine.faults import FAULTS, MEMORY, forget_callbacks, reason_of
 from basin_jax.engine.kernel import Kernel
+from basin_jax.interrupts import GaveUp
+from basin_jax.runs.parked import PATIENCE, TIMES
 
 
 # Seeds of a cell that fail alone before any of it was trained: then it is the sweep that fails.
@@ -23,6 +26,26 @@ FEW = 16
 
 class TrainingError(ValueError):
     """Raised when training fails whatever the seed: nothing of it is stored."""
+
+
+class Hangs(Exception):
+    """Raised when a call was given up.
+
+    Attributes:
+        places: those of the seeds in it.
+    """
+
+    def __init__(self, places: ndarray):
+        super().__init__("a call was given up")
+        self.places = places
+
+
+class Suspects(NamedTuple):
+    """Some seeds of which at least one was given up, and whether it was alone."""
+
+    places: ndarray
+    error: Exception
+    alone: bool
 
 
 class Part(NamedTuple):
@@ -41,49 +64,67 @@ class Isolation:
         kernel: the kernel.
         labels: the names of its cells, for messages.
         trained: for numbers of cells a seed that was trained.
+        patience: the seconds to wait for a call; many times what the longest took if None.
     """
 
     kernel: Kernel
     labels: Sequence[str]
     trained: dict[int, int] = field(default_factory=dict)
+    patience: float | None = None
+    _longest: float = 0.0
 
-    def stream(self, seeds: ndarray, cells: ndarray) -> Iterator[Part]:
+    def stream(
+        self, seeds: ndarray, cells: ndarray, suspects: Sequence[Suspects] = ()
+    ) -> Iterator[Part]:
         """Yield parts of seeds as their training ends or fails, and parts without seeds.
 
         Args:
             seeds: any number of seeds.
             cells: the number of each seed's cell.
+            suspects: some of them that were given up, to be trained last.
 
         Raises:
             TrainingError: if it is not the seeds that fail.
+            Hangs: if a call was given up.
         """
-        pieces, failed = [np.arange(len(seeds))], list[tuple[int, Exception]]()
-        while pieces:
-            piece = pieces.pop()
-            left = np.ones(len(piece), bool)
-            error = None
-            try:
-                for which, evidence in self.kernel.stream(seeds[piece], cells[piece]):
-                    left[which] = False
-                    ended = piece[which]
-                    kinds, first = np.unique(cells[ended], return_index=True)
-                    self.trained.update(
-                        zip(kinds.tolist(), seeds[ended[first]].tolist(), strict=True)
-                    )
-                    yield Part(ended, evidence)
-            except FAULTS as caught:
-                forget_callbacks()
-                error = caught
-            rest = piece[left]
-            if error is not None and len(piece) == 1 and len(rest):
-                failed.append((int(rest[0]), error))
-            elif len(rest):
-                pieces += [half for half in np.array_split(rest, 2)[::-1] if len(half)]
-            yield Part(rest[:0], self.kernel.blank(0))  # so that signals are heard
+        pieces, failed = _pieces(len(seeds), suspects)
+        while pieces or failed:
+            if pieces:
+                piece, error = pieces.pop(), None
+                left = np.ones(len(piece), bool)
+                try:
+                    for which, evidence in self._call(seeds[piece], cells[piece]):
+                        left[which] = False
+                        yield Part(piece[which], evidence)
+                except FAULTS as caught:
+                    forget_callbacks()
+                    error = caught
+                except GaveUp:
+                    raise Hangs(piece[left]) from None
+                rest = piece[left]
+                if error is not None and len(piece) == 1 and len(rest):
+                    failed.append((int(rest[0]), error))
+                else:
+                    pieces += _halves(rest)
+                yield Part(rest[:0], self.kernel.blank(0))  # so that signals are heard
             sure = self._sure(failed, seeds, cells, last=not pieces)
             for place, why in sure:
                 yield Part(np.array([place]), self.kernel.blank(1), reason_of(why))
             failed = [one for one in failed if one not in sure]
+
+    def _call(self, seeds: ndarray, cells: ndarray) -> Iterator[tuple[ndarray, dict[str, ndarray]]]:
+        """Train some seeds, and note how long a call takes, and a seed of each cell."""
+        began = time.monotonic()
+        for which, evidence in self.kernel.stream(seeds, cells, patience=self.limit):
+            self._longest, began = max(self._longest, time.monotonic() - began), time.monotonic()
+            kinds, first = np.unique(cells[which], return_index=True)
+            self.trained.update(zip(kinds.tolist(), seeds[which[first]].tolist(), strict=True))
+            yield which, evidence
+
+    @property
+    def limit(self) -> float:
+        """The seconds after which a call is given up."""
+        return max(PATIENCE, TIMES * self._longest) if self.patience is None else self.patience
 
     def _sure(
         self, failed: list[tuple[int, Exception]], seeds: ndarray, cells: ndarray, *, last: bool
@@ -110,8 +151,10 @@ class Isolation:
             self.stop(cell, error, f"at its seeds {tried}, and none was trained before")
         seed, other = known[0]
         try:
-            for _ in self.kernel.stream(np.array([seed], np.uint64), np.array([other])):
+            for _ in self._call(np.array([seed], np.uint64), np.array([other])):
                 pass
+        except GaveUp as now:
+            self.stop(other, now, f"at seed {seed}, which was trained before")
         except FAULTS as now:
             forget_callbacks()
             self.stop(other, now, f"at seed {seed}, which was trained before")
@@ -126,3 +169,21 @@ class Isolation:
             f"training {self.labels[cell]} fails {where}: {reason_of(error)}; none of them "
             f"is stored; allowed: {allowed}"
         ) from error
+
+
+def _pieces(
+    seeds: int, suspects: Sequence[Suspects]
+) -> tuple[list[ndarray], list[tuple[int, Exception]]]:
+    """Return what to train, the first piece last, and places of seeds that need not be tried."""
+    alone = [(int(one.places[0]), one.error) for one in suspects if one.alone]
+    tried = [one.places for one in suspects if not one.alone]
+    places = np.arange(seeds)
+    known = np.concatenate([*tried, np.array([place for place, _ in alone], int)])
+    others = places[~np.isin(places, known)]
+    pieces = [half for group in tried for half in _halves(group)]
+    return pieces + ([others] if len(others) else []), alone
+
+
+def _halves(places: ndarray) -> list[ndarray]:
+    """Return the halves of some places that are not empty, the first one last."""
+    return [half for half in np.array_split(places, 2)[::-1] if len(half)]

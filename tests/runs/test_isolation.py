@@ -35,7 +35,7 @@ class Machine:
         self.bad, self.calls, self.lasts = {*bad}, 0, lasts
         self.error = error or RuntimeError("INTERNAL: it is broken")
 
-    def stream(self, kernel, seeds, cells=0, **_):
+    def stream(self, kernel, seeds, cells):
         self.calls += 1
         kinds = np.broadcast_to(cells, len(seeds))
         blocks = np.array_split(np.arange(len(seeds)), -(-len(seeds) // 4))
@@ -50,7 +50,7 @@ def outcomes(machine, seeds, cells, trained=None):
     """Return the places of seeds that were trained, and why others failed."""
     fine, failed = [], {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Kernel, "stream", lambda kernel, *args: machine.stream(kernel, *args))
+        patch.setattr(Kernel, "stream", lambda kernel, *args, **_: machine.stream(kernel, *args))
         for places, evidence, why in Isolation(KERNEL, ["low", "high"], trained or {}).stream(
             seeds, cells
         ):
@@ -142,7 +142,7 @@ def test_scheduled_seeds_are_stored_once_by_workers_one_of_which_fails(tmp_path_
     assert table["hits"].sum() == 24
     assert store.verify() == []
     # Both try those that failed again.
-    tries = [(worker, seeds) for worker in workers for seeds in worker.failed(cell)]
+    tries = [(worker, seeds) for worker in workers for seeds in worker.failed(cell, 1.0)]
     won = sum(len(s) for worker, s in tries if worker.commit(cell, *rows(s, 7)))
     assert won == table.filter(verdict="ERROR")["hits"].item()
     assert load(store.folder).errors().is_empty()
