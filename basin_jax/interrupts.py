@@ -26,6 +26,13 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 
+class GaveUp(Exception):
+    """Raised when a call was waited for in vain: it holds its devices until the process ends.
+
+    The same command goes on, in another process.
+    """
+
+
 class Stop:
     """The signal that was received, if any.
 

@@ -19,6 +19,16 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as num_steps=500."),
 ]
+Lanes = Annotated[int | None, typer.Option(help="The number of lanes.  [default: measured]")]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        help="The seconds to wait for a call of some 1 s.  [default: 600, or 50 times the longest]"
+    ),
+]
+Retry = Annotated[
+    bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
+]
 
 
 def run(
@@ -38,9 +48,7 @@ def run(
         ),
     ] = None,
     set_: Set = None,
-    lanes: Annotated[
-        int | None, typer.Option(help="The number of lanes.  [default: measured]")
-    ] = None,
+    lanes: Lanes = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -49,6 +57,8 @@ def run(
             metavar="I/N",
         ),
     ] = None,
+    retry_errors: Retry = False,
+    patience: Patience = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -70,8 +80,9 @@ def run(
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
-    given = {"until": until_width, "pilot": pilot, "lanes": lanes}
-    records = _train(source, count, folder, shard=shard, **given)
+    given = {"until": until_width, "pilot": pilot, "lanes": lanes, "shard": shard}
+    tries = {"retry_errors": retry_errors, "patience": patience}
+    records = _train(source, count, folder, **given, **tries)
     from basin_jax.runs.workers import workers_of
 
     if others := sum(worker.is_live for worker in workers_of(records.store)):
@@ -234,6 +245,8 @@ def _train(
     pilot: str | None = None,
     lanes: int | None = None,
     shard: str | None = None,
+    retry_errors: bool = False,
+    patience: float | None = None,
 ) -> "Records":
     """Run a sweep file and show its progress."""
     from rich.console import Console
@@ -257,6 +270,8 @@ def _train(
             pilot=pilot,
             lanes=lanes,
             shard=None if shard is None else Shard.parse(shard),
+            retry_errors=retry_errors,
+            patience=patience,
             progress=progress,
             origin=source.origin(Store(folder).folder),
         )

@@ -47,8 +47,7 @@ Z_95, Z_SHOWN = 1.96, 5.0
 PIXELS = 60_000
 # Cells in a figure of gaps, and bins of the gap from -1 to 1.
 SHOWN, BINS = 12, 41
-# Rows of a figure, beyond which cells are a heat map.
-ROWS = 200
+ROWS = 200  # of a figure, beyond which cells are a heat map
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
 STYLE: Any = {

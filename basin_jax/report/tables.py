@@ -31,6 +31,7 @@ METHODS = {
 FEW = 0.02
 # The most cells that a table for readers has, and that have warnings of their own.
 SHOWN, WARNED = 200, 20
+REASONS = 5  # of seeds that failed, in a warning
 
 
 def remarks(records: Records) -> list[str]:
@@ -107,7 +108,34 @@ def left_out(records: Records, file: str = "fractions.csv") -> str:
     return f"The first {SHOWN} of {len(records.cells):,} cells; {file} has all of them."
 
 
+def failures(records: Records) -> list[str]:
+    """Say of each of the first cells how many seeds failed, why, and what that may hide."""
+    counted = records.counted.filter(verdict=Verdict.ERROR.name)
+    if counted.is_empty():
+        return []
+    told = records.errors().join(counted.select("cell", "seed"), on=["cell", "seed"], how="semi")
+    said = []
+    for (cell,), rows in told.group_by("cell", maintain_order=True):
+        own = records.counted.filter(cell=cell)["verdict"]
+        hits, trials = int((own == Verdict.DECEPTIVE.name).sum()), len(own)
+        reasons = rows["reason"].value_counts(sort=True).rows()
+        why = "; ".join(f"{count:,}: {reason}" for reason, count in reasons[:REASONS])
+        more = f"; {len(reasons) - REASONS:,} other reasons" if len(reasons) > REASONS else ""
+        said.append(
+            f"{cell_name(records, str(cell))}: {len(rows):,} of {trials:,} {seeds_meant(records)} "
+            f"are ERROR ({why}{more}). The fraction that is deceptive is {hits / trials:.4g} if "
+            f"none of them would be, and {(hits + len(rows)) / trials:.4g} if all would."
+        )
+    left = len(said) - WARNED
+    return [*said[:WARNED], *([f"{left:,} more cells have seeds that failed."] if left > 0 else [])]
+
+
 def warnings(records: Records) -> list[str]:
+    """Return a warning for cells in which seeds failed, or lie near a threshold of the rule."""
+    return [*failures(records), *_near(records)]
+
+
+def _near(records: Records) -> list[str]:
     """Return a warning for each threshold of the rule that many seeds lie near."""
     rule, whose = type(records.judged_by).__name__, seeds_meant(records)
     near = records.near_thresholds().filter(pl.col("share") > FEW)

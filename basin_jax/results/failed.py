@@ -5,20 +5,26 @@ from collections.abc import Mapping
 import polars as pl
 from numpy import ndarray
 
-from basin_jax.results.chunk import read_errors, rows_of, write_chunk
+from basin_jax.results.chunk import read_errors, read_machine, rows_of, write_chunk
 from basin_jax.results.store import Store
 
 
-FAILED = {"cell": pl.String, "seed": pl.UInt64, "reason": pl.String, "chunk": pl.String}
+FAILED = {
+    "cell": pl.String,
+    "seed": pl.UInt64,
+    "reason": pl.String,
+    "chunk": pl.String,
+    "machine": pl.Int32,
+}
 
 
 def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
-    """Return the seeds that failed, of one cell or of all, with their reasons and chunks."""
+    """Return the seeds that failed, of one cell or of all: why, in which chunk, on which machine."""
     found = []
     for key in store.chunks(cell):
         raw, rows = store.load(key)
-        own = rows["cell"][0]
-        found += [(own, seed, why, key) for seed, why in read_errors(raw, rows).items()]
+        own, machine = rows["cell"][0], read_machine(raw)
+        found += [(own, seed, why, key, machine) for seed, why in read_errors(raw, rows).items()]
     return pl.DataFrame(found, FAILED, orient="row")
 
 
@@ -41,4 +47,5 @@ def mend(store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping
     kept = old.filter(~pl.col("seed").is_in(list(now)))
     rows = pl.concat([kept, rows_of(old["cell"][0], columns)]).sort("seed", "step")
     left = {seed: why for seed, why in before.items() if seed not in now}
-    return store.place.swap(key, raw, write_chunk(rows, {**left, **errors}))
+    content = write_chunk(rows, {**left, **errors}, machine=read_machine(raw))
+    return store.place.swap(key, raw, content)

@@ -18,7 +18,7 @@ from basin_jax.files import (
 )
 
 
-SUBFOLDERS = ("data", "staging", "runs", "workers")
+SUBFOLDERS = ("data", "staging", "runs", "workers", "parked")
 
 
 class StoreError(FolderError):

@@ -210,7 +210,9 @@ class Records(Stored):
         told = pl.concat(failed_seeds(store) for store in self.stores) if len(failed) else None
         if told is None:
             return failed.with_columns(reason=pl.lit(None, pl.String))
-        return failed.join(told.drop("chunk"), on=["cell", "seed"], maintain_order="left")
+        return failed.join(
+            told.drop("chunk", "machine"), on=["cell", "seed"], maintain_order="left"
+        )
 
     def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
         """Return the paths of the fields that tell the cells apart."""

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy import ndarray
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.identity import digest_of, evidence_names
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
-from basin_jax.engine.kernel import build_kernel
+from basin_jax.engine.faults import FAULTS, reason_of
+from basin_jax.engine.kernel import Kernel, build_kernel
 from basin_jax.results.records import Records
 from basin_jax.results.trained import trained_by
 from basin_jax.runs.provenance import changes_since
@@ -58,8 +60,8 @@ def replay(
             user ran, if it is unchanged.
 
     Raises:
-        ValueError: if the seed is not stored, the cell is ambiguous, the sweep's file no longer
-            makes this sweep, or the user neither names it nor ran its present content.
+        ValueError: if the seed is not stored or fails, the cell is ambiguous, the sweep's file no
+            longer makes this sweep, or the user neither names it nor ran its present content.
     """
     records = Records(folder)
     digest = records.digest(cell, "--cell")
@@ -80,7 +82,7 @@ def replay(
             f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
             "allowed: a folder that it made"
         )
-    again = build_kernel(sweep, lanes=lanes, backend=backend)(np.array([seed], np.uint64))
+    again = _train(build_kernel(sweep, lanes=lanes, backend=backend), seed)
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 
     steps = np.unique(np.round(sweep.num_steps * np.linspace(0, 1, POINTS) ** 2).astype(int))
@@ -98,6 +100,13 @@ def replay(
         differing=tuple(differing),
         changes=tuple(changes_since(machine)),
     )
+
+
+def _train(kernel: Kernel, seed: int) -> dict[str, ndarray]:
+    try:
+        return kernel(np.array([seed], np.uint64))
+    except FAULTS as error:
+        raise ValueError(f"seed {seed} fails: {reason_of(error)}") from error
 
 
 def sweep_and_rule(records: Records, digest: str, file: Path | None) -> tuple[Sweep, Rule]:

@@ -22,6 +22,7 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings, remarks
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
+from basin_jax.runs.parked import check_patience
 from basin_jax.runs.progress import CellProgress, Progress, shown
 from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.shard import Shard, given_shard
@@ -45,6 +46,8 @@ def run(
     pilot: str | None = None,
     lanes: int | None = None,
     shard: Shard | None = None,
+    retry_errors: bool = False,
+    patience: float | None = None,
     progress: Progress | bool = True,
     origin: Mapping[str, Any] | None = None,
 ) -> Records:
@@ -57,19 +60,21 @@ def run(
         store: the sweep's folder, made if it does not exist, or a URL such as s3://BUCKET/NAME.
         rule: the decision rule. It belongs to the folder's identity; give another one to `load`.
         until: the width of the confidence sequence of the deceptive fraction at which a cell stops.
-        whole: the seeds of which these are a part, if several runs share a number of seeds that
-            is fixed beforehand; `seeds` if None.
+        whole: the seeds, fixed beforehand, that several runs share; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
-        shard: the part of the missing seeds to train first, where several workers share a folder;
-            if None, that of the task of a Slurm array or of the process of `jax.distributed`.
-        progress: whether to show messages and progress, on a terminal, in a notebook, or as lines
-            of the standard error; or what receives them.
+        shard: the part to train first, where several workers share a folder; if None, that of the
+            task of a Slurm array or of the process of `jax.distributed`.
+        retry_errors: whether to train stored seeds whose verdict is ERROR again.
+        patience: the seconds to wait for a call of some 1 s; 600, or 50 times the longest, if None.
+        progress: whether to show messages and progress, or what receives them.
         origin: the sweep's file, to be recorded.
 
     Raises:
         ValueError: if the plug-ins, the seeds or the settings do not fit together.
         StoreError: if the folder holds another sweep; it is left unchanged.
+        TrainingError: if training fails whatever the seed. A seed that fails alone is ERROR.
+        GaveUp: if a call has not ended; the same run in another process goes on.
         Interrupted: on SIGINT, SIGTERM and other signals, after what was trained is committed.
 
     >>> import tempfile
@@ -81,22 +86,30 @@ def run(
     """
     wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
+    check_patience(patience)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
-    cells = check_cells(wanted, rule)
-    shard = given_shard() if shard is None else shard
+    cells, shard = check_cells(wanted, rule), shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         opened = _open(store, cells, rule, request, asked, lanes, receiver)
-        RAN.update({d: (cell, rule) for d, cell in cells.items()} if origin is None else {})
         with Worker(opened[0], shard, request).alive() as worker:
-            name = opened[0].record_run(_run_record(request, origin))
             number = machine_number(opened[1], machine_identity())
-            training = Training(
-                opened[1], number, *opened[2:], asked, until, rule, receiver, worker, stop
-            )
-            training.train(cells)
-    done = {d: len(asked) if until is None else n for d, n in training.done.items()}
-    opened[0].finish_run(name, done)
+            given = (asked, until, rule, receiver, worker, stop, retry_errors, patience)
+            training = Training(opened[1], number, *opened[2:], *given)
+            _train(training, cells, opened[0], _run_record(request, origin))
     return Records(opened[0].where)
+
+
+def _train(
+    training: Training, cells: dict[str, Sweep], folder: Store, record: dict[str, Any]
+) -> None:
+    """Train what is missing, and record that the run began and finished."""
+    if record["origin"] is None:
+        RAN.update({digest: (cell, training.rule) for digest, cell in cells.items()})
+    name = folder.record_run(record)
+    training.train(cells)
+    asked = None if training.until is not None else len(training.asked)
+    done = {d: n if asked is None else asked for d, n in training.done.items()}
+    folder.finish_run(name, done)
 
 
 def _open(

@@ -39,7 +39,7 @@ def reasons(store):
 @given(
     st.dictionaries(
         st.integers(0, 63),
-        st.text().map(printable) | st.sampled_from([chunk.HASH, chunk.UNSEALED]),
+        st.text().map(printable) | st.just(chunk.HASH),
         min_size=1,
     )
 )
