@@ -5,6 +5,7 @@
       runs/*.json      a record for each run: when, where, which seeds it asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
+      parked/*.json    seeds of calls that were given up, until they are stored
       lock             held while sweep.json is made, and the first worker compiles and tunes
       commit.lock      held while a chunk is renamed, where the file system has no links
       *.held           the same, where the file system has no locks
@@ -243,10 +244,7 @@ class Store:
     def commit(
         self, cell: str, columns: Mapping[str, ndarray], errors: Mapping[int, str] | None = None
     ) -> bool:
-        """Store one chunk of a cell; return False if its first seed is stored already.
-
-        `errors` says why seeds failed, those with the verdict ERROR.
-        """
+        """Store a chunk, and why seeds of it failed; return False if its first seed is stored."""
         key = self.chunk_of(cell, int(columns["seed"].min()))
         return self.place.create(key, write_chunk(rows_of(cell, columns), errors))
 
