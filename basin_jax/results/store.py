@@ -5,6 +5,7 @@
       runs/*.json      a record for each run: when, where, which seeds it asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
+      parked/*.json    seeds of calls that were given up, until they are stored
       lock             held while sweep.json is made, and the first worker compiles and tunes
       commit.lock      held while a chunk is renamed, where the file system has no links
       *.held           the same, where the file system has no locks
@@ -249,13 +250,9 @@ class Store:
         *,
         machine: int = 0,
     ) -> bool:
-        """Store one chunk of a cell; return False if its first seed is stored already.
+        """Store a chunk of a cell; return False if its first seed is stored already.
 
-        Args:
-            cell: the cell.
-            columns: its rows.
-            errors: why seeds failed, those with the verdict ERROR.
-            machine: the number of the machine that trained them.
+        `errors` says why seeds failed, and `machine` is the number of the machine that trained.
         """
         key = self.chunk_of(cell, int(columns["seed"].min()))
         content = write_chunk(rows_of(cell, columns), errors, machine=machine)

@@ -181,7 +181,7 @@ class Training:
         """Commit a chunk, unless another worker has: then it is in this unit, too."""
         digest, rows, errors = found
         seeds = np.unique(rows["seed"])
-        if not self.committed.commit(digest, rows, errors):
+        if not self.committed.commit(digest, rows, errors, machine=self.machine):
             self.worker.lose(len(seeds))
             return
         self.worker.add(len(seeds))

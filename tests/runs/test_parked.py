@@ -106,7 +106,7 @@ def test_a_reason_says_how_long_a_seed_was_waited_for():
     assert given_up_after("ValueError: no") == 0
 
 
-@pytest.mark.parametrize("patience", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("patience", [0.0, -1.0, float("nan")])
 def test_patience_is_some_seconds(wells, tmp_path, patience):
     with pytest.raises(ValueError, match=r"patience = .*; allowed: seconds above 0"):
         bj.run(wells, 8, tmp_path, patience=patience)
