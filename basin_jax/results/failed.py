@@ -19,7 +19,7 @@ FAILED = {
 
 
 def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
-    """Return the seeds that failed, of one cell or of all: why, in which chunk, on which machine."""
+    """Return the seeds that failed, of one cell or of all: why, in which chunk, by which machine."""
     found = []
     for key in store.chunks(cell):
         raw, rows = store.load(key)
