@@ -40,9 +40,9 @@ def remarks(records: Records) -> list[str]:
             f"The seeds were chosen ({records.criterion}): the estimates are of seeds chosen in "
             "this way, not of all seeds"
         )
-    if left_out := records.frame["seed"].n_unique() - records.counted["seed"].n_unique():
+    if records.left_out:
         why = "; ".join(dict.fromkeys(str(one.pilot) for one in records.requests.pilots))
-        said.append(f"{left_out:,} seeds are not counted, since they were a pilot ({why})")
+        said.append(f"{records.left_out:,} seeds are not counted, since they were a pilot ({why})")
     return [" ".join(one.split()) for one in said]
 
 
