@@ -46,7 +46,7 @@ class Chunks:
         self._parts: dict[str, list[Part]] = {}
         for part in sorted(parts, key=lambda part: (part.cell, part.first)):
             self._parts.setdefault(part.cell, []).append(part)
-        self._model: tuple[Part, list[str]] | None = None
+        self._model: tuple[Part, pl.DataFrame] | None = None
 
     @property
     def cells(self) -> list[str]:
@@ -54,8 +54,8 @@ class Chunks:
         return [*self._parts]
 
     @property
-    def columns(self) -> list[str]:
-        """The columns of all chunks, according to the first one."""
+    def empty(self) -> pl.DataFrame:
+        """A table without rows, with the columns of all chunks."""
         if self._model is None:
             self._read(self._parts[self.cells[0]][0])
         assert self._model is not None
@@ -86,8 +86,8 @@ class Chunks:
 
     def _read(self, part: Part) -> pl.DataFrame:
         rows = part.read()
-        model, columns = self._model = self._model or (part, rows.columns)
-        if rows.columns == columns:
+        model, empty = self._model = self._model or (part, rows.clear())
+        if rows.columns == empty.columns:
             return rows
         if part.where == model.where:
             raise StoreError(f"{part.path} is of another sweep; move it away")

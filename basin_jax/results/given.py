@@ -109,7 +109,7 @@ def satisfying(
             seeds[verdicts[:, column] == of] for seeds, verdicts in records.verdicts[cell]
         )
     allowed = "allowed: a Polars expression that is true or false for every row of Records.history"
-    history = records.history.filter(cell=cell)
+    history = records.rows(cell)
     try:
         rows = history.with_columns(satisfies=of)
     except pl.exceptions.PolarsError as error:

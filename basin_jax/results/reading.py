@@ -7,7 +7,7 @@ A table of all rows is made where it is asked for.
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from basin_jax.results.chunk import KEYS
 from basin_jax.results.layout import stops_of
 from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
 from basin_jax.results.rule import own_rule
-from basin_jax.results.seed_set import SeedSet
+from basin_jax.results.seed_set import SeedSet, are_among
 from basin_jax.results.store import Store
 from basin_jax.results.verdicts import CellVerdicts, Judged
 from basin_jax.statistics.estimates import as_verdict
@@ -73,7 +73,7 @@ class Stored:
     @property
     def evidence_names(self) -> tuple[str, ...]:
         """The names of the evidence."""
-        return tuple(n for n in self._chunks.columns if n not in (*KEYS, *self.varied))
+        return tuple(n for n in self._chunks.empty.columns if n not in (*KEYS, *self.varied))
 
     @functools.cached_property
     def _chunks(self) -> Chunks:
@@ -96,12 +96,26 @@ class Stored:
 
     @functools.cached_property
     def history(self) -> pl.DataFrame:
-        """A row for each cell, seed and stop: all of them in memory, some 100 bytes each."""
-        every = (rows for cell in self._chunks.cells for rows in self._blocks(cell))
+        """A row for each cell, seed and stop; see `frame` for the memory that it takes."""
+        return self._table(rows for cell in self._chunks.cells for rows in self._blocks(cell))
+
+    def rows(self, cell: str, seeds: UInt64[ndarray, " seed"] | None = None) -> pl.DataFrame:
+        """Return the rows of `history` of a cell, or of some of its seeds, which rise."""
+        blocks = self._blocks(cell)
+        if seeds is None:
+            return self._table(blocks)
+        return self._table(
+            rows.filter(are_among(rows["seed"].to_numpy(), seeds)) for rows in blocks
+        )
+
+    def _table(self, blocks: Iterable[pl.DataFrame]) -> pl.DataFrame:
         names = {int(verdict): verdict.name for verdict in Verdict}
         verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
+        every = (
+            rows.with_columns(verdict) for rows in itertools.chain([self._chunks.empty], blocks)
+        )
         return (
-            pl.concat((rows.with_columns(verdict) for rows in every), how="vertical_relaxed")
+            pl.concat(every, how="vertical_relaxed")
             .join(self._fields(self.varied), on="cell", maintain_order="left")
             .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
         )
@@ -110,7 +124,8 @@ class Stored:
     def frame(self) -> pl.DataFrame:
         """A row for each cell and seed: varied fields, verdict and evidence at the last stop.
 
-        It is read into memory, as `history` is; estimates, tables and figures need neither.
+        It is read into memory when it is asked for: some 140 bytes a row of `history` with six
+        names of evidence. Estimates, tables and figures do without it.
         """
         last = pl.col("step") == pl.col("step").max().over("cell")
         return self.history.filter(last).drop("step")

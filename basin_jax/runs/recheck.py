@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import polars as pl
+from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
@@ -80,17 +81,32 @@ def recheck(
         raise ValueError(f"root = {root}; allowed: at least 0")
     records = Records(folder)
     drawn = int(np.random.SeedSequence().generate_state(1)[0]) if root is None else root
-    stored = records.frame.select("cell", "seed", "verdict")
-    sample = stored.sample(min(seeds, len(stored)), seed=drawn).sort("cell", "seed")
-    parts = [
-        _again(records, str(cell), rows, file)
-        for (cell,), rows in sample.group_by("cell", maintain_order=True)
-    ]
+    sample = _sample(records, seeds, np.random.default_rng(drawn))
+    parts = [_again(records, cell, own, file) for cell, own in sample.items()]
     changes = changes_since(records.manifest["machine"])
     return Recheck(frame=pl.concat(parts), root=drawn, changes=tuple(changes))
 
 
-def _again(records: Records, cell: str, sample: pl.DataFrame, file: Path | None) -> pl.DataFrame:
+def _sample(
+    records: Records, count: int, random: np.random.Generator
+) -> dict[str, UInt64[ndarray, " seed"]]:
+    """Draw some of the stored seeds of all cells."""
+    sizes = [sum(len(seeds) for seeds, _ in own) for own in records.verdicts.values()]
+    stored, first = sum(sizes), 0
+    places = np.sort(random.choice(stored, min(count, stored), replace=False, shuffle=False))
+    found: dict[str, list[ndarray]] = {}
+    for cell, own in records.verdicts.items():
+        for seeds, _ in own:
+            here = places[(places >= first) & (places < first + len(seeds))] - first
+            first += len(seeds)
+            if len(here):
+                found.setdefault(cell, []).append(seeds[here])
+    return {cell: np.concatenate(parts) for cell, parts in found.items()}
+
+
+def _again(
+    records: Records, cell: str, sample: UInt64[ndarray, " seed"], file: Path | None
+) -> pl.DataFrame:
     """Train some seeds of a cell again, and compare them with what is stored."""
     sweep, rule = sweep_and_rule(records, cell, file)
     plan = records.manifest["cells"][cell]
@@ -99,14 +115,14 @@ def _again(records: Records, cell: str, sample: pl.DataFrame, file: Path | None)
     runs = there.platform in (None, jax.local_devices()[0].platform)
     here = there.name if runs and there.why_not(signature_of(sweep)) is None else None
     kernel = build_kernel(sweep, lanes=plan["lanes"], backend=here)
-    found = kernel(sample["seed"].to_numpy().astype(np.uint64))
-    history = records.history.filter(cell=cell).join(sample.select("seed"), on="seed")
+    found, history = kernel(sample), records.rows(cell, sample)
     equal = np.ones(len(sample), bool)
     for name in records.evidence_names:
-        stored = history.sort("seed", "step")[name].to_numpy().reshape(len(sample), -1)
+        stored = history[name].to_numpy().reshape(len(sample), -1)
         equal &= (_bits(stored) == _bits(found[name])).all(1)
     now = judge(rule, {name: values[:, -1] for name, values in found.items()})
-    return sample.select("cell", "seed", then="verdict").with_columns(
+    last = history.filter(step=records.stops(cell)[-1])
+    return last.select("cell", "seed", then="verdict").with_columns(
         now=pl.Series([Verdict(verdict).name for verdict in now]), equal=pl.Series(equal)
     )
 

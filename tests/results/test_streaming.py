@@ -74,14 +74,14 @@ class Whole:
     def last(self, cell: str, step: int = STOPS[-1]) -> pl.DataFrame:
         return self.rows.filter(cell=cell, step=step)
 
-    def _row(self, made, parts, num_intervals: int, *cells: str):
+    def row_of(self, made, parts, num_intervals: int, *cells: str):
         siblings = math.lcm(*(siblings_of(self.records.cells[cell]) for cell in cells))
         given = {"level": 0.95, "num_intervals": num_intervals, "basis": self.records.interval}
         return made([parts], siblings=siblings, **given) | {"sample": self.records.sample}
 
     def fraction(self, cell: str, hits: pl.Series, num_intervals: int):
         parts = hits.to_numpy(), self.last(cell)["seed"].to_numpy()
-        return {"cell": cell, **self._row(fraction_row, parts, num_intervals, cell)}
+        return {"cell": cell, **self.row_of(fraction_row, parts, num_intervals, cell)}
 
     def fractions(self):
         return [
@@ -104,7 +104,7 @@ class Whole:
             pairs = self.last(cell).join(self.last(baseline), on="seed", maintain_order="left")
             hits = [(pairs[name] == "INTENDED").to_numpy() for name in ("verdict", "verdict_right")]
             parts = *hits, pairs["seed"].to_numpy()
-            row = self._row(difference_row, parts, len(others), cell, baseline)
+            row = self.row_of(difference_row, parts, len(others), cell, baseline)
             yield {"cell": cell, "baseline": baseline, **row}
 
     def near_thresholds(self):
