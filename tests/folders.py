@@ -76,6 +76,20 @@ def new_store(folder: Path | str, cells: dict[str, dict[str, Any]]) -> Store:
     return made
 
 
+def verdicts(store: Store, cell: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the stored seeds of a cell, in rising order, and their verdicts at the last stop."""
+    parts = [
+        (rows["seed"], rows["step"], rows["verdict"]) for rows in store.rows(store.chunks(cell))
+    ]
+    seeds, steps, found = (
+        np.concatenate([np.zeros(0, kind), *(part[i] for part in parts)])
+        for i, kind in enumerate((np.uint64, np.int32, np.int8))
+    )
+    last = np.flatnonzero(steps == steps.max(initial=0))
+    order = last[np.argsort(seeds[last])]
+    return seeds[order], found[order]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Return all files of a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -117,7 +117,8 @@ def report(
     """Write the tables and figures of a folder.
 
     They are in DIR/report as HTML, PNG, PDF, CSV and LaTeX; with the rule of another file, in
-    DIR/report-FILE. Those of a bucket are in the local folder runs/NAME.
+    DIR/report-FILE. Those of a bucket are in the local folder
+    runs/s3:/BUCKET/NAME.
     """
     from basin_jax.results.records import load
     from basin_jax.runs.sweepfile import load_rule

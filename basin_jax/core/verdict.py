@@ -127,7 +127,7 @@ def near_thresholds(
     """Find the seeds whose verdicts depend on the exact value of a threshold.
 
     Args:
-        rule: whose thresholds are its fields that are numbers.
+        rule: the rule; see `thresholds_of`.
         evidence: one column for each name.
         within: the distance by which each threshold is moved, down and up.
 
@@ -135,11 +135,15 @@ def near_thresholds(
         For each threshold, whether a seed's verdict differs between the two.
     """
     near = {}
-    for field in field_types(type(rule)):
-        if isinstance(getattr(rule, field), float):
-            below, above = (judge(_moved(rule, field, by), evidence) for by in (-within, within))
-            near[field] = below != above
+    for field in thresholds_of(rule):
+        below, above = (judge(_moved(rule, field, by), evidence) for by in (-within, within))
+        near[field] = below != above
     return near
+
+
+def thresholds_of(rule: Rule) -> list[str]:
+    """Return the names of a rule's thresholds: its fields that are numbers."""
+    return [name for name in field_types(type(rule)) if isinstance(getattr(rule, name), float)]
 
 
 def _moved(rule: Rule, field: str, by: float) -> Rule:

@@ -56,16 +56,17 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     """
     folder = folder or records.store.folder / "report"
     make_folder(folder)  # before what takes time
+    records.near_thresholds()  # first: to count them reads the evidence and the verdicts at once
     frame = records.fractions()
     frames = {"fractions": frame}
     if len(records.cells) > 1:
         frames["differences"] = records.differences()
-    if len(records.history) > len(records.frame):
+    if records.earlier:
         frames["agreement"] = records.agreement()
     files = {f"{name}.csv": each.write_csv().encode() for name, each in frames.items()}
     files["fractions.tex"] = latex(records, frame).encode()
     figures = {"fractions": fractions(records)}
-    if {"watched", "unwatched"} <= {*records.frame.columns}:
+    if {"watched", "unwatched"} <= {*records.evidence_names}:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}

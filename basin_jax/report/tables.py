@@ -42,9 +42,9 @@ def remarks(records: Records) -> list[str]:
             f"The seeds were chosen ({records.criterion}): the estimates are of seeds chosen in "
             "this way, not of all seeds"
         )
-    if left_out := records.frame["seed"].n_unique() - records.counted["seed"].n_unique():
+    if records.left_out:
         why = "; ".join(dict.fromkeys(str(one.pilot) for one in records.requests.pilots))
-        said.append(f"{left_out:,} seeds are not counted, since they were a pilot ({why})")
+        said.append(f"{records.left_out:,} seeds are not counted, since they were a pilot ({why})")
     return [" ".join(one.split()) for one in said]
 
 
@@ -110,14 +110,12 @@ def left_out(records: Records, file: str = "fractions.csv") -> str:
 
 def failures(records: Records) -> list[str]:
     """Say of each of the first cells how many seeds failed, why, and what that may hide."""
-    counted = records.counted.filter(verdict=Verdict.ERROR.name)
-    if counted.is_empty():
-        return []
-    told = records.errors().join(counted.select("cell", "seed"), on=["cell", "seed"], how="semi")
-    said = []
-    for (cell,), rows in told.group_by("cell", maintain_order=True):
-        own = records.counted.filter(cell=cell)["verdict"]
-        hits, trials = int((own == Verdict.DECEPTIVE.name).sum()), len(own)
+    told, said = records.errors(), list[str]()
+    pilots = records.requests.are_pilots(told["seed"].to_numpy())
+    for (cell,), rows in told.filter(~pilots).group_by("cell", maintain_order=True):
+        ends = [judged[:, -1] for _, judged in records.counted(str(cell))]
+        hits = sum(int((verdicts == Verdict.DECEPTIVE).sum()) for verdicts in ends)
+        trials = sum(map(len, ends))
         reasons = rows["reason"].value_counts(sort=True).rows()
         why = "; ".join(f"{count:,}: {reason}" for reason, count in reasons[:REASONS])
         more = f"; {len(reasons) - REASONS:,} other reasons" if len(reasons) > REASONS else ""

@@ -30,7 +30,7 @@ SCHEMES = {
     "az": (AzureStore, "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"),
 }
 URL = re.compile(rf"({'|'.join(SCHEMES)})://([\w.-]+)/(.+)", re.ASCII)
-REPORTS = Path("runs")
+REPORTS = Path("runs")  # no folder of results lies in `runs/s3:`: see `place_of`
 SHOWN = 300  # characters of an error
 
 
@@ -50,7 +50,7 @@ class Bucket:
                 "az://CONTAINER/PREFIX"
             )
         self.where = found[0]
-        self.local = REPORTS / parts[-1]
+        self.local = Path(REPORTS, f"{found[1]}:", found[2], *parts)
         made, self._access = SCHEMES[found[1]]
         with self._asking("opened", ""):
             self._store = made(found[2], prefix=found[3])

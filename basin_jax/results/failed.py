@@ -19,7 +19,10 @@ FAILED = {
 
 
 def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
-    """Return the seeds that failed, of one cell or of all: why, in which chunk, by which machine."""
+    """Return the seeds that failed, of one cell or of all, a row for each.
+
+    `reason` says why, `chunk` is the key of its chunk, `machine` the number of what trained it.
+    """
     found = []
     for key in store.chunks(cell):
         raw, rows = store.load(key)

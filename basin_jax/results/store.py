@@ -25,18 +25,19 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
-from jaxtyping import Int8, UInt64
+from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.files import FolderError, reason
+from basin_jax.results.blocks import Chunks, Part
 from basin_jax.results.chunk import (
     bytes_of,
     check_rows,
@@ -60,6 +61,7 @@ from basin_jax.results.layout import (
     stops_of,
 )
 from basin_jax.results.place import place_of
+from basin_jax.results.seed_set import SeedSet
 
 
 MANIFEST = "sweep.json"
@@ -89,7 +91,7 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """The folder; of a bucket the local one of its reports, `runs/NAME`."""
+        """The folder; of a bucket the local one of its reports, `runs/s3:/BUCKET/NAME`."""
         return self.place.local
 
     @property
@@ -271,30 +273,22 @@ class Store:
         """Return the keys of the committed chunks of each cell that has some."""
         found: dict[str, list[str]] = {}
         for key in self.chunks():
-            found.setdefault(key.removeprefix("data/").partition("-")[0], []).append(key)
+            found.setdefault(_named(key)[0], []).append(key)
         return found
 
-    def verdicts(
-        self, cell: str, chunks: Sequence[str] | None = None
-    ) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
-        """Return the stored seeds of a cell, and their verdicts at the last stop.
+    def parts(self) -> list[Part]:
+        """Return the committed chunks, to be read one after another."""
+        keys = self.chunks()
+        checked = self._checked()  # after them, since another worker may have added a cell
+        return [
+            Part(*_named(key), self.place.named(key), self.where, partial(self._read, key, checked))
+            for key in keys
+        ]
 
-        Args:
-            cell: the cell.
-            chunks: its chunks, if they are known, since to list them takes time.
-        """
-        columns = ["seed", "step", "verdict"]
-        known = self.chunks(cell) if chunks is None else chunks
-        if not known:
-            return np.zeros(0, np.uint64), np.zeros(0, np.int8)
+    def rows(self, chunks: Iterable[str]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of each of some chunks."""
         checked = self._checked()
-        stored = pl.concat(self._read(key, checked).select(columns) for key in known)
-        last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
-        return last["seed"].to_numpy(), last["verdict"].to_numpy()
-
-    def rows(self, chunk: str) -> pl.DataFrame:
-        """Return the rows of a chunk."""
-        return self.load(chunk)[1]
+        return (self._read(key, checked) for key in chunks)
 
     def load(self, chunk: str) -> tuple[bytes, pl.DataFrame]:
         """Return a chunk as a file, and its rows."""
@@ -303,26 +297,11 @@ class Store:
     def machine_of(self, chunk: str) -> tuple[int, UInt64[ndarray, " seed"]]:
         """Return the number of the machine that trained a chunk, and its seeds."""
         raw, rows = self.load(chunk)
-        return read_machine(raw), rows["seed"].unique().sort().to_numpy()
+        return read_machine(raw), rows["seed"].unique(maintain_order=True).to_numpy()
 
     def frame(self) -> pl.DataFrame:
         """Return all stored rows in the order of cell, seed and step."""
-        chunks = self.chunks()
-        if not chunks:
-            raise StoreError(f"{self.where} holds no seeds yet; run the sweep first")
-        checked = self._checked()
-        parts = [self._read(key, checked) for key in chunks]
-        for key, part in zip(chunks, parts, strict=True):
-            if part.columns != parts[0].columns:
-                raise StoreError(f"{self.place.named(key)} is of another sweep; move it away")
-        frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
-        same = (pl.col(name) == pl.col(name).shift() for name in ("cell", "seed", "step"))
-        if frame.select(pl.all_horizontal(same).any()).item():
-            raise StoreError(
-                f"{self.where} has seeds that are stored more than once; "
-                f"`basin-jax verify {self.where}` lists them"
-            )
-        return frame
+        return Chunks(self.parts(), self.where).frame()
 
     def verify(self) -> list[str]:
         """Return the faults of the folder, a line for each.
@@ -337,36 +316,33 @@ class Store:
             manifest = self.manifest()
         except StoreError as error:
             return [str(error)]
-        faults, stored, runs = [], [], {}
+        faults, runs = [], {}
         for name, known in self._records().items():
             try:
                 runs[name] = self._run(name, known)
             except StoreError as error:
                 faults.append(str(error))
-        columns: list[str] = []
+        columns, repeated = list[str](), list[tuple[str, int]]()
         keys = self.place.list("data")
         checked = self._checked()  # after them, since another worker may have added a cell
+        seeds = {cell: SeedSet() for cell in checked.manifest["cells"]}
         for key in keys:
             try:
-                frame = self._read(key, checked)
+                rows = self._read(key, checked)
             except StoreError as error:
                 faults.append(str(error).partition("; ")[0])  # without its advice
                 continue
-            columns = columns or frame.columns
-            if frame.columns != columns:
+            columns = columns or rows.columns
+            if rows.columns != columns:
                 faults.append(str(StoreError(f"{self.place.named(key)} is of another sweep")))
-            stored.append(frame.select("cell", "seed", "step"))
-        if stored:
-            together = pl.concat(stored)
-            repeated = together.filter(together.is_duplicated()).select("cell", "seed").unique()
-            faults += [
-                f"seed {seed} of cell {cell} is stored more than once"
-                for cell, seed in repeated.sort("cell", "seed").iter_rows()
-            ]
-        seeds = {cell: np.zeros(0, np.uint64) for cell in manifest["cells"]} | {
-            str(cell): rows["seed"].unique().sort().to_numpy()
-            for (cell,), rows in (pl.concat(stored).group_by("cell") if stored else ())
-        }
+            cell, own = rows["cell"][0], rows["seed"].unique(maintain_order=True).to_numpy()
+            twice = seeds[cell].has(own)
+            seeds[cell].add(own[~twice])
+            repeated += [(cell, seed) for seed in own[twice].tolist()]
+        faults += [
+            f"seed {seed} of cell {cell} is stored more than once"
+            for cell, seed in sorted({*repeated})
+        ]
         return faults + missing(manifest, runs, seeds)
 
     def notices(self) -> list[str]:
@@ -413,3 +389,9 @@ class Store:
         if key != named:
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
         return raw, frame
+
+
+def _named(key: str) -> tuple[str, int]:
+    """Return the cell and the first seed in the name of a chunk; -1 if there is none."""
+    cell, _, first = key.removeprefix("data/").removesuffix(".parquet").rpartition("-")
+    return cell, int(first) if first.isdecimal() else -1

@@ -3,48 +3,19 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
-from jaxtyping import Bool, Int8, UInt64
+from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.failed import failed_seeds, mend
+from basin_jax.results.seed_set import SeedSet
 from basin_jax.results.store import Store
 from basin_jax.runs.parked import given_up_after
 
 
+# The columns that tell a seed's verdict at the last stop.
+LAST = ("seed", "step", "verdict")
 LIST_SECONDS = 2.0  # between two listings of a folder, which another worker may have added to
-
-
-class SeedSet:
-    """A set of seeds, in memory that grows with its gaps and not with its seeds."""
-
-    def __init__(self) -> None:
-        self._first = self._last = np.zeros(0, np.uint64)  # of each gapless range, rising
-        self.count = 0
-
-    def add(self, seeds: UInt64[ndarray, " seed"]) -> None:
-        """Add rising seeds, of which the set has none yet."""
-        if not len(seeds):
-            return
-        gaps = np.flatnonzero(seeds[1:] - seeds[:-1] != 1)
-        first = np.concatenate([self._first, seeds[np.append(0, gaps + 1)]])
-        last = np.concatenate([self._last, seeds[np.append(gaps, len(seeds) - 1)]])
-        order = np.argsort(first)
-        first, last = first[order], last[order]
-        apart = first[1:] - last[:-1] != 1
-        self._first, self._last = first[np.append(True, apart)], last[np.append(apart, True)]
-        self.count += len(seeds)
-
-    def has(self, seeds: UInt64[ndarray, " seed"]) -> Bool[ndarray, " seed"]:
-        """Return True for each seed of the set, given rising seeds."""
-        if not self.count or not len(seeds):
-            return np.zeros(len(seeds), bool)
-        at = int(np.searchsorted(self._first, seeds[0], side="right")) - 1
-        if at >= 0 and seeds[-1] <= self._last[at]:
-            return np.ones(len(seeds), bool)
-        at = np.searchsorted(self._first, seeds, side="right") - 1
-        return (at >= 0) & (seeds <= self._last[at])
 
 
 class CommittedSeeds:
@@ -82,8 +53,8 @@ class CommittedSeeds:
         for digest in found.keys() & self._seeds.keys():
             fresh = [chunk for chunk in found[digest] if chunk not in self._read[digest]]
             self._read[digest].update(fresh)
-            if fresh:
-                self._add(digest, *self.store.verdicts(digest, fresh))
+            for rows in self.store.rows(fresh) if fresh else ():
+                self._add(digest, {name: rows[name].to_numpy() for name in LAST})
 
     def commit(
         self, digest: str, found: dict[str, ndarray], errors: Mapping[int, str], *, machine: int = 0
@@ -110,7 +81,7 @@ class CommittedSeeds:
             self.update(at_once=True)
             return False
         self._read[digest].add(self.store.chunk_of(digest, first))
-        self._add(digest, seeds, verdicts)
+        self._add(digest, found)
         return True
 
     def failed(
@@ -139,9 +110,9 @@ class CommittedSeeds:
         """Return a cell's number of seeds, and how many of them are deceptive."""
         return self._seeds[digest].count, self._hits[digest]
 
-    def _add(
-        self, digest: str, seeds: UInt64[ndarray, " seed"], verdicts: Int8[ndarray, " seed"]
-    ) -> None:
+    def _add(self, digest: str, rows: dict[str, ndarray]) -> None:
+        last = rows["step"] == rows["step"].max()
+        seeds, verdicts = rows["seed"][last], rows["verdict"][last]
         self._seeds[digest].add(seeds)
         self._note(digest, seeds, verdicts)
 

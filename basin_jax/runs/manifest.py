@@ -55,18 +55,7 @@ def manifest_of(
         StoreError: with the differences, where the folder holds another sweep. The same
             cells, or a grid that has grown, are no difference.
     """
-    # Of a bucket another worker may have written both since it was read.
-    if old is None and folder.chunks() and not folder.exists():
-        raise StoreError(
-            f"{folder.where} has chunks, but their sweep.json is gone; without it they cannot "
-            "be told from another sweep's: give another folder, or delete them"
-        )
-    if old is not None and old["format"] in OLD:
-        raise StoreError(
-            f"{folder.where} was made by basin_jax {OLD[old['format']]} (format "
-            f"{old['format']}), whose seeds may differ from those of this version; `report` and "
-            "`load` read it; to go on, give another folder"
-        )
+    _refuse_unknown(folder, old)
     machine, judged = machine_identity(), rule_identity(rule)
     if old is not None:
         _refuse_others(old, cells, judged, machine, folder)
@@ -97,6 +86,22 @@ def manifest_of(
         "unit": known["unit"] or _unit_size(size.least, seeds * len(cells)),
         "runs": known["runs"],
     }
+
+
+def _refuse_unknown(folder: Store, old: dict[str, Any] | None) -> None:
+    """Raise `StoreError` if a folder has no manifest though it has chunks, or one that is old."""
+    # Of a bucket another worker may have written both since it was read.
+    if old is None and folder.chunks() and not folder.exists():
+        raise StoreError(
+            f"{folder.where} has chunks, but their sweep.json is gone; without it they cannot "
+            "be told from another sweep's: give another folder, or delete them"
+        )
+    if old is not None and old["format"] in OLD:
+        raise StoreError(
+            f"{folder.where} was made by basin_jax {OLD[old['format']]} (format "
+            f"{old['format']}), whose seeds may differ from those of this version; `report` and "
+            "`load` read it; to go on, give another folder"
+        )
 
 
 def machine_number(manifest: dict[str, Any], machine: dict[str, str]) -> int:

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.identity import digest_of, evidence_names
+from basin_jax.core.seeds import SEEDS
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.faults import FAULTS, reason_of
@@ -65,12 +66,13 @@ def replay(
     """
     records = Records(folder)
     digest = records.digest(cell, "--cell")
-    stored = records.history.filter(cell=digest).filter(pl.col("seed") == seed).sort("step")
+    stored = records.rows(digest, np.array([seed] if 0 <= seed < SEEDS else [], np.uint64))
     if stored.is_empty():
-        known = records.frame.filter(cell=digest)["seed"]
+        known = [seeds for seeds, _ in records.verdicts[digest]]
+        ends = f", from {known[0][0]} to {known[-1][-1]}" if known else ""
         raise ValueError(
             f"seed {seed} is not stored in {folder} for {records.label(digest)}; "
-            f"allowed: one of its {len(known)} seeds, from {known.min()} to {known.max()}"
+            f"allowed: one of its {sum(map(len, known))} seeds{ends}"
         )
     sweep, _ = sweep_and_rule(records, digest, file)
     names = records.evidence_names

@@ -173,7 +173,7 @@ def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
 
     A rule's identity does not include the files that it reads.
     """
-    stored = folder.rows(chunk)
+    (stored,) = folder.rows([chunk])
     evidence = {name: stored[name].to_numpy() for name in stored.columns if name not in KEYS}
     verdicts = stored["verdict"].to_numpy()
     if (judge_again(rule, evidence, verdicts) != verdicts).any():

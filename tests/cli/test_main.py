@@ -99,7 +99,7 @@ def test_replay_notices_other_bits(made):
     store = basin_jax.load(folder).store
     key = store.chunks()[0]
     chunk = folder / key
-    cell, frame = chunk.name.split("-")[0], store.rows(key)
+    cell, (frame,) = chunk.name.split("-")[0], store.rows([key])
     chunk.unlink()
     columns = frame.drop("cell").with_columns(pl.col("margin") + 1e-7).to_dict(as_series=False)
     types = frame.drop("cell").schema

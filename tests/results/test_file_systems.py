@@ -13,7 +13,7 @@ from pathlib import Path
 import folders
 import pytest
 from batteries.environments import refusing
-from folders import cell_of, contents
+from folders import cell_of, contents, verdicts
 
 import basin_jax as bj
 from basin_jax import files
@@ -84,7 +84,7 @@ def test_a_chunk_commits_while_another_worker_tunes(made, lacking, monkeypatch):
     with ThreadPoolExecutor() as pool, made.locked():
         committed = pool.submit(Store(made.folder).commit, CELL, columns(range(5)))
         assert committed.result(timeout=10)
-    assert made.verdicts(CELL)[0].tolist() == [0, 1, 2, 3, 4]
+    assert verdicts(made, CELL)[0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_commit_that_could_not_be_locked_is_refused_before_training(made, monkeypatch):
@@ -134,7 +134,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_chunks_only(made, lacking, mo
         assert made.verify() == []
         (made.folder / "commit.lock.held").unlink(missing_ok=True)  # as its message advises
         made.commit(CELL, columns([nth]))
-        assert nth in made.verdicts(CELL)[0]
+        assert nth in verdicts(made, CELL)[0]
     assert kills >= 6
 
 
@@ -220,7 +220,7 @@ def test_a_writer_that_was_taken_for_dead_writes_again(made, monkeypatch):
     monkeypatch.setattr(files, "sync", slow)
     assert made.commit(CELL, columns(range(5)))
     assert swept
-    assert made.verdicts(CELL)[0].tolist() == [0, 1, 2, 3, 4]
+    assert verdicts(made, CELL)[0].tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basin_jax.core.seeds import as_seeds
-from basin_jax.runs.committed import SeedSet
+from basin_jax.results.seed_set import SeedSet
 from basin_jax.runs.plan import leading, next_chunk, unit_size, units
 from basin_jax.runs.shard import Shard, given_shard, rising, shuffled
 
