@@ -78,7 +78,6 @@ def replay(
     names = records.evidence_names
     machine, plan, _ = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
     lanes, backend = plan["lanes"], plan["backend"]["name"]
-
     if strange := {*names} - {*evidence_names(sweep)}:
         raise ValueError(
             f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
