@@ -151,6 +151,7 @@ class Stored:
             count: is called with a cell and some rows of it: those of counted seeds at the last
                 stop, in the order of the seeds.
         """
+        known = "verdicts" in vars(self)
         verdicts = {cell: CellVerdicts() for cell in self.cells}
         for cell in self._chunks.cells:
             for rows in self._blocks(cell):
@@ -158,10 +159,12 @@ class Stored:
                     continue
                 num_stops = len(self.stops(cell))
                 seeds = rows["seed"].to_numpy()[::num_stops]
-                verdicts[cell].add(seeds, rows["verdict"].to_numpy().reshape(-1, num_stops))
+                if not known:  # or they would be held twice
+                    verdicts[cell].add(seeds, rows["verdict"].to_numpy().reshape(-1, num_stops))
                 last = rows[num_stops - 1 :: num_stops]
                 count(cell, last.filter(~self.requests.are_pilots(seeds)))
-        self.verdicts = verdicts
+        if not known:
+            self.verdicts = verdicts
 
     @functools.cached_property
     def verdicts(self) -> dict[str, CellVerdicts]:
