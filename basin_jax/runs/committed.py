@@ -44,6 +44,12 @@ class SeedSet:
         at = np.searchsorted(self._first, seeds, side="right") - 1
         return (at >= 0) & (seeds <= self._last[at])
 
+    def below(self, number: int) -> int:
+        """Return how many seeds of the set are smaller than a number."""
+        inside = self._first < np.uint64(number)
+        last = np.minimum(self._last[inside], np.uint64(number - 1))
+        return int((last - self._first[inside] + np.uint64(1)).sum())
+
 
 class CommittedSeeds:
     """The committed seeds of some cells of a folder, and how many of them are deceptive.
@@ -96,6 +102,10 @@ class CommittedSeeds:
     def count(self, digest: str) -> tuple[int, int]:
         """Return a cell's number of seeds, and how many of them are deceptive."""
         return self._seeds[digest].count, self._hits[digest]
+
+    def has_first(self, digest: str, number: int) -> bool:
+        """Return True if a cell has all of the first seeds, at least one."""
+        return self._seeds[digest].below(number) == number
 
     def _add(
         self, digest: str, seeds: UInt64[ndarray, " seed"], verdicts: Int8[ndarray, " seed"]
