@@ -44,16 +44,16 @@ class Local(Engine):
             while running:
                 yield from pause()
                 for shard, process in list(running.items()):
-                    code = process.code
-                    if code is None:
+                    ended = process.ended()
+                    if ended is None:
                         continue
                     del running[shard]
-                    if is_lost(code) and tries[shard] < TRIES:
+                    if is_lost(ended[0]) and tries[shard] < TRIES:
                         tries[shard] += 1
                         running[shard] = _start(reference, shard)
-                        yield Event(shard, "lost", f"{ending(code, '')}, and starts again")
+                        yield Event(shard, "lost", f"{ending(*ended)}, and starts again")
                     else:
-                        yield Event(shard, "ended", ending(code, process.said), code)
+                        yield Event(shard, "ended", ending(*ended), ended[0])
         finally:
             for process in running.values():
                 process.stop()

@@ -29,7 +29,8 @@ class Process:
     def __init__(
         self, arguments: Sequence[str], directory: Path, environment: Mapping[str, str]
     ) -> None:
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `ended`)
+        self._ended: tuple[int, str] | None = None
         self._process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=directory,
@@ -41,28 +42,27 @@ class Process:
             start_new_session=True,
         )
 
-    @property
-    def code(self) -> int | None:
-        """Its exit code, or less a signal's number; None while it runs."""
-        return self._process.poll()
-
-    @property
-    def said(self) -> str:
-        """The last line that it has written."""
-        with open(os.dup(self._messages.fileno()), "rb") as messages:
-            messages.seek(max(messages.seek(0, os.SEEK_END) - LINE_BYTES, 0))
-            lines = messages.read().decode(errors="replace").split("\n")
-        return printable(next((line for line in reversed(lines) if line.strip()), ""))[:LINE]
+    def ended(self) -> tuple[int, str] | None:
+        """Return its exit code, or less a signal's number, and its last line; None if it runs."""
+        code = self._process.poll()
+        if code is not None and self._ended is None:
+            with self._messages as messages:
+                messages.seek(max(messages.seek(0, os.SEEK_END) - LINE_BYTES, 0))
+                lines = messages.read().decode(errors="replace").split("\n")
+            said = next((line for line in reversed(lines) if line.strip()), "")
+            self._ended = code, printable(said)[:LINE]
+        return self._ended
 
     def stop(self) -> None:
         """Tell it to stop: it commits what it has trained."""
-        if self.code is None:
+        if self.ended() is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def wait(self) -> None:
-        """Wait until it has ended."""
-        while self.code is None:
+    def wait(self) -> tuple[int, str]:
+        """Wait until it has ended, and return what `ended` does."""
+        while (ended := self.ended()) is None:
             time.sleep(POLL_SECONDS)
+        return ended
 
 
 def is_lost(code: int) -> bool:

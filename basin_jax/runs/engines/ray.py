@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,12 +84,10 @@ def work(arguments: Sequence[str], directory: str, cpus: int) -> tuple[int, str]
     environment = {"JAX_NUM_CPU_DEVICES": os.environ.get("JAX_NUM_CPU_DEVICES", str(cpus))}
     process = Process(arguments, Path(directory), environment)
     try:
-        while process.code is None:
-            time.sleep(POLL_SECONDS)
-    finally:  # Ray cancels a task by an interrupt
+        return process.wait()
+    except KeyboardInterrupt:  # by which Ray cancels a task
         process.stop()
-        process.wait()
-    return process.code, process.said
+        return process.wait()
 
 
 def _result(ray: Any, done: Any) -> tuple[int | None, str]:

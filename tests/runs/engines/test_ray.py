@@ -1,0 +1,48 @@
+"""Workers on a Ray cluster: one that is killed runs again, and so does one whose node is."""
+
+import os
+import signal
+
+import pytest
+from engine_runs import WORKERS, assert_same_as, kill_first, train
+
+from basin_jax.interrupts import Interrupted
+from basin_jax.results.store import Store
+from basin_jax.runs.engines.ray import Ray
+from basin_jax.runs.workers import workers_of
+
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.ci, pytest.mark.filterwarnings("ignore:::ray")]
+
+
+def test_a_worker_that_is_killed_runs_again_and_changes_no_bit(alone, tmp_path):
+    told = train(Ray(), tmp_path / "out", kill_first)
+    assert [line for line in told.lines if "was ended by SIGKILL, and starts again" in line]
+    assert_same_as(alone, tmp_path / "out")
+
+
+def test_a_signal_stops_all_tasks_after_they_have_committed(tmp_path):
+    with pytest.raises(Interrupted):
+        train(Ray(), tmp_path / "out", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    store = Store(tmp_path / "out")
+    assert not any(worker.is_live for worker in workers_of(store))
+    assert store.verify() == []
+    assert store.chunks()
+
+
+def test_a_node_that_is_killed_is_replaced_and_changes_no_bit(alone, tmp_path):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(WORKERS)]
+
+        def kill_node(workers):
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            cluster.add_node(num_cpus=1)
+
+        train(Ray(cluster.address), tmp_path / "out", kill_node)
+    finally:
+        cluster.shutdown()
+    assert_same_as(alone, tmp_path / "out")
