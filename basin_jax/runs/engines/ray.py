@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,12 +122,15 @@ def _connected(address: str | None) -> Iterator[Any]:
     }
     heard = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            **({} if address else here),
-        )
+        with warnings.catch_warnings():
+            # Of JAX, since Ray forks; its processes replace themselves at once.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **({} if address else here),
+            )
         for signum, handler in heard.items():  # Ray takes SIGTERM for itself
             signal.signal(signum, handler)
         yield ray
