@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from basin_jax.files import printable
+from basin_jax.interrupts import PARENT
 from basin_jax.runs.engines.contract import POLL_SECONDS
 
 
@@ -18,7 +19,7 @@ LINE = 300  # characters of it
 
 
 class Process:
-    """A worker of this machine.
+    """A worker of this machine, which stops when this process dies.
 
     Args:
         arguments: those of Python.
@@ -34,7 +35,7 @@ class Process:
         self._process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=directory,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=self._messages,
             stderr=subprocess.STDOUT,

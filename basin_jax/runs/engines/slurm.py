@@ -100,8 +100,9 @@ class Slurm(Engine):
 def _change(job: str, shard: Shard, before: str, now: str | None) -> Event | None:
     """Return what became of a task, from its states at two looks at the queue."""
     if now is None:
-        code = _exit_code(job, shard)
-        return Event(shard, "ended", "ended" if not code else f"ended with code {code}", code)
+        code, log = _result(job, shard)
+        said = f"ended with code {code}; see {log}" if code else "ended"
+        return Event(shard, "ended", said, code)
     if before in RUNS and now not in RUNS:
         return Event(shard, "lost", f"was stopped by Slurm, and waits again ({now})")
     if before not in RUNS and now in RUNS:
@@ -125,14 +126,14 @@ def _queue(job: str) -> dict[int, str] | None:
     return {int(row[0]): row[1] for row in rows if len(row) == 2 and row[0].isdecimal()}
 
 
-def _exit_code(job: str, shard: Shard) -> int | None:
-    """Return the exit code of a task that has ended, as long as Slurm knows it."""
-    said = _call("scontrol", "--oneliner", "show", "job", f"{job}_{shard.index}")
-    found = re.search(r"\bExitCode=(\d+):(\d+)", said.stdout)
-    if found is None:
-        return None
+def _result(job: str, shard: Shard) -> tuple[int | None, str]:
+    """Return the exit code and the log of a task that has ended, as long as Slurm knows it."""
+    said = _call("scontrol", "--oneliner", "show", "job", f"{job}_{shard.index}").stdout
+    found, log = re.search(r"\bExitCode=(\d+):(\d+)", said), re.search(r"\bStdOut=(\S+)", said)
+    if found is None or log is None:
+        return None, ""
     code, signum = int(found[1]), int(found[2])
-    return 128 + signum if signum else code
+    return 128 + signum if signum else code, log[1]
 
 
 def _stop(job: str) -> None:

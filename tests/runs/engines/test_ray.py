@@ -49,5 +49,6 @@ def test_a_worker_whose_node_is_killed_runs_again_and_changes_no_bit(cluster, al
         cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
         cluster.add_node(num_cpus=1)
 
-    train(Ray(cluster.address), tmp_path / "out", kill_node)
+    told = train(Ray(cluster.address), tmp_path / "out", kill_node)
+    assert {"worker 0/2 ended", "worker 1/2 ended"} < {*told.lines}
     assert_same_as(alone, tmp_path / "out")
