@@ -69,8 +69,8 @@ def train_by_engine(
         file=source.file, overrides=source.overrides, directory=Path.cwd(), **given
     )
     remember(source.file)
-    by = f"{workers} worker{'s' * (workers > 1)} by {name}"
-    say(f"{source.file}: {len(source.cells)} cells, into {reference.out}, {by}")
+    by, count = f"{workers} worker{'s' * (workers > 1)} by {name}", len(source.cells)
+    say(f"{source.file}: {count} cell{'s' * (count > 1)}, into {reference.out}, {by}")
     with progress_for(Console(stderr=True)) as progress:
         return coordinate(
             source.cells,

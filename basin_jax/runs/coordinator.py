@@ -66,28 +66,19 @@ def coordinate(
             folder.prepare()
             committed = CommittedSeeds(folder, cells)
             states = states_of(cells, committed, asked, until)
+        watch = Watch(states, committed, reference, progress)
         with Worker(folder, None, request).alive() as worker:
             worker.begin(f"starting workers: {workers}")
             stop.finishing = True
-            watch, failures = Watch(states, committed, reference, progress), dict[Shard, Event]()
             shards = [Shard(index, workers) for index in range(workers)]
             with closing(engine.run(reference, shards)) as events:
                 for event in events:
-                    if event is not None:
-                        progress.tell(str(event))
-                        if event.kind == "ended" and event.code != 0:
-                            failures[event.shard] = event
-                    watch.look()
+                    watch.look(event)
                     if stop.signum is not None or watch.is_over:
                         break
-            watch.look(at_once=True)
     if stop.signum is not None:
         raise Interrupted(stop.signum)
-    if not watch.is_complete:
-        said = "; ".join(map(str, failures.values())) or "all workers ended"
-        raise StoreError(
-            f"{folder.where} lacks seeds ({said}); repeat the command to train what is missing"
-        )
+    watch.expect_all(folder.where)
     return Records(folder.where)
 
 
@@ -112,9 +103,17 @@ class Watch:
         self._seeds, self._until = reference.seeds, reference.until
         self._progress = progress
         self._completed = float("inf")
+        self._failures: list[Event] = []
 
-    def look(self, *, at_once: bool = False) -> None:
-        """Count what is committed, and show it."""
+    def look(self, event: Event | None) -> None:
+        """Tell of an event, count what is committed, and show it."""
+        if event is not None:
+            self._progress.tell(str(event))
+            if event.kind == "ended" and event.code != 0:
+                self._failures.append(event)
+        self._count()
+
+    def _count(self, *, at_once: bool = False) -> None:
         self._committed.update(at_once=at_once)
         for digest, state in self._states.items():
             before = state.done, state.finished
@@ -124,15 +123,23 @@ class Watch:
             )
             if before != (state.done, state.finished):
                 self._progress.update(list(self._states.values()), state)
-        if self.is_complete:
+        if self._is_complete:
             self._completed = min(self._completed, time.monotonic())
 
     @property
-    def is_complete(self) -> bool:
-        """Whether the folder has all that was asked for."""
+    def _is_complete(self) -> bool:
         return all(state.finished for state in self._states.values())
 
     @property
     def is_over(self) -> bool:
-        """Whether it has had all for so long that no worker is needed any longer."""
+        """Whether the folder has had all for so long that no worker is needed any longer."""
         return time.monotonic() - self._completed > LAST_SECONDS
+
+    def expect_all(self, where: str) -> None:
+        """Raise `StoreError` unless the folder has all that was asked for."""
+        self._count(at_once=True)
+        if not self._is_complete:
+            said = "; ".join(map(str, self._failures)) or "all workers ended"
+            raise StoreError(
+                f"{where} lacks seeds ({said}); repeat the command to train what is missing"
+            )

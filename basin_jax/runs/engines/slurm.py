@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from basin_jax.runs.engines.contract import Engine, Event, Reference, pause
 from basin_jax.runs.shard import Shard
@@ -21,6 +22,13 @@ COMMANDS = ("sbatch", "squeue", "scontrol", "scancel")
 OURS = ("-a", "--array", "--parsable", "--wrap")  # of sbatch, which a user may not give
 QUEUE_SECONDS = 5.0  # between two looks at the queue
 RUNS = ("RUNNING", "COMPLETING")
+
+
+class Task(NamedTuple):
+    """A task as the queue has it."""
+
+    state: str
+    restarts: int
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Slurm(Engine):
         if said.returncode:
             raise ValueError(f"sbatch refused the array: {' '.join(said.stderr.split())}")
         job = said.stdout.strip().partition(";")[0]
-        states = {shard: "PENDING" for shard in shards}
+        states = dict.fromkeys(shards, Task("PENDING", 0))
         try:
             for shard in shards:
                 yield Event(shard, "started", f"waits as task {job}_{shard.index}")
@@ -86,10 +94,11 @@ class Slurm(Engine):
                 queue = _queue(job)
                 for shard, before in list(states.items()):
                     now = before if queue is None else queue.get(shard.index)
-                    event = _change(job, shard, before, now)
-                    states[shard] = now or ""
+                    event = _end(job, shard) if now is None else _change(shard, before, now)
                     if now is None:
                         del states[shard]
+                    else:
+                        states[shard] = now
                     if event is not None:
                         yield event
         finally:
@@ -97,17 +106,24 @@ class Slurm(Engine):
                 _stop(job)
 
 
-def _change(job: str, shard: Shard, before: str, now: str | None) -> Event | None:
-    """Return what became of a task, from its states at two looks at the queue."""
-    if now is None:
-        code, log = _result(job, shard)
-        said = f"ended with code {code}; see {log}" if code else "ended"
-        return Event(shard, "ended", said, code)
-    if before in RUNS and now not in RUNS:
-        return Event(shard, "lost", f"was stopped by Slurm, and waits again ({now})")
-    if before not in RUNS and now in RUNS:
+def _change(shard: Shard, before: Task, now: Task) -> Event | None:
+    """Return what became of a task between two looks at the queue."""
+    if now.restarts > before.restarts:
+        return Event(shard, "lost", f"was stopped by Slurm, and starts again ({now.state})")
+    if before.state not in RUNS and now.state in RUNS:
         return Event(shard, "started", "started")
     return None
+
+
+def _end(job: str, shard: Shard) -> Event:
+    """Return the end of a task: with its exit code and its log, as long as Slurm knows them."""
+    said = _call("scontrol", "--oneliner", "show", "job", f"{job}_{shard.index}").stdout
+    found, log = re.search(r"\bExitCode=(\d+):(\d+)", said), re.search(r"\bStdOut=(\S+)", said)
+    if found is None or log is None:
+        return Event(shard, "ended", "ended")
+    code, signum = int(found[1]), int(found[2])
+    code = 128 + signum if signum else code
+    return Event(shard, "ended", f"ended with code {code}; see {log[1]}" if code else "ended", code)
 
 
 def _call(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -117,23 +133,14 @@ def _call(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def _queue(job: str) -> dict[int, str] | None:
-    """Return the states of an array's tasks that have not ended; None if Slurm does not answer."""
-    said = _call("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%K %T")
+def _queue(job: str) -> dict[int, Task] | None:
+    """Return an array's tasks that have not ended; None if Slurm does not answer."""
+    columns = "--Format=ArrayTaskID:16,State:32,RestartCnt:16"
+    said = _call("squeue", "--noheader", "--array", f"--jobs={job}", columns)
     if said.returncode:
         return {} if "Invalid job id" in said.stderr else None
     rows = (line.split() for line in said.stdout.splitlines())
-    return {int(row[0]): row[1] for row in rows if len(row) == 2 and row[0].isdecimal()}
-
-
-def _result(job: str, shard: Shard) -> tuple[int | None, str]:
-    """Return the exit code and the log of a task that has ended, as long as Slurm knows it."""
-    said = _call("scontrol", "--oneliner", "show", "job", f"{job}_{shard.index}").stdout
-    found, log = re.search(r"\bExitCode=(\d+):(\d+)", said), re.search(r"\bStdOut=(\S+)", said)
-    if found is None or log is None:
-        return None, ""
-    code, signum = int(found[1]), int(found[2])
-    return 128 + signum if signum else code, log[1]
+    return {int(task): Task(state, int(restarts)) for task, state, restarts in rows}
 
 
 def _stop(job: str) -> None:

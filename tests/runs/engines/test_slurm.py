@@ -1,19 +1,22 @@
-"""Workers as tasks of a Slurm array: the script, and how the queue is watched."""
+"""Workers as tasks of a Slurm array: with commands in place of Slurm's, and with a real one."""
 
 import os
+import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_runs import assert_same_as, train, written
+from engine_runs import WORKERS, assert_same_as, train, written
 
 from basin_jax.runs.engines import slurm
 from basin_jax.runs.engines.slurm import Slurm
 
 
+SCRIPT = Path(__file__).parents[2] / "integration" / "slurm.sh"
 # Slurm's commands as far as the engine calls them, with a folder of files as the queue. Tasks run
-# here; one that is killed waits until the queue has been looked at, as after a requeue.
+# here, and one that is killed runs again.
 SBATCH = """
 cat > $FAKE/script
 cd ${2#--chdir=}
@@ -21,14 +24,13 @@ echo "$@" > $FAKE/options
 export SLURM_ARRAY_TASK_COUNT=2
 for task in 0 1; do
   export SLURM_ARRAY_TASK_ID=$task
+  echo 0 > $FAKE/$task.restarts
   (
-    code=137
-    while [ $code = 137 ]; do
-      rm -f $FAKE/$task.waits
+    while :; do
       sh -c "echo \\$\\$ > $FAKE/$task.pid; exec sh $FAKE/script"
       code=$?
-      [ $code != 137 ] || echo > $FAKE/$task.waits
-      while [ $code = 137 ] && ! grep -q PENDING $FAKE/$task.seen; do sleep .1; done
+      [ $code = 137 ] || break
+      echo 1 > $FAKE/$task.restarts
     done
     echo $code > $FAKE/$task.code
   ) > $FAKE/$task.log 2>&1 &
@@ -37,10 +39,7 @@ echo "17;cluster"
 """
 SQUEUE = """
 for task in 0 1; do
-  state=RUNNING
-  [ ! -e $FAKE/$task.waits ] || state=PENDING
-  echo $state > $FAKE/$task.seen
-  [ -e $FAKE/$task.code ] || echo "$task $state"
+  [ -e $FAKE/$task.code ] || echo "$task RUNNING $(cat $FAKE/$task.restarts)"
 done
 """
 SCONTROL = """
@@ -96,8 +95,7 @@ def test_a_task_that_is_requeued_changes_no_bit(queue, alone, tmp_path):
     assert said == [
         "worker 0/2 waits as task 17_0",
         "worker 0/2 started",
-        "worker 0/2 was stopped by Slurm, and waits again (PENDING)",
-        "worker 0/2 started",
+        "worker 0/2 was stopped by Slurm, and starts again (RUNNING)",
         "worker 0/2 ended",
     ]
     assert (queue / "options").read_text() == f"--parsable --chdir={tmp_path} --partition=gpu\n"
@@ -114,3 +112,37 @@ def test_a_host_without_slurm_is_refused(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="without sbatch, squeue, scontrol, scancel"):
         Slurm().check(2)
+
+
+@pytest.fixture
+def real_slurm(tmp_path, monkeypatch):
+    """Slurm of one node, with a core for each worker."""
+    folder = tmp_path / "slurm"
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    try:
+        subprocess.run([SCRIPT, "start", folder, str(WORKERS)], check=True)
+        yield
+    finally:
+        subprocess.run([SCRIPT, "stop", folder], check=True)
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(
+    shutil.which("slurmctld") is None or os.geteuid() != 0,
+    reason="needs Slurm, and to be root: tests/integration/slurm.sh install",
+)
+def test_a_task_that_is_requeued_by_slurm_changes_no_bit(real_slurm, alone, tmp_path):
+    def requeue(workers):
+        subprocess.run(["scontrol", "requeue", "1_0"], check=True)
+        state = ["squeue", "--noheader", "--jobs=1_0", "--format=%T"]
+        while subprocess.check_output(state) != b"PENDING\n":
+            time.sleep(0.2)
+        # Slurm would wait for two minutes.
+        subprocess.run(["scontrol", "update", "JobId=1_0", "StartTime=now"], check=True)
+
+    told = train(Slurm(("--time=10",)), tmp_path / "out", requeue)
+    said = [line for line in told.lines if line.startswith("worker 0/2")]
+    assert said[2].startswith("worker 0/2 was stopped by Slurm, and starts again")
+    assert said[-1] == "worker 0/2 ended"
+    assert_same_as(alone, tmp_path / "out")
+    assert "interrupted by SIGTERM" in (tmp_path / "slurm-1_0.out").read_text()
