@@ -6,6 +6,7 @@ Imported without JAX, so that a command can be stopped while it still imports.
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -16,6 +17,9 @@ from typing import Any
 # by, unless the user's own code receives it.
 ALWAYS = (signal.SIGINT, signal.SIGTERM)
 UNLESS_RECEIVED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
+# The variable of the environment in which an engine tells its workers which process it is.
+PARENT, PARENT_SECONDS = "BASIN_JAX_PARENT", 1.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -85,3 +89,16 @@ def interruptible() -> Iterator[Stop]:
 def _is_free(signum: int, handler: Any) -> bool:
     own = isinstance(getattr(handler, "__self__", None), Stop)
     return own or signum in ALWAYS or handler is signal.SIG_DFL
+
+
+def stop_with_parent() -> None:
+    """Stop this process by SIGTERM when the engine that started it has died, if one has."""
+    parent = os.environ.pop(PARENT, None)
+
+    def watch() -> None:
+        while str(os.getppid()) == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent is not None:
+        threading.Thread(target=watch, name="parent", daemon=True).start()

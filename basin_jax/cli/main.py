@@ -20,7 +20,7 @@ from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
 from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify
-from basin_jax.interrupts import GaveUp, Interrupted, interruptible
+from basin_jax.interrupts import GaveUp, Interrupted, interruptible, stop_with_parent
 
 
 app = typer.Typer(
@@ -97,6 +97,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
     try:
         with interruptible():
+            stop_with_parent()
             raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))

@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from basin_jax.cli.engines import (
+    EngineName,
+    check_options,
+    leave_memory_of_gpus,
+    train_by_engine,
+)
 from basin_jax.cli.output import print_table, say
 
 
@@ -30,64 +36,96 @@ Retry = Annotated[
     bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
 ]
 
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="The number of seeds of each cell.  [default: FILE's `seeds`, or 1024]"),
+]
+Pilot = Annotated[
+    str | None,
+    typer.Option(help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="The part to train first, such as 0/4, where several workers share a folder.  "
+        "[default: that of the task of a Slurm array, if it is one]",
+        metavar="I/N",
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        help="The folder of results, or its URL, such as s3://BUCKET/NAME.  "
+        "[default: runs/FILE's name]",
+        metavar="DIR",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The address of a Ray cluster.  [default: one on this machine]", metavar="HOST:PORT"
+    ),
+]
+Sbatch = Annotated[
+    str | None,
+    typer.Option(
+        help="Further options of sbatch, such as '--partition=gpu --time=2:00:00'.",
+        metavar="OPTIONS",
+    ),
+]
+
 
 def run(
     file: File,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="The number of seeds of each cell.  [default: FILE's `seeds`, or 1024]"),
-    ] = None,
+    seeds: Seeds = None,
     until_width: Annotated[
         float | None,
         typer.Option(help="Train until the interval of each cell has this width, instead."),
     ] = None,
-    pilot: Annotated[
-        str | None,
-        typer.Option(
-            help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"
-        ),
-    ] = None,
+    pilot: Pilot = None,
     set_: Set = None,
     lanes: Lanes = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            help="The part to train first, such as 0/4, where several workers share a folder.  "
-            "[default: that of the task of a Slurm array, if it is one]",
-            metavar="I/N",
-        ),
-    ] = None,
+    shard: ShardOf = None,
     retry_errors: Retry = False,
     patience: Patience = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            help="The folder of results, or its URL, such as s3://BUCKET/NAME.  "
-            "[default: runs/FILE's name]",
-            metavar="DIR",
-        ),
+    out: Out = None,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="What starts workers, and waits for them.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Their number.", metavar="N")] = None,
+    address: Address = None,
+    sbatch: Sbatch = None,
 ) -> None:
     """Train the seeds of a sweep and write its report; resume a stopped run.
 
-    Any number of workers, on any hosts that share the folder, may run the same command at once.
+    Any number of workers, on any hosts that share the folder, may run the same command at once, or
+    an engine starts them.
     """
     if seeds is not None and until_width is not None:
         raise ValueError("--seeds and --until-width; allowed: one of them")
+    places = {"address": address, "sbatch": sbatch}
+    check_options(engine, workers=workers, shard=shard, **places)
     say(f"reading {file}")  # before JAX is imported, which takes seconds
     from basin_jax.runs.sweepfile import load_sweep
 
+    if engine is not None:
+        leave_memory_of_gpus()
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
-    given = {"until": until_width, "pilot": pilot, "lanes": lanes, "shard": shard}
-    tries = {"retry_errors": retry_errors, "patience": patience}
-    records = _train(source, count, folder, **given, **tries)
+    given = {"until": until_width, "pilot": pilot, "lanes": lanes}
+    given |= {"retry_errors": retry_errors, "patience": patience}
+    if engine is not None and workers is not None:
+        told = {"seeds": count, "out": folder, **given}
+        records = train_by_engine(engine, source, told, workers=workers, **places)
+    else:
+        records = _train(source, count, folder, shard=shard, **given)
     from basin_jax.runs.workers import workers_of
 
     if others := sum(worker.is_live for worker in workers_of(records.store)):
-        workers = f"{others} worker{'s' * (others > 1)}"
-        say(f"{workers} still at it; the last one writes the report, or basin-jax report {folder}")
+        many = f"{others} worker{'s' * (others > 1)}"
+        say(f"{many} still at it; the last one writes the report, or basin-jax report {folder}")
         return
     say(f"Final fractions ({records.interval} interval):")
     _report(records)

@@ -110,6 +110,10 @@ class CommittedSeeds:
         """Return a cell's number of seeds, and how many of them are deceptive."""
         return self._seeds[digest].count, self._hits[digest]
 
+    def has_first(self, digest: str, number: int) -> bool:
+        """Return True if a cell has all of the first seeds, at least one."""
+        return self._seeds[digest].between(0, number - 1)[0] == number
+
     def _add(self, digest: str, rows: dict[str, ndarray]) -> None:
         last = rows["step"] == rows["step"].max()
         seeds, verdicts = rows["seed"][last], rows["verdict"][last]

@@ -90,7 +90,7 @@ def run(
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells, shard = check_cells(wanted, rule), shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
-        opened = _open(store, cells, rule, request, asked, lanes, receiver)
+        opened = open_folder(store, cells, rule, request, asked, lanes, receiver)
         with Worker(opened[0], shard, request).alive() as worker:
             number = machine_number(opened[1], machine_identity())
             given = (asked, until, rule, receiver, worker, stop, retry_errors, patience)
@@ -112,7 +112,7 @@ def _train(
     folder.finish_run(name, done)
 
 
-def _open(
+def open_folder(
     store: str | os.PathLike[str],
     cells: dict[str, Sweep],
     rule: Rule,
@@ -121,7 +121,14 @@ def _open(
     lanes: int | None,
     progress: Progress,
 ) -> tuple[Store, dict[str, Any], dict[str, CellProgress], CommittedSeeds]:
-    """Open a folder for a run; return it, its manifest, each cell's state, and what it holds."""
+    """Open a folder for a run: tune the cells that are new to it, and write `sweep.json`.
+
+    Returns:
+        The folder, its manifest, the state of each cell, and what the folder holds.
+
+    Raises:
+        StoreError: if the folder holds another sweep.
+    """
     for remark in remarks(list(cells.values())):
         progress.tell(remark)
     folder, until = Store(store), request.width
@@ -145,9 +152,16 @@ def _open(
     with folder.locked():
         folder.prepare()
         manifest = folder.update(made)
-    fields = {digest: manifest["cells"][digest]["fields"] for digest in cells}
+    return folder, manifest, states_of(cells, committed, asked, until), committed
+
+
+def states_of(
+    cells: dict[str, Sweep], committed: CommittedSeeds, asked: Sequence[int], until: float | None
+) -> dict[str, CellProgress]:
+    """Return the state of each cell, of which nothing is counted yet."""
+    fields = {digest: cell.fields() for digest, cell in cells.items()}
     paths = varied(list(fields.values()))
-    states = {
+    return {
         digest: CellProgress(
             label=label(fields[digest], paths),
             steps=cell.all_steps,
@@ -156,7 +170,6 @@ def _open(
         )
         for digest, cell in cells.items()
     }
-    return folder, manifest, states, committed
 
 
 def _refuse_pilots(folder: Store, until: float) -> None:

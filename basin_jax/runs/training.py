@@ -29,7 +29,6 @@ from basin_jax.runs.parked import PATIENCE, TRIES, Parked, ParkedSeeds, gave_up
 from basin_jax.runs.plan import columns, leading, next_chunk, units
 from basin_jax.runs.progress import CellProgress, Progress
 from basin_jax.runs.workers import Worker
-from basin_jax.statistics.estimates import estimate
 
 
 # The most seeds of a chunk: as many as are read easily, or few between looks at an interval.
@@ -239,7 +238,7 @@ class Training:
                 chunk, ends = np.zeros(0, np.uint64), False
                 while not (ends or len(missing(chunk))):
                     self._look(digest)
-                    if self._enough(self.states[digest]):
+                    if self.states[digest].is_within(self.until):
                         return
                     chunk, ends = next_chunk(self.asked[unit], missing=missing, size=size())
                     batch += [chunk] if len(chunk) else []
@@ -261,12 +260,6 @@ class Training:
     def _finish(self, digest: str) -> None:
         self.states[digest].finished = True
         self.progress.update(list(self.states.values()), self.states[digest])
-
-    def _enough(self, state: CellProgress) -> bool:
-        if self.until is None or not state.done:
-            return False
-        now = estimate(state.hits, state.done, interval="anytime")
-        return now.high - now.low <= self.until
 
     def _train(
         self, group: Group, taken: list[tuple[str, ndarray]]

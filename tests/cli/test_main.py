@@ -86,6 +86,16 @@ def test_another_rule_needs_no_training(made):
 
 
 @pytest.mark.ci
+def test_an_engine_trains_by_workers_and_writes_one_report(made):
+    line = "run mine.py --seeds=300 --lanes=16 --engine=local --workers=2 --out=runs/engine"
+    text = basin(*line.split(), cwd=made)
+    assert "2 workers by local" in text
+    assert text.count("Report: runs/engine/report/report.html") == 1
+    alone, shared = (basin_jax.load(made / "runs" / name).frame for name in ("mine", "engine"))
+    assert shared.equals(alone)
+
+
+@pytest.mark.ci
 def test_replay_finds_the_stored_bits_and_draws_the_way_there(made):
     text = basin("replay", "runs/mine", "--seed", "7", "--cell", "scale=0.5", cwd=made)
     assert "Equal to the stored bits" in text
