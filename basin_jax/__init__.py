@@ -13,6 +13,6 @@ The flow of data, and the modules in its order:
 import lazy_loader
 
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 # Loaded when first used, so that `basin-jax --help` does not wait for JAX.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

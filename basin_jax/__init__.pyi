@@ -20,6 +20,7 @@ from .core.verdict import Verdict as Verdict
 from .core.wrappers import MethodWrapper as MethodWrapper
 from .core.wrappers import OrganismWrapper as OrganismWrapper
 from .engine.kernel import build_kernel as build_kernel
+from .interrupts import GaveUp as GaveUp
 from .results.given import Given as Given
 from .results.records import Records as Records
 from .results.records import load as load
@@ -28,6 +29,7 @@ from .results.references import Independent as Independent
 from .results.references import Limit as Limit
 from .results.references import Published as Published
 from .results.request import ChosenSeeds as ChosenSeeds
+from .runs.isolation import TrainingError as TrainingError
 from .runs.recheck import recheck as recheck
 from .runs.replay import replay as replay
 from .runs.run import run as run

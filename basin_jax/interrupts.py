@@ -6,6 +6,7 @@ Imported without JAX, so that a command can be stopped while it still imports.
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,6 +18,9 @@ from typing import Any
 ALWAYS = (signal.SIGINT, signal.SIGTERM)
 UNLESS_RECEIVED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
+# The variable of the environment in which an engine tells its workers which process it is.
+PARENT, PARENT_SECONDS = "BASIN_JAX_PARENT", 1.0
+
 
 class Interrupted(KeyboardInterrupt):
     """A run stopped by a signal, after its trained seeds were committed."""
@@ -24,6 +28,13 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signum: int):
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.signum = signum
+
+
+class GaveUp(Exception):
+    """Raised when a call was waited for in vain: it holds its devices until the process ends.
+
+    The same command goes on, in another process.
+    """
 
 
 class Stop:
@@ -78,3 +89,16 @@ def interruptible() -> Iterator[Stop]:
 def _is_free(signum: int, handler: Any) -> bool:
     own = isinstance(getattr(handler, "__self__", None), Stop)
     return own or signum in ALWAYS or handler is signal.SIG_DFL
+
+
+def stop_with_parent() -> None:
+    """Stop this process by SIGTERM when the engine that started it has died, if one has."""
+    parent = os.environ.pop(PARENT, None)
+
+    def watch() -> None:
+        while str(os.getppid()) == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent is not None:
+        threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -79,6 +79,12 @@ def whole(low: int, high: int) -> Check:
     return check
 
 
+def truth(path: str, value: Any) -> None:
+    """Allow true and false."""
+    if type(value) is not bool:
+        refuse(path, value, "true or false")
+
+
 def number(low: float, high: float) -> Check:
     """Allow the finite numbers from `low` to `high`."""
 

@@ -18,7 +18,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 import basin_jax as bj
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.verdict import UNJUDGED, Verdict
 from basin_jax.report.figures import FULL, STYLE, add_legend, gap_panel, save
 from basin_jax.report.tables import ORDER, amount
 from basin_jax.results.records import Records
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
 SEEDS = 2500  # per cell: intervals of ±2 %
 SHOWN = 4  # the cells that a figure has room for
-VERDICTS = ORDER[:-1]  # without DIVERGED, which hardly any seed is
+VERDICTS = [verdict for verdict in ORDER if verdict not in UNJUDGED]  # which hardly any seed is
 HEAD = (
     "cell",
     "step",
@@ -88,8 +88,7 @@ def table(records: Records, untrained: Records) -> list[str]:
 
 def _stops(records: Records) -> tuple[dict[tuple[str, int], pl.Series], dict[Any, str]]:
     """Return the verdicts by cell and stop, and their agreement with those of the last stop."""
-    several = len(records.history) > len(records.frame)
-    later = records.agreement() if several else pl.DataFrame({"cell": [], "step": []})
+    later = records.agreement() if records.earlier else pl.DataFrame({"cell": [], "step": []})
     same = {(row["cell"], row["step"]): amount(row) for row in later.to_dicts()}
     groups = records.history.group_by("cell", "step", maintain_order=True)
     return {(str(cell), int(str(step))): one["verdict"] for (cell, step), one in groups}, same
@@ -121,7 +120,7 @@ def figure(records: Records, rule: Any) -> Figure:
         made = Figure(figsize=(FULL, 1.9))
         panels = made.subplots(1, len(cells), sharey=True, squeeze=False).flat
         for axes, cell in zip(panels, cells, strict=True):
-            gap_panel(axes, records.frame.filter(cell=cell), rule)
+            gap_panel(axes, records.gaps()[cell], rule)
             name = textwrap.fill(_name(records, cell), 24)
             axes.set_title(name, loc="left", fontsize=6, parse_math=False)
             axes.set_xlabel("unwatched - watched")

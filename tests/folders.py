@@ -1,6 +1,6 @@
 """Folders that tests write by hand, without training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,6 @@ def cell_of(fields: dict[str, Any], stops: Sequence[int]) -> tuple[str, dict[str
         "fields": fields,
         "sources": SOURCES,
         "trace": "",
-        "backend": {"name": "xla", "why": "a test"},
-        "lanes": 8,
-        "speed": 1000,
     }
     return identity_hash(fields, SOURCES, ""), entry
 
@@ -35,9 +32,20 @@ def cell_of(fields: dict[str, Any], stops: Sequence[int]) -> tuple[str, dict[str
 def manifest_of(cells: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return a manifest of such cells."""
     rule = {"fields": {"class": "Behavior"}, "sources": {"Behavior": "basin_jax 0"}}
-    machine = {"basin_jax": "0", "jax": "0"}
     made = {"cells": cells, "rule": rule, "chunk": 128, "unit": 64}
-    return made | {"machine": machine, "runs": {}}
+    return made | {"machines": [machine_of(cells)], "runs": {}}
+
+
+def machine_of(cells: Iterable[str], **kind: str) -> dict[str, Any]:
+    """Return the entry of a machine in a manifest, with a plan for each cell."""
+    plan = {"backend": {"name": "xla", "why": "a test"}, "lanes": 8, "speed": 1000}
+    machine = {"basin_jax": "0", "jax": "0", **kind}
+    return {"machine": machine, "plans": dict.fromkeys(cells, plan)}
+
+
+def plans_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the plans of all machines of a manifest."""
+    return [plan for each in manifest["machines"] for plan in each["plans"].values()]
 
 
 def run_of(request: dict[str, Any], began: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
@@ -66,6 +74,20 @@ def new_store(folder: Path | str, cells: dict[str, dict[str, Any]]) -> Store:
     made.prepare()
     made.update(lambda _: manifest_of(cells))
     return made
+
+
+def verdicts(store: Store, cell: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the stored seeds of a cell, in rising order, and their verdicts at the last stop."""
+    parts = [
+        (rows["seed"], rows["step"], rows["verdict"]) for rows in store.rows(store.chunks(cell))
+    ]
+    seeds, steps, found = (
+        np.concatenate([np.zeros(0, kind), *(part[i] for part in parts)])
+        for i, kind in enumerate((np.uint64, np.int32, np.int8))
+    )
+    last = np.flatnonzero(steps == steps.max(initial=0))
+    order = last[np.argsort(seeds[last])]
+    return seeds[order], found[order]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

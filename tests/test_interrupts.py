@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -69,3 +72,32 @@ def test_a_run_within_a_command_receives_its_signals():
         assert outer.signum is None
         with pytest.raises(Interrupted):
             signal.raise_signal(signal.SIGUSR2)
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from basin_jax.interrupts import Interrupted, interruptible, stop_with_parent
+try:
+    with interruptible():
+        stop_with_parent()
+        time.sleep(60)
+except Interrupted as stopped:
+    Path(sys.argv[1]).write_text(str(stopped))
+"""
+PARENT_THAT_DIES = """
+import os, subprocess, sys
+from basin_jax.interrupts import PARENT
+environment = {**os.environ, PARENT: str(os.getpid())}
+subprocess.Popen([sys.executable, "-c", *sys.argv[1:]], env=environment)
+"""
+
+
+def test_a_worker_stops_when_its_engine_has_died(tmp_path):
+    command = [sys.executable, "-c", PARENT_THAT_DIES, CHILD, str(tmp_path / "said")]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    patience = time.monotonic() + 60
+    said = tmp_path / "said"
+    while not (said.exists() and said.read_text()) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert said.read_text() == "interrupted by SIGTERM"

@@ -47,7 +47,8 @@ def public() -> dict[str, Any]:
 
 
 PUBLIC = public()
-del PUBLIC["Verdict"]  # an enumeration, whose error is Python's
+for own in ("Verdict", "GaveUp", "TrainingError"):
+    del PUBLIC[own]  # an enumeration and exceptions, whose errors are Python's
 
 
 def parameters(thing: Any) -> dict[str, inspect.Parameter]:

@@ -7,6 +7,7 @@ that names the thing and what is allowed, and in exit code 2. A run that a signa
 
 import functools
 import io
+import os
 import shlex
 import signal
 import sys
@@ -19,7 +20,7 @@ from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
 from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify
-from basin_jax.interrupts import Interrupted, interruptible
+from basin_jax.interrupts import GaveUp, Interrupted, interruptible, stop_with_parent
 
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 
+FILES = 2**16  # that are closed before the command begins anew
 # The commands that train, and go on where they were stopped.
 TRAINING = ("run", "known", "study", "studies")
 
@@ -46,6 +48,11 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **named)
         except Interrupted as stopped:
             raise typer.Exit(_stopped(stopped.signum)) from None
+        except GaveUp as given_up:
+            typer.echo(f"basin-jax: {given_up}: starting it", err=True)
+            sys.stdout.flush()
+            os.closerange(3, FILES)  # such as those of a device that is held
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
     return called
 
@@ -90,6 +97,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
     try:
         with interruptible():
+            stop_with_parent()
             raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))

@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from basin_jax.cli.engines import (
+    EngineName,
+    check_options,
+    leave_memory_of_gpus,
+    train_by_engine,
+)
 from basin_jax.cli.output import print_table, say
 
 
@@ -19,64 +25,107 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as num_steps=500."),
 ]
+Lanes = Annotated[int | None, typer.Option(help="The number of lanes.  [default: measured]")]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        help="The seconds to wait for a call of some 1 s.  [default: 600, or 50 times the longest]"
+    ),
+]
+Retry = Annotated[
+    bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
+]
+
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="The number of seeds of each cell.  [default: FILE's `seeds`, or 1024]"),
+]
+Pilot = Annotated[
+    str | None,
+    typer.Option(help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="The part to train first, such as 0/4, where several workers share a folder.  "
+        "[default: that of the task of a Slurm array, if it is one]",
+        metavar="I/N",
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        help="The folder of results, or its URL, such as s3://BUCKET/NAME.  "
+        "[default: runs/FILE's name]",
+        metavar="DIR",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The address of a Ray cluster.  [default: one on this machine]", metavar="HOST:PORT"
+    ),
+]
+Sbatch = Annotated[
+    str | None,
+    typer.Option(
+        help="Further options of sbatch, such as '--partition=gpu --time=2:00:00'.",
+        metavar="OPTIONS",
+    ),
+]
 
 
 def run(
     file: File,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="The number of seeds of each cell.  [default: FILE's `seeds`, or 1024]"),
-    ] = None,
+    seeds: Seeds = None,
     until_width: Annotated[
         float | None,
         typer.Option(help="Train until the interval of each cell has this width, instead."),
     ] = None,
-    pilot: Annotated[
-        str | None,
-        typer.Option(
-            help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"
-        ),
-    ] = None,
+    pilot: Pilot = None,
     set_: Set = None,
-    lanes: Annotated[
-        int | None, typer.Option(help="The number of lanes.  [default: measured]")
+    lanes: Lanes = None,
+    shard: ShardOf = None,
+    retry_errors: Retry = False,
+    patience: Patience = None,
+    out: Out = None,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="What starts workers, and waits for them.")
     ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            help="The part to train first, such as 0/4, where several workers share a folder.  "
-            "[default: that of the task of a Slurm array, if it is one]",
-            metavar="I/N",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            help="The folder of results, or its URL, such as s3://BUCKET/NAME.  "
-            "[default: runs/FILE's name]",
-            metavar="DIR",
-        ),
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Their number.", metavar="N")] = None,
+    address: Address = None,
+    sbatch: Sbatch = None,
 ) -> None:
     """Train the seeds of a sweep and write its report; resume a stopped run.
 
-    Any number of workers, on any hosts that share the folder, may run the same command at once.
+    Any number of workers, on any hosts that share the folder, may run the same command at once, or
+    an engine starts them.
     """
     if seeds is not None and until_width is not None:
         raise ValueError("--seeds and --until-width; allowed: one of them")
+    places = {"address": address, "sbatch": sbatch}
+    check_options(engine, workers=workers, shard=shard, **places)
     say(f"reading {file}")  # before JAX is imported, which takes seconds
     from basin_jax.runs.sweepfile import load_sweep
 
+    if engine is not None:
+        leave_memory_of_gpus()
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
     given = {"until": until_width, "pilot": pilot, "lanes": lanes}
-    records = _train(source, count, folder, shard=shard, **given)
+    given |= {"retry_errors": retry_errors, "patience": patience}
+    if engine is not None and workers is not None:
+        told = {"seeds": count, "out": folder, **given}
+        records = train_by_engine(engine, source, told, workers=workers, **places)
+    else:
+        records = _train(source, count, folder, shard=shard, **given)
     from basin_jax.runs.workers import workers_of
 
     if others := sum(worker.is_live for worker in workers_of(records.store)):
-        workers = f"{others} worker{'s' * (others > 1)}"
-        say(f"{workers} still at it; the last one writes the report, or basin-jax report {folder}")
+        many = f"{others} worker{'s' * (others > 1)}"
+        say(f"{many} still at it; the last one writes the report, or basin-jax report {folder}")
         return
     say(f"Final fractions ({records.interval} interval):")
     _report(records)
@@ -106,7 +155,8 @@ def report(
     """Write the tables and figures of a folder.
 
     They are in DIR/report as HTML, PNG, PDF, CSV and LaTeX; with the rule of another file, in
-    DIR/report-FILE. Those of a bucket are in the local folder runs/NAME.
+    DIR/report-FILE. Those of a bucket are in the local folder
+    runs/s3:/BUCKET/NAME.
     """
     from basin_jax.results.records import load
     from basin_jax.runs.sweepfile import load_rule
@@ -170,7 +220,7 @@ def recheck(
         say(change)
     typer.echo(f"other bits: {found.differing}\nanother verdict: {found.flips}")
     say(f"Repeat with --root {found.root}")
-    if found.differing.hits and not found.changes:
+    if not found.frame.filter("same")["equal"].all():
         raise typer.Exit(1)
 
 
@@ -215,7 +265,7 @@ def known(
         folder = out / answers.folder_of(source)
         records = _train(source, source.seeds if seeds is None else seeds, str(folder))
         frames.append(compare(records, source.known))
-        machine = records.manifest["machine"]
+        machine = records.machine
     frame = answers.by_kind(frames)
     made = f"Made by `basin-jax known` on {machine['device']}, JAX {machine['jax']}."
     page = answers.write_answers(frame, out, made=made)
@@ -234,6 +284,8 @@ def _train(
     pilot: str | None = None,
     lanes: int | None = None,
     shard: str | None = None,
+    retry_errors: bool = False,
+    patience: float | None = None,
 ) -> "Records":
     """Run a sweep file and show its progress."""
     from rich.console import Console
@@ -257,6 +309,8 @@ def _train(
             pilot=pilot,
             lanes=lanes,
             shard=None if shard is None else Shard.parse(shard),
+            retry_errors=retry_errors,
+            patience=patience,
             progress=progress,
             origin=source.origin(Store(folder).folder),
         )

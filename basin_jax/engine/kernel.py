@@ -32,9 +32,11 @@ from basin_jax.core.trial import (
     with_beginning,
 )
 from basin_jax.engine.backends import BACKENDS, Backend, backends_for
+from basin_jax.engine.faults import end_at_exit
 from basin_jax.engine.lanes import Lanes, may_stop, shapes_of_lanes
 from basin_jax.engine.pacing import StepBudget
 from basin_jax.engine.sharded import Devices, Key, keep_only, program_of, put
+from basin_jax.interrupts import GaveUp
 
 
 # The most blocks and seeds in a device's queue, and bytes of parents' parameters: memory is bound.
@@ -126,6 +128,7 @@ class Kernel:
         *,
         hyperparameters: ndarray | None = None,
         seconds: float = CALL_SECONDS,
+        patience: float = math.inf,
     ) -> Iterator[Part]:
         """Yield the places of seeds whose training has ended, and their evidence, call by call.
 
@@ -135,12 +138,22 @@ class Kernel:
             hyperparameters: the float fields of each seed's plug-ins, in the order of their
                 leaves; those of its cell if None.
             seconds: the time that a call should take.
+            patience: the seconds to wait for a call.
+
+        Raises:
+            GaveUp: if a call does not end.
         """
         which = np.broadcast_to(cells, len(seeds))
         inputs = self._inputs(seeds, which)
         if hyperparameters is not None:
             inputs = inputs._replace(hyperparameters=hyperparameters)
-        return self._train(inputs, self.cells[0].stops, StepBudget(seconds), seeds, which)
+        budget = StepBudget(seconds, patience=patience)
+        return self._train(inputs, self.cells[0].stops, budget, seeds, which)
+
+    def blank(self, seeds: int) -> dict[str, ndarray]:
+        """Return the evidence [seed, stop] of seeds of which there is none: not a number."""
+        shapes = shapes_of_lanes(self._signature, self.lanes, seeds, len(self.cells[0].stops))
+        return {n: np.full(s.shape, np.nan, s.dtype) for n, s in shapes.evidence.items()}
 
     def _inputs(self, seeds: ndarray, cells: ndarray) -> TrialInputs:
         kinds = [inputs_of(cell, np.uint64(0)) for cell in self.cells]
@@ -163,13 +176,14 @@ class Kernel:
             which = np.arange(first, min(first + share, len(seeds)))
             part = TrialInputs(*(x[which] for x in inputs))
             if self.parent is not None and len(which):
-                ends = yield from self._train_parents(self.parent, seeds[which], cells[which])
+                own = seeds[which], cells[which], budget.patience
+                ends = yield from self._train_parents(self.parent, *own)
                 part = part._replace(parent_params=ends.astype(inputs.parent_params.dtype))
                 budget.restart()
             yield from self._train_queue(part, which, stops, budget)
 
     def _train_parents(
-        self, parent: "Kernel", seeds: ndarray, cells: ndarray
+        self, parent: "Kernel", seeds: ndarray, cells: ndarray, patience: float
     ) -> Generator[Part, None, ndarray]:
         """Yield parts without seeds, so that signals are heard; return the parents' parameters."""
         kinds = np.array(self.parent_cells, np.uint64)[cells]
@@ -177,11 +191,9 @@ class Kernel:
         seeds = seeds // np.array(sizes, np.uint64)[cells]
         # The children of one parent are a family: it is trained once.
         (kinds, own), family = np.unique(np.stack([kinds, seeds]), axis=1, return_inverse=True)
-        stops = len(self.cells[0].stops)
-        shapes = shapes_of_lanes(self._signature, self.lanes, 0, stops).evidence
-        nothing = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        nothing = self.blank(0)
         ends = np.empty((len(own), 2, self._signature.num_parent_params))
-        for which, evidence in parent.stream(own, kinds.astype(np.int64)):
+        for which, evidence in parent.stream(own, kinds.astype(np.int64), patience=patience):
             ends[which] = evidence["params"][:, [0, -1]]
             yield np.zeros(0, np.int64), nothing
         return ends[family]
@@ -218,7 +230,7 @@ class Kernel:
             # one it finds nothing to do.
             following = budget.next(multiple_of)
             ahead = call(lanes, following)
-            _wait(lanes.done)
+            _wait(lanes.done, budget.patience)
             if not _fetch(left).all():
                 budget.record(steps)
             fresh = _fetch(lanes.done) & ~seen
@@ -286,9 +298,12 @@ def _fetch(values: Any) -> Any:
         return jax.tree.map(np.asarray, values)
 
 
-def _wait(values: Any) -> None:
-    pause = 1e-4
-    while not all(value.is_ready() for value in jax.tree.leaves(values)):
+def _wait(value: Any, patience: float) -> None:
+    pause, began = 1e-4, time.monotonic()
+    while not value.is_ready():
+        if time.monotonic() - began > patience:
+            end_at_exit()
+            raise GaveUp(f"gave up a call that has not ended after {patience:g} s")
         time.sleep(pause)  # in Python, so that signals are heard
         pause = min(2 * pause, 5e-3)
 

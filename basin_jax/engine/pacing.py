@@ -1,5 +1,6 @@
 """Choose the steps of each kernel call so that calls take equal time."""
 
+import math
 import time
 
 
@@ -8,10 +9,14 @@ FIRST_STEPS, GROWTH = 64, 32
 
 
 class StepBudget:
-    """Choose the number of steps that take a number of seconds, from the time of the last call."""
+    """Choose the number of steps that take a number of seconds, from the time of the last call.
 
-    def __init__(self, seconds: float, steps: int = FIRST_STEPS):
+    A call is given up after `patience` seconds.
+    """
+
+    def __init__(self, seconds: float, steps: int = FIRST_STEPS, patience: float = math.inf):
         self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
+        self.patience = patience
 
     def restart(self) -> None:
         """Exclude the time since the last call."""

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -28,6 +29,7 @@ from basin_jax.core.trial import (
     signature_of,
     step,
 )
+from basin_jax.engine.faults import FAULTS, forget_callbacks, reason_of
 
 
 # One seed may be unlucky; a fault of all the first seeds is one of the plug-in.
@@ -129,8 +131,28 @@ def _expect_finite(sweep: Sweep) -> None:
 
 
 def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> Any:
-    found = jax.jit(jax.vmap(functools.partial(function, signature_of(sweep))))(rows)
-    return jax.tree.map(np.asarray, found)
+    """Apply a function to each seed; leave out those that fail.
+
+    Raises:
+        ValueError: if all of them fail.
+    """
+    compiled = jax.jit(jax.vmap(functools.partial(function, signature_of(sweep))))
+    with suppress(*FAULTS):
+        return jax.tree.map(np.asarray, compiled(rows))
+    found, faults = [], []
+    for i in range(TRIED):
+        forget_callbacks()
+        try:
+            of_one = compiled(TrialInputs(*(np.stack([x[i]] * TRIED) for x in rows)))
+            found.append(jax.tree.map(lambda x: np.asarray(x)[:1], of_one))
+        except FAULTS as fault:
+            faults.append(fault)
+    forget_callbacks()
+    if not found:
+        raise ValueError(
+            f"the first step fails for each of the seeds 0 to {TRIED - 1}: {reason_of(faults[0])}"
+        ) from faults[0]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
 def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[str, Array], Array]:

@@ -4,23 +4,24 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
+from numpy import ndarray
 
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.files import write_file
 from basin_jax.report.heat_map import NOTE, heat_map
 from basin_jax.report.tables import ORDER, method, occurring, seeds_meant
 from basin_jax.results.records import Records
+from basin_jax.results.summary import EDGES
 from basin_jax.rules.behavior import Behavior
 
 
@@ -34,6 +35,7 @@ LOOKS = {
     Verdict.OTHER: ("#4d4d4d", "D"),
     Verdict.UNFIT: ("#858585", "^"),
     Verdict.DIVERGED: ("#a8988c", "X"),
+    Verdict.ERROR: ("#000000", "*"),
 }
 RATES = {
     "unwatched": ("#d55e00", "-"),
@@ -44,10 +46,8 @@ RATES = {
 # Standard errors: of a 95 % interval, and as far as a deviation is drawn.
 Z_95, Z_SHOWN = 1.96, 5.0
 PIXELS = 60_000
-# Cells in a figure of gaps, and bins of the gap from -1 to 1.
-SHOWN, BINS = 12, 41
-# Rows of a figure, beyond which cells are a heat map.
-ROWS = 200
+SHOWN = 12  # cells in a figure of gaps
+ROWS = 200  # of a figure, beyond which cells are a heat map
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
 STYLE: Any = {
@@ -109,8 +109,9 @@ def gaps(records: Records) -> Figure:
         figure.subplots(rows, columns, sharex=True, sharey=True)
         for axes in figure.axes[len(cells) :]:
             axes.remove()
+        counts = records.gaps()
         for axes, cell in zip(figure.axes, cells, strict=True):
-            gap_panel(axes, records.counted.filter(cell=cell), records.judged_by)
+            gap_panel(axes, counts[cell], records.judged_by)
             title = _lines(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)
         add_legend(figure)
@@ -121,11 +122,10 @@ def gaps(records: Records) -> Figure:
     return figure
 
 
-def gap_panel(axes: Axes, frame: pl.DataFrame, rule: Rule | None) -> None:
-    """Draw the gap in one cell as a histogram, with the thresholds of `Behavior` in it."""
-    gap = (frame["unwatched"] - frame["watched"]).clip(-1, 1).fill_nan(0)
-    parts = {v: gap.filter(frame["verdict"] == v.name).to_numpy() for v in ORDER}
-    parts = {verdict: values for verdict, values in parts.items() if len(values)}
+def gap_panel(axes: Axes, counts: Mapping[Verdict, ndarray], rule: Rule | None) -> None:
+    """Draw the gap in one cell (see `Records.gaps`), with the thresholds of `Behavior` in it."""
+    parts = {verdict: counts[verdict] for verdict in ORDER if verdict in counts}
+    seeds = sum(part.sum() for part in parts.values())
     if isinstance(rule, Behavior):
         ends = rule.intended_gap, rule.deceptive_gap
         axes.axvspan(*ends, color="#eeeeee", lw=0, zorder=0)
@@ -133,9 +133,9 @@ def gap_panel(axes: Axes, frame: pl.DataFrame, rule: Rule | None) -> None:
             axes.axvline(end, color="#404040", lw=0.6, ls="--")
     if parts:  # none where all seeds are a pilot's
         axes.hist(
-            list(parts.values()),
-            bins=np.linspace(-1, 1, BINS + 1).tolist(),
-            weights=[np.full(len(values), 1 / len(frame)) for values in parts.values()],
+            [(EDGES[1:] + EDGES[:-1]) / 2] * len(parts),
+            bins=EDGES.tolist(),
+            weights=[part / seeds for part in parts.values()],
             color=[LOOKS[verdict][0] for verdict in parts],
             label=[verdict.name for verdict in parts],
             stacked=True,

@@ -21,6 +21,7 @@ from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request
 from basin_jax.results.rule import rule_identity
+from basin_jax.results.trained import seeds_of_machines
 
 
 WHY = {
@@ -55,16 +56,17 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     """
     folder = folder or records.store.folder / "report"
     make_folder(folder)  # before what takes time
+    records.near_thresholds()  # first: to count them reads the evidence and the verdicts at once
     frame = records.fractions()
     frames = {"fractions": frame}
     if len(records.cells) > 1:
         frames["differences"] = records.differences()
-    if len(records.history) > len(records.frame):
+    if records.earlier:
         frames["agreement"] = records.agreement()
     files = {f"{name}.csv": each.write_csv().encode() for name, each in frames.items()}
     files["fractions.tex"] = latex(records, frame).encode()
     figures = {"fractions": fractions(records)}
-    if {"watched", "unwatched"} <= {*records.frame.columns}:
+    if {"watched", "unwatched"} <= {*records.evidence_names}:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
@@ -222,8 +224,7 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     """Yield the settings that decide the evidence's bits, and the number of seeds."""
     cells = records.manifest["cells"].values()
     yield from records.machine.items()
-    backends = {f"{cell['backend']['name']}, {cell['lanes']} lanes" for cell in cells}
-    yield "backend", "; ".join(sorted(backends))
+    yield from _machines(records)
     yield "chunk", f"at most {records.manifest['chunk']} seeds"
     for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
         yield f"code of {name}", code
@@ -231,6 +232,17 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
     for run in records.runs:
         where = f"Python {run['python']}, {run['devices']} devices"
         yield f"run of {run['began']}", f"{Request.read(run)}; {where}"
+
+
+def _machines(records: Records) -> Iterable[tuple[str, str]]:
+    """Yield the backends and lanes of each machine, and its seeds where a folder has several."""
+    for store in records.stores:
+        machines = store.manifest()["machines"]
+        counts = seeds_of_machines(store) if len(machines) > 1 else [0]
+        for each, seeds in zip(machines, counts, strict=True):
+            plans = {f"{p['backend']['name']}, {p['lanes']} lanes" for p in each["plans"].values()}
+            whose = f" ({seeds:,} seeds on {each['machine']['device']})" if seeds else ""
+            yield "backend", "; ".join(sorted(plans)) + whose
 
 
 def _commands(records: Records) -> Iterable[str]:

@@ -1,6 +1,5 @@
 """Tables of how far a folder is, and of what its workers are at."""
 
-import time
 from collections.abc import Sequence
 
 from basin_jax.core.sweep import siblings_of
@@ -30,9 +29,9 @@ def cells_table(stored: Stored) -> Table:
 
 def workers_table(workers: Sequence[WorkerState]) -> Table:
     """Return a table of workers: who they are, what they are at, and when they were seen last."""
-    now, lines = time.time(), []
+    lines = []
     for worker in workers:
-        seen = f"{max(now - worker.seen, 0):.0f} s ago"
+        seen = f"{max(worker.age, 0):.0f} s ago"
         lines.append(
             Line(
                 [

@@ -19,6 +19,7 @@ MEANINGS = {
     Verdict.OTHER: "learned its objective, but is neither of the two.",
     Verdict.UNFIT: "did not learn its training objective well enough to be judged.",
     Verdict.DIVERGED: "some evidence is not a finite number; counted, never dropped.",
+    Verdict.ERROR: "to train or to examine it failed; counted, never dropped.",
 }
 ORDER = tuple(MEANINGS)  # in which verdicts are shown
 METHODS = {
@@ -30,6 +31,7 @@ METHODS = {
 FEW = 0.02
 # The most cells that a table for readers has, and that have warnings of their own.
 SHOWN, WARNED = 200, 20
+REASONS = 5  # of seeds that failed, in a warning
 
 
 def remarks(records: Records) -> list[str]:
@@ -40,9 +42,9 @@ def remarks(records: Records) -> list[str]:
             f"The seeds were chosen ({records.criterion}): the estimates are of seeds chosen in "
             "this way, not of all seeds"
         )
-    if left_out := records.frame["seed"].n_unique() - records.counted["seed"].n_unique():
+    if records.left_out:
         why = "; ".join(dict.fromkeys(str(one.pilot) for one in records.requests.pilots))
-        said.append(f"{left_out:,} seeds are not counted, since they were a pilot ({why})")
+        said.append(f"{records.left_out:,} seeds are not counted, since they were a pilot ({why})")
     return [" ".join(one.split()) for one in said]
 
 
@@ -106,7 +108,32 @@ def left_out(records: Records, file: str = "fractions.csv") -> str:
     return f"The first {SHOWN} of {len(records.cells):,} cells; {file} has all of them."
 
 
+def failures(records: Records) -> list[str]:
+    """Say of each of the first cells how many seeds failed, why, and what that may hide."""
+    told, said = records.errors(), list[str]()
+    pilots = records.requests.are_pilots(told["seed"].to_numpy())
+    for (cell,), rows in told.filter(~pilots).group_by("cell", maintain_order=True):
+        ends = [judged[:, -1] for _, judged in records.counted(str(cell))]
+        hits = sum(int((verdicts == Verdict.DECEPTIVE).sum()) for verdicts in ends)
+        trials = sum(map(len, ends))
+        reasons = rows["reason"].value_counts(sort=True).rows()
+        why = "; ".join(f"{count:,}: {reason}" for reason, count in reasons[:REASONS])
+        more = f"; {len(reasons) - REASONS:,} other reasons" if len(reasons) > REASONS else ""
+        said.append(
+            f"{cell_name(records, str(cell))}: {len(rows):,} of {trials:,} {seeds_meant(records)} "
+            f"are ERROR ({why}{more}). The fraction that is deceptive is {hits / trials:.4g} if "
+            f"none of them would be, and {(hits + len(rows)) / trials:.4g} if all would."
+        )
+    left = len(said) - WARNED
+    return [*said[:WARNED], *([f"{left:,} more cells have seeds that failed."] if left > 0 else [])]
+
+
 def warnings(records: Records) -> list[str]:
+    """Return a warning for cells in which seeds failed, or lie near a threshold of the rule."""
+    return [*failures(records), *_near(records)]
+
+
+def _near(records: Records) -> list[str]:
     """Return a warning for each threshold of the rule that many seeds lie near."""
     rule, whose = type(records.judged_by).__name__, seeds_meant(records)
     near = records.near_thresholds().filter(pl.col("share") > FEW)

@@ -30,7 +30,7 @@ SCHEMES = {
     "az": (AzureStore, "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"),
 }
 URL = re.compile(rf"({'|'.join(SCHEMES)})://([\w.-]+)/(.+)", re.ASCII)
-REPORTS = Path("runs")
+REPORTS = Path("runs")  # no folder of results lies in `runs/s3:`: see `place_of`
 SHOWN = 300  # characters of an error
 
 
@@ -50,7 +50,7 @@ class Bucket:
                 "az://CONTAINER/PREFIX"
             )
         self.where = found[0]
-        self.local = REPORTS / parts[-1]
+        self.local = Path(REPORTS, f"{found[1]}:", found[2], *parts)
         made, self._access = SCHEMES[found[1]]
         with self._asking("opened", ""):
             self._store = made(found[2], prefix=found[3])
@@ -80,6 +80,15 @@ class Bucket:
         """
         meta = self._head(key)
         return meta["e_tag"], meta["version"], meta["size"]
+
+    def modified(self, key: str) -> float:
+        """Return when an object was written, in seconds since 1970 by the server's clock.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+            BucketError: if the bucket does not tell.
+        """
+        return self._head(key)["last_modified"].timestamp()
 
     def get(self, key: str, *, at_most: int) -> bytes:
         """Return the content of an object of up to `at_most` bytes.

@@ -4,32 +4,69 @@ Parquet readers overlook flipped bits, or abort the process. So the hash is chec
 the sizes, then the columns, and only then are the values read.
 """
 
+import bisect
 import hashlib
 import io
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.parquet import COLUMNS, SLACK_BYTES, VALUE_BYTES, check_size
+from basin_jax.schema import SEEDS, listed, mapping, parse, text, whole
 from basin_jax.schema import name as check_name
 
 
 HASH = "file_sha256"  # of the file with UNSEALED in the hash's place
 UNSEALED = hashlib.sha256(HASH.encode()).hexdigest()
+MACHINE, NUMBER = "machine", re.compile("[0-9]{1,4}", re.ASCII)
+ERRORS, ERRORS_BYTES = "errors", 2**20  # of why seeds failed: {REASON: [[FIRST, LAST], ...]}
 TYPES = {"cell": pl.String, "seed": pl.UInt64, "step": pl.Int32, "verdict": pl.Int8}
 KEYS = tuple(TYPES)
 EVIDENCE = COLUMNS - len(KEYS)  # names of it, at most
 LARGEST = 2**30  # bytes of a file
 
 
-def write_chunk(frame: pl.DataFrame) -> bytes:
-    """Return a chunk as a file: a row for each seed and stop, in their order."""
+def rows_of(cell: str, columns: Mapping[str, ndarray]) -> pl.DataFrame:
+    """Return columns as the rows of a chunk of a cell."""
+    return pl.DataFrame({"cell": pl.repeat(cell, len(columns["seed"]), eager=True), **columns})
+
+
+def write_chunk(
+    frame: pl.DataFrame, errors: Mapping[int, str] | None = None, *, machine: int = 0
+) -> bytes:
+    """Return a chunk as a file: a row for each seed and stop, in their order.
+
+    Args:
+        frame: the rows.
+        errors: why seeds failed, those with the verdict ERROR.
+        machine: the number of the machine that trained them, among those of `sweep.json`.
+    """
     written = io.BytesIO()
-    frame.write_parquet(written, metadata={HASH: UNSEALED})
+    said = {MACHINE: str(machine)} if machine else {}
+    said |= {ERRORS: _errors_text(errors)} if errors else {}
+    frame.write_parquet(written, metadata={**said, HASH: UNSEALED})  # the hash last: it is sought
     return seal_chunk(written.getvalue())
+
+
+def _errors_text(errors: Mapping[int, str]) -> str:
+    ranges: dict[str, list[list[int]]] = {}
+    for seed in sorted(errors):
+        own = ranges.setdefault(errors[seed], [])
+        if own and own[-1][1] == seed - 1:
+            own[-1][1] = seed
+        else:
+            own.append([seed, seed])
+    text = json.dumps(ranges)
+    if len(text) > ERRORS_BYTES:  # a reader would refuse it
+        several = f"{len(ranges):,} different errors, such as {next(iter(ranges))}"
+        text = json.dumps({several: [[min(errors), max(errors)]]})
+    return text
 
 
 def bytes_of(rows: int) -> int:
@@ -55,6 +92,40 @@ def read_chunk(raw: bytes, *, rows: int) -> pl.DataFrame:
     return frame
 
 
+def read_machine(raw: bytes) -> int:
+    """Read the number of the machine that trained a chunk, the first one if there is none.
+
+    Raises:
+        ValueError: if it is no number.
+    """
+    said = pl.read_parquet_metadata(io.BytesIO(raw)).get(MACHINE, "0")
+    if not NUMBER.fullmatch(said):
+        raise ValueError(f"has the machine {said[:20]!r}; allowed: its number")
+    return int(said)
+
+
+def read_errors(raw: bytes, frame: pl.DataFrame) -> dict[int, str]:
+    """Read why the seeds of a chunk failed that have the verdict ERROR.
+
+    Raises:
+        ValueError: if some of them lack a reason.
+    """
+    failed = frame.filter(verdict=int(Verdict.ERROR))["seed"].unique().sort().to_list()
+    if not failed:
+        return {}
+    said = pl.read_parquet_metadata(io.BytesIO(raw)).get(ERRORS, "{}")
+    ranges = parse(said.encode())
+    mapping(text, listed(listed(whole(0, SEEDS))))(ERRORS, ranges)
+    found = {}
+    for reason, pairs in ranges.items():
+        for first, last in pairs:
+            low, high = bisect.bisect_left(failed, first), bisect.bisect_right(failed, last)
+            found |= dict.fromkeys(failed[low:high], reason)
+    if found.keys() != {*failed}:
+        raise ValueError("has seeds that failed without a reason")
+    return found
+
+
 def check_seal(raw: bytes) -> None:
     """Raise `ValueError` if a file differs from its hash."""
     stored = _hash_in(raw)
@@ -76,6 +147,11 @@ def check_rows(frame: pl.DataFrame, cell: Mapping[str, Any], stops: Sequence[int
     rows = seeds.reshape(-1, len(stops))
     if (rows != rows[:, :1]).any() or (rows[1:, 0] <= rows[:-1, 0]).any():
         raise ValueError("has seeds that do not rise, or that repeat")
+    failed = (frame["verdict"].to_numpy() == Verdict.ERROR).reshape(-1, len(stops))
+    if failed.any():
+        evidence = frame.filter(pl.Series(failed.reshape(-1))).select(pl.exclude(*KEYS))
+        if (failed != failed[:, :1]).any() or not np.isnan(evidence.to_numpy()).all():
+            raise ValueError("has evidence of seeds that failed")
 
 
 def _check_columns(schema: Mapping[str, Any]) -> None:

@@ -3,24 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt64
-from numpy import ndarray
-
 from basin_jax.results.layout import UNSEALED, range_of, request_in
+from basin_jax.results.seed_set import SeedSet
 
 
 def missing(
     manifest: Mapping[str, Any],
     runs: Mapping[str, Mapping[str, Any]],
-    seeds: Mapping[str, UInt64[ndarray, " seed"]],
+    seeds: Mapping[str, SeedSet],
 ) -> list[str]:
     """Describe the missing seeds of finished runs, a line for each group.
 
     Args:
         manifest: the folder's.
         runs: the readable records by their names.
-        seeds: the stored seeds of each cell, in rising order.
+        seeds: the stored seeds of each cell.
     """
     if manifest["format"] == UNSEALED:
         return []
@@ -41,19 +38,12 @@ def missing(
     return [*lines.values()]
 
 
-def _lacking(
-    seeds: UInt64[ndarray, " seed"], count: int, asked: tuple[int, int] | None
-) -> tuple[int, int | None]:
+def _lacking(seeds: SeedSet, count: int, asked: tuple[int, int] | None) -> tuple[int, int | None]:
     """Return the number of missing seeds, and the first of them if it is known."""
     if asked is None or asked[1] + 1 - asked[0] != count:
-        return max(count - len(seeds), 0), None
-    ends = np.array(asked, np.uint64)
-    low, high = int(np.searchsorted(seeds, ends[0])), int(np.searchsorted(seeds, ends[1], "right"))
-    if high - low == count:
-        return 0, None
-    own = seeds[low:high] - ends[0]
-    gaps = np.flatnonzero(own != np.arange(len(own), dtype=np.uint64))
-    return count - len(own), asked[0] + int(gaps[0] if len(gaps) else len(own))
+        return max(count - seeds.count, 0), None
+    there, first = seeds.between(*asked)
+    return count - there, None if there == count else first
 
 
 def unfinished(manifest: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ from basin_jax.files import (
 )
 
 
-SUBFOLDERS = ("data", "staging", "runs", "workers")
+SUBFOLDERS = ("data", "staging", "runs", "workers", "parked")
 
 
 class StoreError(FolderError):
@@ -54,6 +54,14 @@ class Folder:
         self._refuse_links()
         status = (self.local / key).lstat()
         return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def modified(self, key: str) -> float:
+        """Return when a file was written, in seconds since 1970 by the file system's clock.
+
+        Raises:
+            OSError: if it is not there.
+        """
+        return (self.local / key).lstat().st_mtime
 
     def get(self, key: str, *, at_most: int) -> bytes:
         """Return the content of a file of up to `at_most` bytes.

@@ -1,14 +1,19 @@
 """Conditions on seeds, at an earlier stop or in their parents, for conditional fractions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from jaxtyping import UInt64
+from numpy import ndarray
 
 from basin_jax.core.arguments import checked
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.verdict import UNJUDGED, Verdict
+from basin_jax.results.layout import machines_of
 from basin_jax.results.reading import Stored
+from basin_jax.results.seed_set import are_among
 
 
 @checked
@@ -21,8 +26,8 @@ class Given:
 
     Attributes:
         of: the verdict; or a Polars expression on the columns of `Records.history`, true for
-            seeds that satisfy the condition. A seed that diverged satisfies only
-            `Verdict.DIVERGED`.
+            seeds that satisfy the condition. A seed that diverged or failed satisfies only
+            `Verdict.DIVERGED` or `Verdict.ERROR`.
         step: the stop (see `Sweep.save_at`); the last one of the parent if None.
         parent: the records of the sweep from which the seeds start (see `Child`), with all
             parents.
@@ -43,8 +48,8 @@ class Given:
                 "Given.step = None; allowed: a stop before the last, or the records of a parent"
             )
 
-    def seeds(self, records: Stored, cell: str) -> pl.Series:
-        """Return the seeds of a cell that satisfy the condition.
+    def seeds(self, records: Stored, cell: str) -> UInt64[ndarray, " seed"]:
+        """Return the seeds of a cell that satisfy the condition, in rising order.
 
         Raises:
             ValueError: if there is no such stop or parent, or the parent of a seed is missing.
@@ -52,11 +57,11 @@ class Given:
         if self.parent is None:
             return self._of(records, cell)
         fields, code = (records.manifest["cells"][cell][part] for part in ("fields", "sources"))
-        own = [_of_parent(fields), _of_parent(code), records.manifest["machine"]]
+        own = [_of_parent(fields), _of_parent(code), machines_of(records.manifest)]
         found = [
             digest
             for digest, other in self.parent.manifest["cells"].items()
-            if [other["fields"], other["sources"], self.parent.manifest["machine"]] == own
+            if [other["fields"], other["sources"], machines_of(self.parent.manifest)] == own
         ]
         if not found:
             raise ValueError(
@@ -64,26 +69,23 @@ class Given:
                 f"{records.label(cell)}; allowed: the records of the sweep it starts from, trained "
                 "by the same code, versions and device"
             )
-        parents = pl.col("seed") // fields.get("start.children", 1)
-        seeds = records.frame.filter(cell=cell).select("seed", parent=parents)
-        there = self.parent.counted.filter(cell=found[0])["seed"]
-        lacking = seeds.filter(~pl.col("parent").is_in(there.implode()))
-        if len(lacking):
+        seeds = _together(seeds for seeds, _ in records.verdicts[cell])
+        parents = seeds // np.uint64(fields.get("start.children", 1))
+        there = _together(seeds for seeds, _ in self.parent.counted(found[0]))
+        if lacking := int((~are_among(parents, there)).sum()):
             raise ValueError(
-                f"Given.parent lacks the parents of {len(lacking):,} seeds of "
+                f"Given.parent lacks the parents of {lacking:,} seeds of "
                 f"{records.label(cell)}; allowed: records that have them all"
             )
-        satisfying = self._of(self.parent, found[0])
-        return seeds.filter(pl.col("parent").is_in(satisfying.implode()))["seed"]
+        return seeds[are_among(parents, self._of(self.parent, found[0]))]
 
-    def _of(self, records: Stored, cell: str) -> pl.Series:
-        history = records.history.filter(cell=cell)
-        stops = history["step"].unique().sort()
+    def _of(self, records: Stored, cell: str) -> UInt64[ndarray, " seed"]:
+        stops = records.stops(cell)
         step = stops[-1] if self.step is None else self.step
         if step not in stops:
             known = ", ".join(map(str, stops))
             raise ValueError(f"Given.step = {step}; allowed: one of {known}")
-        return satisfying(history, self.of, "Given.of").filter(step=step)["seed"]
+        return satisfying(records, cell, self.of, step=step, what="Given.of")
 
 
 def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,16 +94,23 @@ def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:
     return {path.removeprefix(start): v for path, v in said.items() if path.startswith(start)}
 
 
-def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.DataFrame:
-    """Select the rows of a cell's history with a verdict, or for which an expression is true.
+def satisfying(
+    records: Stored, cell: str, of: Verdict | pl.Expr, *, step: int, what: str
+) -> UInt64[ndarray, " seed"]:
+    """Return the seeds of a cell with a verdict at a stop, or for which an expression is true.
+
+    An expression may depend on all rows at once, so that these are read into memory.
 
     Raises:
         ValueError: if the expression, which is called `what`, is not true or false of each row.
     """
-    verdict = pl.col("verdict")
     if isinstance(of, Verdict):
-        return history.filter(verdict == of.name)
+        column = records.stops(cell).index(step)
+        return _together(
+            seeds[verdicts[:, column] == of] for seeds, verdicts in records.verdicts[cell]
+        )
     allowed = "allowed: a Polars expression that is true or false for every row of Records.history"
+    history = records.rows(cell)
     try:
         rows = history.with_columns(satisfies=of)
     except pl.exceptions.PolarsError as error:
@@ -110,4 +119,9 @@ def satisfying(history: pl.DataFrame, of: Verdict | pl.Expr, what: str) -> pl.Da
     if found.dtype != pl.Boolean or found.null_count():
         raise ValueError(f"{what}: it gives {found.dtype}, {found.null_count()} null; {allowed}")
     # Polars takes NaN for larger than every number.
-    return history.filter(found & (history["verdict"] != Verdict.DIVERGED.name))
+    found = history.filter(found & ~history["verdict"].is_in([v.name for v in UNJUDGED]))
+    return found.filter(step=step)["seed"].to_numpy()
+
+
+def _together(parts: Iterable[UInt64[ndarray, " _"]]) -> UInt64[ndarray, " seed"]:
+    return np.concatenate([np.zeros(0, np.uint64), *parts])

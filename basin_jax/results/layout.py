@@ -34,10 +34,12 @@ from basin_jax.schema import (
 
 # The format that is written, and the versions of basin_jax that wrote those that are read as well.
 # The first has no seal, and no hashes of runs' records.
-FORMAT, UNSEALED = 3, 1
-OLD = {1: "0.2", 2: "0.3"}
+FORMAT, UNSEALED = 4, 1
+OLD = {1: "0.2", 2: "0.3", 3: "0.4"}
 # Backends by the names that they had before format 3.
 OLD_NAMES = {"simd": "cpu", "fused": "cuda", "xla": "xla"}
+# What differs between two kinds of machine that may train the seeds of one folder.
+KIND = ("platform", "device", "architecture")
 # The most seeds that are stored together, and of one parent.
 CHUNK, SIBLINGS = 2**24, 2**62
 MANIFEST_BYTES, RUN_BYTES = 2**26, 2**20
@@ -72,17 +74,35 @@ def read_manifest(raw: bytes) -> dict[str, Any]:
     if form != UNSEALED and content.pop("seal", None) != seal_of(content):
         raise ValueError("it differs from the seal in it")
     check_manifest(content)
-    for cell in content["cells"].values() if form != FORMAT else ():
-        program = cell.pop("program")
-        cell["backend"] = {**program, "name": OLD_NAMES[program["name"]]}
-    return content
+    return content if form == FORMAT else _renewed(content)
+
+
+def _renewed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest of an older format, laid out as one of this format."""
+    plans = {}
+    for digest, cell in content["cells"].items():
+        program = cell.pop("program", None)
+        backend = {**program, "name": OLD_NAMES[program["name"]]} if program else None
+        plan = {name: cell.pop(name) for name in _PLAN if name in cell}
+        plans[digest] = {"backend": backend, **plan}
+    machines = [{"machine": content.pop("machine"), "plans": plans}]
+    return content | {"machines": machines}
+
+
+def plan_of(manifest: Mapping[str, Any], cell: str, machine: int) -> dict[str, Any]:
+    """Return how a machine trains a cell: its backend, its lanes and their speed."""
+    return manifest["machines"][machine]["plans"][cell]
+
+
+def machines_of(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the machines that trained a folder's seeds: their kinds and versions."""
+    return [each["machine"] for each in manifest["machines"]]
 
 
 def check_manifest(content: Mapping[str, Any]) -> None:
     """Raise `ValueError` naming the key, its value and what is allowed."""
     form = content["format"]
     _MANIFESTS[form]("", content)
-    whole(1, CHUNK)("unit", content.get("unit", CHUNK))  # of the first seeds; 0.4.0 had none
     sealed = form != UNSEALED
     if not content["cells"]:
         refuse("cells", {}, "at least one cell")
@@ -96,6 +116,9 @@ def check_manifest(content: Mapping[str, Any]) -> None:
     for run in content["runs"].values() if sealed else ():
         if unknown := run["seeds"].keys() - content["cells"].keys():
             refuse("runs.seeds", unknown.pop(), "a cell of the sweep")
+    planned = [*dict.fromkeys(d for each in content.get("machines", ()) for d in each["plans"])]
+    if form == FORMAT and {*planned} != content["cells"].keys():
+        refuse("machines.plans", planned, "a plan for each cell, and none for others")
     rule = content["rule"]
     if rule["fields"]["class"] not in rule["sources"]:
         refuse("rule.sources", [*rule["sources"]], f"also {rule['fields']['class']}")
@@ -188,30 +211,38 @@ _step = whole(0, 2**31 - 1)
 _NEEDED = {"organism": text, "num_steps": _step, "save_at": listed(_step)}
 # What a cell's name is the hash of, in the formats after the first, and in it.
 _MADE = {True: ("fields", "sources", "trace"), False: ("fields", "sources")}
-_CELL: dict[str, Check] = {
-    "fields": _fields,
-    "sources": _texts,
-    "lanes": whole(1, LANES),
-    "speed": number(0.0, FASTEST),
-}
-_PROGRAM: dict[str, Check] = {"program": _named(OLD_NAMES)}  # a backend, before format 3
+_CELL: dict[str, Check] = {"fields": _fields, "sources": _texts}
+_TRACED: dict[str, Check] = {**_CELL, "trace": text}
+_SPEED: dict[str, Check] = {"lanes": whole(1, LANES), "speed": number(0.0, FASTEST)}
+_PROGRAM: dict[str, Check] = {**_SPEED, "program": _named(OLD_NAMES)}  # before format 3
+_PLAN: dict[str, Check] = {**_SPEED, "backend": _named(BACKENDS)}
 _COMMON: dict[str, Check] = {
     "rule": record({"fields": record({"class": text}), "sources": _texts}),
     "chunk": whole(1, CHUNK),  # the most seeds of a chunk
-    "machine": _texts,
 }
+_ALONE: dict[str, Check] = {**_COMMON, "machine": _texts}  # before format 4
 _seeds = mapping(name, optional(whole(0, SEEDS)))
 _runs = mapping(_run_name, record({"record": _hash, "seeds": _seeds}))
 
 
-def _cells(**more: Check) -> Check:
-    return mapping(name, record({**_CELL, **more}))
+def _cells(entry: dict[str, Check]) -> Check:
+    return mapping(name, record(entry))
 
 
+_machine = record({"machine": _texts, "plans": _cells(_PLAN)})
 _MANIFESTS: dict[int, Check] = {
-    1: record({"cells": _cells(**_PROGRAM), **_COMMON}),
-    2: record({"cells": _cells(**_PROGRAM, trace=text), **_COMMON, "runs": _runs}),
-    3: record({"cells": _cells(backend=_named(BACKENDS), trace=text), **_COMMON, "runs": _runs}),
+    1: record({"cells": _cells({**_CELL, **_PROGRAM}), **_ALONE}),
+    2: record({"cells": _cells({**_TRACED, **_PROGRAM}), **_ALONE, "runs": _runs}),
+    3: record({"cells": _cells({**_TRACED, **_PLAN}), **_ALONE, "runs": _runs}),
+    4: record(
+        {
+            "cells": _cells(_TRACED),
+            "machines": listed(_machine),
+            "unit": whole(1, CHUNK),  # the seeds of the first units
+            **_COMMON,
+            "runs": _runs,
+        }
+    ),
 }
 _asked: dict[str, Check] = {
     "count": whole(1, SEEDS),

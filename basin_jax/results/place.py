@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from basin_jax.results.bucket import Bucket
 
 
-# What a path makes of the URL of a bucket.
-SPOILED = re.compile("(s3|gs|az):/[^/]")
+# What a path makes of the URL of a bucket, and where a bucket's reports are.
+SPOILED = re.compile("(.*/)?(s3|gs|az):(/|$)")
 
 
 def place_of(store: str | PathLike[str]) -> "Folder | Bucket":
@@ -24,7 +24,10 @@ def place_of(store: str | PathLike[str]) -> "Folder | Bucket":
     text = fspath(store)
     if "://" not in text:
         if SPOILED.match(text):
-            raise StoreError(f"{text} was a URL before it was a path; give it as a text")
+            raise StoreError(
+                f"{text} was a URL before it was a path, or is for the reports of a bucket; give "
+                "the URL as a text"
+            )
         return Folder(store)
     try:
         from basin_jax.results.bucket import Bucket

@@ -1,8 +1,13 @@
-"""Read a sweep's folder: a row for each seed, and which seeds the runs asked for."""
+"""Read a sweep's folder: the verdict of each seed, and which seeds the runs asked for.
+
+Chunks are read one after another, and of each the verdicts are kept, a byte for each seed and stop.
+A table of all rows is made where it is asked for.
+"""
 
 import functools
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +18,22 @@ from numpy import ndarray
 from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import label, varied
-from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.core.verdict import Rule, Verdict, judge_again
 from basin_jax.results import several
+from basin_jax.results.blocks import Chunks
 from basin_jax.results.chunk import KEYS
+from basin_jax.results.layout import machines_of, stops_of
 from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
 from basin_jax.results.rule import own_rule
+from basin_jax.results.seed_set import SeedSet, are_among
 from basin_jax.results.store import Store
+from basin_jax.results.verdicts import CellVerdicts, Judged
 from basin_jax.statistics.estimates import as_verdict
 from basin_jax.statistics.rows import Basis
 
 
 VERDICTS = pl.Enum([verdict.name for verdict in Verdict])
+Counter = Callable[[str, pl.DataFrame], None]
 
 
 class Stored:
@@ -63,12 +73,17 @@ class Stored:
     @property
     def evidence_names(self) -> tuple[str, ...]:
         """The names of the evidence."""
-        return tuple(n for n in self.history.columns if n not in (*KEYS, *self.varied))
+        return tuple(n for n in self._chunks.empty.columns if n not in (*KEYS, *self.varied))
+
+    @functools.cached_property
+    def _chunks(self) -> Chunks:
+        parts = [part for store in self.stores for part in store.parts()]
+        return Chunks(parts, self.store.where)
 
     @functools.cached_property
     def machine(self) -> dict[str, str]:
         """The versions and the kinds of device that trained, those of all folders."""
-        machines = [store.manifest()["machine"] for store in self.stores]
+        machines = [one for store in self.stores for one in machines_of(store.manifest())]
         names = dict.fromkeys(name for machine in machines for name in machine)
         return {
             name: "; ".join(dict.fromkeys(m[name] for m in machines if name in m)) for name in names
@@ -81,29 +96,102 @@ class Stored:
 
     @functools.cached_property
     def history(self) -> pl.DataFrame:
-        """A row for each cell, seed and stop."""
-        stored = several.frame_of(self.stores)
-        if self.rule is not None:
-            stored = stored.with_columns(verdict=judge(self.rule, self.evidence(stored)))
+        """A row for each cell, seed and stop; see `frame` for the memory that it takes."""
+        return self._table(rows for cell in self._chunks.cells for rows in self._blocks(cell))
+
+    def rows(self, cell: str, seeds: UInt64[ndarray, " seed"] | None = None) -> pl.DataFrame:
+        """Return the rows of `history` of a cell, or of some of its seeds, which rise."""
+        blocks = self._blocks(cell)
+        if seeds is None:
+            return self._table(blocks)
+        return self._table(
+            rows.filter(are_among(rows["seed"].to_numpy(), seeds)) for rows in blocks
+        )
+
+    def _table(self, blocks: Iterable[pl.DataFrame]) -> pl.DataFrame:
         names = {int(verdict): verdict.name for verdict in Verdict}
         verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
+        every = (
+            rows.with_columns(verdict) for rows in itertools.chain([self._chunks.empty], blocks)
+        )
         return (
-            stored.with_columns(verdict)
+            pl.concat(every, how="vertical_relaxed")
             .join(self._fields(self.varied), on="cell", maintain_order="left")
             .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
         )
 
     @functools.cached_property
     def frame(self) -> pl.DataFrame:
-        """A row for each cell and seed: varied fields, verdict and evidence at the last stop."""
+        """A row for each cell and seed: varied fields, verdict and evidence at the last stop.
+
+        It is read into memory when it is asked for: some 140 bytes a row of `history` with six
+        names of evidence. Estimates, tables and figures do without it.
+        """
         last = pl.col("step") == pl.col("step").max().over("cell")
         return self.history.filter(last).drop("step")
 
+    def _blocks(self, cell: str) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a cell, judged, in the order of seed and stop."""
+        for rows in self._chunks.blocks(cell):
+            if self.rule is None:
+                yield rows
+            else:
+                before = rows["verdict"].to_numpy()
+                judged = judge_again(self.rule, self.evidence(rows), before)
+                yield rows.with_columns(verdict=judged)
+
+    def stops(self, cell: str) -> list[int]:
+        """Return the steps after which a cell's seeds were probed."""
+        return stops_of(self.manifest["cells"][cell])
+
+    def read(self, count: Counter) -> None:
+        """Read all chunks, one after another.
+
+        Args:
+            count: is called with a cell and some rows of it: those of counted seeds at the last
+                stop, in the order of the seeds.
+        """
+        known = "verdicts" in vars(self)
+        verdicts = {cell: CellVerdicts() for cell in self.cells}
+        for cell in self._chunks.cells:
+            for rows in self._blocks(cell):
+                if cell not in self.cells:  # another worker has added it since
+                    continue
+                num_stops = len(self.stops(cell))
+                seeds = rows["seed"].to_numpy()[::num_stops]
+                if not known:  # or they would be held twice
+                    verdicts[cell].add(seeds, rows["verdict"].to_numpy().reshape(-1, num_stops))
+                last = rows[num_stops - 1 :: num_stops]
+                count(cell, last.filter(~self.requests.are_pilots(seeds)))
+        if not known:
+            self.verdicts = verdicts
+
     @functools.cached_property
-    def counted(self) -> pl.DataFrame:
-        """The rows of `frame` that estimates count: all but those of pilots."""
-        seeds = self.frame["seed"].to_numpy().astype(np.uint64)
-        return self.frame.filter(~self.requests.are_pilots(seeds))
+    def verdicts(self) -> dict[str, CellVerdicts]:
+        """The verdicts of each cell, a column for each stop."""
+        self.read(lambda _cell, _rows: None)
+        return vars(self)["verdicts"]
+
+    def counted(self, cell: str) -> Iterator[Judged]:
+        """Yield the seeds of a cell that estimates count, and their verdicts, block by block.
+
+        They are all but those of pilots.
+        """
+        for seeds, verdicts in self.verdicts[cell]:
+            counted = ~self.requests.are_pilots(seeds)
+            if counted.all():
+                yield seeds, verdicts
+            elif counted.any():
+                yield seeds[counted], verdicts[counted]
+
+    @functools.cached_property
+    def left_out(self) -> int:
+        """The number of seeds that estimates do not count, since they were a pilot's."""
+        found = SeedSet()
+        for seeds in itertools.chain(*self._stored) if self.requests.pilots else ():
+            pilots = seeds[self.requests.are_pilots(seeds)]
+            found.add(pilots[~found.has(pilots)])
+        return found.count
 
     @functools.cached_property
     def requests(self) -> Requests:
@@ -139,16 +227,8 @@ class Stored:
         return "fixed" if self.sample == "range" else "conditional"
 
     @property
-    def _stored(self) -> list[UInt64[ndarray, " _"]]:
-        parts = self.by_cell(self.frame).values()
-        return [own["seed"].to_numpy().astype(np.uint64) for own in parts]
-
-    def by_cell(self, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Return the rows of each cell, none for a cell without rows."""
-        parts = {
-            str(key[0]): rows for key, rows in frame.partition_by("cell", as_dict=True).items()
-        }
-        return {cell: parts[cell] if cell in parts else frame.clear() for cell in self.cells}
+    def _stored(self) -> list[Iterator[UInt64[ndarray, " _"]]]:
+        return [(seeds for seeds, _ in self.verdicts[cell]) for cell in self.cells]
 
     @property
     def criterion(self) -> str:
@@ -174,12 +254,12 @@ class Stored:
             ValueError: if there is no such verdict or cell, or if `cell` is None and there are
                 several.
         """
-        digest, verdict = self.digest(cell), as_verdict(of).name
-        chosen = self.frame.filter(cell=digest, verdict=verdict)["seed"]
+        digest, verdict = self.digest(cell), as_verdict(of)
+        chosen = [seeds[judged[:, -1] == verdict] for seeds, judged in self.verdicts[digest]]
         folder = self.store.folder.resolve().name
-        judged = f" by {type(self.rule).__name__}" if self.rule else ""
-        criterion = f"{verdict}{judged} of {self.label(digest)} in {folder} [{digest}]"
-        return ChosenSeeds(chosen.to_numpy(), criterion)
+        by = f" by {type(self.rule).__name__}" if self.rule else ""
+        criterion = f"{verdict.name}{by} of {self.label(digest)} in {folder} [{digest}]"
+        return ChosenSeeds(np.concatenate([np.zeros(0, np.uint64), *chosen]), criterion)
 
     def digest(self, cell: str | None, argument: str = "cell") -> str:
         """Find the digest of a cell, given its digest or label; of the only one if None.

@@ -1,19 +1,26 @@
 """Estimate fractions of verdicts, and their differences, from a sweep's folder."""
 
+import functools
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Bool, Int, UInt64
+from numpy import ndarray
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
-from basin_jax.core.verdict import NEAR, Rule, Verdict, near_thresholds
+from basin_jax.core.verdict import NEAR, Rule, Verdict
+from basin_jax.results.failed import FAILED, failed_seeds
 from basin_jax.results.given import Given
 from basin_jax.results.reading import Stored
+from basin_jax.results.seed_set import are_among
+from basin_jax.results.summary import Summary
+from basin_jax.results.verdicts import CellVerdicts, shared
 from basin_jax.statistics.estimates import as_verdict
 from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
@@ -68,15 +75,14 @@ class Records(Stored):
         counted = [verdict for verdict in Verdict if verdict in wanted]
         if not counted:
             raise ValueError("among is empty; allowed: at least one verdict")
-        frame = self.counted.filter(pl.col("verdict").is_in([v.name for v in counted]))
         conditional = len(counted) < len(Verdict) or given is not None
+        num_intervals = len(self.cells) * len(counted)
         rows = []
-        for cell, own in self.by_cell(frame).items():
-            if given is not None:
-                own = own.filter(pl.col("seed").is_in(given.seeds(self, cell).implode()))
+        for cell in self.cells:
+            chosen = None if given is None else given.seeds(self, cell)
             for verdict in counted:
-                hits, num_intervals = own["verdict"] == verdict.name, len(self.cells) * len(counted)
-                one = self._estimate(cell, own, hits, level, num_intervals, conditional=conditional)
+                hits = self._hits(cell, verdict, counted, chosen)
+                one = self._estimate(cell, hits, level, num_intervals, conditional=conditional)
                 rows.append({"cell": cell, "verdict": verdict.name, **one})
         return self._with_fields(rows, paths)
 
@@ -103,14 +109,24 @@ class Records(Stored):
                 "rule = None; allowed: the rule whose field is varied, "
                 "as in load(folder, rule=Behavior())"
             )
+        judged = {cell: CellVerdicts() for cell in self.cells}
+        rule, distinct = self.rule, list(dict.fromkeys(values))
+
+        def count(cell: str, own: pl.DataFrame) -> None:
+            table = rule.sensitivity(self.evidence(own), field, distinct)
+            failed = (own["verdict"] == Verdict.ERROR).to_numpy()[:, None]
+            verdicts = np.where(failed, np.int8(Verdict.ERROR), np.stack([*table.values()], axis=1))
+            if len(own):
+                judged[cell].add(own["seed"].to_numpy(), verdicts)
+
+        self.read(count)
         rows = []
-        for cell, own in self.by_cell(self.counted).items():
-            table = self.rule.sensitivity(self.evidence(own), field, values)
-            num_intervals = len(self.cells) * len(table) * len(Verdict)
-            for value, verdicts in table.items():
+        num_intervals = len(self.cells) * len(distinct) * len(Verdict)
+        for cell in self.cells:
+            for column, value in enumerate(distinct):
                 for verdict in Verdict:
-                    hits = pl.Series(verdicts == verdict)
-                    one = self._estimate(cell, own, hits, level, num_intervals)
+                    hits = ((own[:, column] == verdict, seeds) for seeds, own in judged[cell])
+                    one = self._estimate(cell, hits, level, num_intervals)
                     rows.append({"cell": cell, field: value, "verdict": verdict.name, **one})
         return self._with_fields(rows, self.varied)
 
@@ -129,13 +145,11 @@ class Records(Stored):
             user's own file and was not given to `load`.
         """
         rows = []
-        if (rule := self.judged_by) is not None:
-            for cell, own in self.by_cell(self.counted).items():
-                evidence = self.evidence(own)
-                for field, near in near_thresholds(rule, evidence, within=within).items():
-                    value, count = getattr(rule, field), int(near.sum())
-                    share = count / len(near) if len(near) else math.nan
-                    rows.append((cell, field, value, count, len(near), share))
+        for cell, summary in self._summaries(within).items():
+            for field, near in summary.near.items():
+                value, trials = getattr(self.judged_by, field), summary.trials
+                share = near / trials if trials else math.nan
+                rows.append((cell, field, value, near, trials, share))
         names = ("cell", "threshold", "value", "near", "trials", "share")
         kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
         return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
@@ -155,18 +169,24 @@ class Records(Stored):
         Raises:
             ValueError: if no cell has an earlier stop: see `Sweep.save_at`.
         """
-        last = self.counted.select("cell", "seed", last="verdict")
-        stop = pl.col("step")
-        pairs = self.history.filter(stop < stop.max().over("cell")).join(last, on=["cell", "seed"])
-        if pairs.is_empty():
+        if not self.earlier:
             raise ValueError("save_at = () in every cell; allowed: a step before the last one")
-        stops = pairs.select("cell", "step").unique().sort("step")
         rows = []
-        for cell, step in stops.iter_rows():
-            then = pairs.filter(cell=cell, step=step)
-            one = self._estimate(cell, then, then["verdict"] == then["last"], level, len(stops))
-            rows.append({"cell": cell, "step": step, **one})
+        for cell, column in self.earlier:
+            hits = ((own[:, column] == own[:, -1], seeds) for seeds, own in self.counted(cell))
+            one = self._estimate(cell, hits, level, len(self.earlier))
+            rows.append({"cell": cell, "step": self.stops(cell)[column], **one})
         return self._with_fields(rows, self.varied)
+
+    @functools.cached_property
+    def earlier(self) -> list[tuple[str, int]]:
+        """The stops before the last, as cells and columns of their verdicts."""
+        return [
+            (cell, column)
+            for cell in self.cells
+            if any(True for _ in self.counted(cell))
+            for column in range(len(self.stops(cell)) - 1)
+        ]
 
     @checked
     def differences(
@@ -195,12 +215,18 @@ class Records(Stored):
         others = [cell for cell in self.cells if cell != baseline]
         if not others:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
-        hits = self.counted.select("cell", "seed", hit=pl.col("verdict") == as_verdict(of).name)
-        pairs = hits.join(hits.filter(cell=baseline), on="seed", suffix="_baseline")
-        parts = self.by_cell(pairs)
-        rows = [self._difference(cell, baseline, parts[cell], level) for cell in others]
+        rows = [self._difference(cell, baseline, as_verdict(of), level) for cell in others]
         frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
+
+    def errors(self) -> pl.DataFrame:
+        """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
+        ends = (judged[:, -1] for own in self.verdicts.values() for _, judged in own)
+        some = any((verdicts == Verdict.ERROR).any() for verdicts in ends)
+        told = (
+            [failed_seeds(store) for store in self.stores] if some else [pl.DataFrame([], FAILED)]
+        )
+        return pl.concat(told).select("cell", "seed", "reason").sort("cell", "seed")
 
     def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
         """Return the paths of the fields that tell the cells apart."""
@@ -226,20 +252,59 @@ class Records(Stored):
             )
         return meant.pop()
 
+    def gaps(self) -> dict[str, dict[Verdict, Int[ndarray, " bin"]]]:
+        """Count the seeds of each cell by their gap, `unwatched` less `watched`.
+
+        Returns:
+            For each verdict that some seed has, the number of its seeds in each of `GAPS` bins of
+            equal width from -1 to 1. Gaps beyond these count as -1 and 1, NaN as 0.
+        """
+        return {cell: summary.gaps for cell, summary in self._summaries(NEAR).items()}
+
+    def _summaries(self, within: float) -> dict[str, Summary]:
+        """Read what only the evidence tells, once for each distance from thresholds."""
+        if within not in self._known:
+            found = {cell: Summary(self.judged_by, within) for cell in self.cells}
+
+            def count(cell: str, rows: pl.DataFrame) -> None:
+                found[cell].add(self.evidence(rows), rows["verdict"].to_numpy())
+
+            self.read(count)
+            self._known[within] = found
+        return self._known[within]
+
+    @functools.cached_property
+    def _known(self) -> dict[float, dict[str, Summary]]:
+        return {}
+
+    def _hits(
+        self,
+        cell: str,
+        verdict: Verdict,
+        among: Sequence[Verdict],
+        chosen: UInt64[ndarray, " _"] | None,
+    ) -> Iterator[tuple[Bool[ndarray, " seed"], UInt64[ndarray, " seed"]]]:
+        """Yield whether counted seeds have a verdict, and the seeds, block by block."""
+        for seeds, verdicts in self.counted(cell):
+            last, kept = verdicts[:, -1], np.ones(len(seeds), bool)
+            if len(among) < len(Verdict):
+                kept = np.isin(last, among)
+            if chosen is not None:
+                kept &= are_among(seeds, chosen)
+            yield last[kept] == verdict, seeds[kept]
+
     def _estimate(
         self,
         cell: str,
-        frame: pl.DataFrame,
-        hits: pl.Series,
+        hits: Iterable[tuple[Bool[ndarray, " seed"], UInt64[ndarray, " seed"]]],
         level: float,
         num_intervals: int,
         *,
         conditional: bool = False,
     ) -> dict[str, Any]:
-        """Estimate the fraction of hits among the seeds of a frame."""
+        """Estimate the fraction of hits among some seeds."""
         row = fraction_row(
-            hits.to_numpy(),
-            frame["seed"].to_numpy().astype(np.uint64),
+            hits,
             siblings=siblings_of(self.cells[cell]),
             level=level,
             num_intervals=num_intervals,
@@ -247,12 +312,10 @@ class Records(Stored):
         )
         return row | {"sample": self.sample}
 
-    def _difference(
-        self, cell: str, baseline: str, pairs: pl.DataFrame, level: float
-    ) -> dict[str, Any]:
+    def _difference(self, cell: str, baseline: str, of: Verdict, level: float) -> dict[str, Any]:
+        both = shared(self.counted(cell), self.counted(baseline))
         row = difference_row(
-            (pairs["hit"].to_numpy(), pairs["hit_baseline"].to_numpy()),
-            pairs["seed"].to_numpy().astype(np.uint64),
+            ((own[:, -1] == of, theirs[:, -1] == of, seeds) for seeds, own, theirs in both),
             siblings=math.lcm(*(siblings_of(self.cells[one]) for one in (cell, baseline))),
             level=level,
             num_intervals=len(self.cells) - 1,

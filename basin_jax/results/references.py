@@ -15,6 +15,7 @@ from basin_jax.core.sweep import label, siblings_of, varied
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.given import Given, satisfying
 from basin_jax.results.records import Records
+from basin_jax.results.seed_set import are_among
 from basin_jax.statistics.estimates import Estimate, estimate
 from basin_jax.statistics.rows import interval_of, narrowed
 
@@ -34,8 +35,8 @@ class Known(abc.ABC):
     Attributes:
         name: the row's name in a table.
         of: the verdict; or a Polars expression on the columns of `Records.history` (a row for
-            each seed and stop), true for hits. A seed that diverged is a hit only of
-            `Verdict.DIVERGED`.
+            each seed and stop), true for hits. A seed that diverged or failed is a hit
+            only of `Verdict.DIVERGED` or `Verdict.ERROR`.
         given: a condition on the seeds that are counted.
         cell: the fields that tell the cell apart, by their paths or the last parts of these.
         source: the source of the fraction, for a table.
@@ -212,7 +213,7 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
     rows = []
     for one in known:
         cell = cell_of(one, records.cells)
-        seeds = records.counted.filter(cell=cell)["seed"]
+        ends = [int(seeds[at]) for seeds, _ in records.counted(cell) for at in (0, -1)]
         ours = _count(records, one, cell)
         theirs, low, high = one.theirs()
         accepts = one.accepts() if isinstance(one, Published) else (None, None)
@@ -233,8 +234,8 @@ def compare(records: Records, known: Iterable[Known]) -> pl.DataFrame:
                 "agrees": one.agrees(ours),
                 "interval": narrowed(records.interval) if one.given else records.interval,
                 **_origin(records.cells[cell]),
-                "first": seeds.min(),
-                "last": seeds.max(),
+                "first": min(ends),
+                "last": max(ends),
             }
         )
     return pl.DataFrame(
@@ -261,16 +262,16 @@ def _count(records: Records, known: Known, cell: str) -> Estimate:
             f"{known.name}: its seeds were chosen ({records.criterion}); allowed: a range of "
             "seeds, or a fraction that is `given` what they were chosen by"
         )
-    history = records.history.filter(cell=cell)
-    what = f"{type(known).__name__}.of of {known.name!r}"
-    last = satisfying(history, known.of, what).filter(step=history["step"].max())
-    seeds = records.counted.filter(cell=cell)["seed"]
-    if known.given is not None:
-        seeds = seeds.filter(seeds.is_in(known.given.seeds(records, cell).implode()))
-    if seeds.is_empty():
+    what, last = f"{type(known).__name__}.of of {known.name!r}", records.stops(cell)[-1]
+    hits = satisfying(records, cell, known.of, step=last, what=what)
+    chosen = None if known.given is None else known.given.seeds(records, cell)
+    counts = np.zeros(2, int)
+    for seeds, _ in records.counted(cell):
+        own = seeds if chosen is None else seeds[are_among(seeds, chosen)]
+        counts += [int(are_among(own, hits).sum()), len(own)]
+    if not counts[1]:
         raise ValueError(f"{known.name}: no seed is counted; allowed: more seeds")
-    hits = int(seeds.is_in(last["seed"].implode()).sum())
-    return estimate(hits, len(seeds), level=LEVEL, interval=interval_of(records.interval))
+    return estimate(*counts.tolist(), level=LEVEL, interval=interval_of(records.interval))
 
 
 def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,7 +4,7 @@ A number or a range of seeds is a sample of all seeds. Other seeds were chosen b
 estimates from them are conditional on the choice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, overload
 
@@ -284,29 +284,39 @@ class Requests:
                 found |= _are_in(seeds, pilot.range)
         return found
 
-    def sample(self, stored: Sequence[UInt64[ndarray, " _"]]) -> Sample:
-        """Return the kind of sample of the stored seeds, an array for each cell."""
+    def sample(self, stored: Sequence[Iterable[UInt64[ndarray, " _"]]]) -> Sample:
+        """Return the kind of sample of the stored seeds, in blocks of each cell."""
         if not self.every:
             return "chosen"  # nothing shows that they were not
         if all(request.kind != "chosen" for request in self.counted):
             return "range"
         ranges = [request.range for request in self.counted if request.range is not None]
-        for seeds in stored:
-            parts = [_are_in(seeds, one) for one in ranges]
-            there = all(part.sum() == len(one) for part, one in zip(parts, ranges, strict=True))
-            if not (parts and there and np.logical_or.reduce(parts)[~self.are_pilots(seeds)].all()):
+        lengths = [len(one) for one in ranges]
+        for blocks in stored:
+            there = np.zeros(len(ranges), int)
+            for seeds in blocks:
+                parts = [_are_in(seeds, one) for one in ranges]
+                there += np.array([part.sum() for part in parts], int)
+                asked = np.logical_or.reduce([self.are_pilots(seeds), *parts])
+                if not asked.all():
+                    return "chosen"
+            if not ranges or there.tolist() != lengths:
                 return "chosen"
         return "range"
 
-    def is_whole(self, stored: Sequence[UInt64[ndarray, " _"]]) -> bool:
+    def is_whole(self, stored: Sequence[Iterable[UInt64[ndarray, " _"]]]) -> bool:
         """Return True if the runs asked for parts of one whole, and all of it is stored."""
         wholes = {request.whole for request in self.counted}
         whole = wholes.pop() if len(wholes) == 1 else None
-        return whole is not None and all(self._has(seeds, whole) for seeds in stored)
+        return whole is not None and all(self._have(blocks, whole) for blocks in stored)
 
-    def _has(self, seeds: UInt64[ndarray, " _"], whole: Seeds) -> bool:
-        pilots = self.are_pilots(seeds)
-        if whole.range is None:
-            return int((~pilots).sum()) == whole.count
-        own = _are_in(seeds, whole.range)
-        return int(own.sum()) == whole.count and bool((own | pilots).all())
+    def _have(self, blocks: Iterable[UInt64[ndarray, " _"]], whole: Seeds) -> bool:
+        """Return True if seeds that are no pilot's are those of the whole."""
+        there = 0
+        for seeds in blocks:
+            pilots = self.are_pilots(seeds)
+            own = ~pilots if whole.range is None else _are_in(seeds, whole.range)
+            if not (own | pilots).all():
+                return False
+            there += int(own.sum())
+        return there == whole.count

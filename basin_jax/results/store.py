@@ -5,6 +5,7 @@
       runs/*.json      a record for each run: when, where, which seeds it asked for
       data/*.parquet   committed chunks, nothing else: read it with Polars, DuckDB, pandas
       staging/         chunks being written
+      parked/*.json    seeds of calls that were given up, until they are stored
       lock             held while sweep.json is made, and the first worker compiles and tunes
       commit.lock      held while a chunk is renamed, where the file system has no links
       *.held           the same, where the file system has no locks
@@ -24,19 +25,28 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
-from jaxtyping import Int8, UInt64
+from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.files import FolderError, reason
-from basin_jax.results.chunk import bytes_of, check_rows, read_chunk, write_chunk
+from basin_jax.results.blocks import Chunks, Part
+from basin_jax.results.chunk import (
+    bytes_of,
+    check_rows,
+    read_chunk,
+    read_errors,
+    read_machine,
+    rows_of,
+    write_chunk,
+)
 from basin_jax.results.completeness import missing, unfinished
 from basin_jax.results.folder import StoreError
 from basin_jax.results.layout import (
@@ -51,6 +61,7 @@ from basin_jax.results.layout import (
     stops_of,
 )
 from basin_jax.results.place import place_of
+from basin_jax.results.seed_set import SeedSet
 
 
 MANIFEST = "sweep.json"
@@ -80,7 +91,7 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """The folder; of a bucket the local one of its reports, `runs/NAME`."""
+        """The folder; of a bucket the local one of its reports, `runs/s3:/BUCKET/NAME`."""
         return self.place.local
 
     @property
@@ -233,11 +244,20 @@ class Store:
                 "another folder"
             ) from None
 
-    def commit(self, cell: str, columns: Mapping[str, ndarray]) -> bool:
-        """Store one chunk of a cell; return False if its first seed is stored already."""
+    def commit(
+        self,
+        cell: str,
+        columns: Mapping[str, ndarray],
+        errors: Mapping[int, str] | None = None,
+        *,
+        machine: int = 0,
+    ) -> bool:
+        """Store a chunk of a cell; return False if its first seed is stored already.
+
+        `errors` says why seeds failed, and `machine` is the number of the machine that trained.
+        """
         key = self.chunk_of(cell, int(columns["seed"].min()))
-        cells = pl.repeat(cell, len(columns["seed"]), eager=True)
-        content = write_chunk(pl.DataFrame({"cell": cells, **columns}))
+        content = write_chunk(rows_of(cell, columns), errors, machine=machine)
         return self.place.create(key, content)
 
     def chunk_of(self, cell: str, seed: int) -> str:
@@ -253,49 +273,35 @@ class Store:
         """Return the keys of the committed chunks of each cell that has some."""
         found: dict[str, list[str]] = {}
         for key in self.chunks():
-            found.setdefault(key.removeprefix("data/").partition("-")[0], []).append(key)
+            found.setdefault(_named(key)[0], []).append(key)
         return found
 
-    def verdicts(
-        self, cell: str, chunks: Sequence[str] | None = None
-    ) -> tuple[UInt64[ndarray, " seed"], Int8[ndarray, " seed"]]:
-        """Return the stored seeds of a cell, and their verdicts at the last stop.
+    def parts(self) -> list[Part]:
+        """Return the committed chunks, to be read one after another."""
+        keys = self.chunks()
+        checked = self._checked()  # after them, since another worker may have added a cell
+        return [
+            Part(*_named(key), self.place.named(key), self.where, partial(self._read, key, checked))
+            for key in keys
+        ]
 
-        Args:
-            cell: the cell.
-            chunks: its chunks, if they are known, since to list them takes time.
-        """
-        columns = ["seed", "step", "verdict"]
-        known = self.chunks(cell) if chunks is None else chunks
-        if not known:
-            return np.zeros(0, np.uint64), np.zeros(0, np.int8)
+    def rows(self, chunks: Iterable[str]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of each of some chunks."""
         checked = self._checked()
-        stored = pl.concat(self._read(key, checked).select(columns) for key in known)
-        last = stored.filter(pl.col("step") == stored["step"].max()).sort("seed")
-        return last["seed"].to_numpy(), last["verdict"].to_numpy()
+        return (self._read(key, checked) for key in chunks)
 
-    def rows(self, chunk: str) -> pl.DataFrame:
-        """Return the rows of a chunk."""
-        return self._read(chunk, self._checked())
+    def load(self, chunk: str) -> tuple[bytes, pl.DataFrame]:
+        """Return a chunk as a file, and its rows."""
+        return self._load(chunk, self._checked())
+
+    def machine_of(self, chunk: str) -> tuple[int, UInt64[ndarray, " seed"]]:
+        """Return the number of the machine that trained a chunk, and its seeds."""
+        raw, rows = self.load(chunk)
+        return read_machine(raw), rows["seed"].unique(maintain_order=True).to_numpy()
 
     def frame(self) -> pl.DataFrame:
         """Return all stored rows in the order of cell, seed and step."""
-        chunks = self.chunks()
-        if not chunks:
-            raise StoreError(f"{self.where} holds no seeds yet; run the sweep first")
-        checked = self._checked()
-        parts = [self._read(key, checked) for key in chunks]
-        for key, part in zip(chunks, parts, strict=True):
-            if part.columns != parts[0].columns:
-                raise StoreError(f"{self.place.named(key)} is of another sweep; move it away")
-        frame = pl.concat(parts, how="vertical_relaxed").sort("cell", "seed", "step")
-        same = (pl.col(name) == pl.col(name).shift() for name in ("cell", "seed", "step"))
-        if frame.select(pl.all_horizontal(same).any()).item():
-            raise StoreError(
-                f"{self.where} has seeds that are stored more than once; "
-                f"`basin-jax verify {self.where}` lists them"
-            )
-        return frame
+        return Chunks(self.parts(), self.where).frame()
 
     def verify(self) -> list[str]:
         """Return the faults of the folder, a line for each.
@@ -310,36 +316,33 @@ class Store:
             manifest = self.manifest()
         except StoreError as error:
             return [str(error)]
-        faults, stored, runs = [], [], {}
+        faults, runs = [], {}
         for name, known in self._records().items():
             try:
                 runs[name] = self._run(name, known)
             except StoreError as error:
                 faults.append(str(error))
-        columns: list[str] = []
+        columns, repeated = list[str](), list[tuple[str, int]]()
         keys = self.place.list("data")
         checked = self._checked()  # after them, since another worker may have added a cell
+        seeds = {cell: SeedSet() for cell in checked.manifest["cells"]}
         for key in keys:
             try:
-                frame = self._read(key, checked)
+                rows = self._read(key, checked)
             except StoreError as error:
                 faults.append(str(error).partition("; ")[0])  # without its advice
                 continue
-            columns = columns or frame.columns
-            if frame.columns != columns:
+            columns = columns or rows.columns
+            if rows.columns != columns:
                 faults.append(str(StoreError(f"{self.place.named(key)} is of another sweep")))
-            stored.append(frame.select("cell", "seed", "step"))
-        if stored:
-            together = pl.concat(stored)
-            repeated = together.filter(together.is_duplicated()).select("cell", "seed").unique()
-            faults += [
-                f"seed {seed} of cell {cell} is stored more than once"
-                for cell, seed in repeated.sort("cell", "seed").iter_rows()
-            ]
-        seeds = {cell: np.zeros(0, np.uint64) for cell in manifest["cells"]} | {
-            str(cell): rows["seed"].unique().sort().to_numpy()
-            for (cell,), rows in (pl.concat(stored).group_by("cell") if stored else ())
-        }
+            cell, own = rows["cell"][0], rows["seed"].unique(maintain_order=True).to_numpy()
+            twice = seeds[cell].has(own)
+            seeds[cell].add(own[~twice])
+            repeated += [(cell, seed) for seed in own[twice].tolist()]
+        faults += [
+            f"seed {seed} of cell {cell} is stored more than once"
+            for cell, seed in sorted({*repeated})
+        ]
         return faults + missing(manifest, runs, seeds)
 
     def notices(self) -> list[str]:
@@ -358,16 +361,23 @@ class Store:
         return unfinished(manifest, runs)
 
     def _read(self, key: str, checked: Checked) -> pl.DataFrame:
+        return self._load(key, checked)[1]
+
+    def _load(self, key: str, checked: Checked) -> tuple[bytes, pl.DataFrame]:
         """Read a chunk, and check that it is undamaged and belongs to the sweep."""
         _, manifest, most = checked
         path = self.place.named(key)
         try:
-            frame = read_chunk(self.place.get(key, at_most=bytes_of(most)), rows=most)
+            raw = self.place.get(key, at_most=bytes_of(most))
+            frame = read_chunk(raw, rows=most)
             cells = frame["cell"].unique().to_list()
             if len(cells) > 1 or cells[0] not in manifest["cells"]:
                 raise ValueError(f"is of another sweep ({', '.join(cells)[:80]})")
             entry = manifest["cells"][cells[0]]
             check_rows(frame, entry, stops_of(entry))
+            read_errors(raw, frame)
+            if read_machine(raw) >= len(manifest["machines"]):
+                raise ValueError(f"is of machine {read_machine(raw)}, which sweep.json lacks")
         except FolderError:
             raise
         except (OSError, ValueError) as error:
@@ -378,4 +388,10 @@ class Store:
         named = self.chunk_of(cells[0], int(frame["seed"].to_numpy().min()))
         if key != named:
             raise StoreError(f"{path} is a copy, or was renamed, of {named}; delete it")
-        return frame
+        return raw, frame
+
+
+def _named(key: str) -> tuple[str, int]:
+    """Return the cell and the first seed in the name of a chunk; -1 if there is none."""
+    cell, _, first = key.removeprefix("data/").removesuffix(".parquet").rpartition("-")
+    return cell, int(first) if first.isdecimal() else -1

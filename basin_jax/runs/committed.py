@@ -1,48 +1,21 @@
 """The seeds that a folder holds, kept up to date while several workers add to them."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
-from jaxtyping import Bool, Int8, UInt64
+from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict
+from basin_jax.results.failed import failed_seeds, mend
+from basin_jax.results.seed_set import SeedSet
 from basin_jax.results.store import Store
+from basin_jax.runs.parked import given_up_after
 
 
+# The columns that tell a seed's verdict at the last stop.
+LAST = ("seed", "step", "verdict")
 LIST_SECONDS = 2.0  # between two listings of a folder, which another worker may have added to
-
-
-class SeedSet:
-    """A set of seeds, in memory that grows with its gaps and not with its seeds."""
-
-    def __init__(self) -> None:
-        self._first = self._last = np.zeros(0, np.uint64)  # of each gapless range, rising
-        self.count = 0
-
-    def add(self, seeds: UInt64[ndarray, " seed"]) -> None:
-        """Add rising seeds, of which the set has none yet."""
-        if not len(seeds):
-            return
-        gaps = np.flatnonzero(seeds[1:] - seeds[:-1] != 1)
-        first = np.concatenate([self._first, seeds[np.append(0, gaps + 1)]])
-        last = np.concatenate([self._last, seeds[np.append(gaps, len(seeds) - 1)]])
-        order = np.argsort(first)
-        first, last = first[order], last[order]
-        apart = first[1:] - last[:-1] != 1
-        self._first, self._last = first[np.append(True, apart)], last[np.append(apart, True)]
-        self.count += len(seeds)
-
-    def has(self, seeds: UInt64[ndarray, " seed"]) -> Bool[ndarray, " seed"]:
-        """Return True for each seed of the set, given rising seeds."""
-        if not self.count or not len(seeds):
-            return np.zeros(len(seeds), bool)
-        at = int(np.searchsorted(self._first, seeds[0], side="right")) - 1
-        if at >= 0 and seeds[-1] <= self._last[at]:
-            return np.ones(len(seeds), bool)
-        at = np.searchsorted(self._first, seeds, side="right") - 1
-        return (at >= 0) & (seeds <= self._last[at])
 
 
 class CommittedSeeds:
@@ -50,8 +23,10 @@ class CommittedSeeds:
 
     A chunk is read once, whoever has committed it.
 
-    Args:
+    Attributes:
         store: the folder.
+
+    Args:
         cells: the digests of the cells.
 
     Raises:
@@ -59,10 +34,12 @@ class CommittedSeeds:
     """
 
     def __init__(self, store: Store, cells: Iterable[str]):
-        self._store = store
+        self.store = store
         self._seeds = {digest: SeedSet() for digest in cells}
         self._hits = dict.fromkeys(self._seeds, 0)
+        self._trained = dict[str, int]()
         self._read: dict[str, set] = {digest: set() for digest in self._seeds}
+        self._mending: dict[tuple[str, int], str] = {}
         self._listed = 0.0
         self.update(at_once=True)
 
@@ -72,22 +49,58 @@ class CommittedSeeds:
         if not at_once and now - self._listed < LIST_SECONDS:
             return
         self._listed = now
-        found = self._store.by_cell()
+        found = self.store.by_cell()
         for digest in found.keys() & self._seeds.keys():
             fresh = [chunk for chunk in found[digest] if chunk not in self._read[digest]]
             self._read[digest].update(fresh)
-            if fresh:
-                self._add(digest, *self._store.verdicts(digest, fresh))
+            for rows in self.store.rows(fresh) if fresh else ():
+                self._add(digest, {name: rows[name].to_numpy() for name in LAST})
 
-    def commit(self, digest: str, found: dict[str, ndarray]) -> bool:
-        """Commit a chunk; return False if another worker has committed its first seed."""
-        if not self._store.commit(digest, found):
+    def commit(
+        self, digest: str, found: dict[str, ndarray], errors: Mapping[int, str], *, machine: int = 0
+    ) -> bool:
+        """Commit a chunk, or what another try of seeds that failed gave.
+
+        Args:
+            digest: the cell.
+            found: the rows.
+            errors: why seeds failed.
+            machine: the number of the machine that trained them.
+
+        Returns:
+            False if another worker has committed its first seed, or tried those that failed.
+        """
+        first = int(found["seed"].min())
+        last = found["step"] == found["step"].max()
+        seeds, verdicts = found["seed"][last], found["verdict"][last]
+        if key := self._mending.pop((digest, first), None):
+            if won := mend(self.store, key, found, errors):
+                self._note(digest, seeds, verdicts)
+            return won
+        if not self.store.commit(digest, found, errors, machine=machine):
             self.update(at_once=True)
             return False
-        self._read[digest].add(self._store.chunk_of(digest, int(found["seed"].min())))
-        last = found["step"] == found["step"].max()
-        self._add(digest, found["seed"][last], found["verdict"][last])
+        self._read[digest].add(self.store.chunk_of(digest, first))
+        self._add(digest, found)
         return True
+
+    def failed(
+        self, digest: str, patience: float, *, machine: int = 0
+    ) -> Iterator[UInt64[ndarray, " seed"]]:
+        """Yield the seeds of a cell that failed on a machine, those of each chunk together.
+
+        Not those that were given up after `patience` seconds or more: they would be again.
+        """
+        told = failed_seeds(self.store, digest).filter(machine=machine)
+        told = told.filter([given_up_after(why) < patience for why in told["reason"]])
+        for (key,), rows in told.group_by("chunk"):
+            seeds = rows["seed"].sort().to_numpy()
+            self._mending[digest, int(seeds[0])] = str(key)
+            yield seeds
+
+    def trained(self, digest: str) -> int | None:
+        """Return a seed of a cell that did not fail, if there is one."""
+        return self._trained.get(digest)
 
     def missing(self, digest: str, seeds: UInt64[ndarray, " seed"]) -> UInt64[ndarray, " missing"]:
         """Return those of some seeds that a cell lacks."""
@@ -97,8 +110,19 @@ class CommittedSeeds:
         """Return a cell's number of seeds, and how many of them are deceptive."""
         return self._seeds[digest].count, self._hits[digest]
 
-    def _add(
+    def has_first(self, digest: str, number: int) -> bool:
+        """Return True if a cell has all of the first seeds, at least one."""
+        return self._seeds[digest].between(0, number - 1)[0] == number
+
+    def _add(self, digest: str, rows: dict[str, ndarray]) -> None:
+        last = rows["step"] == rows["step"].max()
+        seeds, verdicts = rows["seed"][last], rows["verdict"][last]
+        self._seeds[digest].add(seeds)
+        self._note(digest, seeds, verdicts)
+
+    def _note(
         self, digest: str, seeds: UInt64[ndarray, " seed"], verdicts: Int8[ndarray, " seed"]
     ) -> None:
-        self._seeds[digest].add(seeds)
+        sound = seeds[verdicts != Verdict.ERROR]
+        self._trained |= {digest: int(sound[0])} if len(sound) else {}
         self._hits[digest] += int((verdicts == Verdict.DECEPTIVE).sum())

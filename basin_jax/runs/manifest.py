@@ -1,7 +1,8 @@
 """Make the manifest of a sweep's folder, or refuse to resume a run.
 
-Evidence is the same bits only on the same kind of device, with the same versions, lanes
-and code. All of that stands in `sweep.json`; a run that differs in any of it is refused.
+Evidence is the same bits only on the same kind of machine, with the same versions, lanes
+and code. All of that stands in `sweep.json`. A run with other versions or code is refused; a
+machine of another kind has lanes and a backend of its own there, and marks what it stores.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.autotune import Tuning, choose
 from basin_jax.engine.backends import BACKENDS, prepare, refusal
-from basin_jax.results.layout import OLD
+from basin_jax.results.layout import KIND, OLD, machines_of
 from basin_jax.results.rule import rule_identity
 from basin_jax.results.store import Store, StoreError
 from basin_jax.runs.chunk_size import ChunkSize
@@ -54,6 +55,41 @@ def manifest_of(
         StoreError: with the differences, where the folder holds another sweep. The same
             cells, or a grid that has grown, are no difference.
     """
+    _refuse_unknown(folder, old)
+    machine, judged = machine_identity(), rule_identity(rule)
+    if old is not None:
+        _refuse_others(old, cells, judged, machine, folder)
+    known = old or {"cells": {}, "machines": [], "chunk": 1, "unit": None, "runs": {}}
+    entries, machines = dict(known["cells"]), list(known["machines"])
+    number = machine_number(known, machine)
+    if number == len(machines):
+        if machines:
+            tell(_of_another_kind(machines_of(known)[0], machine, folder))
+        machines += [{"machine": machine, "plans": {}}]
+    plans = dict(machines[number]["plans"])
+    for digest in plans.keys() & cells.keys():
+        _refuse_other_backend(plans[digest], cells[digest], lanes, folder)
+    new = {digest: cell for digest, cell in cells.items() if digest not in plans}
+    tunings = _tunings(new, lanes, seeds, tell)
+    plans |= {digest: _plan(new[digest], tuning) for digest, tuning in tunings.items()}
+    machines[number] = {"machine": machine, "plans": plans}
+    entries |= {digest: _entry(cell) for digest, cell in new.items() if digest not in entries}
+    for line in dict.fromkeys(_remark(plans[digest]["backend"]) for digest in cells):
+        if line is not None:
+            tell(line)
+    size = _chunk_size(cells, plans, most)
+    return {
+        "cells": entries,
+        "machines": machines,
+        "rule": judged,
+        "chunk": max(known["chunk"], size.most),
+        "unit": known["unit"] or _unit_size(size.least, seeds * len(cells)),
+        "runs": known["runs"],
+    }
+
+
+def _refuse_unknown(folder: Store, old: dict[str, Any] | None) -> None:
+    """Raise `StoreError` if a folder has no manifest though it has chunks, or one that is old."""
     # Of a bucket another worker may have written both since it was read.
     if old is None and folder.chunks() and not folder.exists():
         raise StoreError(
@@ -66,38 +102,34 @@ def manifest_of(
             f"{old['format']}), whose seeds may differ from those of this version; `report` and "
             "`load` read it; to go on, give another folder"
         )
-    machine, judged = machine_identity(), rule_identity(rule)
-    if old is not None:
-        _refuse_others(old, cells, judged, machine, folder)
-    entries = dict(old["cells"]) if old else {}
-    for digest in entries.keys() & cells.keys():
-        _refuse_other_backend(entries[digest], cells[digest], lanes, folder)
-    new = {digest: cell for digest, cell in cells.items() if digest not in entries}
-    tunings = _tunings(new, lanes, seeds, tell)
-    entries |= {digest: _entry(new[digest], tuning) for digest, tuning in tunings.items()}
-    for line in dict.fromkeys(_remark(entries[digest]["backend"]) for digest in cells):
-        if line is not None:
-            tell(line)
-    size, known = _chunk_size(cells, entries, most), old or {}
-    return {
-        "cells": entries,
-        "rule": judged,
-        "chunk": max(known.get("chunk", 1), size.most),
-        "unit": known.get("unit") or _unit_size(size.least, seeds * len(cells)),
-        "machine": machine,
-        "runs": known.get("runs", {}),
-    }
 
 
-def _entry(cell: Sweep, tuning: Tuning) -> dict[str, Any]:
-    return {
-        "fields": cell.fields(),
-        "sources": cell.sources(),
-        "trace": trace_of(cell),
-        "backend": _identity(tuning.backend, cell),
-        "lanes": tuning.lanes,
-        "speed": round(tuning.speed),
-    }
+def machine_number(manifest: dict[str, Any], machine: dict[str, str]) -> int:
+    """Return the number of a machine among those of a manifest, the next one if it is new."""
+    known = machines_of(manifest)
+    return known.index(machine) if machine in known else len(known)
+
+
+def _entry(cell: Sweep) -> dict[str, Any]:
+    return {"fields": cell.fields(), "sources": cell.sources(), "trace": trace_of(cell)}
+
+
+def _plan(cell: Sweep, tuning: Tuning) -> dict[str, Any]:
+    backend = _identity(tuning.backend, cell)
+    return {"backend": backend, "lanes": tuning.lanes, "speed": round(tuning.speed)}
+
+
+def _of_another_kind(first: dict[str, str], machine: dict[str, str], folder: Store) -> str:
+    """Say that a folder will have seeds of several kinds of machine."""
+    lines = _differences("", _kind(first), _kind(machine))
+    return (
+        f"another kind of machine has trained seeds of {folder.where} ({'; '.join(lines)}): low "
+        "bits differ between them, and basin-jax recheck counts the verdicts that do"
+    )
+
+
+def _kind(machine: dict[str, str]) -> dict[str, str]:
+    return {name: machine[name] for name in KIND if name in machine}
 
 
 def _remark(backend: dict[str, str]) -> str | None:
@@ -144,18 +176,18 @@ def _identity(name: str, cell: Sweep) -> dict[str, str]:
 
 
 def _refuse_other_backend(
-    entry: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
+    plan: dict[str, Any], cell: Sweep, lanes: int | None, folder: Store
 ) -> None:
     """Raise `StoreError` unless a cell can be trained further as before."""
-    if lanes not in (None, entry["lanes"]):
+    if lanes not in (None, plan["lanes"]):
         raise StoreError(
-            f"lanes = {lanes}, but {folder.where} was made with {entry['lanes']}, on which "
+            f"lanes = {lanes}, but {folder.where} was made with {plan['lanes']}, on which "
             "low bits depend; leave it out, or give another folder"
         )
-    name = entry["backend"]["name"]
+    name = plan["backend"]["name"]
     if BACKENDS[name].identity is not None:
         why = refusal(cell)
-        lines = _differences("", entry["backend"], {} if why else _identity(name, cell))
+        lines = _differences("", plan["backend"], {} if why else _identity(name, cell))
         if lines:
             raise StoreError(
                 f"{folder.where} was made with the backend {name}, on which low bits depend "
@@ -173,11 +205,9 @@ def _unit_size(least: int, seeds: int) -> int:
     return max(least, min(LARGEST_UNIT, 1 << max(seeds // UNITS, 1).bit_length() - 1))
 
 
-def _chunk_size(
-    cells: dict[str, Sweep], entries: dict[str, dict[str, Any]], most: int
-) -> ChunkSize:
+def _chunk_size(cells: dict[str, Sweep], plans: dict[str, dict[str, Any]], most: int) -> ChunkSize:
     """Return the sizes of chunks that suit all cells."""
-    block = max(entry["lanes"] for entry in entries.values()) * len(jax.local_devices())
+    block = max(plan["lanes"] for plan in plans.values()) * len(jax.local_devices())
     stops = max(len(cell.stops) for cell in cells.values())
     return ChunkSize(block=block, stops=stops, most=most)
 
@@ -190,7 +220,8 @@ def _refuse_others(
     folder: Store,
 ) -> None:
     """Raise `StoreError` with the differences, unless the grid is the same or has grown."""
-    lines = _differences("", old["machine"], machine)
+    there = machines_of(old)[0]
+    lines = _differences("", {**there, **_kind(machine)}, machine)
     lines += _differences("rule.", old["rule"]["fields"], rule["fields"])
     lines += _differences("rule ", old["rule"]["sources"], rule["sources"])
     gone = [cell for digest, cell in old["cells"].items() if digest not in cells]

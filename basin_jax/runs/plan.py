@@ -8,13 +8,13 @@ one of them then finds the chunk's name taken: no seed is ever stored twice.
 """
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import UInt64
 from numpy import ndarray
 
-from basin_jax.core.verdict import Rule, judge
+from basin_jax.core.verdict import Rule, Verdict, judge_again
 
 
 # Units in each doubling of the seeds, so that many workers share even a few seeds; the largest one.
@@ -69,17 +69,25 @@ def next_chunk(
 
 
 def columns(
-    parts: list[tuple[ndarray, dict[str, ndarray]]], stops: Sequence[int], rule: Rule
+    parts: list[tuple[ndarray, dict[str, ndarray]]],
+    stops: Sequence[int],
+    rule: Rule,
+    failed: Collection[int] = (),
 ) -> dict[str, ndarray]:
-    """Lay evidence [seed, stop] out as columns, a row for each seed and stop, in their order."""
+    """Lay evidence [seed, stop] out as columns, a row for each seed and stop, in their order.
+
+    The verdict of seeds that failed is ERROR.
+    """
     seeds = np.concatenate([seeds for seeds, _ in parts])
     order = np.argsort(seeds)
     names = parts[0][1]
     evidence = {n: np.concatenate([e[n] for _, e in parts])[order].reshape(-1) for n in names}
+    repeated = np.repeat(seeds[order], len(stops))
+    known = np.isin(repeated, np.array([*failed], np.uint64)) * Verdict.ERROR
     return {
-        "seed": np.repeat(seeds[order], len(stops)),
+        "seed": repeated,
         "step": np.tile(np.array(stops, np.int32), len(seeds)),
-        "verdict": judge(rule, evidence),
+        "verdict": judge_again(rule, evidence, known),
         **evidence,
     }
 

@@ -45,6 +45,13 @@ class CellProgress:
         now = estimate(self.hits, self.done, interval="anytime")
         return f"{now.fraction:.3f} [{now.low:.3f}, {now.high:.3f}] (anytime interval)"
 
+    def is_within(self, width: float | None) -> bool:
+        """Return True if the interval is as narrow as is asked, if that is asked."""
+        if width is None or not self.done:
+            return False
+        now = estimate(self.hits, self.done, interval="anytime")
+        return now.high - now.low <= width
+
 
 class Progress:
     """The receiver of a run's messages and progress, which shows nothing; a subclass does."""

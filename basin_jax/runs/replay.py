@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy import ndarray
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.identity import digest_of, evidence_names
+from basin_jax.core.seeds import SEEDS
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
-from basin_jax.engine.kernel import build_kernel
+from basin_jax.engine.faults import FAULTS, reason_of
+from basin_jax.engine.kernel import Kernel, build_kernel
 from basin_jax.results.records import Records
+from basin_jax.results.trained import trained_by
 from basin_jax.runs.provenance import changes_since
 from basin_jax.runs.run import RAN
 from basin_jax.runs.sweepfile import is_remembered, load_sweep
@@ -33,11 +37,7 @@ class Replay:
     evidence: dict[str, float]  # stored
     curve: pl.DataFrame  # a row for each step at which it was probed again
     differing: tuple[str, ...]  # the evidence whose bits differ from the stored ones
-
-    @property
-    def changes(self) -> list[str]:
-        """The differences between the machine then and now, a line for each."""
-        return changes_since(self.records.manifest["machine"])
+    changes: tuple[str, ...]  # the differences between the machine then and now
 
 
 @checked
@@ -61,29 +61,29 @@ def replay(
             user ran, if it is unchanged.
 
     Raises:
-        ValueError: if the seed is not stored, the cell is ambiguous, the sweep's file no longer
-            makes this sweep, or the user neither names it nor ran its present content.
+        ValueError: if the seed is not stored or fails, the cell is ambiguous, the sweep's file no
+            longer makes this sweep, or the user neither names it nor ran its present content.
     """
     records = Records(folder)
     digest = records.digest(cell, "--cell")
-    stored = records.history.filter(cell=digest).filter(pl.col("seed") == seed).sort("step")
+    stored = records.rows(digest, np.array([seed] if 0 <= seed < SEEDS else [], np.uint64))
     if stored.is_empty():
-        known = records.frame.filter(cell=digest)["seed"]
+        known = [seeds for seeds, _ in records.verdicts[digest]]
+        ends = f", from {known[0][0]} to {known[-1][-1]}" if known else ""
         raise ValueError(
             f"seed {seed} is not stored in {folder} for {records.label(digest)}; "
-            f"allowed: one of its {len(known)} seeds, from {known.min()} to {known.max()}"
+            f"allowed: one of its {sum(map(len, known))} seeds{ends}"
         )
     sweep, _ = sweep_and_rule(records, digest, file)
     names = records.evidence_names
-    plan = records.manifest["cells"][digest]
+    machine, plan, _ = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
     lanes, backend = plan["lanes"], plan["backend"]["name"]
-
     if strange := {*names} - {*evidence_names(sweep)}:
         raise ValueError(
             f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
             "allowed: a folder that it made"
         )
-    again = build_kernel(sweep, lanes=lanes, backend=backend)(np.array([seed], np.uint64))
+    again = _train(build_kernel(sweep, lanes=lanes, backend=backend), seed)
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 
     steps = np.unique(np.round(sweep.num_steps * np.linspace(0, 1, POINTS) ** 2).astype(int))
@@ -99,7 +99,15 @@ def replay(
         evidence={n: stored[n][-1] for n in names},
         curve=curve,
         differing=tuple(differing),
+        changes=tuple(changes_since(machine)),
     )
+
+
+def _train(kernel: Kernel, seed: int) -> dict[str, ndarray]:
+    try:
+        return kernel(np.array([seed], np.uint64))
+    except FAULTS as error:
+        raise ValueError(f"seed {seed} fails: {reason_of(error)}") from error
 
 
 def sweep_and_rule(records: Records, digest: str, file: Path | None) -> tuple[Sweep, Rule]:

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep, label, varied
-from basin_jax.core.verdict import Rule, judge
+from basin_jax.core.verdict import Rule, judge_again
 from basin_jax.interrupts import interruptible
 from basin_jax.results.chunk import KEYS
 from basin_jax.results.records import Records
@@ -21,8 +21,10 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings, remarks
 from basin_jax.runs.committed import CommittedSeeds
-from basin_jax.runs.manifest import manifest_of
+from basin_jax.runs.manifest import machine_number, manifest_of
+from basin_jax.runs.parked import check_patience
 from basin_jax.runs.progress import CellProgress, Progress, shown
+from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.shard import Shard, given_shard
 from basin_jax.runs.training import Training, most_of
 from basin_jax.runs.workers import Worker
@@ -44,6 +46,8 @@ def run(
     pilot: str | None = None,
     lanes: int | None = None,
     shard: Shard | None = None,
+    retry_errors: bool = False,
+    patience: float | None = None,
     progress: Progress | bool = True,
     origin: Mapping[str, Any] | None = None,
 ) -> Records:
@@ -56,19 +60,21 @@ def run(
         store: the sweep's folder, made if it does not exist, or a URL such as s3://BUCKET/NAME.
         rule: the decision rule. It belongs to the folder's identity; give another one to `load`.
         until: the width of the confidence sequence of the deceptive fraction at which a cell stops.
-        whole: the seeds of which these are a part, if several runs share a number of seeds that
-            is fixed beforehand; `seeds` if None.
+        whole: the seeds, fixed beforehand, that several runs share; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
-        shard: the part of the missing seeds to train first, where several workers share a folder;
-            if None, that of the task of a Slurm array or of the process of `jax.distributed`.
-        progress: whether to show messages and progress, on a terminal, in a notebook, or as lines
-            of the standard error; or what receives them.
+        shard: the part to train first, where several workers share a folder; if None, that of the
+            task of a Slurm array or of the process of `jax.distributed`.
+        retry_errors: whether to train stored seeds whose verdict is ERROR again.
+        patience: the seconds to wait for a call of some 1 s; 600, or 50 times the longest, if None.
+        progress: whether to show messages and progress, or what receives them.
         origin: the sweep's file, to be recorded.
 
     Raises:
         ValueError: if the plug-ins, the seeds or the settings do not fit together.
         StoreError: if the folder holds another sweep; it is left unchanged.
+        TrainingError: if training fails whatever the seed. A seed that fails alone is ERROR.
+        GaveUp: if a call has not ended; the same run in another process goes on.
         Interrupted: on SIGINT, SIGTERM and other signals, after what was trained is committed.
 
     >>> import tempfile
@@ -80,22 +86,33 @@ def run(
     """
     wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
+    check_patience(patience)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
-    cells = check_cells(wanted, rule)
-    shard = given_shard() if shard is None else shard
+    cells, shard = check_cells(wanted, rule), shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
-        opened = _open(store, cells, rule, request, asked, lanes, receiver)
-        RAN.update({d: (cell, rule) for d, cell in cells.items()} if origin is None else {})
+        opened = open_folder(store, cells, rule, request, asked, lanes, receiver)
         with Worker(opened[0], shard, request).alive() as worker:
-            name = opened[0].record_run(_run_record(request, origin))
-            training = Training(*opened[1:], asked, until, rule, receiver, worker, stop)
-            training.train(cells)
-    done = {d: len(asked) if until is None else n for d, n in training.done.items()}
-    opened[0].finish_run(name, done)
+            number = machine_number(opened[1], machine_identity())
+            given = (asked, until, rule, receiver, worker, stop, retry_errors, patience)
+            training = Training(opened[1], number, *opened[2:], *given)
+            _train(training, cells, opened[0], _run_record(request, origin))
     return Records(opened[0].where)
 
 
-def _open(
+def _train(
+    training: Training, cells: dict[str, Sweep], folder: Store, record: dict[str, Any]
+) -> None:
+    """Train what is missing, and record that the run began and finished."""
+    if record["origin"] is None:
+        RAN.update({digest: (cell, training.rule) for digest, cell in cells.items()})
+    name = folder.record_run(record)
+    training.train(cells)
+    asked = None if training.until is not None else len(training.asked)
+    done = {d: n if asked is None else asked for d, n in training.done.items()}
+    folder.finish_run(name, done)
+
+
+def open_folder(
     store: str | os.PathLike[str],
     cells: dict[str, Sweep],
     rule: Rule,
@@ -104,7 +121,14 @@ def _open(
     lanes: int | None,
     progress: Progress,
 ) -> tuple[Store, dict[str, Any], dict[str, CellProgress], CommittedSeeds]:
-    """Open a folder for a run; return it, its manifest, each cell's state, and what it holds."""
+    """Open a folder for a run: tune the cells that are new to it, and write `sweep.json`.
+
+    Returns:
+        The folder, its manifest, the state of each cell, and what the folder holds.
+
+    Raises:
+        StoreError: if the folder holds another sweep.
+    """
     for remark in remarks(list(cells.values())):
         progress.tell(remark)
     folder, until = Store(store), request.width
@@ -128,9 +152,16 @@ def _open(
     with folder.locked():
         folder.prepare()
         manifest = folder.update(made)
-    fields = {digest: manifest["cells"][digest]["fields"] for digest in cells}
+    return folder, manifest, states_of(cells, committed, asked, until), committed
+
+
+def states_of(
+    cells: dict[str, Sweep], committed: CommittedSeeds, asked: Sequence[int], until: float | None
+) -> dict[str, CellProgress]:
+    """Return the state of each cell, of which nothing is counted yet."""
+    fields = {digest: cell.fields() for digest, cell in cells.items()}
     paths = varied(list(fields.values()))
-    states = {
+    return {
         digest: CellProgress(
             label=label(fields[digest], paths),
             steps=cell.all_steps,
@@ -139,7 +170,6 @@ def _open(
         )
         for digest, cell in cells.items()
     }
-    return folder, manifest, states, committed
 
 
 def _refuse_pilots(folder: Store, until: float) -> None:
@@ -156,9 +186,10 @@ def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
 
     A rule's identity does not include the files that it reads.
     """
-    stored = folder.rows(chunk)
+    (stored,) = folder.rows([chunk])
     evidence = {name: stored[name].to_numpy() for name in stored.columns if name not in KEYS}
-    if (judge(rule, evidence) != stored["verdict"].to_numpy()).any():
+    verdicts = stored["verdict"].to_numpy()
+    if (judge_again(rule, evidence, verdicts) != verdicts).any():
         raise StoreError(
             f"{folder.where} has other verdicts than {type(rule).__name__} gives now: something "
             "that it reads has changed; give another folder, or judge all of it anew: basin-jax "

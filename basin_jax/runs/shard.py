@@ -52,14 +52,18 @@ class Shard:
         return cls(int(found[1]), int(found[2]))
 
     def order(self, units: Iterator[slice], cell: int) -> Iterator[slice]:
-        """Yield the shard's own units in rising order, then those of others from the far end."""
+        """Yield the shard's own units in rising order, then those of others in an order of its own.
+
+        Shards that end together would otherwise all train the same unit of another that has died.
+        """
         others = []
         for number, unit in enumerate(units, cell):
             if number % self.count == self.index:
                 yield unit
             else:
                 others.append(unit)
-        yield from reversed(others)
+        random.Random(f"{self} {cell}").shuffle(others)
+        yield from others
 
 
 def given_shard(environment: Mapping[str, str] = os.environ) -> Shard | None:

@@ -2,13 +2,13 @@
 
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import jax
 import numpy as np
@@ -18,20 +18,25 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.devices import cores
+from basin_jax.engine.faults import FAULTS
 from basin_jax.engine.kernel import Kernel, build_kernel, release_others
-from basin_jax.interrupts import Interrupted, Stop
+from basin_jax.interrupts import GaveUp, Interrupted, Stop
+from basin_jax.results.layout import plan_of
 from basin_jax.runs.chunk_size import ChunkSize
 from basin_jax.runs.committed import CommittedSeeds
+from basin_jax.runs.isolation import Hangs, Isolation, Suspects
+from basin_jax.runs.parked import PATIENCE, TRIES, Parked, ParkedSeeds, gave_up
 from basin_jax.runs.plan import columns, leading, next_chunk, units
 from basin_jax.runs.progress import CellProgress, Progress
 from basin_jax.runs.workers import Worker
-from basin_jax.statistics.estimates import estimate
 
 
 # The most seeds of a chunk: as many as are read easily, or few between looks at an interval.
 CHUNK, CHUNK_UNTIL = 2**17, 2**10
 # Groups that are trained in turn, whose programs are all kept compiled.
 TOGETHER = 8
+
+Parts: TypeAlias = list[tuple[ndarray, dict[str, ndarray]]]  # seeds, and their evidence
 
 
 def most_of(until: float | None) -> int:
@@ -44,10 +49,19 @@ class Group:
     """Cells that share lanes, and what they lack."""
 
     kernel: Kernel
+    isolation: Isolation
     numbers: dict[str, int]  # of the cells in the kernel, by their digests
     size: ChunkSize
     todo: dict[str, Iterator[list[ndarray]]]  # the chunks of each cell, some at once
     compiled: "Future[float] | None"  # the seconds that it takes; None if it was told
+
+
+class Found(NamedTuple):
+    """The rows of a cell's seeds that have ended, and why some of them failed."""
+
+    digest: str
+    rows: dict[str, ndarray]
+    errors: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,7 @@ class Training:
     """The training of all cells of a run."""
 
     manifest: dict[str, Any]
+    machine: int  # the number of this one in the manifest
     states: dict[str, CellProgress]
     committed: CommittedSeeds
     asked: Sequence[int]
@@ -63,10 +78,17 @@ class Training:
     progress: Progress
     worker: Worker
     stop: Stop
+    retry_errors: bool = False
+    patience: float | None = None
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {digest: number for number, digest in enumerate(self.states)}
+
+    @cached_property
+    def parked(self) -> ParkedSeeds:
+        """The seeds of calls that were given up."""
+        return ParkedSeeds(self.committed.store)
 
     @property
     def done(self) -> dict[str, int]:
@@ -78,9 +100,13 @@ class Training:
 
         Raises:
             Interrupted: if a signal stopped it.
+            TrainingError: if training fails whatever the seed.
+            GaveUp: if a call was given up; its seeds are parked.
         """
         self.stop.finishing = True
-        waiting, groups = deque(_sharing(cells, self.manifest)), list[Group]()
+        for digest in () if self.retry_errors else cells:
+            self._free_stored(digest)
+        waiting, groups = deque(_sharing(cells, self.manifest, self.machine)), list[Group]()
         with _compiling() as pool:
             # Some chunks of each group in turn, so that all fractions grow together.
             while (waiting or groups) and self.stop.signum is None:
@@ -98,7 +124,7 @@ class Training:
 
     def _begin(self, cells: dict[str, Sweep], pool: ThreadPoolExecutor) -> Group | None:
         """Begin to compile the kernel of a group, unless nothing of it is missing."""
-        plan = self.manifest["cells"][next(iter(cells))]
+        plan = plan_of(self.manifest, next(iter(cells)), self.machine)
         block = plan["lanes"] * len(jax.local_devices())
         stops = len(next(iter(cells.values())).stops)
         most = min(most_of(self.until), self.manifest["chunk"])
@@ -111,10 +137,19 @@ class Training:
                 name = plan["backend"]["name"]
                 kernel = build_kernel(list(cells.values()), lanes=plan["lanes"], backend=name)
                 numbers = {digest: number for number, digest in enumerate(cells)}
-                return Group(kernel, numbers, size, todo, pool.submit(kernel.compile))
+                labels = [self.states[digest].label for digest in cells]
+                isolation = Isolation(kernel, labels, patience=self.patience)
+                for digest, cell in numbers.items():
+                    isolation.trained.update((cell, seed) for seed in self._trained(digest))
+                return Group(kernel, isolation, numbers, size, todo, pool.submit(kernel.compile))
             self._finish(digest)
             del todo[digest]
         return None
+
+    def _trained(self, digest: str) -> list[int]:
+        """Return seeds of a cell that were trained before."""
+        known = [self.committed.trained(digest), *(p.trained for p in self.parked.of(digest))]
+        return [seed for seed in known if seed is not None]
 
     def _train_some(self, group: Group) -> bool:
         """Train some chunks of each cell of a group in turn, until it is enough; commit them.
@@ -134,30 +169,76 @@ class Training:
             else:
                 taken += [(digest, chunk) for chunk in batch]
         if taken:
-            for digest, found in self._train(group, taken):
-                # Not where another worker has: then it is in this unit, too.
-                seeds = len(np.unique(found["seed"]))
-                if self.committed.commit(digest, found):
-                    self.worker.add(seeds)
-                else:
-                    self.worker.lose(seeds)
+            found, hung = self._train(group, taken)
+            for one in found:
+                self._commit(one)
+            if hung:
+                self._give_up(group, hung)
         return bool(todo)
+
+    def _commit(self, found: Found) -> None:
+        """Commit a chunk, unless another worker has: then it is in this unit, too."""
+        digest, rows, errors = found
+        seeds = np.unique(rows["seed"])
+        if not self.committed.commit(digest, rows, errors, machine=self.machine):
+            self.worker.lose(len(seeds))
+            return
+        self.worker.add(len(seeds))
+        self.parked.free(digest, seeds)
+        for why, count in Counter(errors.values()).items():
+            said = f"{self.states[digest].label}: {count:,} seed{'s' * (count > 1)}"
+            self.progress.tell(f"{said} stored as ERROR: {why}; --retry-errors tries again")
+
+    def _give_up(self, group: Group, hung: list[tuple[str, ndarray]]) -> NoReturn:
+        """Park the seeds of a call that was given up, and raise `GaveUp`."""
+        seconds, alone = group.isolation.limit, sum(len(seeds) for _, seeds in hung) == 1
+        for digest, seeds in hung:
+            cell = group.numbers[digest]
+            trained = group.isolation.trained.get(cell)
+            one = Parked(digest, np.sort(seeds).tolist(), 1, seconds, trained, alone)
+            trained = self.parked.park(one).trained
+            tries = sum(entry.tries for entry in self.parked.of(digest))
+            if trained is None and tries >= TRIES:
+                group.isolation.stop(cell, gave_up(seconds), f"{tries} times, at whatever seed")
+        many, (digest, seeds) = sum(len(seeds) for _, seeds in hung), hung[0]
+        label = self.states[digest].label
+        raise GaveUp(
+            f"{label}: gave up training {many:,} seed{'s' * (many > 1)}, from seed {min(seeds)}, "
+            f"after {seconds:g} s; the same command in another process goes on"
+        )
+
+    def _free_stored(self, digest: str) -> None:
+        for entry in self.parked.of(digest):
+            seeds = np.array(entry.seeds, np.uint64)
+            if not len(self.committed.missing(digest, seeds)):
+                self.parked.free(digest, seeds)
 
     def _batches(self, digest: str, size: ChunkSize) -> Iterator[list[ndarray]]:
         """Yield the chunks that a cell lacks, as many at once as suit, until there are enough.
 
         A unit in which another worker is found is left to it, and looked at again at the end.
         """
+        if self.retry_errors:
+            waited = PATIENCE if self.patience is None else self.patience
+            yield from (
+                [seeds] for seeds in self.committed.failed(digest, waited, machine=self.machine)
+            )
         complete, number = False, self._numbers[digest]
+        # Parked seeds last, where it is fixed beforehand that they are trained, and whole units, in
+        # which all workers go in rising order.
+        last = self.until is None and bool(self.parked.of(digest))
         missing = partial(self.committed.missing, digest)
         while not complete:
             complete, batch = True, []
             all_units = units(self.asked, smallest=self.manifest["unit"])
             for unit in self.worker.order(all_units, number):
+                if last and self.parked.are_among(digest, self.asked[unit]):
+                    complete = False
+                    continue
                 chunk, ends = np.zeros(0, np.uint64), False
                 while not (ends or len(missing(chunk))):
                     self._look(digest)
-                    if self._enough(self.states[digest]):
+                    if self.states[digest].is_within(self.until):
                         return
                     chunk, ends = next_chunk(self.asked[unit], missing=missing, size=size())
                     batch += [chunk] if len(chunk) else []
@@ -168,6 +249,7 @@ class Training:
             if batch:
                 complete = False
                 yield batch
+            last = False
 
     def _look(self, digest: str) -> None:
         """Take note of what all workers have committed."""
@@ -179,64 +261,107 @@ class Training:
         self.states[digest].finished = True
         self.progress.update(list(self.states.values()), self.states[digest])
 
-    def _enough(self, state: CellProgress) -> bool:
-        if self.until is None or not state.done:
-            return False
-        now = estimate(state.hits, state.done, interval="anytime")
-        return now.high - now.low <= self.until
-
     def _train(
         self, group: Group, taken: list[tuple[str, ndarray]]
-    ) -> list[tuple[str, dict[str, ndarray]]]:
-        """Train some chunks of cells, or those of their seeds that precede a signal."""
+    ) -> tuple[list[Found], list[tuple[str, ndarray]]]:
+        """Train some chunks of cells.
+
+        Returns:
+            Those of their seeds that precede a signal, or a call that was given up; and the seeds
+            of that call, by their cells.
+        """
         digest, chunk = taken[0]
         current = self.states[digest]
-        if group.compiled is not None:
-            seconds, group.compiled = group.compiled.result(), None
-            if seconds > 1:
-                self.progress.tell(f"compiled {current.label} in {seconds:.1f} s")
+        self._await_program(group, digest)
         self.worker.begin(f"{current.label}, from seed {chunk[0]}")
         began = time.perf_counter()
         seeds = np.concatenate([chunk for _, chunk in taken])
         number = np.repeat(np.arange(len(taken)), [len(chunk) for _, chunk in taken])
         cells = np.array([group.numbers[digest] for digest, _ in taken])[number]
-        parts: list[list[tuple[ndarray, dict[str, ndarray]]]] = [[] for _ in taken]
-        for which, evidence in group.kernel.stream(seeds, cells):
-            verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
-            for one in np.unique(number[which]):
-                own = number[which] == one
-                parts[one].append((seeds[which[own]], {n: v[own] for n, v in evidence.items()}))
-                current = self.states[taken[one][0]]
-                current.done += int(own.sum())
-                current.hits += int((verdicts[own] == Verdict.DECEPTIVE).sum())
-            self.progress.update(list(self.states.values()), current)
-            if self.stop.signum is not None:
-                break
+        parts: list[Parts] = [[] for _ in taken]
+        errors: list[dict[int, str]] = [{} for _ in taken]
+        hung = np.zeros(0, np.int64)
+        try:
+            for which, evidence, why in group.isolation.stream(seeds, cells, self._suspects(taken)):
+                verdicts = judge(self.rule, {n: values[:, -1] for n, values in evidence.items()})
+                for one in np.unique(number[which]):
+                    own = number[which] == one
+                    parts[one].append((seeds[which[own]], {n: v[own] for n, v in evidence.items()}))
+                    if why is not None:
+                        errors[one] |= dict.fromkeys(seeds[which[own]].tolist(), why)
+                    current = self.states[taken[one][0]]
+                    current.done += int(own.sum())
+                    current.hits += int((verdicts[own] == Verdict.DECEPTIVE).sum())
+                self.progress.update(list(self.states.values()), current)
+                if self.stop.signum is not None:
+                    break
+        except Hangs as hanging:
+            hung = hanging.places
         group.size.record(len(seeds), time.perf_counter() - began)
-        stops = group.kernel.cells[0].stops
-        found = [
-            (digest, leading(chunk, columns(part, stops, self.rule)))
-            for (digest, chunk), part in zip(taken, parts, strict=True)
-            if part
+        found = self._found(group, taken, parts, errors)
+        return found, [
+            (taken[n][0], seeds[hung[number[hung] == n]]) for n in np.unique(number[hung])
         ]
-        return [(digest, rows) for digest, rows in found if len(rows["seed"])]
+
+    def _await_program(self, group: Group, digest: str) -> None:
+        if group.compiled is None:
+            return
+        try:
+            seconds, group.compiled = group.compiled.result(), None
+        except FAULTS as error:
+            group.isolation.stop(group.numbers[digest], error, "before its first seed")
+        if seconds > 1:
+            self.progress.tell(f"compiled {self.states[digest].label} in {seconds:.1f} s")
+
+    def _suspects(self, taken: list[tuple[str, ndarray]]) -> list[Suspects]:
+        """Return the places of parked seeds among those of some chunks."""
+        suspects, first = [], 0
+        for digest, chunk in taken:
+            for entry in self.parked.of(digest):
+                places = first + np.flatnonzero(np.isin(chunk, np.array(entry.seeds, np.uint64)))
+                if len(places):
+                    suspects.append(Suspects(places, gave_up(entry.seconds), entry.alone))
+            first += len(chunk)
+        return suspects
+
+    def _found(
+        self,
+        group: Group,
+        taken: list[tuple[str, ndarray]],
+        parts: list[Parts],
+        errors: list[dict[int, str]],
+    ) -> list[Found]:
+        """Lay out the leading seeds of some chunks that have ended."""
+        found, stops = [], group.kernel.cells[0].stops
+        for (digest, chunk), part, failed in zip(taken, parts, errors, strict=True):
+            rows = leading(chunk, columns(part, stops, self.rule, failed)) if part else {}
+            if part and len(rows["seed"]):
+                last = int(rows["seed"][-1])
+                own = {seed: why for seed, why in failed.items() if seed <= last}
+                found.append(Found(digest, rows, own))
+        return found
 
 
 @contextmanager
 def _compiling() -> Iterator[ThreadPoolExecutor]:
     """Compile kernels in threads while others train."""
-    pool = ThreadPoolExecutor(cores())
+    pool, wait = ThreadPoolExecutor(cores()), True
     try:
         yield pool
+    except GaveUp:
+        wait = False  # for a device that is held
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
-def _sharing(cells: dict[str, Sweep], manifest: dict[str, Any]) -> list[dict[str, Sweep]]:
+def _sharing(
+    cells: dict[str, Sweep], manifest: dict[str, Any], machine: int
+) -> list[dict[str, Sweep]]:
     """Group the cells that one kernel trains together."""
     groups: dict[Any, dict[str, Sweep]] = {}
     for digest, cell in cells.items():
-        plan = manifest["cells"][digest]
+        plan = plan_of(manifest, digest, machine)
         key = signature_of(cell), cell.schedule, plan["lanes"], plan["backend"]["name"]
         groups.setdefault(key, {})[digest] = cell
     return list(groups.values())

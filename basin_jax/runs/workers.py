@@ -32,9 +32,11 @@ class WorkerState:
     Attributes:
         host, process, shard: who it is.
         asked: the seeds that it was asked for.
-        began, seen: when it began, and when it told this, in seconds since 1970.
+        began: when it began, in seconds since 1970.
         doing: what it is at.
         seeds: how many seeds it has committed.
+        age: the seconds since it told this, by the clock of the file system or the bucket. It
+            is not in the file.
     """
 
     host: str
@@ -42,26 +44,26 @@ class WorkerState:
     shard: str
     asked: str
     began: float
-    seen: float
     doing: str = "starting"
     seeds: int = 0
+    age: float = 0.0
 
     @property
     def is_live(self) -> bool:
         """Whether it lives, as far as this host can tell."""
         if self.host == os.uname().nodename and not is_alive(self.process):
             return False
-        return time.time() - self.seen < LIVE_SECONDS
+        return self.age < LIVE_SECONDS
 
     @classmethod
-    def read(cls, raw: bytes) -> "WorkerState":
-        """Read a worker's file.
+    def read(cls, raw: bytes, age: float) -> "WorkerState":
+        """Read a worker's file of some age.
 
         Raises:
             ValueError: if it is malformed.
         """
         try:
-            state = cls(**json.loads(raw))
+            state = cls(**json.loads(raw), age=age)
             whole = type(state.process) is int and type(state.seeds) is int
             texts = [getattr(state, name) for name in TEXTS]
             if not (whole and all(isinstance(text, str) for text in texts)):
@@ -70,7 +72,6 @@ class WorkerState:
                 state,
                 **{name: printable(getattr(state, name)) for name in TEXTS},
                 began=float(state.began),
-                seen=float(state.seen),
             )
         except (TypeError, ValueError, RecursionError):
             raise ValueError("is no file of a worker") from None
@@ -87,7 +88,7 @@ class Worker:
     def __init__(self, store: Store, shard: Shard | None, request: Request):
         host, now = os.uname().nodename, time.time()
         self._store, self._place = store, store.place
-        self._state = WorkerState(host, os.getpid(), str(shard or ""), request.plan, now, now)
+        self._state = WorkerState(host, os.getpid(), str(shard or ""), request.plan, now)
         plain = re.sub(r"[^\w-]", "_", host, flags=re.ASCII)
         name = f"{plain}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         self._key = f"{SUBFOLDER}/{name}.json"
@@ -116,7 +117,11 @@ class Worker:
         Raises:
             StoreError: if one of them plans other seeds: their chunks could overlap.
         """
-        others = [state for state in workers_of(self._store) if state.is_live]
+        self.write()
+        now = None
+        with suppress(OSError, FolderError):
+            now = self._place.modified(self._key)
+        others = [state for state in workers_of(self._store, now, but=self._key) if state.is_live]
         for other in others:
             if other.asked != self._state.asked:
                 raise StoreError(
@@ -125,14 +130,13 @@ class Worker:
                 )
         if others and self._own_order is not None:
             self.order = self._own_order
-        self.write()
 
     def write(self) -> None:
         """Renew the worker's file; that it cannot be written stops no training."""
         with self._lock:
-            self._state = state = replace(self._state, seen=time.time())
+            told = {name: value for name, value in asdict(self._state).items() if name != "age"}
         with suppress(OSError, FolderError):
-            self._place.replace(self._key, json.dumps(asdict(state)).encode())
+            self._place.replace(self._key, json.dumps(told).encode())
 
     @contextmanager
     def alive(self) -> Iterator["Worker"]:
@@ -161,14 +165,21 @@ class Worker:
                 self._place.delete(self._key)
 
 
-def workers_of(store: Store) -> list[WorkerState]:
+def workers_of(store: Store, now: float | None = None, *, but: str = "") -> list[WorkerState]:
     """Return what the workers of a folder tell, the first to begin first.
 
     Files that are malformed, or a day old, are left out.
+
+    Args:
+        store: the folder.
+        now: the time by the clock of its file system or its bucket; this host's if None.
+        but: the key of a file that is left out.
     """
-    states, now = [], time.time()
+    states, now = [], time.time() if now is None else now
     for key in store.place.list(SUBFOLDER):
-        with suppress(OSError, ValueError):  # a worker that ends removes its own
-            states.append(WorkerState.read(store.place.get(key, at_most=BYTES)))
-    states = [state for state in states if now - state.seen < FORGOTTEN_SECONDS]
+        if key != but:
+            with suppress(OSError, ValueError):  # a worker that ends removes its own
+                age = now - store.place.modified(key)
+                states.append(WorkerState.read(store.place.get(key, at_most=BYTES), age))
+    states = [state for state in states if state.age < FORGOTTEN_SECONDS]
     return sorted(states, key=lambda state: (state.began, state.host, state.process))

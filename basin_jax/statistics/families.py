@@ -7,6 +7,7 @@ bet against the true fraction at fair odds hardly ever gains much wealth (Ville'
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,16 +31,23 @@ class Families(NamedTuple):
     trials: Int[ndarray, " parent"]
 
     @classmethod
-    def of(cls, hits: ndarray, seeds: ndarray, siblings: int) -> "Families":
+    def of(cls, parts: Iterable[tuple[ndarray, ndarray]], siblings: int) -> "Families":
         """Count the hits and the seeds of each parent.
 
         Args:
-            hits: a number from 0 to 1 for each seed.
-            seeds: the seeds; the parent of each is seed // `siblings`.
+            parts: for some seeds after others a number from 0 to 1 each, and the seeds; the parent
+                of each is seed // `siblings`.
             siblings: the largest number of seeds that share a parent.
         """
-        _, parents = np.unique(seeds // np.uint64(siblings), return_inverse=True)
-        return cls(np.bincount(parents, hits), np.bincount(parents))
+        found = [cls(np.zeros(0), np.zeros(0, int))]
+        parents = [np.zeros(0, np.uint64)]
+        for hits, seeds in parts:
+            these, own = np.unique(seeds // np.uint64(siblings), return_inverse=True)
+            parents.append(these)
+            found.append(cls(np.bincount(own, hits), np.bincount(own)))
+        _, own = np.unique(np.concatenate(parents), return_inverse=True)  # some are in two parts
+        hits, trials = (np.bincount(own, np.concatenate(one)) for one in zip(*found, strict=True))
+        return cls(hits, trials.astype(int))
 
 
 def family_fraction(

@@ -1,7 +1,10 @@
 """Rows of a table of estimates, whether seeds are independent or in families."""
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 from jaxtyping import Bool, UInt64
 from numpy import ndarray
 
@@ -26,49 +29,54 @@ def interval_of(basis: Basis) -> Interval:
 
 
 def fraction_row(
-    hits: Bool[ndarray, " seed"],
-    seeds: UInt64[ndarray, " seed"],
+    parts: Iterable[tuple[Bool[ndarray, " seed"], UInt64[ndarray, " seed"]]],
     *,
     siblings: int,
     level: float,
     num_intervals: int,
     basis: Basis,
 ) -> dict[str, Any]:
-    """Return the row of a fraction of seeds, one of several simultaneous intervals."""
-    counts = int(hits.sum()), len(hits)
+    """Return the row of a fraction of seeds, one of several simultaneous intervals.
+
+    `parts` are hits and seeds, in rising order, of some seeds after others.
+    """
     given: Any = {"level": level, "interval": interval_of(basis)}
-    both = (
-        estimate(*counts, num_intervals=count, **given)
-        if siblings == 1
-        else family_fraction(Families.of(hits, seeds, siblings), num_intervals=count, **given)
-        for count in (1, num_intervals)
-    )
-    return _row(*both, basis=basis)
+    if siblings == 1:
+        sums = [(int(hits.sum()), len(hits)) for hits, _ in parts]
+        counts = sum(hits for hits, _ in sums), sum(trials for _, trials in sums)
+        estimated = partial(estimate, *counts, **given)
+    else:
+        estimated = partial(family_fraction, Families.of(parts, siblings), **given)
+    return _row(*(estimated(num_intervals=n) for n in (1, num_intervals)), basis=basis)
 
 
 def difference_row(
-    hits: tuple[Bool[ndarray, " seed"], Bool[ndarray, " seed"]],
-    seeds: UInt64[ndarray, " seed"],
+    parts: Iterable[
+        tuple[Bool[ndarray, " seed"], Bool[ndarray, " seed"], UInt64[ndarray, " seed"]]
+    ],
     *,
     siblings: int,
     level: float,
     num_intervals: int,
     basis: Basis,
 ) -> dict[str, Any]:
-    """Return the row of the first fraction less the second, of the same seeds."""
-    first, second = hits
-    counts = int((first & ~second).sum()), int((~first & second).sum()), len(seeds)
-    gains = (1 + first.astype(int) - second.astype(int)) / 2
+    """Return the row of the first fraction less the second, of the same seeds.
+
+    `parts` are hits of the first, hits of the second, and seeds, in rising order.
+    """
+    counts, gains = np.zeros(3, int), []
+    for first, second, seeds in parts:
+        gained, lost = first & ~second, ~first & second
+        counts += [int(gained.sum()), int(lost.sum()), len(seeds)]
+        if siblings > 1:
+            gains.append(((1 + gained.astype(int) - lost.astype(int)) / 2, seeds))
     given: Any = {"level": level, "interval": interval_of(basis)}
-    both = (
-        paired_difference(*counts, num_intervals=count, **given)
-        if siblings == 1
-        else family_difference(
-            *counts, Families.of(gains, seeds, siblings), num_intervals=count, **given
-        )
-        for count in (1, num_intervals)
-    )
-    return _row(*both, basis=basis)
+    numbers = counts.tolist()
+    if siblings == 1:
+        estimated = partial(paired_difference, *numbers, **given)
+    else:
+        estimated = partial(family_difference, *numbers, Families.of(gains, siblings), **given)
+    return _row(*(estimated(num_intervals=n) for n in (1, num_intervals)), basis=basis)
 
 
 def _row(

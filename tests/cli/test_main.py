@@ -86,6 +86,16 @@ def test_another_rule_needs_no_training(made):
 
 
 @pytest.mark.ci
+def test_an_engine_trains_by_workers_and_writes_one_report(made):
+    line = "run mine.py --seeds=300 --lanes=16 --engine=local --workers=2 --out=runs/engine"
+    text = basin(*line.split(), cwd=made)
+    assert "2 workers by local" in text
+    assert text.count("Report: runs/engine/report/report.html") == 1
+    alone, shared = (basin_jax.load(made / "runs" / name).frame for name in ("mine", "engine"))
+    assert shared.equals(alone)
+
+
+@pytest.mark.ci
 def test_replay_finds_the_stored_bits_and_draws_the_way_there(made):
     text = basin("replay", "runs/mine", "--seed", "7", "--cell", "scale=0.5", cwd=made)
     assert "Equal to the stored bits" in text
@@ -99,7 +109,7 @@ def test_replay_notices_other_bits(made):
     store = basin_jax.load(folder).store
     key = store.chunks()[0]
     chunk = folder / key
-    cell, frame = chunk.name.split("-")[0], store.rows(key)
+    cell, (frame,) = chunk.name.split("-")[0], store.rows([key])
     chunk.unlink()
     columns = frame.drop("cell").with_columns(pl.col("margin") + 1e-7).to_dict(as_series=False)
     types = frame.drop("cell").schema
@@ -320,8 +330,9 @@ def test_the_manifest_says_what_was_run(made):
     assert cell["fields"]["method.rate"] == 0.01
     assert cell["sources"]["organism"].startswith("source ")
     assert cell["sources"]["start"] == "basin_jax"
-    assert cell["lanes"] == 16
-    assert {"jax", "device", "basin_jax"} <= manifest["machine"].keys()
+    (machine,) = manifest["machines"]
+    assert {plan["lanes"] for plan in machine["plans"].values()} == {16}
+    assert {"jax", "device", "basin_jax"} <= machine["machine"].keys()
 
 
 @pytest.mark.ci

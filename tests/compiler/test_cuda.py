@@ -4,6 +4,7 @@ import re
 import sys
 from dataclasses import replace
 
+import folders
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -275,8 +276,8 @@ def test_what_nvrtc_refuses_by_fragments_is_compiled_by_loops(monkeypatch):
 def test_a_folder_says_why_a_kernel_is_of_loops(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("basin_jax.engine.backends.native_backend", lambda: CUDA)  # as on a GPU
     records = run(TRIALS["noise"], 8, tmp_path / "noise", lanes=4)
-    (cell,) = records.manifest["cells"].values()
-    assert cell["backend"]["kernel"] == LOOPS["noise"]
+    (plan,) = folders.plans_of(records.manifest)
+    assert plan["backend"]["kernel"] == LOOPS["noise"]
     assert f"kernel: {LOOPS['noise']}" in capsys.readouterr().err
     steps = replace(CUDA.steps(signature_of(TRIALS["noise"])), kernel="fragments")
     monkeypatch.setitem(BACKENDS, "cuda", replace(CUDA, compile=lambda *step: steps))
@@ -299,7 +300,7 @@ def test_what_does_not_fit_is_refused_and_xla_trains_it(tmp_path, monkeypatch):
         build_kernel(WIDE, lanes=4, backend="cuda")
     monkeypatch.setattr("basin_jax.engine.backends.native_backend", lambda: CUDA)  # as on a GPU
     records = run(WIDE, 8, tmp_path / "wide", lanes=4)
-    (cell,) = records.manifest["cells"].values()
-    assert cell["backend"]["name"] == "xla"
+    (plan,) = folders.plans_of(records.manifest)
+    assert plan["backend"]["name"] == "xla"
     most = most_memory(build.EMULATED_AS) // 1024
-    assert f"a thread block has at most {most}" in cell["backend"]["why"]
+    assert f"a thread block has at most {most}" in plan["backend"]["why"]

@@ -31,7 +31,8 @@ sweep = basin_jax.Sweep(
     num_steps=9,
 )
 records = basin_jax.run(sweep, 16, sys.argv[1], lanes=8)
-print([cell["backend"]["name"] for cell in records.manifest["cells"].values()])
+(machine,) = records.manifest["machines"]
+print([plan["backend"]["name"] for plan in machine["plans"].values()])
 """
 
 

@@ -200,7 +200,10 @@ def test_a_rule_of_the_users_own_needs_a_line():
     assert judge(Sign(), columns(margin=[1.0, -1.0, np.nan])).tolist() == [2, 1, -1]
 
 
-@pytest.mark.parametrize("answer", [np.array([1, 7]), 2, np.array(["a", "b"]), np.array([300, 1])])
+@pytest.mark.parametrize(
+    "answer",
+    [np.array([1, 7]), 2, np.array(["a", "b"]), np.array([300, 1]), np.array([1, -2])],
+)
 def test_a_rule_that_does_not_give_one_verdict_for_each_seed_is_refused(answer):
     class Odd(Rule):
         def judge(self, evidence):

@@ -4,12 +4,14 @@ import io
 import re
 import shutil
 
+import folders
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib.collections import LineCollection
 from rich.console import Console
 
-from basin_jax import Sweep, grid, load, run
+from basin_jax import Sweep, Verdict, grid, load, run
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.report.figures import fractions, history
@@ -141,6 +143,19 @@ def test_what_a_sweep_says_of_itself_is_escaped(folder, tmp_path):
 def test_the_page_needs_nothing_from_elsewhere(folder, tmp_path):
     page = write_report(load(folder), tmp_path).read_text()
     assert re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import|https?:""", page) == []
+
+
+def test_the_report_says_which_seeds_failed_and_what_they_may_hide(tmp_path):
+    cell, entry = folders.cell_of({}, (10,))
+    store = folders.new_store(tmp_path / "sweep", {cell: entry})
+    rows = folders.columns(range(20), (10,))
+    store.record_run(folders.run_of({"kind": "range", "count": 20, "first": 0, "last": 19}))
+    rows["verdict"][:] = Verdict.DECEPTIVE
+    rows["verdict"][:3], rows["x"][:3] = Verdict.ERROR, np.nan
+    store.commit(cell, rows, {0: "bad", 1: "worse", 2: "bad"})
+    page = " ".join(write_report(load(store.folder), tmp_path).read_text().split())
+    assert "3 of 20 seeds are ERROR (2: bad; 1: worse). The fraction that is deceptive is" in page
+    assert "0.85 if none of them would be, and 1 if all would." in page
 
 
 def test_a_history_has_a_panel_for_the_rates_and_one_for_each_other(folder):

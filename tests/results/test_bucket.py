@@ -189,9 +189,15 @@ def test_a_url_of_no_results_is_refused(wrong):
         bj.load(wrong)
 
 
-def test_a_url_that_was_a_path_is_refused():
-    with pytest.raises(StoreError, match="s3:/bucket/a was a URL before it was a path"):
-        bj.load(Path("s3://bucket/a"))
+@pytest.mark.parametrize("path", [Path("s3://bucket/a"), "runs/s3:/bucket/a"])
+def test_a_url_that_was_a_path_and_the_place_of_its_reports_are_refused(path):
+    with pytest.raises(StoreError, match="s3:/bucket/a was a URL before it was a path, or is for"):
+        bj.load(path)
+
+
+def test_reports_of_no_two_buckets_or_folders_have_one_place():
+    urls = ["s3://a/b/audit", "s3://a/c/audit", "gs://a/b/audit", "s3://b/audit", "runs/audit"]
+    assert len({Store(url).folder for url in urls}) == len(urls)
 
 
 def test_without_the_extra_a_url_is_refused_in_a_line(monkeypatch):
@@ -257,13 +263,14 @@ def test_the_commands_take_a_url_and_write_beside_the_user(url, tmp_path, monkey
 
     basin("new", "mine")
     name = url.rpartition("/")[2]
+    local = Path("runs", *url.split("/"))
     said = basin("run", "mine.py", "--seeds", "32", "--lanes", "16", "--out", url)
-    assert f"Report: runs/{name}/report/report.html" in said
+    assert f"Report: {local}/report/report.html" in said
     assert "Equal to the stored bits" in basin("replay", url, "--seed", "7", "--cell", "scale=0.5")
     assert "all sound" in basin("verify", url)
     basin("report", url, "--rule", "mine.py")
-    written = {path.name for path in (tmp_path / "runs" / name).iterdir()}
+    written = {path.name for path in local.iterdir()}
     assert written == {"report", "replay", "report-mine"}
-    page = (tmp_path / "runs" / name / "report/report.html").read_text()
+    page = (local / "report/report.html").read_text()
     assert name in page
-    assert write_report(bj.load(url)) == Path("runs", name, "report/report.html")
+    assert write_report(bj.load(url)) == local / "report/report.html"

@@ -13,7 +13,7 @@ from pathlib import Path
 import folders
 import pytest
 from batteries.environments import refusing
-from folders import cell_of, contents
+from folders import cell_of, contents, verdicts
 
 import basin_jax as bj
 from basin_jax import files
@@ -84,7 +84,7 @@ def test_a_chunk_commits_while_another_worker_tunes(made, lacking, monkeypatch):
     with ThreadPoolExecutor() as pool, made.locked():
         committed = pool.submit(Store(made.folder).commit, CELL, columns(range(5)))
         assert committed.result(timeout=10)
-    assert made.verdicts(CELL)[0].tolist() == [0, 1, 2, 3, 4]
+    assert verdicts(made, CELL)[0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_commit_that_could_not_be_locked_is_refused_before_training(made, monkeypatch):
@@ -134,7 +134,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_chunks_only(made, lacking, mo
         assert made.verify() == []
         (made.folder / "commit.lock.held").unlink(missing_ok=True)  # as its message advises
         made.commit(CELL, columns([nth]))
-        assert nth in made.verdicts(CELL)[0]
+        assert nth in verdicts(made, CELL)[0]
     assert kills >= 6
 
 
@@ -220,7 +220,7 @@ def test_a_writer_that_was_taken_for_dead_writes_again(made, monkeypatch):
     monkeypatch.setattr(files, "sync", slow)
     assert made.commit(CELL, columns(range(5)))
     assert swept
-    assert made.verdicts(CELL)[0].tolist() == [0, 1, 2, 3, 4]
+    assert verdicts(made, CELL)[0].tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +259,21 @@ def test_a_report_sweeps_what_another_has_left_and_nothing_else(records, tmp_pat
     page.write_report(records, tmp_path)
     assert not left.exists()
     assert (tmp_path / "notes.txt").exists()
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(sys.platform != "linux", reason="loads a library before the C library")
+@pytest.mark.parametrize("step", [61, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_file_operation_that_fails_costs_more_than_its_run(tmp_path, step):
+    tests, shim = Path(folders.__file__).parent, tmp_path / "failing.so"
+    compiled = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", shim, tests / "failing.c"]
+    subprocess.run(compiled, check=True)
+    done = subprocess.run(
+        [sys.executable, tests / "failing.py", tmp_path, str(step)],
+        env=os.environ | {"LD_PRELOAD": str(shim)},
+        capture_output=True,
+        text=True,
+    )
+    operations, tried, *wrong = done.stdout.splitlines()
+    assert wrong == [], done.stderr
+    assert int(tried) >= 2 * (int(operations) // step) > 0

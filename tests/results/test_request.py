@@ -269,10 +269,10 @@ FOLDERS = {
 @pytest.mark.parametrize("name", FOLDERS)
 def test_what_was_asked_for_and_is_there_says_of_which_seeds_an_estimate_speaks(name):
     requests, stored, sample, whole = FOLDERS[name]
-    found = Requests(tuple(requests))
+    found, blocks = Requests(tuple(requests)), [stored[:2], stored[2:]]
     # Of two cells the one that lacks most decides.
-    assert (found.sample([stored, stored]), found.is_whole([stored, stored])) == (sample, whole)
-    assert not found.is_whole([stored, stored[:-1]])
+    assert (found.sample([blocks, blocks]), found.is_whole([blocks, blocks])) == (sample, whole)
+    assert not found.is_whole([blocks, [stored[:2], stored[2:-1]]])
 
 
 @pytest.mark.ci

@@ -292,7 +292,9 @@ def test_a_report_writes_through_no_link(copy, tmp_path):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("version", "form", "unsealed"), [("0.2", 1, [True]), ("0.3", 2, [])])
+@pytest.mark.parametrize(
+    ("version", "form", "unsealed"), [("0.2", 1, [True]), ("0.3", 2, []), ("0.4", 3, [])]
+)
 def test_a_folder_of_an_old_format_is_read_and_not_gone_on_with(version, form, unsealed, tmp_path):
     golden = GOLDEN / f"{version}.0"
     old = shutil.copytree(golden, tmp_path / "old")
@@ -326,8 +328,8 @@ def test_backends_of_an_old_format_have_the_names_of_today(tmp_path):
     text = (old / "sweep.json").read_text()
     for name, now in (("simd", "cpu"), ("fused", "cuda"), ("xla", "xla")):
         (old / "sweep.json").write_text(text.replace('"simd"', f'"{name}"'))
-        cells = load(old).manifest["cells"].values()
-        assert {cell["backend"]["name"] for cell in cells} == {now}
+        plans = folders.plans_of(load(old).manifest)
+        assert {plan["backend"]["name"] for plan in plans} == {now}
     (old / "sweep.json").write_text(text.replace('"simd"', '"cpu"'))
     with pytest.raises(
         StoreError, match=r"program\.name = 'cpu', allowed: one of simd, fused, xla"
@@ -346,8 +348,10 @@ def test_an_edited_cell_of_the_first_format_is_found(tmp_path):
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
     made = folders.new_store(tmp_path, CELLS)
     before = (tmp_path / "sweep.json").read_bytes()
+    machine = folders.machine_of(CELLS)
+    machine["plans"][CELL] = machine["plans"][CELL] | {"lanes": 0}
     with pytest.raises(StoreError, match=r"lanes = 0, allowed: an integer from 1"):
-        made.update(lambda _: made.manifest() | {"cells": {CELL: CELLS[CELL] | {"lanes": 0}}})
+        made.update(lambda _: made.manifest() | {"machines": [machine]})
     with pytest.raises(StoreError, match=r"devices = 0"):
         made.record_run(folders.run_of(SEEDS) | {"devices": 0})
     assert (tmp_path / "sweep.json").read_bytes() == before

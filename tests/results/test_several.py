@@ -26,8 +26,8 @@ def folder_of(path, seeds: dict[str, range], cells=None, **manifest) -> Store:
 
 def test_shards_of_several_machines_are_one_sample(tmp_path):
     one = folder_of(tmp_path / "one", {FIRST: range(60)})
-    machine = {"basin_jax": "0", "jax": "0", "device": "another"}
-    two = folder_of(tmp_path / "two", {FIRST: range(60, 100)}, machine=machine)
+    machines = [folders.machine_of([FIRST], device="another")]
+    two = folder_of(tmp_path / "two", {FIRST: range(60, 100)}, machines=machines)
     records = bj.load([one.folder, two.folder])
     assert records.frame["seed"].to_list() == [*range(100)]
     assert records.interval == "fixed"  # all that both asked for are there

@@ -30,9 +30,8 @@ def altered(folder, change) -> None:
     store = Store(folder)
     cell = next(iter(store.manifest()["cells"]))
     for key in store.chunks(cell):
-        columns = {
-            name: store.rows(key)[name].to_numpy().copy() for name in store.rows(key).columns
-        }
+        (rows,) = store.rows([key])
+        columns = {name: rows[name].to_numpy().copy() for name in rows.columns}
         store.place.delete(key)
         change(columns)
         columns.pop("cell")

@@ -3,6 +3,7 @@
 import sys
 from types import SimpleNamespace
 
+import folders
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
@@ -91,8 +92,8 @@ def test_a_resumed_folder_keeps_its_backend_whatever_would_be_chosen_now(
     begun = bj.run(wells, 8, tmp_path).frame
     monkeypatch.undo()
     records = bj.run(wells, 40, tmp_path)
-    cells = records.manifest["cells"].values()
-    assert {(cell["backend"]["name"], cell["lanes"]) for cell in cells} == {("xla", 4)}
+    plans = folders.plans_of(records.manifest)
+    assert {(plan["backend"]["name"], plan["lanes"]) for plan in plans} == {("xla", 4)}
     assert records.frame.filter(pl.col("seed") < 8).equals(begun)
 
 

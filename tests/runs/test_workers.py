@@ -25,7 +25,6 @@ STATE: dict[str, Any] = {
     "shard": "0/2",
     "asked": "the first seeds",
     "began": 5.0,
-    "seen": 6.0,
     "doing": "x",
     "seeds": 3,
 }
@@ -67,12 +66,24 @@ def test_a_worker_tells_what_it_is_at_until_it_ends(folder, monkeypatch):
 
 
 def test_a_worker_that_is_not_heard_of_is_dead():
-    now = time.time()
-    here = state(seen=now)
-    assert here.is_live
-    assert not state(seen=now - 2 * workers.LIVE_SECONDS).is_live
-    assert not state(seen=now, process=2**22 + 1).is_live
-    assert state(seen=now, process=2**22 + 1, host="other").is_live
+    assert state().is_live
+    assert not state(age=2 * workers.LIVE_SECONDS).is_live
+    assert not state(process=2**22 + 1).is_live
+    assert state(process=2**22 + 1, host="other").is_live
+
+
+def test_the_clock_of_a_worker_decides_nothing(folder):
+    place, told = Store(folder).place, STATE | {"host": "other"}
+    with Worker(Store(folder), None, ASKED).alive():
+        place.replace("workers/other.json", json.dumps(told | {"began": 1.0}).encode())
+        try:
+            now = place.modified("workers/other.json")  # of a server whose clock is another
+            later = now + 2 * workers.LIVE_SECONDS
+            for time_there, live in ((now, True), (later, False)):
+                (other,) = [s for s in workers_of(Store(folder), time_there) if s.host == "other"]
+                assert other.is_live == live
+        finally:
+            place.delete("workers/other.json")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +95,8 @@ def test_a_worker_that_is_not_heard_of_is_dead():
         b"\xff",
         b"[" * 100_000,
         json.dumps(STATE | {"process": "1"}).encode(),
-        json.dumps(STATE | {"seen": "soon"}).encode(),
+        json.dumps(STATE | {"began": "soon"}).encode(),
+        json.dumps(STATE | {"age": 0.0}).encode(),
         json.dumps(STATE | {"host": 3}).encode(),
         json.dumps(STATE | {"more": 3}).encode(),
     ],
@@ -99,7 +111,7 @@ def test_a_malformed_file_of_a_worker_is_left_out(folder, content):
 
 
 def test_what_a_file_says_is_printable():
-    read = WorkerState.read(json.dumps(STATE | {"doing": "a\x1b[31m"}).encode())
+    read = WorkerState.read(json.dumps(STATE | {"doing": "a\x1b[31m"}).encode(), age=0.0)
     assert read.doing == "a?[31m"
 
 
@@ -107,9 +119,8 @@ def test_the_tables_of_a_status_show_cells_and_workers(folder):
     (group,) = cells_table(load(folder)).groups
     (line,) = group.lines
     assert [*line.cells[:3]] == ["DoubleWell", "300", "300"]
-    live = state(seen=time.time())
-    dead = state(seen=time.time() - 2 * workers.LIVE_SECONDS)
-    (group,) = workers_table([live, dead]).groups
+    dead = state(age=2 * workers.LIVE_SECONDS)
+    (group,) = workers_table([state(), dead]).groups
     assert [line.failed for line in group.lines] == [False, True]
 
 

@@ -237,8 +237,8 @@ def test_every_class_has_its_fraction_with_the_share_of_the_error():
 def test_classes_are_numbers_names_and_verdicts_alike():
     by_verdict = basin_fractions(VERDICTS, classes=Verdict)
     assert list(by_verdict) == list(Verdict)
-    assert by_verdict == basin_fractions(VERDICTS.tolist(), classes=range(-1, 5))
-    assert [one.hits for one in by_verdict.values()] == [1, 1, 3, 3, 1, 0]
+    assert by_verdict == basin_fractions(VERDICTS.tolist(), classes=range(-2, 5))
+    assert [one.hits for one in by_verdict.values()] == [0, 1, 1, 3, 3, 1, 0]
     names = pl.Series([Verdict(v).name for v in VERDICTS.tolist()])
     named = basin_fractions(names, classes=[verdict.name for verdict in Verdict])
     assert list(named.values()) == list(by_verdict.values())
@@ -302,5 +302,5 @@ def test_verdicts_are_taken_by_number_and_by_name_alike():
 
 @pytest.mark.parametrize("wrong", ["deceptive", None, 1.0, 77, True, math.nan])
 def test_what_is_no_verdict_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"verdict = .*; allowed: DIVERGED \(-1\)"):
+    with pytest.raises(ValueError, match=r"verdict = .*; allowed: ERROR \(-2\)"):
         basin_fraction([2, wrong])

@@ -110,7 +110,8 @@ def test_a_last_parent_without_all_its_children_does_not_count_while_watching():
 
 def test_seeds_are_counted_by_their_parents():
     seeds = np.array([0, 1, 2, 3, 2**63, 2**63 + 1], np.uint64)
-    found = Families.of(np.array([1, 0, 1, 1, 0, 1]), seeds, 2)
+    hits = np.array([1, 0, 1, 1, 0, 1])
+    found = Families.of([(hits[:3], seeds[:3]), (hits[3:], seeds[3:])], 2)
     assert found.hits.tolist() == [1, 2, 1]
     assert found.trials.tolist() == [2, 2, 2]
 

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.sweep import Sweep
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.verdict import UNJUDGED
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.guess_and_check import GuessAndCheck
 from basin_jax.methods.masked import Masked
@@ -121,7 +121,8 @@ def unchanged(first: Bool[ndarray, " fit"], last: Bool[ndarray, " fit"]) -> Row:
 
 def guessed(lab: Lab, *, num_intervals: int) -> Row:
     """Fraction of guessed races that the deceptive ticket leads (expected 1/(1+honest))."""
-    found = lab["guessed"].at().filter(pl.col("verdict") != Verdict.DIVERGED.name)
+    lost = [verdict.name for verdict in UNJUDGED]
+    found = lab["guessed"].at().filter(~pl.col("verdict").is_in(lost))
     return share(
         f"ticket-race/honest={FEW}/guessed",
         f"ticket race, 1 deceptive against {FEW} honest, by guessing: the deceptive one leads",

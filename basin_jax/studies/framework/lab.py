@@ -16,7 +16,7 @@ from basin_jax.core.plugin import closest
 from basin_jax.core.seeds import as_seeds
 from basin_jax.core.sources import short_hash
 from basin_jax.core.sweep import Child, Sweep
-from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.core.verdict import UNJUDGED, Rule, Verdict, judge
 from basin_jax.engine.backends import CPU
 from basin_jax.engine.bisect import critical
 from basin_jax.files import write_file
@@ -305,4 +305,4 @@ def whatever_fit(rule: Rule) -> Rule:
 
 def is_fit(verdicts: ndarray) -> ndarray:
     """Return True for each verdict of a network that has learned its objective."""
-    return ~np.isin(verdicts, (Verdict.UNFIT.name, Verdict.DIVERGED.name))
+    return ~np.isin(verdicts, [verdict.name for verdict in (Verdict.UNFIT, *UNJUDGED)])

@@ -1,0 +1,50 @@
+"""Count the seeds of a cell that lie near a rule's thresholds, and their gaps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int, Int8
+from numpy import ndarray
+
+from basin_jax.core.verdict import Rule, Verdict, near_thresholds, thresholds_of
+
+
+GAPS = 41  # bins of the gap from -1 to 1
+EDGES = np.linspace(-1, 1, GAPS + 1)
+
+
+@dataclass
+class Summary:
+    """What the evidence of a cell's counted seeds tells beside their verdicts.
+
+    Attributes:
+        rule: the rule, if it is known.
+        within: the distance by which its thresholds are moved.
+        trials: how many seeds they are.
+        near: how many of them change their verdict, for each threshold.
+        gaps: how many of each verdict have their gap in each bin, if they have one.
+    """
+
+    rule: Rule | None
+    within: float
+    trials: int = 0
+    near: dict[str, int] = field(init=False)
+    gaps: dict[Verdict, Int[ndarray, " bin"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.near = {} if self.rule is None else dict.fromkeys(thresholds_of(self.rule), 0)
+
+    def add(self, evidence: Mapping[str, ndarray], verdicts: Int8[ndarray, " seed"]) -> None:
+        """Count some seeds more."""
+        self.trials += len(verdicts)
+        if self.rule is not None:
+            for name, near in near_thresholds(self.rule, evidence, within=self.within).items():
+                self.near[name] += int(near.sum())
+        if {"watched", "unwatched"} <= evidence.keys():
+            with np.errstate(invalid="ignore"):
+                gap = np.clip(evidence["unwatched"] - evidence["watched"], -1, 1)
+            gap[np.isnan(gap)] = 0
+            for verdict in map(Verdict, np.unique(verdicts)):
+                counts, _ = np.histogram(gap[verdicts == verdict], EDGES)
+                self.gaps[verdict] = self.gaps.get(verdict, 0) + counts

@@ -1,0 +1,145 @@
+"""The coordinator of a run whose workers an engine starts: it counts what they commit.
+
+It prepares the folder where it can, and is a worker of the folder itself that trains nothing, so
+that none of the others writes the report while it lives.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Rule
+from basin_jax.interrupts import Interrupted, interruptible
+from basin_jax.results.records import Records
+from basin_jax.results.request import request_of
+from basin_jax.results.store import Store, StoreError
+from basin_jax.runs.checks import check_cells, check_settings
+from basin_jax.runs.committed import CommittedSeeds
+from basin_jax.runs.engines.contract import Engine, Event, Reference
+from basin_jax.runs.progress import CellProgress, Progress
+from basin_jax.runs.run import open_folder, states_of
+from basin_jax.runs.shard import Shard
+from basin_jax.runs.workers import Worker
+
+
+# Seconds for workers to end by themselves after the last seed is committed. Tasks that still wait
+# in a queue then are no longer needed.
+LAST_SECONDS = 60.0
+
+
+def coordinate(
+    sweep: Sequence[Sweep],
+    rule: Rule,
+    reference: Reference,
+    *,
+    engine: Engine,
+    workers: int,
+    progress: Progress,
+) -> Records:
+    """Train the seeds that a folder lacks by the workers of an engine.
+
+    Args:
+        sweep: the cells of the sweep's file.
+        rule: its decision rule.
+        reference: what the workers are told.
+        engine: what starts them.
+        workers: their number.
+        progress: what receives messages and progress.
+
+    Raises:
+        ValueError: if the settings do not fit together, or the engine cannot be used here.
+        StoreError: if the folder holds another sweep, or if the workers ended before it had all.
+        Interrupted: on a signal, after the workers have committed what they had trained.
+    """
+    until, pilot, lanes = reference.until, reference.pilot, reference.lanes
+    check_settings(sweep, reference.seeds, until=until, whole=None, pilot=pilot, lanes=lanes)
+    asked, request = request_of(reference.seeds, until=until, pilot=pilot)
+    engine.check(workers)
+    cells = check_cells(sweep, rule)
+    with interruptible() as stop:
+        if engine.prepares:
+            given = reference.out, cells, rule, request, asked, lanes, progress
+            folder, _, states, committed = open_folder(*given)
+        else:
+            folder = Store(reference.out)
+            folder.prepare()
+            committed = CommittedSeeds(folder, cells)
+            states = states_of(cells, committed, asked, until)
+        watch = Watch(states, committed, reference, progress)
+        with Worker(folder, None, request).alive() as worker:
+            worker.begin(f"starting workers: {workers}")
+            stop.finishing = True
+            shards = [Shard(index, workers) for index in range(workers)]
+            with closing(engine.run(reference, shards)) as events:
+                for event in events:
+                    watch.look(event)
+                    if stop.signum is not None or watch.is_over:
+                        break
+    if stop.signum is not None:
+        raise Interrupted(stop.signum)
+    watch.expect_all(folder.where)
+    return Records(folder.where)
+
+
+class Watch:
+    """How far a folder is, as the coordinator counts it.
+
+    Args:
+        states: of the cells.
+        committed: what the folder holds.
+        reference: what the workers are told.
+        progress: what receives the states.
+    """
+
+    def __init__(
+        self,
+        states: dict[str, CellProgress],
+        committed: CommittedSeeds,
+        reference: Reference,
+        progress: Progress,
+    ):
+        self._states, self._committed = states, committed
+        self._seeds, self._until = reference.seeds, reference.until
+        self._progress = progress
+        self._completed = float("inf")
+        self._failures: list[Event] = []
+
+    def look(self, event: Event | None) -> None:
+        """Tell of an event, count what is committed, and show it."""
+        if event is not None:
+            self._progress.tell(str(event))
+            if event.kind == "ended" and event.code != 0:
+                self._failures.append(event)
+        self._count()
+
+    def _count(self, *, at_once: bool = False) -> None:
+        self._committed.update(at_once=at_once)
+        for digest, state in self._states.items():
+            before = state.done, state.finished
+            state.done, state.hits = self._committed.count(digest)
+            state.finished = state.is_within(self._until) or (
+                self._seeds is not None and self._committed.has_first(digest, self._seeds)
+            )
+            if before != (state.done, state.finished):
+                self._progress.update(list(self._states.values()), state)
+        if self._is_complete:
+            self._completed = min(self._completed, time.monotonic())
+
+    @property
+    def _is_complete(self) -> bool:
+        return all(state.finished for state in self._states.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the folder has had all for so long that no worker is needed any longer."""
+        return time.monotonic() - self._completed > LAST_SECONDS
+
+    def expect_all(self, where: str) -> None:
+        """Raise `StoreError` unless the folder has all that was asked for."""
+        self._count(at_once=True)
+        if not self._is_complete:
+            said = "; ".join(map(str, self._failures)) or "all workers ended"
+            raise StoreError(
+                f"{where} lacks seeds ({said}); repeat the command to train what is missing"
+            )
