@@ -37,7 +37,7 @@ class ObjectServer(ThreadingHTTPServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells a client of it."""
+        """The variables of the environment that give a client access."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server_port}",
             "AWS_ALLOW_HTTP": "true",
