@@ -97,7 +97,7 @@ def main(
         float, typer.Option(help="Training steps of a seed per second, a GPU.")
     ] = 5.5e6,
     block: Annotated[int, typer.Option(help="The seeds that a GPU trains at once.")] = 16384,
-    bytes_a_seed: Annotated[float, typer.Option(help="The bytes of a stored seed.")] = 24.0,
+    bytes_a_seed: Annotated[float, typer.Option(help="The bytes of a stored seed.")] = 50.0,
 ) -> None:
     """Simulate 1, 8 and 512 GPUs, without deaths and with one a day and one an hour."""
     print("| GPUs | mean life | hours | deaths | lost | efficiency | files | GB |")
