@@ -19,13 +19,25 @@ from basin_jax.runs.workers import WorkerState, workers_of
 
 
 SEEDS, WORKERS = 64 * 120, 2
-# Of many small chunks, which take some time.
+# Workers commit many small chunks, slowly, so that there is time to kill one.
 FILE = """
+import sys
+import time
 import basin_jax.runs.chunk_size
 from basin_jax import Sweep
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
-basin_jax.runs.chunk_size.CHUNK_SECONDS = 0.0
+from basin_jax.results.store import Store
+
+commit = Store.commit
+
+def slow(*arguments):
+    time.sleep(0.05)
+    return commit(*arguments)
+
+if "pytest" not in sys.modules:
+    basin_jax.runs.chunk_size.CHUNK_SECONDS = 0.0
+    Store.commit = slow
 sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=100)
 """
 

@@ -68,7 +68,8 @@ def coordinate(
             states = states_of(cells, committed, asked, until)
         watch = Watch(states, committed, reference, progress)
         with Worker(folder, None, request).alive() as worker:
-            worker.begin(f"starting workers: {workers}")
+            worker.begin(f"counting what {workers} workers commit")
+            worker.write()
             stop.finishing = True
             shards = [Shard(index, workers) for index in range(workers)]
             with closing(engine.run(reference, shards)) as events:

@@ -63,6 +63,14 @@ def test_chunks_are_exactly_the_missing_seeds_and_cross_no_border(seeds, smalles
     assert all(len(found) == 1 for found in (*borders, *homes))
 
 
+@given(seeds=ranges, beyond=st.integers(-9, 300))
+def test_the_seeds_below_a_number_are_counted(seeds, beyond):
+    number = min(max(seeds[0] + beyond, 1), LAST)
+    stored = SeedSet()
+    stored.add(np.array(seeds, np.uint64))
+    assert stored.below(number) == sum(seed < number for seed in seeds)
+
+
 @given(seed=st.integers(0, LAST), smallest=powers)
 def test_a_unit_is_aligned_and_the_same_from_each_of_its_seeds(seed, smallest):
     size = unit_size(seed, smallest)

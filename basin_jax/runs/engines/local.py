@@ -81,10 +81,8 @@ def _gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def _share[T](all_of_them: Sequence[T], shard: Shard) -> Sequence[T]:
     """Return the part of a shard, which is at least one if there are as many as shards."""
-    count = len(all_of_them)
-    return all_of_them[
-        shard.index * count // shard.count : (shard.index + 1) * count // shard.count
-    ]
+    first, last = (at * len(all_of_them) // shard.count for at in (shard.index, shard.index + 1))
+    return all_of_them[first:last]
 
 
 @contextmanager

@@ -75,9 +75,10 @@ class Ray(Engine):
                             text = said if code is None else ending(code, said)
                             yield Event(shard, "ended", text, code)
             finally:
-                for task in running:
-                    ray.cancel(task)
-                ray.wait(list(running), num_returns=len(running)) if running else None
+                for waited in running:
+                    ray.cancel(waited)
+                if running:
+                    ray.wait(list(running), num_returns=len(running))
 
 
 def work(arguments: Sequence[str], directory: str, cpus: int) -> tuple[int, str]:

@@ -35,6 +35,7 @@ def test_a_worker_that_is_killed_runs_again_and_changes_no_bit(alone, tmp_path):
     assert_same_as(alone, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_tasks_after_they_have_committed(cluster, tmp_path):
     with pytest.raises(Interrupted):
         train(Ray(cluster.address), tmp_path / "out", lambda _: os.kill(os.getpid(), signal.SIGINT))

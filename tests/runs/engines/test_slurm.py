@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import replace
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from engine_runs import WORKERS, assert_same_as, train, written
 
+from basin_jax.interrupts import Interrupted
+from basin_jax.results.store import Store
 from basin_jax.runs.engines import slurm
 from basin_jax.runs.engines.slurm import Slurm
 
@@ -100,6 +103,16 @@ def test_a_task_that_is_requeued_changes_no_bit(queue, alone, tmp_path):
     ]
     assert (queue / "options").read_text() == f"--parsable --chdir={tmp_path} --partition=gpu\n"
     assert_same_as(alone, tmp_path / "out")
+
+
+@pytest.mark.ci
+def test_a_signal_stops_all_tasks_after_they_have_committed(queue, tmp_path):
+    with pytest.raises(Interrupted):
+        train(Slurm(), tmp_path / "out", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    store = Store(tmp_path / "out")
+    assert [(queue / f"{task}.code").read_text() for task in (0, 1)] == ["143\n", "143\n"]
+    assert store.verify() == []
+    assert store.chunks()
 
 
 @pytest.mark.parametrize("option", ["--array=0-9", "-a0-9", "--parsable", "--wrap=true"])
