@@ -75,7 +75,7 @@ def test_a_queue_is_one_dispatch_a_call_and_the_host_reads_nothing_but_what_is_d
 
     for name in ("program_of", "put", "_fetch"):
         counting(name)
-    monkeypatch.setattr(engine, "StepBudget", lambda seconds: StepBudget(seconds, 10**6))
+    monkeypatch.setattr(engine, "StepBudget", lambda seconds, **_: StepBudget(seconds, 10**6))
     kernel(np.arange(6 * 8 * len(kernel.devices), dtype=np.uint64))
     # One call trains all, and one is under way when it ends; of it the host reads what is left of
     # its steps, which seeds are done, and their evidence.
