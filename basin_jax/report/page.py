@@ -237,11 +237,11 @@ def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
 def _machines(records: Records) -> Iterable[tuple[str, str]]:
     """Yield the backends and lanes of each machine, and its seeds where a folder has several."""
     for store in records.stores:
-        machines = store.manifest()["machines"]
-        counts = seeds_of_machines(store) if len(machines) > 1 else [0]
-        for each, seeds in zip(machines, counts, strict=True):
+        counts = seeds_of_machines(store) if len(store.manifest()["machines"]) > 1 else {}
+        for number, each in enumerate(store.manifest()["machines"]):
+            seeds = counts.get(number, 0)
             plans = {f"{p['backend']['name']}, {p['lanes']} lanes" for p in each["plans"].values()}
-            whose = f" ({seeds:,} seeds on {each['machine']['device']})" if seeds else ""
+            whose = f" ({seeds:,} seeds on {each['machine'].get('device', '?')})" if counts else ""
             yield "backend", "; ".join(sorted(plans)) + whose
 
 

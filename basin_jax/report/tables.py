@@ -117,7 +117,7 @@ def failures(records: Records) -> list[str]:
         hits = sum(int((verdicts == Verdict.DECEPTIVE).sum()) for verdicts in ends)
         trials = sum(map(len, ends))
         reasons = rows["reason"].value_counts(sort=True).rows()
-        why = "; ".join(f"{count:,}: {reason}" for reason, count in reasons[:REASONS])
+        why = "; ".join(f"{n:,}: {' '.join(why.split())}" for why, n in reasons[:REASONS])
         more = f"; {len(reasons) - REASONS:,} other reasons" if len(reasons) > REASONS else ""
         said.append(
             f"{cell_name(records, str(cell))}: {len(rows):,} of {trials:,} {seeds_meant(records)} "

@@ -11,6 +11,10 @@ import polars as pl
 from basin_jax.results.folder import StoreError
 
 
+# Columns of this module's own, whose names no evidence can have.
+FOLDER, OTHER = "folder\n", "other\n"
+
+
 class Part(NamedTuple):
     """A chunk that is to be read.
 
@@ -70,14 +74,14 @@ class Chunks:
         held, parts = None, self._parts.get(cell, [])
         for part, after in zip(parts, [*parts[1:], None], strict=True):
             folder = pl.lit(self._folders.index(part.where), pl.Int32)
-            rows = self._read(part).with_columns(folder=folder)
+            rows = self._read(part).with_columns(folder.alias(FOLDER))
             rows = rows if held is None else self._merged(held, rows)
             held = None
             if after is not None and rows["seed"][-1] >= after.first:
                 ready = pl.col("seed") < pl.lit(after.first, pl.UInt64)
                 rows, held = rows.filter(ready), rows.filter(~ready)
             if len(rows):
-                yield rows.drop("folder")
+                yield rows.drop(FOLDER)
 
     def frame(self) -> pl.DataFrame:
         """Return all rows in the order of cell, seed and step."""
@@ -103,10 +107,11 @@ class Chunks:
             StoreError: if both have a seed.
         """
         keys = ("seed", "step")
-        together = pl.concat([held, rows], how="vertical_relaxed").sort(*keys, "folder")
+        together = pl.concat([held, rows], how="vertical_relaxed").sort(*keys, FOLDER)
         same = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in keys)
-        twice = together.with_columns(other=pl.col("folder").shift()).filter(same).head(1)
-        for cell, seed, *both in twice.select("cell", "seed", "other", "folder").iter_rows():
+        other = pl.col(FOLDER).shift().alias(OTHER)
+        twice = together.with_columns(other).filter(same).head(1)
+        for cell, seed, *both in twice.select("cell", "seed", OTHER, FOLDER).iter_rows():
             other, own = (self._folders[number] for number in both)
             if own == other:
                 raise StoreError(

@@ -4,7 +4,6 @@ Parquet readers overlook flipped bits, or abort the process. So the hash is chec
 the sizes, then the columns, and only then are the values read.
 """
 
-import bisect
 import hashlib
 import io
 import json
@@ -18,7 +17,7 @@ from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.parquet import COLUMNS, SLACK_BYTES, VALUE_BYTES, check_size
-from basin_jax.schema import SEEDS, listed, mapping, parse, text, whole
+from basin_jax.schema import SEEDS, listed, mapping, parse, refuse, text, whole
 from basin_jax.schema import name as check_name
 
 
@@ -62,11 +61,11 @@ def _errors_text(errors: Mapping[int, str]) -> str:
             own[-1][1] = seed
         else:
             own.append([seed, seed])
-    text = json.dumps(ranges)
-    if len(text) > ERRORS_BYTES:  # a reader would refuse it
+    said = json.dumps(ranges)
+    if len(said) > ERRORS_BYTES:  # a reader would refuse it
         several = f"{len(ranges):,} different errors, such as {next(iter(ranges))}"
-        text = json.dumps({several: [[min(errors), max(errors)]]})
-    return text
+        said = json.dumps({several: [[min(errors), max(errors)]]})
+    return said
 
 
 def bytes_of(rows: int) -> int:
@@ -110,20 +109,32 @@ def read_errors(raw: bytes, frame: pl.DataFrame) -> dict[int, str]:
     Raises:
         ValueError: if some of them lack a reason.
     """
-    failed = frame.filter(verdict=int(Verdict.ERROR))["seed"].unique().sort().to_list()
-    if not failed:
+    failed = frame.filter(verdict=int(Verdict.ERROR))["seed"].unique().sort().to_numpy()
+    if not len(failed):
         return {}
-    said = pl.read_parquet_metadata(io.BytesIO(raw)).get(ERRORS, "{}")
-    ranges = parse(said.encode())
-    mapping(text, listed(listed(whole(0, SEEDS))))(ERRORS, ranges)
-    found = {}
-    for reason, pairs in ranges.items():
-        for first, last in pairs:
-            low, high = bisect.bisect_left(failed, first), bisect.bisect_right(failed, last)
-            found |= dict.fromkeys(failed[low:high], reason)
-    if found.keys() != {*failed}:
+    said = pl.read_parquet_metadata(io.BytesIO(raw)).get(ERRORS, "{}").encode()
+    if len(said) > ERRORS_BYTES:
+        raise ValueError(f"has {len(said):,} bytes of reasons; allowed: {ERRORS_BYTES:,}")
+    ranges = parse(said)
+    mapping(text, listed(_range))(ERRORS, ranges)
+    found, end = {}, -1
+    pairs = ((*pair, reason) for reason, own in ranges.items() for pair in own)
+    for first, last, reason in sorted(pairs):
+        if first <= end:
+            raise ValueError(f"has two reasons why seed {first} failed")
+        end = last
+        low = np.searchsorted(failed, np.uint64(first))
+        high = np.searchsorted(failed, np.uint64(last), side="right")
+        found |= dict.fromkeys(failed[low:high].tolist(), reason)
+    if len(found) != len(failed):
         raise ValueError("has seeds that failed without a reason")
     return found
+
+
+def _range(path: str, value: Any) -> None:
+    listed(whole(0, SEEDS))(path, value)
+    if len(value) != 2 or value[0] > value[1]:
+        refuse(path, value, "a first and a last seed")
 
 
 def check_seal(raw: bytes) -> None:

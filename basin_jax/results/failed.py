@@ -23,12 +23,12 @@ def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
 
     `reason` says why, `chunk` is the key of its chunk, `machine` the number of what trained it.
     """
-    found = []
-    for key in store.chunks(cell):
-        raw, rows = store.load(key)
+    found, keys = [pl.DataFrame([], FAILED)], store.chunks(cell)
+    for key, (raw, rows) in zip(keys, store.loaded(keys), strict=True):
         own, machine = rows["cell"][0], read_machine(raw)
-        found += [(own, seed, why, key, machine) for seed, why in read_errors(raw, rows).items()]
-    return pl.DataFrame(found, FAILED, orient="row")
+        failed = [(own, seed, why, key, machine) for seed, why in read_errors(raw, rows).items()]
+        found += [pl.DataFrame(failed, FAILED, orient="row")] if failed else []
+    return pl.concat(found)
 
 
 def mend(store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping[int, str]) -> bool:
@@ -43,7 +43,7 @@ def mend(store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping
     Returns:
         False if another worker has replaced them.
     """
-    raw, old = store.load(key)
+    raw, old = next(store.loaded([key]))
     before, now = read_errors(raw, old), {*columns["seed"].tolist()}
     if not now <= before.keys():
         return False

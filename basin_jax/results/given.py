@@ -57,17 +57,18 @@ class Given:
         if self.parent is None:
             return self._of(records, cell)
         fields, code = (records.manifest["cells"][cell][part] for part in ("fields", "sources"))
-        own = [_of_parent(fields), _of_parent(code), machines_of(records.manifest)]
+        own, machine = [_of_parent(fields), _of_parent(code)], _only_machine(records)
         found = [
             digest
             for digest, other in self.parent.manifest["cells"].items()
-            if [other["fields"], other["sources"], machines_of(self.parent.manifest)] == own
+            if [other["fields"], other["sources"]] == own
+            and machine == _only_machine(self.parent) is not None
         ]
         if not found:
             raise ValueError(
                 f"Given.parent is of {self.parent.store.folder.name}, which has no parent of "
                 f"{records.label(cell)}; allowed: the records of the sweep it starts from, trained "
-                "by the same code, versions and device"
+                "by the same code and versions, both on one kind of machine, the same"
             )
         seeds = _together(seeds for seeds, _ in records.verdicts[cell])
         parents = seeds // np.uint64(fields.get("start.children", 1))
@@ -86,6 +87,12 @@ class Given:
             known = ", ".join(map(str, stops))
             raise ValueError(f"Given.step = {step}; allowed: one of {known}")
         return satisfying(records, cell, self.of, step=step, what="Given.of")
+
+
+def _only_machine(records: Stored) -> dict[str, str] | None:
+    """Return the only machine that trained some records; None if there were several."""
+    first, *others = [one for store in records.stores for one in machines_of(store.manifest())]
+    return first if all(other == first for other in others) else None
 
 
 def _of_parent(said: Mapping[str, Any]) -> dict[str, Any]:

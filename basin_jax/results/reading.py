@@ -162,7 +162,9 @@ class Stored:
                 if not known:  # or they would be held twice
                     verdicts[cell].add(seeds, rows["verdict"].to_numpy().reshape(-1, num_stops))
                 last = rows[num_stops - 1 :: num_stops]
-                count(cell, last.filter(~self.requests.are_pilots(seeds)))
+                counted = last.filter(~self.requests.are_pilots(seeds))
+                if len(counted):
+                    count(cell, counted)
         if not known:
             self.verdicts = verdicts
 

@@ -15,7 +15,7 @@ from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict
-from basin_jax.results.failed import FAILED, failed_seeds
+from basin_jax.results.failed import failed_seeds
 from basin_jax.results.given import Given
 from basin_jax.results.reading import Stored
 from basin_jax.results.seed_set import are_among
@@ -116,8 +116,7 @@ class Records(Stored):
             table = rule.sensitivity(self.evidence(own), field, distinct)
             failed = (own["verdict"] == Verdict.ERROR).to_numpy()[:, None]
             verdicts = np.where(failed, np.int8(Verdict.ERROR), np.stack([*table.values()], axis=1))
-            if len(own):
-                judged[cell].add(own["seed"].to_numpy(), verdicts)
+            judged[cell].add(own["seed"].to_numpy(), verdicts)
 
         self.read(count)
         rows = []
@@ -158,7 +157,7 @@ class Records(Stored):
     def agreement(self, *, level: float = 0.95) -> pl.DataFrame:
         """Estimate the fraction of seeds with the same verdict at an earlier stop and at the last.
 
-        Use `Given` for the fraction among the seeds of one verdict.
+        Use `Given` for the fraction among the seeds of one verdict. Seeds that failed are left out.
 
         Args:
             level: as in `fractions`.
@@ -173,8 +172,10 @@ class Records(Stored):
             raise ValueError("save_at = () in every cell; allowed: a step before the last one")
         rows = []
         for cell, column in self.earlier:
-            hits = ((own[:, column] == own[:, -1], seeds) for seeds, own in self.counted(cell))
-            one = self._estimate(cell, hits, level, len(self.earlier))
+            ends = [(seeds, own, own[:, -1] != Verdict.ERROR) for seeds, own in self.counted(cell)]
+            hits = ((own[kept, column] == own[kept, -1], seeds[kept]) for seeds, own, kept in ends)
+            failed = not all(kept.all() for _, _, kept in ends)
+            one = self._estimate(cell, hits, level, len(self.earlier), conditional=failed)
             rows.append({"cell": cell, "step": self.stops(cell)[column], **one})
         return self._with_fields(rows, self.varied)
 
@@ -221,12 +222,28 @@ class Records(Stored):
 
     def errors(self) -> pl.DataFrame:
         """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
-        ends = (judged[:, -1] for own in self.verdicts.values() for _, judged in own)
-        some = any((verdicts == Verdict.ERROR).any() for verdicts in ends)
-        told = (
-            [failed_seeds(store) for store in self.stores] if some else [pl.DataFrame([], FAILED)]
+        return self._errors
+
+    @functools.cached_property
+    def _errors(self) -> pl.DataFrame:
+        rows = pl.DataFrame(
+            [
+                (cell, seed)
+                for cell, own in self.verdicts.items()
+                for seeds, judged in own
+                for seed in seeds[judged[:, -1] == Verdict.ERROR].tolist()
+            ],
+            {"cell": pl.String, "seed": pl.UInt64},
+            orient="row",
         )
-        return pl.concat(told).select("cell", "seed", "reason").sort("cell", "seed")
+        if rows.is_empty():
+            return rows.with_columns(reason=pl.lit(None, pl.String))
+        told = pl.concat(failed_seeds(store) for store in self.stores)
+        reasons = told.select("cell", "seed", "reason")
+        # Another worker may have tried some again since the verdicts were read.
+        again = pl.col("reason").fill_null("was tried again since")
+        joined = rows.join(reasons, on=["cell", "seed"], how="left", maintain_order="left")
+        return joined.with_columns(again)
 
     def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
         """Return the paths of the fields that tell the cells apart."""

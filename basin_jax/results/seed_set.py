@@ -10,6 +10,8 @@ class SeedSet:
 
     def __init__(self) -> None:
         self._first = self._last = np.zeros(0, np.uint64)  # of each gapless range, rising
+        self._later: list[tuple[ndarray, ndarray]] = []  # ranges beyond them, not merged yet
+        self._largest = -1
         self.count = 0
 
     def add(self, seeds: UInt64[ndarray, " seed"]) -> None:
@@ -17,18 +19,30 @@ class SeedSet:
         if not len(seeds):
             return
         gaps = np.flatnonzero(seeds[1:] - seeds[:-1] != 1)
-        first = np.concatenate([self._first, seeds[np.append(0, gaps + 1)]])
-        last = np.concatenate([self._last, seeds[np.append(gaps, len(seeds) - 1)]])
-        order = np.argsort(first)
+        own = seeds[np.append(0, gaps + 1)], seeds[np.append(gaps, len(seeds) - 1)]
+        self._later.append(own)
+        self.count += len(seeds)
+        rises, self._largest = int(seeds[0]) > self._largest, max(self._largest, int(seeds[-1]))
+        if not rises:
+            self._merge()
+
+    def _merge(self) -> None:
+        """Merge all ranges: at once, so that many blocks of rising seeds are sorted once."""
+        if not self._later:
+            return
+        firsts, lasts = zip((self._first, self._last), *self._later, strict=True)
+        self._later = []
+        first, last = np.concatenate(firsts), np.concatenate(lasts)
+        order = np.argsort(first, kind="stable")
         first, last = first[order], last[order]
         apart = first[1:] - last[:-1] != 1
         self._first, self._last = first[np.append(True, apart)], last[np.append(apart, True)]
-        self.count += len(seeds)
 
     def has(self, seeds: UInt64[ndarray, " seed"]) -> Bool[ndarray, " seed"]:
         """Return True for each seed of the set, given rising seeds."""
-        if not self.count or not len(seeds):
+        if not len(seeds) or int(seeds[0]) > self._largest:
             return np.zeros(len(seeds), bool)
+        self._merge()
         at = int(np.searchsorted(self._first, seeds[0], side="right")) - 1
         if at >= 0 and seeds[-1] <= self._last[at]:
             return np.ones(len(seeds), bool)
@@ -40,6 +54,7 @@ class SeedSet:
 
         The latter is last + 1 if it lacks none.
         """
+        self._merge()
         low, high = np.uint64(first), np.uint64(last)
         within = (self._last >= low) & (self._first <= high)
         firsts = np.maximum(self._first[within], low)

@@ -33,7 +33,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
-from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.files import FolderError, reason
@@ -287,17 +286,12 @@ class Store:
 
     def rows(self, chunks: Iterable[str]) -> Iterator[pl.DataFrame]:
         """Yield the rows of each of some chunks."""
+        return (rows for _, rows in self.loaded(chunks))
+
+    def loaded(self, chunks: Iterable[str]) -> Iterator[tuple[bytes, pl.DataFrame]]:
+        """Yield each of some chunks as a file, and its rows."""
         checked = self._checked()
-        return (self._read(key, checked) for key in chunks)
-
-    def load(self, chunk: str) -> tuple[bytes, pl.DataFrame]:
-        """Return a chunk as a file, and its rows."""
-        return self._load(chunk, self._checked())
-
-    def machine_of(self, chunk: str) -> tuple[int, UInt64[ndarray, " seed"]]:
-        """Return the number of the machine that trained a chunk, and its seeds."""
-        raw, rows = self.load(chunk)
-        return read_machine(raw), rows["seed"].unique(maintain_order=True).to_numpy()
+        return (self._load(key, checked) for key in chunks)
 
     def frame(self) -> pl.DataFrame:
         """Return all stored rows in the order of cell, seed and step."""
@@ -376,8 +370,9 @@ class Store:
             entry = manifest["cells"][cells[0]]
             check_rows(frame, entry, stops_of(entry))
             read_errors(raw, frame)
-            if read_machine(raw) >= len(manifest["machines"]):
-                raise ValueError(f"is of machine {read_machine(raw)}, which sweep.json lacks")
+            plans = [machine["plans"] for machine in manifest["machines"]]
+            if cells[0] not in dict(enumerate(plans)).get(read_machine(raw), ()):
+                raise ValueError(f"is of machine {read_machine(raw)}, which has no plan for it")
         except FolderError:
             raise
         except (OSError, ValueError) as error:
