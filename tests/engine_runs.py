@@ -1,10 +1,9 @@
 """A sweep that engines train by several workers, with one of them killed on the way."""
 
-import faulthandler
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from basin_jax.runs.workers import WorkerState, workers_of
 
 
 SEEDS, WORKERS = 64 * 6, 2
-SECONDS = 240  # after which a run that has not ended ends the tests
+SECONDS, AGAIN_SECONDS = 240, 20  # for a run to end
 # Workers commit small chunks, and wait after each for what a test does meanwhile, or to be stopped.
 FILE = """
 import signal
@@ -121,14 +120,26 @@ def train(
     source, reference = written(folder)
     told = Told(folder, act, then)
     given = {"engine": engine, "workers": WORKERS, "progress": told}
-    faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(committed, "LIST_SECONDS", 0.1)
-            coordinate(source.cells, source.rule, replace(reference, **changed), **given)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    with pytest.MonkeyPatch.context() as patch, bounded():
+        patch.setattr(committed, "LIST_SECONDS", 0.1)
+        coordinate(source.cells, source.rule, replace(reference, **changed), **given)
     return told
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Raise `TimeoutError` in whatever waits too long, and again where an engine then waits."""
+
+    def late(signum, frame):
+        raise TimeoutError(f"a run of {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, AGAIN_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def assert_same_as(alone: pl.DataFrame, folder: Path) -> None:

@@ -155,7 +155,7 @@ def _stop(job: str) -> None:
         for number, task in (queue or {}).items():
             start = number, task.restarts
             if task.state == "RUNNING" and start not in told:
-                # Without a kill after it, as `scancel` alone would add one before a long block ends.
+                # `scancel` alone would add a kill, before a long block ends.
                 said = _call("scancel", "--batch", "--signal=TERM", f"{job}_{number}")
                 told |= {start} if not said.returncode else set()
         time.sleep(QUEUE_SECONDS)

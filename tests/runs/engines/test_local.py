@@ -1,4 +1,4 @@
-"""Workers on this machine; test_bits has some that are killed."""
+"""Workers on this machine (test_bits: some that are killed)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster, with a module in place of Ray; test_bits has a real one."""
+"""Workers on a Ray cluster, with a module in place of Ray (test_bits: a real one)."""
 
 import signal
 import sys

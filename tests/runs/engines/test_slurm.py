@@ -1,4 +1,4 @@
-"""Workers as tasks of a Slurm array, with commands in place of Slurm's; test_bits has a real one."""
+"""Workers as tasks of a Slurm array, with commands in place of Slurm's (test_bits: a real one)."""
 
 from dataclasses import replace
 from pathlib import Path
