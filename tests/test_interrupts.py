@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from basin_jax import interrupts
-from basin_jax.interrupts import ALWAYS, UNLESS_RECEIVED, Interrupted, Stop, interruptible
+from basin_jax.interrupts import ALWAYS, UNLESS_RECEIVED, Interrupted, interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +52,13 @@ def test_in_training_the_first_signal_is_noted_and_the_second_ends_the_process(m
 def test_a_worker_may_be_told_twice_to_stop(monkeypatch, of_engine):
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    monkeypatch.setattr(Stop, "of_engine", of_engine)
+    monkeypatch.setattr("basin_jax.interrupts.Stop.of_engine", of_engine)
     with interruptible() as stop:
         stop.finishing = True
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)
         assert ended == ([] if of_engine else [128 + signal.SIGTERM])
-        monkeypatch.setattr(interrupts, "TWICE_SECONDS", 0.0)
+        monkeypatch.setattr("basin_jax.interrupts.TWICE_SECONDS", 0.0)
         signal.raise_signal(signal.SIGTERM)
         assert ended[-1:] == [128 + signal.SIGTERM]
 
