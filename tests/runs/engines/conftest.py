@@ -47,6 +47,7 @@ echo "JobId=17 ExitCode=$(cat $FAKE/${4#17_}.code):0 StdOut=$FAKE/${4#17_}.log"
 
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
+    """Return the folder of the queue, which has the commands, too."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, text in COMMANDS.items():

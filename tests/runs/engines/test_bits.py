@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from basin_jax.runs.workers import workers_of
 pytestmark = [pytest.mark.ci, pytest.mark.filterwarnings("ignore:os.fork")]
 SCRIPT = Path(__file__).parents[2] / "integration" / "slurm.sh"
 PATIENCE = 60  # seconds
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,8 @@ def test_a_local_worker_that_is_killed_starts_again_and_changes_no_bit(alone, tm
     assert_same_as(alone, tmp_path / "out")
 
 
+@needs_ray
 def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_path):
-    pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     def kill_node():
@@ -123,7 +125,11 @@ def test_a_task_that_is_requeued_by_slurm_changes_no_bit(real_slurm, alone, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", [Local(), Ray(), Slurm()], ids=["local", "ray", "slurm"])
+@pytest.mark.parametrize(
+    "engine",
+    [Local(), pytest.param(Ray(), marks=needs_ray), Slurm()],
+    ids=lambda engine: type(engine).__name__,
+)
 def test_a_signal_stops_all_workers_after_they_have_committed(queue, engine, tmp_path):
     def stop(workers):
         os.kill(os.getpid(), signal.SIGTERM)
