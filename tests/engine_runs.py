@@ -56,32 +56,25 @@ class Told(Progress):
     Attributes:
         folder: of the results.
         act: what is done, given the workers.
-        then: what is done, too, when one of them starts again.
+        go_on: whether they do, or wait to be stopped.
     """
 
     folder: Path
     act: Callable[[list[WorkerState]], None]
-    then: Callable[[], None] | None
+    go_on: bool
     lines: tuple[str, ...] = ()
     acted: bool = False
 
     def tell(self, line):
         self.lines += (line,)
-        if self.then is not None and line.endswith("starts again"):
-            self.then()
-            self.then = None
-            self._go()
 
     def update(self, cells, current):
         workers = [state for state in workers_of(Store(self.folder)) if state.shard]
         if not self.acted and 0 < current.done < SEEDS:
             self.acted = True
             self.act(workers)
-            if self.then is None:
-                self._go()
-
-    def _go(self):
-        (self.folder.parent / "go").touch()
+            if self.go_on:
+                (self.folder.parent / "go").touch()
 
 
 def kill_first(workers: list[WorkerState]) -> None:
@@ -110,7 +103,8 @@ def train(
     engine: Engine,
     folder: Path,
     act: Callable[[list[WorkerState]], None],
-    then: Callable[[], None] | None = None,
+    *,
+    go_on: bool = True,
     **changed: bool,
 ) -> Told:
     """Train the sweep by the workers of an engine, and return what was told.
@@ -118,7 +112,7 @@ def train(
     What workers are told may be changed.
     """
     source, reference = written(folder)
-    told = Told(folder, act, then)
+    told = Told(folder, act, go_on)
     given = {"engine": engine, "workers": WORKERS, "progress": told}
     with pytest.MonkeyPatch.context() as patch, bounded():
         patch.setattr(committed, "LIST_SECONDS", 0.1)
