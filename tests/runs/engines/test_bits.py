@@ -51,7 +51,7 @@ def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_pat
 
     def kill_both(workers):
         store, end = Store(tmp_path / "out"), time.monotonic() + PATIENCE
-        raylet = cluster.head_node.all_processes["raylet"][0].process.pid
+        raylet = head.all_processes["raylet"][0].process.pid
         while len(workers) < WORKERS:
             assert time.monotonic() < end
             time.sleep(0.2)
@@ -61,9 +61,9 @@ def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_pat
         cluster.remove_node(node, allow_graceful=False)
         cluster.add_node(num_cpus=1)
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster()
     try:
-        node = cluster.add_node(num_cpus=1)
+        head, node = (cluster.add_node(num_cpus=1) for _ in range(WORKERS))
         told = train(Ray(cluster.address), tmp_path / "out", kill_both)
     finally:
         cluster.shutdown()
