@@ -47,23 +47,28 @@ def test_a_local_worker_that_is_killed_starts_again_and_changes_no_bit(alone, tm
 
 @needs_ray
 def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_path):
+    import ray
     from ray.cluster_utils import Cluster
 
     def kill_both(workers):
         store, end = Store(tmp_path / "out"), time.monotonic() + PATIENCE
-        raylet = head.all_processes["raylet"][0].process.pid
+        # This process is connected to some node of its machine, which has to live.
+        own = ray.get_runtime_context().get_node_id()
+        node = next(node for node in nodes if node.node_id != own)
+        raylet = node.all_processes["raylet"][0].process.pid
         while len(workers) < WORKERS:
             assert time.monotonic() < end
             time.sleep(0.2)
             workers = [state for state in workers_of(store) if state.shard]
-        (process,) = (state.process for state in workers if raylet in ancestors(state.process))
+        (process,) = (state.process for state in workers if raylet not in ancestors(state.process))
         os.kill(process, signal.SIGKILL)
         cluster.remove_node(node, allow_graceful=False)
         cluster.add_node(num_cpus=1)
 
     cluster = Cluster()
     try:
-        head, node = (cluster.add_node(num_cpus=1) for _ in range(WORKERS))
+        cluster.add_node(num_cpus=0)
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(WORKERS)]
         told = train(Ray(cluster.address), tmp_path / "out", kill_both)
     finally:
         cluster.shutdown()
