@@ -3,14 +3,16 @@
 Imported without JAX, so that a command can be stopped while it still imports.
 """
 
+import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 
 # What a keyboard and a scheduler send; what a closed terminal sends, and what schedulers may warn
@@ -35,6 +37,37 @@ class GaveUp(Exception):
 
     The same command goes on, in another process.
     """
+
+
+GAVE_UP = 75  # the exit code of a process with a call that was given up
+_codes = list[int]()
+
+
+def devices_are_held() -> bool:
+    """Return True if a call of this process was given up, which holds its devices until it ends."""
+    return bool(_codes)
+
+
+def expect_free_devices() -> None:
+    """Raise `GaveUp` if a call of this process was given up."""
+    if devices_are_held():
+        raise GaveUp("a call that was given up still holds the devices; start another process")
+
+
+def end_at_exit(code: int = GAVE_UP) -> None:
+    """Let the process end at its exit with a code, though a call that was given up never does."""
+    if not _codes:
+        atexit.register(lambda: end(_codes[-1]))
+    _codes.append(code)
+
+
+def end(code: int | None) -> NoReturn:
+    """End the process as `sys.exit` does, but do not wait for a call that was given up."""
+    if not devices_are_held():
+        raise SystemExit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 class Stop:

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from basin_jax.interrupts import ALWAYS, UNLESS_RECEIVED, Interrupted, interruptible
+from basin_jax import interrupts
+from basin_jax.interrupts import ALWAYS, UNLESS_RECEIVED, Interrupted, end, interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,17 @@ def test_a_signal_that_is_ignored_or_that_the_user_receives_is_left_alone():
         for signum, handler in before.items():
             signal.signal(signum, handler)
     assert received == [signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("code", [2, None])
+def test_a_process_ends_with_the_code_that_was_meant_though_a_call_never_does(monkeypatch, code):
+    with pytest.raises(SystemExit) as ended:
+        end(code)
+    assert ended.value.code == code
+    monkeypatch.setattr(interrupts, "devices_are_held", lambda: True)
+    monkeypatch.setattr(os, "_exit", lambda code: sys.exit(f"at once, {code}"))
+    with pytest.raises(SystemExit, match=f"at once, {code or 0}"):
+        end(code)
 
 
 def test_a_run_within_a_command_receives_its_signals():

@@ -4,7 +4,7 @@ import datetime
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
-from basin_jax.runs.checks import check_cells, check_settings, remarks
+from basin_jax.runs.checks import check_cells, check_settings, first_steps, remarks
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
 from basin_jax.runs.parked import check_patience
@@ -88,23 +88,50 @@ def run(
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     check_patience(patience)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
-    cells, shard = check_cells(wanted, rule), shard or given_shard()
+    cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
+    shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         opened = open_folder(store, cells, rule, request, asked, lanes, receiver)
-        with Worker(opened[0], shard, request).alive() as worker:
-            number = machine_number(opened[1], machine_identity())
-            given = (asked, until, rule, receiver, worker, stop, retry_errors, patience)
-            training = Training(opened[1], number, *opened[2:], *given)
-            _train(training, cells, opened[0], _run_record(request, origin))
-    return Records(opened[0].where)
+        with Worker(opened.folder, shard, request).alive() as worker:
+            training = Training(
+                manifest=opened.manifest,
+                machine=machine_number(opened.manifest, machine_identity()),
+                states=opened.states,
+                committed=opened.committed,
+                asked=asked,
+                until=until,
+                rule=rule,
+                progress=receiver,
+                worker=worker,
+                stop=stop,
+                retry_errors=retry_errors,
+                patience=patience,
+            )
+            _train(training, cells, _run_record(request, origin))
+    return Records(opened.folder.where)
 
 
-def _train(
-    training: Training, cells: dict[str, Sweep], folder: Store, record: dict[str, Any]
-) -> None:
+class Opened(NamedTuple):
+    """A folder that was opened for a run.
+
+    Attributes:
+        folder: the folder.
+        manifest: the content of its `sweep.json`.
+        states: how far each cell is.
+        committed: what the folder holds.
+    """
+
+    folder: Store
+    manifest: dict[str, Any]
+    states: dict[str, CellProgress]
+    committed: CommittedSeeds
+
+
+def _train(training: Training, cells: dict[str, Sweep], record: dict[str, Any]) -> None:
     """Train what is missing, and record that the run began and finished."""
     if record["origin"] is None:
         RAN.update({digest: (cell, training.rule) for digest, cell in cells.items()})
+    folder = training.committed.store
     name = folder.record_run(record)
     training.train(cells)
     asked = None if training.until is not None else len(training.asked)
@@ -120,11 +147,8 @@ def open_folder(
     asked: Sequence[int],
     lanes: int | None,
     progress: Progress,
-) -> tuple[Store, dict[str, Any], dict[str, CellProgress], CommittedSeeds]:
+) -> Opened:
     """Open a folder for a run: tune the cells that are new to it, and write `sweep.json`.
-
-    Returns:
-        The folder, its manifest, the state of each cell, and what the folder holds.
 
     Raises:
         StoreError: if the folder holds another sweep.
@@ -152,7 +176,7 @@ def open_folder(
     with folder.locked():
         folder.prepare()
         manifest = folder.update(made)
-    return folder, manifest, states_of(cells, committed, asked, until), committed
+    return Opened(folder, manifest, states_of(cells, committed, asked, until), committed)
 
 
 def states_of(
