@@ -1,4 +1,4 @@
-"""Wait for the calls of compiled programs, which a seed or a signal may keep from ever ending."""
+"""Wait for the calls of compiled programs, of which some may never end."""
 
 import math
 import time

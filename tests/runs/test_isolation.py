@@ -148,7 +148,7 @@ def test_shards_try_their_own_chunks_of_failed_seeds_first(tmp_path):
     tried, _ = one.failed(cell, 1.0, order=Shard(0, 2).order)
     others, elsewhere = other.failed(cell, 1.0, order=Shard(1, 2).order)
     for _ in range(2):
-        assert one.commit(cell, folders.columns(next(tried), (10,)), {})
+        assert one.commit(cell, folders.columns(next(tried).tolist(), (10,)), {})
     assert [seeds.tolist() for seeds in others] == [[11], [27]]
     assert elsewhere == 0
     left, elsewhere = other.failed(cell, 1.0, machine=1)
