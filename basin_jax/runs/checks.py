@@ -21,7 +21,7 @@ from basin_jax.engine.waiting import Patience
 from basin_jax.interrupts import GaveUp
 from basin_jax.results.chunk import EVIDENCE, KEYS
 from basin_jax.results.store import Store
-from basin_jax.runs.parked import PATIENCE, Parked, ParkedSeeds
+from basin_jax.runs.parked import PATIENCE, Parked, ParkedSeeds, check_patience
 from basin_jax.schema import name as check_name
 
 
@@ -105,7 +105,12 @@ def first_steps(store: Store, patience: float | None) -> Callable[[Sweep], None]
 
     It raises `ValueError` as `examine` does, and `GaveUp` if the step has not ended: then its seeds
     are parked, so that another process leaves them to training.
+
+    Raises:
+        ValueError: if nobody can wait for so long.
+        GaveUp: if a call was given up before.
     """
+    check_patience(patience)
     parked, seconds = ParkedSeeds(store), PATIENCE if patience is None else patience
     known = parked.cells | store.by_cell().keys()
 

@@ -77,14 +77,13 @@ def replay(
         )
     sweep, _ = sweep_and_rule(records, digest, file)
     names = records.evidence_names
-    machine, plan, _ = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
+    machine, plan, one = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
     lanes, backend = plan["lanes"], plan["backend"]["name"]
     if strange := {*names} - {*evidence_names(sweep)}:
         raise ValueError(
             f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
             "allowed: a folder that it made"
         )
-    one = np.array([seed], np.uint64)
     again = train_again(build_kernel(sweep, lanes=lanes, backend=backend), one)
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 

@@ -22,7 +22,6 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import check_cells, check_settings, first_steps, remarks
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
-from basin_jax.runs.parked import check_patience
 from basin_jax.runs.progress import CellProgress, Progress, shown
 from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.shard import Shard, given_shard
@@ -63,8 +62,7 @@ def run(
         whole: the seeds, fixed beforehand, that several runs share; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
-        shard: the part to train first, where several workers share a folder; if None, that of the
-            task of a Slurm array or of the process of `jax.distributed`.
+        shard: the part to train first; if None, that of a Slurm array's task or `jax.distributed`.
         retry_errors: whether to train stored seeds whose verdict is ERROR again.
         patience: the seconds to wait for a call of some 1 s; 600, or 50 times the longest, if None.
         progress: whether to show messages and progress, or what receives them.
@@ -86,28 +84,15 @@ def run(
     """
     wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
-    check_patience(patience)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
     shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         opened = open_folder(store, cells, rule, request, asked, lanes, receiver)
         with Worker(opened.folder, shard, request).alive() as worker:
-            training = Training(
-                manifest=opened.manifest,
-                machine=machine_number(opened.manifest, machine_identity()),
-                states=opened.states,
-                committed=opened.committed,
-                asked=asked,
-                until=until,
-                rule=rule,
-                progress=receiver,
-                worker=worker,
-                stop=stop,
-                retry_errors=retry_errors,
-                patience=patience,
-            )
-            _train(training, cells, _run_record(request, origin))
+            told = {"asked": asked, "until": until, "rule": rule, "retry_errors": retry_errors}
+            told |= {"patience": patience, "progress": receiver, "worker": worker, "stop": stop}
+            _train(opened.training(**told), cells, _run_record(request, origin))
     return Records(opened.folder.where)
 
 
@@ -125,6 +110,16 @@ class Opened(NamedTuple):
     manifest: dict[str, Any]
     states: dict[str, CellProgress]
     committed: CommittedSeeds
+
+    def training(self, **settings: Any) -> Training:
+        """Return the training of its cells by this machine, with further settings."""
+        return Training(
+            manifest=self.manifest,
+            machine=machine_number(self.manifest, machine_identity()),
+            states=self.states,
+            committed=self.committed,
+            **settings,
+        )
 
 
 def _train(training: Training, cells: dict[str, Sweep], record: dict[str, Any]) -> None:
