@@ -40,25 +40,35 @@ class GaveUp(Exception):
 
 
 GAVE_UP = 75  # the exit code of a process with a call that was given up
-_codes = list[int]()
+_left = list[tuple[Any, int]]()  # results of calls that were given up, and exit codes
 
 
 def devices_are_held() -> bool:
-    """Return True if a call of this process was given up, which holds its devices until it ends."""
-    return bool(_codes)
+    """Return True if a call of this process was given up, and has not ended: it holds devices."""
+    return any(not result.is_ready() for result, _ in _left)
 
 
 def expect_free_devices() -> None:
-    """Raise `GaveUp` if a call of this process was given up."""
+    """Raise `GaveUp` if a call of this process was given up, and has not ended."""
     if devices_are_held():
         raise GaveUp("a call that was given up still holds the devices; start another process")
 
 
-def end_at_exit(code: int = GAVE_UP) -> None:
-    """Let the process end at its exit with a code, though a call that was given up never does."""
-    if not _codes:
-        atexit.register(lambda: end(_codes[-1]))
-    _codes.append(code)
+def give_up(result: Any, code: int = GAVE_UP) -> None:
+    """Give up a call, so that the process ends at its exit with a code though the call may never.
+
+    Args:
+        result: what the call returned, which tells by `is_ready` whether it has ended.
+        code: the exit code.
+    """
+    if not _left:
+        atexit.register(_end_at_exit)
+    _left.append((result, code))
+
+
+def _end_at_exit() -> None:
+    if devices_are_held():
+        end(_left[-1][1])
 
 
 def end(code: int | None) -> NoReturn:

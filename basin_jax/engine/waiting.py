@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from basin_jax.interrupts import GaveUp, Interrupted, Stop, end_at_exit
+from basin_jax.interrupts import GaveUp, Interrupted, Stop, give_up
 
 
 # Seconds that a call may still take after a signal: some times what calls take.
@@ -36,7 +36,7 @@ class Patience:
             while not value.is_ready():
                 now = time.monotonic()
                 if now - began > self.seconds:
-                    end_at_exit()
+                    give_up(value)
                     raise GaveUp(f"gave up a call that has not ended after {self.seconds:g} s")
                 if self.stop.signum is not None:
                     signaled = min(signaled, now)
@@ -45,5 +45,5 @@ class Patience:
                 time.sleep(pause)  # in Python, so that signals are heard
                 pause = min(2 * pause, 5e-3)
         except Interrupted as stopped:
-            end_at_exit(128 + stopped.signum)
+            give_up(value, 128 + stopped.signum)
             raise

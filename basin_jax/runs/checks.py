@@ -125,8 +125,8 @@ def first_steps(store: Store, patience: float | None) -> Callable[[Sweep], None]
             given = {"tries": 1, "seconds": seconds, "trained": None, "alone": False}
             parked.park(Parked(cell=digest_of(cell), seeds=seeds, **given))
             raise GaveUp(
-                f"gave up the first step of the seeds 0 to {TRIED - 1} after {seconds:g} s; the "
-                "same command in another process goes on"
+                f"{label(cell.fields(), ())}: gave up the first step of the seeds 0 to {TRIED - 1} "
+                f"after {seconds:g} s; the same command in another process goes on"
             ) from None
 
     return first_step

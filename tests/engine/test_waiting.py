@@ -25,7 +25,7 @@ class Call:
 def codes(monkeypatch) -> list[int]:
     """The exit codes of processes whose devices are held."""
     codes = []
-    monkeypatch.setattr(waiting, "end_at_exit", lambda code=75: codes.append(code))
+    monkeypatch.setattr(waiting, "give_up", lambda result, code=75: codes.append(code))
     monkeypatch.setattr(waiting, "AFTER_SIGNAL", 0.01)
     return codes
 
