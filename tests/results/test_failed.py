@@ -18,7 +18,7 @@ from basin_jax.report.tables import failures
 from basin_jax.results import chunk
 from basin_jax.results.failed import failed_seeds, mend
 from basin_jax.results.records import load
-from basin_jax.results.store import StoreError
+from basin_jax.results.store import Store, StoreError
 from basin_jax.rules import Preference
 
 
@@ -99,14 +99,31 @@ def test_seeds_that_failed_are_replaced_as_one(tmp_path):
     store.commit(CELL, columns(range(8, 16), {9}), {9: "worse"})
     assert reasons(store) == {3: "bad", 5: "bad", 9: "worse"}
     (key, _) = store.chunks()
-    assert mend(store, key, columns([3, 5], {5}), {5: "worse"})
+    assert mend(store, key, columns([3, 5], {5}), {5: "worse"}).tolist() == [3, 5]
     assert reasons(store) == {5: "worse", 9: "worse"}
-    assert not mend(store, key, columns([3, 5], {}), {})  # another worker's turn came first
-    assert mend(store, key, columns([5], {}), {})
+    # Another worker has replaced seed 3, and does not lose seed 5 by it.
+    assert mend(store, key, columns([3, 5], {3}), {3: "late"}).tolist() == [5]
+    assert not len(mend(store, key, columns([3, 5], {}), {}))
     assert reasons(store) == {9: "worse"}
     alone = new_store(tmp_path / "alone")
     alone.commit(CELL, folders.columns(range(8), STOPS))
     assert store.place.get(key, at_most=10**6) == alone.place.get(key, at_most=10**6)
+    assert store.verify() == []
+
+
+def test_a_worker_whose_turn_comes_later_replaces_what_is_left(tmp_path, monkeypatch):
+    store = new_store(tmp_path)
+    store.commit(CELL, columns(range(8), {3, 5}), {3: "bad", 5: "bad"})
+    (key,), swap = store.chunks(), store.place.swap
+
+    def late(key, old, new):
+        monkeypatch.undo()
+        assert mend(Store(tmp_path), key, columns([3], {}), {}).tolist() == [3]
+        return swap(key, old, new)
+
+    monkeypatch.setattr(store.place, "swap", late)
+    assert mend(store, key, columns([3, 5], {}), {}).tolist() == [5]
+    assert reasons(store) == {}
     assert store.verify() == []
 
 
