@@ -22,6 +22,8 @@ UNLESS_RECEIVED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU
 
 # The variable of the environment in which an engine tells its workers which process it is.
 PARENT, PARENT_SECONDS = "BASIN_JAX_PARENT", 1.0
+# A service or a scheduler stops an engine and its workers at once, and then the engine the workers.
+TWICE_SECONDS = 10.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -85,22 +87,30 @@ class Stop:
 
     Until `finishing` is set, a signal raises `Interrupted` where it is received; afterwards the
     run is expected to look at `signum`. A second signal ends the process at once, since nothing
-    that is committed can be lost by it.
+    that is committed can be lost by it; to a worker of an engine SIGTERM may come twice.
     """
 
     signum: int | None = None
     finishing = False
+    of_engine = False  # whether an engine started this process
+    _noted = 0.0
 
     def note(self, signum: int, frame: FrameType | None) -> None:
         """Receive a signal."""
         if self.signum is not None:
+            if self._is_again(signum):
+                return
             _say(b"stopped at once\n")
             os._exit(128 + signum)
-        self.signum = signum
+        self.signum, self._noted = signum, time.monotonic()
         if not self.finishing:
             raise Interrupted(signum)
         # Past Python's own buffers, which the signal may have interrupted.
         _say(b"stopping after the current block; repeat the signal to stop at once\n")
+
+    def _is_again(self, signum: int) -> bool:
+        soon = time.monotonic() - self._noted < TWICE_SECONDS
+        return self.of_engine and soon and signum == self.signum == signal.SIGTERM
 
 
 def _say(line: bytes) -> None:
@@ -144,4 +154,5 @@ def stop_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     if parent is not None:
+        Stop.of_engine = True
         threading.Thread(target=watch, name="parent", daemon=True).start()

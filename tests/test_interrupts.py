@@ -57,6 +57,21 @@ def test_in_training_the_first_signal_is_noted_and_the_second_ends_the_process(m
         assert ended == [128 + signal.SIGINT]
 
 
+@pytest.mark.parametrize("of_engine", [False, True])
+def test_a_worker_may_be_told_twice_to_stop(monkeypatch, of_engine):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr("basin_jax.interrupts.Stop.of_engine", of_engine)
+    with interruptible() as stop:
+        stop.finishing = True
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        assert ended == ([] if of_engine else [128 + signal.SIGTERM])
+        monkeypatch.setattr("basin_jax.interrupts.TWICE_SECONDS", 0.0)
+        signal.raise_signal(signal.SIGTERM)
+        assert ended[-1:] == [128 + signal.SIGTERM]
+
+
 def test_a_signal_that_is_ignored_or_that_the_user_receives_is_left_alone():
     received = []
     before = {s: signal.getsignal(s) for s in (signal.SIGHUP, signal.SIGUSR1)}
@@ -111,8 +126,9 @@ import sys, time
 from pathlib import Path
 from basin_jax.interrupts import Interrupted, interruptible, stop_with_parent
 try:
-    with interruptible():
+    with interruptible() as stop:
         stop_with_parent()
+        assert stop.of_engine
         time.sleep(60)
 except Interrupted as stopped:
     Path(sys.argv[1]).write_text(str(stopped))

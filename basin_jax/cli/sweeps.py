@@ -123,7 +123,9 @@ def run(
         records = _train(source, count, folder, shard=shard, **given)
     from basin_jax.runs.workers import workers_of
 
-    if others := sum(worker.is_live for worker in workers_of(records.store)):
+    others = sum(worker.is_live for worker in workers_of(records.store))
+    # An engine's have ended, and one that died on another host seems to live for a while.
+    if engine is None and others:
         many = f"{others} worker{'s' * (others > 1)}"
         say(f"{many} still at it; the last one writes the report, or basin-jax report {folder}")
         return

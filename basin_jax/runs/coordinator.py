@@ -102,6 +102,7 @@ class Watch:
     ):
         self._states, self._committed = states, committed
         self._seeds, self._until = reference.seeds, reference.until
+        self._retries = reference.retry_errors
         self._progress = progress
         self._completed = float("inf")
         self._failures: list[Event] = []
@@ -133,8 +134,11 @@ class Watch:
 
     @property
     def is_over(self) -> bool:
-        """Whether the folder has had all for so long that no worker is needed any longer."""
-        return time.monotonic() - self._completed > LAST_SECONDS
+        """Whether the folder has had all for so long that no worker is needed any longer.
+
+        Seeds that are tried again are stored beforehand, so that their workers alone know.
+        """
+        return not self._retries and time.monotonic() - self._completed > LAST_SECONDS
 
     def expect_all(self, where: str) -> None:
         """Raise `StoreError` unless the folder has all that was asked for."""

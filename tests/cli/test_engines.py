@@ -1,10 +1,21 @@
-"""The engines of the command that runs sweeps: which options fit together."""
+"""The engines of the command that runs sweeps: which options fit together, and the report."""
+
+import json
 
 import pytest
 
+from basin_jax import run
+from basin_jax.cli import sweeps
 from basin_jax.cli.engines import check_options
 
 
+FILE = """
+from basin_jax import Sweep
+from basin_jax.methods import Gradient
+from basin_jax.organisms import DoubleWell
+
+sweep = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
+"""
 NONE = {"workers": None, "shard": None, "address": None, "sbatch": None}
 
 
@@ -35,3 +46,19 @@ def test_options_that_do_not_fit_together_are_refused(engine, options, said):
 )
 def test_options_that_fit_together_are_taken(engine, options):
     check_options(engine, **(NONE | options))
+
+
+def test_an_engine_reports_beside_a_worker_that_died_elsewhere(tmp_path, monkeypatch, capsys):
+    file, folder = tmp_path / "well.py", tmp_path / "out"
+    file.write_text(FILE)
+
+    def trained(name, source, told, **given):
+        records = run(source.cells, 8, told["out"], lanes=8, progress=False)
+        dead = {"host": "elsewhere", "process": 7, "shard": "0/2", "asked": "8", "began": 0.0}
+        records.store.place.replace("workers/dead.json", json.dumps(dead).encode())
+        return records
+
+    monkeypatch.setattr(sweeps, "train_by_engine", trained)
+    sweeps.run(file, engine="local", workers=2, out=str(folder))
+    assert "Final fractions" in capsys.readouterr().err
+    assert (folder / "report").exists()

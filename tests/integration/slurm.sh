@@ -36,7 +36,10 @@ PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
   mkdir -p /run/munge
   chown munge: /run/munge
-  pgrep -x munged > /dev/null || runuser -u munge -- munged
+  if ! pgrep -x munged > /dev/null; then
+    runuser -u munge -- munged
+    pgrep -x munged > "$folder/munged.pid"
+  fi
   slurmctld -f "$folder/slurm.conf"
   slurmd -N localhost -f "$folder/slurm.conf"
   for _ in $(seq 100); do
@@ -50,8 +53,12 @@ END
 }
 
 stop() {
-  for name in slurmd slurmctld; do
-    if [ -e "$1/$name.pid" ]; then kill "$(cat "$1/$name.pid")"; fi
+  local name pid
+  for name in slurmd slurmctld munged; do
+    [ -e "$1/$name.pid" ] || continue
+    pid=$(cat "$1/$name.pid")
+    kill "$pid" || continue
+    timeout 20 tail --pid="$pid" -f /dev/null || kill -KILL "$pid"
   done
 }
 

@@ -54,3 +54,18 @@ def test_workers_that_are_no_longer_needed_are_stopped(tmp_path, monkeypatch):
     # Meanwhile the coordinator was one of the folder's workers, so that no other reports.
     assert [worker.doing for worker in seen[:-1]] == ["counting what 2 workers commit"]
     assert seen[-1] == "stopped"
+
+
+def test_workers_that_try_seeds_again_are_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(coordinator, "LAST_SECONDS", 0.0)
+    source, _ = written(tmp_path / "out")
+    run(source.cells, SEEDS, tmp_path / "out", lanes=8, progress=False)
+
+    def retrying(reference, shards):
+        assert reference.retry_errors
+        yield None
+        yield None
+        yield Event(shards[0], "ended", "ended", 0)
+
+    told = train(Pretended(retrying), tmp_path / "out", lambda _: None, retry_errors=True)
+    assert told.lines[-1:] == ("worker 0/2 ended",)

@@ -56,7 +56,8 @@ class Reference:
         given = [f"{name}={value}" for name, value in options.items() if value is not None]
         given += ["--retry-errors"] if self.retry_errors else []
         changed = [f"--set={text}" for text in self.overrides]
-        return ["-m", "basin_jax", "run", *given, *changed, "--", str(self.file)]
+        # The directory holds no modules: neither does it for the console script.
+        return ["-P", "-m", "basin_jax", "run", *given, *changed, "--", str(self.file)]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from basin_jax.devices import cores
+from basin_jax.files import printable
 from basin_jax.runs.engines.contract import (
     POLL_SECONDS,
     TRIES,
@@ -52,7 +53,8 @@ class Ray(Engine):
     def run(self, reference: Reference, shards: Sequence[Shard]) -> Generator[Event | None]:
         with _connected(self.address) as ray:
             share = _share(ray, len(shards))
-            task = ray.remote(max_retries=TRIES - 1, **share)(work)
+            # Ray itself would run a task anew for each of the tries that are counted here.
+            task = ray.remote(max_retries=0, **share)(work)
             running, tries = dict[Any, Shard](), dict.fromkeys(shards, 1)
 
             def start(shard: Shard) -> None:
@@ -66,13 +68,12 @@ class Ray(Engine):
                 while running:
                     yield None
                     for done in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
-                        shard, (code, said) = running.pop(done), _result(ray, done)
-                        if code is not None and is_lost(code) and tries[shard] < TRIES:
+                        shard, (code, text, lost) = running.pop(done), _result(ray, done)
+                        if lost and tries[shard] < TRIES:
                             tries[shard] += 1
                             start(shard)
-                            yield Event(shard, "lost", f"{ending(code, '')}, and starts again")
+                            yield Event(shard, "lost", f"{text}, and starts again")
                         else:
-                            text = said if code is None else ending(code, said)
                             yield Event(shard, "ended", text, code)
             finally:
                 for waited in running:
@@ -92,12 +93,15 @@ def work(arguments: Sequence[str], directory: str, cpus: int) -> tuple[int, str]
         return process.wait()
 
 
-def _result(ray: Any, done: Any) -> tuple[int | None, str]:
-    """Return the exit code of a task's worker, if it has one, and what was said last."""
+def _result(ray: Any, done: Any) -> tuple[int | None, str, bool]:
+    """Return a worker's exit code, if it has one, how it ended, and whether it may start again."""
     try:
-        return ray.get(done)
+        code, said = ray.get(done)
+        return code, ending(code, said), is_lost(code)
+    except ray.exceptions.RayTaskError as error:
+        return None, f"cannot start: {printable(' '.join(str(error.cause).split()))}", False
     except ray.exceptions.RayError as error:
-        return None, f"was lost: {str(error).partition(chr(10))[0]}"
+        return None, f"was lost: {printable(str(error).partition(chr(10))[0])}", True
 
 
 def _share(ray: Any, workers: int) -> dict[str, int]:

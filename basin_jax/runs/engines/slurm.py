@@ -19,7 +19,8 @@ from basin_jax.runs.shard import Shard
 
 
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel")
-OURS = ("-a", "--array", "--parsable", "--wrap")  # of sbatch, which a user may not give
+# Options of sbatch that a user may not give: the engine gives them, or asks one cluster alone.
+OURS = ("-a", "--array", "--parsable", "--wrap", "-M", "--clusters")
 QUEUE_SECONDS = 5.0  # between two looks at the queue
 RUNS = ("RUNNING", "COMPLETING")
 
@@ -48,10 +49,12 @@ class Slurm(Engine):
     def __post_init__(self) -> None:
         for option in self.options:
             name = option.partition("=")[0]
-            if name in OURS or re.match("-a.", option):
+            # Slurm takes the beginning of an option for it, where that is no beginning of another.
+            short = name.startswith("--") and any(ours.startswith(name) for ours in OURS)
+            if short or re.match("-[aM]", option):
                 raise ValueError(
                     f"sbatch = {shlex.join(self.options)!r} with {name}; allowed: options of "
-                    f"sbatch besides {', '.join(OURS)}, which the engine gives"
+                    f"sbatch besides {', '.join(OURS)}"
                 )
 
     def check(self, workers: int) -> None:
@@ -145,8 +148,14 @@ def _queue(job: str) -> dict[int, Task] | None:
 
 def _stop(job: str) -> None:
     """Cancel the tasks that wait, tell those that run to stop, and wait for them."""
-    _call("scancel", "--state=PENDING", job)
-    # Without a kill after it, as `scancel` alone would add one before a long block ends.
-    _call("scancel", "--batch", "--signal=TERM", job)
-    while _queue(job) != {}:
+    told = set[tuple[int, int]]()
+    while (queue := _queue(job)) != {}:
+        # Again and again, since a task that was requeued meanwhile waits, and then runs anew.
+        _call("scancel", "--state=PENDING", job)
+        for number, task in (queue or {}).items():
+            start = number, task.restarts
+            if task.state == "RUNNING" and start not in told:
+                # `scancel` alone would add a kill, before a long block ends.
+                said = _call("scancel", "--batch", "--signal=TERM", f"{job}_{number}")
+                told |= {start} if not said.returncode else set()
         time.sleep(QUEUE_SECONDS)

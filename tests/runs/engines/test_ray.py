@@ -1,55 +1,97 @@
-"""Workers on a Ray cluster: one that is killed runs again, and so does one whose node is."""
+"""Workers on a Ray cluster, with a module in place of Ray (test_bits: a real one)."""
 
-import os
 import signal
+import sys
 
 import pytest
-from engine_runs import WORKERS, assert_same_as, kill_first, train
+from engine_runs import written
 
-from basin_jax.interrupts import Interrupted
-from basin_jax.results.store import Store
 from basin_jax.runs.engines.ray import Ray
-from basin_jax.runs.workers import workers_of
+from basin_jax.runs.shard import Shard
 
 
-pytest.importorskip("ray")
-# The nodes of a cluster are children of the tests, and JAX warns of a fork.
-pytestmark = [pytest.mark.ci, pytest.mark.filterwarnings("ignore:os.fork")]
+SHARDS = [Shard(0, 2), Shard(1, 2)]
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A cluster of a node for each worker, beside the one that has the address."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    for _ in range(WORKERS):
-        made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
+class RayError(Exception):
+    """A worker or a node that died."""
 
 
-def test_a_worker_that_is_killed_runs_again_and_changes_no_bit(alone, tmp_path):
-    told = train(Ray(), tmp_path / "out", kill_first)
-    assert [line for line in told.lines if "was ended by SIGKILL, and starts again" in line]
-    assert_same_as(alone, tmp_path / "out")
+class RayTaskError(RayError):
+    """What a task raised, its cause."""
+
+    def __init__(self, cause):
+        super().__init__(f"\x1b[36mray::work()\x1b[39m (pid=7)\n{cause}")
+        self.cause = cause
 
 
-@pytest.mark.slow
-def test_a_signal_stops_all_tasks_after_they_have_committed(cluster, tmp_path):
-    with pytest.raises(Interrupted):
-        train(Ray(cluster.address), tmp_path / "out", lambda _: os.kill(os.getpid(), signal.SIGINT))
-    store = Store(tmp_path / "out")
-    assert not any(worker.is_live for worker in workers_of(store))
-    assert store.verify() == []
-    assert store.chunks()
+class Pretended:
+    """Ray as far as the engine calls it.
+
+    Args:
+        results: what becomes of each start of a task.
+    """
+
+    RayError, RayTaskError = RayError, RayTaskError
+
+    def __init__(self, results):
+        self.results, self.started, self.options = results, 0, {}
+        self.exceptions = self
+
+    def init(self, **options):
+        pass
+
+    def shutdown(self):
+        pass
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def remote(self, function=None, /, *given, **options):
+        if options:
+            self.options = options
+            return self.remote
+        if not given:
+            return self
+        self.started += 1
+        return self.started - 1
+
+    def wait(self, running, **options):
+        return running[:1], running[1:]
+
+    def get(self, task):
+        if isinstance(self.results[task], Exception):
+            raise self.results[task]
+        return self.results[task]
 
 
-def test_a_worker_whose_node_is_killed_runs_again_and_changes_no_bit(cluster, alone, tmp_path):
-    def kill_node(workers):
-        cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
-        cluster.add_node(num_cpus=1)
+@pytest.fixture
+def events(monkeypatch, tmp_path):
+    def of(*results):
+        ray = Pretended(results)
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        _, reference = written(tmp_path / "out")
+        told = [event for event in Ray().run(reference, SHARDS[: len(results)]) if event]
+        assert ray.options == {"max_retries": 0, "num_cpus": 2 // min(len(results), 2)}
+        assert ray.started == len(results)
+        return [str(event) for event in told if event.kind != "started"]
 
-    told = train(Ray(cluster.address), tmp_path / "out", kill_node)
-    assert {"worker 0/2 ended", "worker 1/2 ended"} < {*told.lines}
-    assert_same_as(alone, tmp_path / "out")
+    return of
+
+
+def test_workers_and_nodes_that_die_are_counted_together(events):
+    killed = (-signal.SIGKILL, "")
+    assert events(RayError("gone\nwhy"), killed, killed, (0, ""), RayError("gone")) == [
+        "worker 0/2 was lost: gone, and starts again",
+        "worker 1/2 was ended by SIGKILL, and starts again",
+        "worker 0/2 was ended by SIGKILL, and starts again",
+        "worker 1/2 ended",
+        "worker 0/2 was lost: gone",
+    ]
+
+
+def test_a_task_that_cannot_start_says_why(events):
+    cause = FileNotFoundError(2, "No such file or directory", "/far/away")
+    assert events(RayTaskError(cause)) == [
+        "worker 0/2 cannot start: [Errno 2] No such file or directory: '/far/away'"
+    ]
