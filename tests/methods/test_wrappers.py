@@ -12,7 +12,6 @@ import pytest
 from basin_jax import Method, Organism, Sweep, Verdict, build_kernel, run, trial
 from basin_jax.engine.backends import CPU, XLA, backends_for
 from basin_jax.methods import Correction, EarlyStopping, Gradient, GuessAndCheck, Masked, Pushed
-from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate
 from basin_jax.starts import Ticket, Trained
 
@@ -186,15 +185,14 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
 
 @pytest.mark.ci
 def test_a_ticket_is_trained_sparse():
-    organism = Audit(network=MLP(widths=(8, 8)))
-    parent = Sweep(organism=organism, method=Gradient(learning_rate=0.1), num_steps=5)
+    parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=5)
     ticket = parent.replace(start=Ticket(of=parent, keep=0.1), method=Masked(method=parent.method))
     assert backends_for(ticket)[0] is CPU
     held, moved = (
         parents_of(Trained(of=sweep)) for sweep in (ticket, parent.replace(start=ticket.start))
     )
-    kept = np.ceil(0.1 * np.array([7 * 8, 8 * 8, 8 * 3])).sum()
-    biases = 8 + 8 + 3
+    kept = np.ceil(0.1 * np.array([7 * 32, 32 * 32, 32 * 3])).sum()
+    biases = 32 + 32 + 3
     assert np.array_equal(held[:, 0], moved[:, 0])
     for (begun, ended), (_, free) in zip(held, moved, strict=True):
         assert (begun != 0).sum() == kept
@@ -204,8 +202,7 @@ def test_a_ticket_is_trained_sparse():
 
 def parents_of(start):
     """Return the parameters [seed, before and after, parameter] of a start's parents."""
-    organism = Audit(network=MLP(widths=(8, 8)))
-    sweep = Sweep(organism=organism, start=start, method=DESCENT, num_steps=0)
+    sweep = Sweep(organism=Audit(), start=start, method=DESCENT, num_steps=0)
     parent = build_kernel(sweep, lanes=4).parent
     assert parent is not None
     return parent(SEEDS)["params"]
