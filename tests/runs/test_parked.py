@@ -34,7 +34,7 @@ import basin_jax as bj
 class Endless(bj.organisms.DoubleWell):  # of which seed 0 never ends
     def init(self, key):
         x = super().init(key)
-        zero = jax.lax.while_loop(lambda c: (1.260 < x) & (x < 1.261) & (c < 1), jnp.sin, 0.0)
+        zero = jax.lax.while_loop(lambda c: (-0.734 < x) & (x < -0.733) & (c < 1), jnp.sin, 0.0)
         return x + zero
 
 
