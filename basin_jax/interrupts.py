@@ -3,14 +3,16 @@
 Imported without JAX, so that a command can be stopped while it still imports.
 """
 
+import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 
 # What a keyboard and a scheduler send; what a closed terminal sends, and what schedulers may warn
@@ -37,6 +39,47 @@ class GaveUp(Exception):
 
     The same command goes on, in another process.
     """
+
+
+GAVE_UP = 75  # the exit code of a process with a call that was given up
+_left = list[tuple[Any, int]]()  # results of calls that were given up, and exit codes
+
+
+def devices_are_held() -> bool:
+    """Return True if a call of this process was given up, and has not ended: it holds devices."""
+    return any(not result.is_ready() for result, _ in _left)
+
+
+def expect_free_devices() -> None:
+    """Raise `GaveUp` if a call of this process was given up, and has not ended."""
+    if devices_are_held():
+        raise GaveUp("a call that was given up still holds the devices; start another process")
+
+
+def give_up(result: Any, code: int = GAVE_UP) -> None:
+    """Give up a call, so that the process ends at its exit with a code though the call may never.
+
+    Args:
+        result: what the call returned, which tells by `is_ready` whether it has ended.
+        code: the exit code.
+    """
+    if not _left:
+        atexit.register(_end_at_exit)
+    _left.append((result, code))
+
+
+def _end_at_exit() -> None:
+    if devices_are_held():
+        end(_left[-1][1])
+
+
+def end(code: int | None) -> NoReturn:
+    """End the process as `sys.exit` does, but do not wait for a call that was given up."""
+    if not devices_are_held():
+        raise SystemExit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 class Stop:

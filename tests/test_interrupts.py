@@ -8,7 +8,16 @@ import time
 
 import pytest
 
-from basin_jax.interrupts import ALWAYS, UNLESS_RECEIVED, Interrupted, interruptible
+from basin_jax.interrupts import (
+    ALWAYS,
+    UNLESS_RECEIVED,
+    GaveUp,
+    Interrupted,
+    end,
+    expect_free_devices,
+    give_up,
+    interruptible,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +85,29 @@ def test_a_signal_that_is_ignored_or_that_the_user_receives_is_left_alone():
         for signum, handler in before.items():
             signal.signal(signum, handler)
     assert received == [signal.SIGUSR1]
+
+
+class Call:
+    has_ended = False
+
+    def is_ready(self):
+        return self.has_ended
+
+
+@pytest.mark.parametrize("code", [2, None])
+def test_a_process_ends_with_the_code_that_was_meant_though_a_call_never_does(monkeypatch, code):
+    with pytest.raises(SystemExit) as ended:
+        end(code)
+    assert ended.value.code == code
+    call = Call()
+    give_up(call)
+    with pytest.raises(GaveUp, match="still holds the devices"):
+        expect_free_devices()
+    monkeypatch.setattr(os, "_exit", lambda code: sys.exit(f"at once, {code}"))
+    with pytest.raises(SystemExit, match=f"at once, {code or 0}"):
+        end(code)
+    call.has_ended = True
+    expect_free_devices()
 
 
 def test_a_run_within_a_command_receives_its_signals():

@@ -20,7 +20,7 @@ from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
 from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify
-from basin_jax.interrupts import GaveUp, Interrupted, interruptible, stop_with_parent
+from basin_jax.interrupts import PARENT, GaveUp, Interrupted, end, interruptible, stop_with_parent
 
 
 app = typer.Typer(
@@ -48,13 +48,18 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **named)
         except Interrupted as stopped:
             raise typer.Exit(_stopped(stopped.signum)) from None
-        except GaveUp as given_up:
-            typer.echo(f"basin-jax: {given_up}: starting it", err=True)
-            sys.stdout.flush()
-            os.closerange(3, FILES)  # such as those of a device that is held
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
     return called
+
+
+def _begin_anew(given_up: GaveUp, parent: str | None) -> NoReturn:
+    """Begin the command anew in this process, for the same parent."""
+    typer.echo(f"basin-jax: {given_up}: starting it", err=True)
+    sys.stdout.flush()
+    if parent is not None:
+        os.environ[PARENT] = parent
+    os.closerange(3, FILES)  # such as those of a device that is held
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _stopped(signum: int) -> int:
@@ -87,7 +92,7 @@ for command in (
 def fail(message: str) -> NoReturn:
     """Print a one-line error, and exit with code 2."""
     typer.echo(f"basin-jax: {message}", err=True)
-    raise SystemExit(2)
+    end(2)
 
 
 def main() -> None:
@@ -95,13 +100,17 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What a terminal or a pipe of another encoding cannot show costs no table.
         sys.stdout.reconfigure(errors="replace")
+    parent = os.environ.get(PARENT)
     try:
         with interruptible():
             stop_with_parent()
-            raise SystemExit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+            try:
+                end(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+            except GaveUp as given_up:
+                _begin_anew(given_up, parent)
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))
     except (KeyboardInterrupt, typer.Abort):
-        raise SystemExit(_stopped(signal.SIGINT)) from None
+        end(_stopped(signal.SIGINT))
     except (ValueError, OSError) as error:
         fail(" ".join(str(error).split()))

@@ -32,11 +32,10 @@ from basin_jax.core.trial import (
     with_beginning,
 )
 from basin_jax.engine.backends import BACKENDS, Backend, backends_for
-from basin_jax.engine.faults import end_at_exit
 from basin_jax.engine.lanes import Lanes, may_stop, shapes_of_lanes
 from basin_jax.engine.pacing import StepBudget
 from basin_jax.engine.sharded import Devices, Key, keep_only, program_of, put
-from basin_jax.interrupts import GaveUp
+from basin_jax.engine.waiting import Patience
 
 
 # The most blocks and seeds in a device's queue, and bytes of parents' parameters: memory is bound.
@@ -128,7 +127,7 @@ class Kernel:
         *,
         hyperparameters: ndarray | None = None,
         seconds: float = CALL_SECONDS,
-        patience: float = math.inf,
+        patience: Patience = Patience(),  # noqa: B008 (frozen)
     ) -> Iterator[Part]:
         """Yield the places of seeds whose training has ended, and their evidence, call by call.
 
@@ -138,10 +137,11 @@ class Kernel:
             hyperparameters: the float fields of each seed's plug-ins, in the order of their
                 leaves; those of its cell if None.
             seconds: the time that a call should take.
-            patience: the seconds to wait for a call.
+            patience: how long to wait for a call.
 
         Raises:
             GaveUp: if a call does not end.
+            Interrupted: if it does not end after a signal.
         """
         which = np.broadcast_to(cells, len(seeds))
         inputs = self._inputs(seeds, which)
@@ -183,7 +183,7 @@ class Kernel:
             yield from self._train_queue(part, which, stops, budget)
 
     def _train_parents(
-        self, parent: "Kernel", seeds: ndarray, cells: ndarray, patience: float
+        self, parent: "Kernel", seeds: ndarray, cells: ndarray, patience: Patience
     ) -> Generator[Part, None, ndarray]:
         """Yield parts without seeds, so that signals are heard; return the parents' parameters."""
         kinds = np.array(self.parent_cells, np.uint64)[cells]
@@ -230,7 +230,7 @@ class Kernel:
             # one it finds nothing to do.
             following = budget.next(multiple_of)
             ahead = call(lanes, following)
-            _wait(lanes.done, budget.patience)
+            budget.patience.wait_for(lanes.done)
             if not _fetch(left).all():
                 budget.record(steps)
             fresh = _fetch(lanes.done) & ~seen
@@ -296,16 +296,6 @@ def _fetch(values: Any) -> Any:
     """Copy arrays from the devices, whatever transfers the user has forbidden."""
     with jax.transfer_guard("allow"):
         return jax.tree.map(np.asarray, values)
-
-
-def _wait(value: Any, patience: float) -> None:
-    pause, began = 1e-4, time.monotonic()
-    while not value.is_ready():
-        if time.monotonic() - began > patience:
-            end_at_exit()
-            raise GaveUp(f"gave up a call that has not ended after {patience:g} s")
-        time.sleep(pause)  # in Python, so that signals are heard
-        pause = min(2 * pause, 5e-3)
 
 
 @checked

@@ -1,7 +1,8 @@
 """Choose the steps of each kernel call so that calls take equal time."""
 
-import math
 import time
+
+from basin_jax.engine.waiting import Patience
 
 
 # Steps of the first call, and the most by which a call is longer than the one before.
@@ -11,10 +12,15 @@ FIRST_STEPS, GROWTH = 64, 32
 class StepBudget:
     """Choose the number of steps that take a number of seconds, from the time of the last call.
 
-    A call is given up after `patience` seconds.
+    A call that does not end is given up when `patience` is.
     """
 
-    def __init__(self, seconds: float, steps: int = FIRST_STEPS, patience: float = math.inf):
+    def __init__(
+        self,
+        seconds: float,
+        steps: int = FIRST_STEPS,
+        patience: Patience = Patience(),  # noqa: B008 (frozen)
+    ):
         self.seconds, self.steps, self.began = seconds, steps, time.perf_counter()
         self.patience = patience
 

@@ -30,16 +30,22 @@ from basin_jax.core.trial import (
     step,
 )
 from basin_jax.engine.faults import FAULTS, forget_callbacks, reason_of
+from basin_jax.engine.waiting import Patience
 
 
 # One seed may be unlucky; a fault of all the first seeds is one of the plug-in.
 TRIED = 4
 
 
-def examine(sweep: Sweep) -> None:
+def examine(sweep: Sweep, patience: Patience = Patience()) -> None:  # noqa: B008 (frozen)
     """Try the first step of a few seeds, where some plug-in is the user's own.
 
+    Args:
+        sweep: the sweep.
+        patience: how long to wait for the step.
+
     Raises:
+        GaveUp: if the step has not ended then.
         ValueError: where the loss is no scalar, a function of the organism depends on more
             than its arguments, or no seed gives finite numbers.
     """
@@ -47,10 +53,10 @@ def examine(sweep: Sweep) -> None:
         return
     if isinstance(sweep.start, Child):
         # Its own first step is from a parent's end, which would have to be trained.
-        return examine(sweep.start.of)
+        return examine(sweep.start.of, patience)
     with numerics(sweep.precision):
         expect_pure(sweep.organism)
-        _expect_finite(sweep)
+        _expect_finite(sweep, patience)
 
 
 def unmoved(sweep: Sweep) -> tuple[str, ...]:
@@ -111,9 +117,9 @@ def _trace(function: Callable[..., Any], *args: Any) -> str:
     return trace_hash(jax.make_jaxpr(lambda *args: function(*args))(*args))
 
 
-def _expect_finite(sweep: Sweep) -> None:
+def _expect_finite(sweep: Sweep, patience: Patience) -> None:
     rows = inputs_of(sweep, np.arange(TRIED, dtype=np.uint64))
-    begun, seen, after = _of_each(_first_step, sweep, rows)
+    begun, seen, after = _of_each(_first_step, sweep, rows, patience)
     organism, which = type(sweep.organism).__name__, f"for each of the seeds 0 to {TRIED - 1}"
     if not begun.any():
         start = type(sweep.start).__name__
@@ -125,12 +131,14 @@ def _expect_finite(sweep: Sweep) -> None:
         )
     if sweep.num_steps and not after.any():
         why = f"{organism}.loss has a gradient that is not finite at the start"
-        if _of_each(_slope, sweep, rows).any():
+        if _of_each(_slope, sweep, rows, patience).any():
             why = f"{organism}.loss has a finite gradient, so {type(sweep.method).__name__} fails"
         raise ValueError(f"the first step ends at parameters that are not finite, {which}: {why}")
 
 
-def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> Any:
+def _of_each(
+    function: Callable[..., Any], sweep: Sweep, rows: TrialInputs, patience: Patience
+) -> Any:
     """Apply a function to each seed; leave out those that fail.
 
     Raises:
@@ -138,13 +146,13 @@ def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> A
     """
     compiled = jax.jit(jax.vmap(functools.partial(function, signature_of(sweep))))
     with suppress(*FAULTS):
-        return jax.tree.map(np.asarray, compiled(rows))
+        return _result(compiled(rows), patience)
     found, faults = [], []
     for i in range(TRIED):
         forget_callbacks()
         try:
             of_one = compiled(TrialInputs(*(np.stack([x[i]] * TRIED) for x in rows)))
-            found.append(jax.tree.map(lambda x: np.asarray(x)[:1], of_one))
+            found.append(jax.tree.map(lambda x: x[:1], _result(of_one, patience)))
         except FAULTS as fault:
             faults.append(fault)
     forget_callbacks()
@@ -153,6 +161,12 @@ def _of_each(function: Callable[..., Any], sweep: Sweep, rows: TrialInputs) -> A
             f"the first step fails for each of the seeds 0 to {TRIED - 1}: {reason_of(faults[0])}"
         ) from faults[0]
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _result(values: Any, patience: Patience) -> Any:
+    for value in jax.tree.leaves(values):
+        patience.wait_for(value)
+    return jax.tree.map(np.asarray, values)
 
 
 def _first_step(signature: Signature, inputs: TrialInputs) -> tuple[Array, dict[str, Array], Array]:

@@ -36,6 +36,16 @@ def rows_of(cell: str, columns: Mapping[str, ndarray]) -> pl.DataFrame:
     return pl.DataFrame({"cell": pl.repeat(cell, len(columns["seed"]), eager=True), **columns})
 
 
+def check_order(columns: Mapping[str, ndarray]) -> None:
+    """Raise `ValueError` if the rows of a chunk do not rise by seed and step."""
+    seeds, steps = columns["seed"], columns["step"]
+    same = seeds[1:] == seeds[:-1]
+    rises = (seeds[1:] > seeds[:-1]) | (same & (steps[1:] > steps[:-1]))
+    if not rises.all():
+        seed = seeds[1:][~rises][0]
+        raise ValueError(f"a chunk repeats seed {seed}, or has it out of order; it is not stored")
+
+
 def write_chunk(
     frame: pl.DataFrame, errors: Mapping[int, str] | None = None, *, machine: int = 0
 ) -> bytes:

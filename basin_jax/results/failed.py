@@ -1,8 +1,10 @@
 """Find the seeds of a store that failed, and replace them by what another try gave."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import polars as pl
+from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.results.chunk import read_errors, read_machine, rows_of, write_chunk
@@ -23,7 +25,12 @@ def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
 
     `reason` says why, `chunk` is the key of its chunk, `machine` the number of what trained it.
     """
-    found, keys = [pl.DataFrame([], FAILED)], store.chunks(cell)
+    return failed_in(store, store.chunks(cell))
+
+
+def failed_in(store: Store, keys: Sequence[str]) -> pl.DataFrame:
+    """Return the seeds of some chunks that failed, as `failed_seeds` does."""
+    found = [pl.DataFrame([], FAILED)]
     for key, (raw, rows) in zip(keys, store.loaded(keys), strict=True):
         own, machine = rows["cell"][0], read_machine(raw)
         failed = [(own, seed, why, key, machine) for seed, why in read_errors(raw, rows).items()]
@@ -31,8 +38,10 @@ def failed_seeds(store: Store, cell: str = "") -> pl.DataFrame:
     return pl.concat(found)
 
 
-def mend(store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping[int, str]) -> bool:
-    """Replace the rows of seeds that failed by those of another try, as one.
+def mend(
+    store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping[int, str]
+) -> UInt64[ndarray, " seed"]:
+    """Replace the rows of seeds that failed, and that fail still, by those of another try, as one.
 
     Args:
         store: where they are.
@@ -41,14 +50,18 @@ def mend(store: Store, key: str, columns: Mapping[str, ndarray], errors: Mapping
         errors: why seeds of them failed again.
 
     Returns:
-        False if another worker has replaced them.
+        The seeds that were replaced: those that no other worker has trained meanwhile.
     """
-    raw, old = next(store.loaded([key]))
-    before, now = read_errors(raw, old), {*columns["seed"].tolist()}
-    if not now <= before.keys():
-        return False
-    kept = old.filter(~pl.col("seed").is_in(list(now)))
-    rows = pl.concat([kept, rows_of(old["cell"][0], columns)]).sort("seed", "step")
-    left = {seed: why for seed, why in before.items() if seed not in now}
-    content = write_chunk(rows, {**left, **errors}, machine=read_machine(raw))
-    return store.place.swap(key, raw, content)
+    while True:
+        raw, old = next(store.loaded([key]))
+        before = read_errors(raw, old)
+        now = [seed for seed in np.unique(columns["seed"]).tolist() if seed in before]
+        if not now:
+            return np.zeros(0, np.uint64)
+        kept = old.filter(~pl.col("seed").is_in(now))
+        again = rows_of(old["cell"][0], columns).filter(pl.col("seed").is_in(now))
+        rows = pl.concat([kept, again]).sort("seed", "step")
+        left = {seed: why for seed, why in before.items() if seed not in now}
+        left |= {seed: why for seed, why in errors.items() if seed in before}
+        if store.place.swap(key, raw, write_chunk(rows, left, machine=read_machine(raw))):
+            return np.array(now, np.uint64)

@@ -39,6 +39,7 @@ from basin_jax.files import FolderError, reason
 from basin_jax.results.blocks import Chunks, Part
 from basin_jax.results.chunk import (
     bytes_of,
+    check_order,
     check_rows,
     read_chunk,
     read_errors,
@@ -254,7 +255,11 @@ class Store:
         """Store a chunk of a cell; return False if its first seed is stored already.
 
         `errors` says why seeds failed, and `machine` is the number of the machine that trained.
+
+        Raises:
+            ValueError: if its rows do not rise by seed and step, so that none could be read again.
         """
+        check_order(columns)
         key = self.chunk_of(cell, int(columns["seed"].min()))
         content = write_chunk(rows_of(cell, columns), errors, machine=machine)
         return self.place.create(key, content)

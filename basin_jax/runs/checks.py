@@ -15,9 +15,13 @@ from basin_jax.core.sweep import Sweep, label, varied
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, judge
 from basin_jax.engine.backends import LANES
-from basin_jax.engine.preflight import examine, unmoved
+from basin_jax.engine.preflight import TRIED, examine, unmoved
 from basin_jax.engine.unread import unread_fields
+from basin_jax.engine.waiting import Patience
+from basin_jax.interrupts import GaveUp
 from basin_jax.results.chunk import EVIDENCE, KEYS
+from basin_jax.results.store import Store
+from basin_jax.runs.parked import PATIENCE, Parked, ParkedSeeds, check_patience
 from basin_jax.schema import name as check_name
 
 
@@ -46,8 +50,15 @@ def check_settings(
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
 
 
-def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
+def check_cells(
+    cells: Sequence[Sweep], rule: Rule, *, first_step: Callable[[Sweep], None] = examine
+) -> dict[str, Sweep]:
     """Check the cells, and return them by their digests.
+
+    Args:
+        cells: the cells.
+        rule: the decision rule.
+        first_step: what tries the first step of a cell.
 
     Raises:
         ValueError: if the cells and the rule do not fit together.
@@ -55,7 +66,7 @@ def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
     if not cells:
         raise ValueError("sweep has no cells; allowed: at least one")
     for cell in {signature_of(cell): cell for cell in cells}.values():
-        _located(examine, cell)
+        _located(first_step, cell)
     first = _located(evidence_names, cells[0])
     for own in first:
         check_name("evidence", own)
@@ -87,6 +98,38 @@ def check_cells(cells: Sequence[Sweep], rule: Rule) -> dict[str, Sweep]:
                 "allowed: values that can be told by name, such as functions of a def"
             )
     return digests
+
+
+def first_steps(store: Store, patience: float | None) -> Callable[[Sweep], None]:
+    """Return what tries the first step of a cell, unless some of it is stored or parked.
+
+    It raises `ValueError` as `examine` does, and `GaveUp` if the step has not ended: then its seeds
+    are parked, so that another process leaves them to training.
+
+    Raises:
+        ValueError: if nobody can wait for so long.
+        GaveUp: if a call was given up before.
+    """
+    check_patience(patience)
+    parked, seconds = ParkedSeeds(store), PATIENCE if patience is None else patience
+    known = parked.cells | store.by_cell().keys()
+
+    def first_step(cell: Sweep) -> None:
+        if known and digest_of(cell) in known:
+            return
+        try:
+            examine(cell, Patience(seconds))
+        except GaveUp:
+            store.prepare()
+            seeds = [*range(TRIED)]
+            given = {"tries": 1, "seconds": seconds, "trained": None, "alone": False}
+            parked.park(Parked(cell=digest_of(cell), seeds=seeds, **given))
+            raise GaveUp(
+                f"{label(cell.fields(), ())}: gave up the first step of the seeds 0 to {TRIED - 1} "
+                f"after {seconds:g} s; the same command in another process goes on"
+            ) from None
+
+    return first_step
 
 
 def _expect_slopes(cell: Sweep, error: Exception) -> None:
@@ -131,7 +174,7 @@ def _located[T](function: Callable[[Sweep], T], cell: Sweep) -> T:
     """Call a function of a cell; name the line of a plug-in that raises."""
     try:
         return function(cell)
-    except ValueError:
+    except (ValueError, GaveUp):
         raise
     except Exception as error:
         _expect_slopes(cell, error)

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 from jaxtyping import Int8, UInt64
 from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict
-from basin_jax.results.failed import failed_seeds, mend
+from basin_jax.results.failed import failed_in, failed_seeds, mend
 from basin_jax.results.seed_set import SeedSet
 from basin_jax.results.store import Store
 from basin_jax.runs.parked import given_up_after
+from basin_jax.runs.shard import Order, rising
 
 
 # The columns that tell a seed's verdict at the last stop.
@@ -68,15 +70,15 @@ class CommittedSeeds:
             machine: the number of the machine that trained them.
 
         Returns:
-            False if another worker has committed its first seed, or tried those that failed.
+            False if another worker has committed its first seed, or all those that failed.
         """
         first = int(found["seed"].min())
         last = found["step"] == found["step"].max()
         seeds, verdicts = found["seed"][last], found["verdict"][last]
         if key := self._mending.pop((digest, first), None):
-            if won := mend(self.store, key, found, errors):
-                self._note(digest, seeds, verdicts)
-            return won
+            own = np.isin(seeds, mend(self.store, key, found, errors))
+            self._note(digest, seeds[own], verdicts[own])
+            return bool(own.any())
         if not self.store.commit(digest, found, errors, machine=machine):
             self.update(at_once=True)
             return False
@@ -85,18 +87,34 @@ class CommittedSeeds:
         return True
 
     def failed(
-        self, digest: str, patience: float, *, machine: int = 0
-    ) -> Iterator[UInt64[ndarray, " seed"]]:
-        """Yield the seeds of a cell that failed on a machine, those of each chunk together.
+        self, digest: str, patience: float, *, machine: int = 0, order: Order = rising
+    ) -> tuple[Iterator[UInt64[ndarray, " seed"]], int]:
+        """Find the seeds of a cell that failed on a machine.
 
-        Not those that were given up after `patience` seconds or more: they would be again.
+        Args:
+            digest: the cell.
+            patience: not those that were given up after so many seconds: they would be again.
+            machine: the number of the machine.
+            order: the order of chunks.
+
+        Returns:
+            Those of each chunk together, which fail still when their turn comes; and the number of
+            those that failed on other machines.
         """
-        told = failed_seeds(self.store, digest).filter(machine=machine)
-        told = told.filter([given_up_after(why) < patience for why in told["reason"]])
-        for (key,), rows in told.group_by("chunk"):
-            seeds = rows["seed"].sort().to_numpy()
-            self._mending[digest, int(seeds[0])] = str(key)
-            yield seeds
+        told = failed_seeds(self.store, digest)
+        own = told.filter(machine=machine)
+        chunks = own["chunk"].unique().sort().to_list()
+
+        def still() -> Iterator[UInt64[ndarray, " seed"]]:
+            for place in order((slice(n, n + 1) for n in range(len(chunks))), 0):
+                now = failed_in(self.store, chunks[place])
+                now = now.filter([given_up_after(why) < patience for why in now["reason"]])
+                if len(now):
+                    seeds = now["seed"].sort().to_numpy()
+                    self._mending[digest, int(seeds[0])] = chunks[place.start]
+                    yield seeds
+
+        return still(), len(told) - len(own)
 
     def trained(self, digest: str) -> int | None:
         """Return a seed of a cell that did not fail, if there is one."""

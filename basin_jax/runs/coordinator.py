@@ -14,7 +14,7 @@ from basin_jax.interrupts import Interrupted, interruptible
 from basin_jax.results.records import Records
 from basin_jax.results.request import request_of
 from basin_jax.results.store import Store, StoreError
-from basin_jax.runs.checks import check_cells, check_settings
+from basin_jax.runs.checks import check_cells, check_settings, first_steps
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.engines.contract import Engine, Event, Reference
 from basin_jax.runs.progress import CellProgress, Progress
@@ -56,7 +56,8 @@ def coordinate(
     check_settings(sweep, reference.seeds, until=until, whole=None, pilot=pilot, lanes=lanes)
     asked, request = request_of(reference.seeds, until=until, pilot=pilot)
     engine.check(workers)
-    cells = check_cells(sweep, rule)
+    first_step = first_steps(Store(reference.out), reference.patience)
+    cells = check_cells(sweep, rule, first_step=first_step)
     with interruptible() as stop:
         if engine.prepares:
             given = reference.out, cells, rule, request, asked, lanes, progress

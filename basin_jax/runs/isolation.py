@@ -16,7 +16,8 @@ from numpy import ndarray
 
 from basin_jax.engine.faults import FAULTS, MEMORY, forget_callbacks, reason_of
 from basin_jax.engine.kernel import Kernel
-from basin_jax.interrupts import GaveUp
+from basin_jax.engine.waiting import Patience
+from basin_jax.interrupts import GaveUp, Stop
 from basin_jax.runs.parked import PATIENCE, TIMES
 
 
@@ -65,12 +66,14 @@ class Isolation:
         labels: the names of its cells, for messages.
         trained: for numbers of cells a seed that was trained.
         patience: the seconds to wait for a call; many times what the longest took if None.
+        stop: the signal that was received, if any.
     """
 
     kernel: Kernel
     labels: Sequence[str]
     trained: dict[int, int] = field(default_factory=dict)
     patience: float | None = None
+    stop: Stop = field(default_factory=Stop)
     _longest: float = 0.0
 
     def stream(
@@ -86,6 +89,7 @@ class Isolation:
         Raises:
             TrainingError: if it is not the seeds that fail.
             Hangs: if a call was given up.
+            Interrupted: if a call has not ended after a signal.
         """
         pieces, failed = _pieces(len(seeds), suspects)
         while pieces or failed:
@@ -115,7 +119,8 @@ class Isolation:
     def _call(self, seeds: ndarray, cells: ndarray) -> Iterator[tuple[ndarray, dict[str, ndarray]]]:
         """Train some seeds, and note how long a call takes, and a seed of each cell."""
         began = time.monotonic()
-        for which, evidence in self.kernel.stream(seeds, cells, patience=self.limit):
+        patience = Patience(self.limit, self.stop)
+        for which, evidence in self.kernel.stream(seeds, cells, patience=patience):
             self._longest, began = max(self._longest, time.monotonic() - began), time.monotonic()
             kinds, first = np.unique(cells[which], return_index=True)
             self.trained.update(zip(kinds.tolist(), seeds[which[first]].tolist(), strict=True))
@@ -148,18 +153,18 @@ class Isolation:
         known = [(self.trained[cell], cell)] if cell in self.trained else []
         known += [(seed, other) for other, seed in self.trained.items() if others]
         if not known:
-            self.stop(cell, error, f"at its seeds {tried}, and none was trained before")
+            self.fail(cell, error, f"at its seeds {tried}, and none was trained before")
         seed, other = known[0]
         try:
             for _ in self._call(np.array([seed], np.uint64), np.array([other])):
                 pass
         except GaveUp as now:
-            self.stop(other, now, f"at seed {seed}, which was trained before")
+            self.fail(other, now, f"at seed {seed}, which was trained before")
         except FAULTS as now:
             forget_callbacks()
-            self.stop(other, now, f"at seed {seed}, which was trained before")
+            self.fail(other, now, f"at seed {seed}, which was trained before")
 
-    def stop(self, cell: int, error: Exception, where: str) -> NoReturn:
+    def fail(self, cell: int, error: Exception, where: str) -> NoReturn:
         """Raise `TrainingError`."""
         allowed = "a sweep of which seeds can be trained"
         if MEMORY in str(error) or isinstance(error, MemoryError):
@@ -175,12 +180,16 @@ def _pieces(
     seeds: int, suspects: Sequence[Suspects]
 ) -> tuple[list[ndarray], list[tuple[int, Exception]]]:
     """Return what to train, the first piece last, and places of seeds that need not be tried."""
-    alone = [(int(one.places[0]), one.error) for one in suspects if one.alone]
-    tried = [one.places for one in suspects if not one.alone]
-    places = np.arange(seeds)
-    known = np.concatenate([*tried, np.array([place for place, _ in alone], int)])
-    others = places[~np.isin(places, known)]
-    pieces = [half for group in tried for half in _halves(group)]
+    left, pieces, alone = np.ones(seeds, bool), list[ndarray](), list[tuple[int, Exception]]()
+    # Of those that overlap, since several processes parked them, the narrowest tells most.
+    for one in sorted(suspects, key=lambda one: (not one.alone, len(one.places))):
+        places = one.places[left[one.places]]
+        left[places] = False
+        if one.alone:
+            alone += [(int(place), one.error) for place in places]
+        else:
+            pieces += _halves(places)
+    others = np.flatnonzero(left)
     return pieces + ([others] if len(others) else []), alone
 
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from jaxtyping import UInt64
 from numpy import ndarray
 
-from basin_jax.engine.faults import expect_free_devices
 from basin_jax.files import FolderError
+from basin_jax.interrupts import expect_free_devices
 from basin_jax.results.store import Store
 from basin_jax.schema import SEEDS, listed, number, optional, parse, record, text, truth, whole
 
@@ -40,7 +40,7 @@ _entry = record(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parked:
     """Some seeds of a cell of which at least one never ends.
 
@@ -93,12 +93,21 @@ class ParkedSeeds:
 
     def __init__(self, store: Store):
         self._place = store.place
-        self._entries: list[Parked] = []
+        self._entries = self._listed()
+
+    def _listed(self) -> list[Parked]:
+        entries = []
         for key in self._place.list(SUBFOLDER):
             with suppress(OSError, ValueError):  # without it the seeds are given up once more
                 content = parse(self._place.get(key, at_most=BYTES))
                 _entry("", content)
-                self._entries.append(Parked(**content))
+                entries.append(Parked(**content))
+        return entries
+
+    @property
+    def cells(self) -> set[str]:
+        """The cells that have some."""
+        return {entry.cell for entry in self._entries}
 
     def of(self, cell: str) -> list[Parked]:
         """Return those of a cell."""
@@ -116,10 +125,16 @@ class ParkedSeeds:
     def park(self, entry: Parked) -> Parked:
         """Park the seeds of a call that was given up, in the place of those they were parked with.
 
+        Nothing is parked where another process has parked some of these seeds alone by now.
+
         Returns:
-            The entry, with the tries of all.
+            The entry, with the tries of all; or the other process's.
         """
-        before = [old for old in self.of(entry.cell) if {*old.seeds} & {*entry.seeds}]
+        self._entries, seeds = self._listed(), {*entry.seeds}
+        own = self.of(entry.cell)
+        if narrower := next((old for old in own if {*old.seeds} < seeds), None):
+            return narrower
+        before = [old for old in own if {*old.seeds} >= seeds]
         trained = next((one.trained for one in [entry, *before] if one.trained is not None), None)
         tries = entry.tries + max((old.tries for old in before), default=0)
         entry = replace(entry, tries=tries, trained=trained)

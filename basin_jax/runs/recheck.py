@@ -20,7 +20,7 @@ from basin_jax.engine.kernel import build_kernel
 from basin_jax.results.records import Records
 from basin_jax.results.trained import trained_by
 from basin_jax.runs.provenance import changes_since
-from basin_jax.runs.replay import sweep_and_rule
+from basin_jax.runs.replay import sweep_and_rule, train_again
 from basin_jax.statistics.estimates import Estimate, estimate
 
 
@@ -68,8 +68,8 @@ def recheck(
         file: the sweep's file; see `replay`.
 
     Raises:
-        ValueError: if `seeds` is not positive, `root` is negative, or the sweep is not known; see
-            `replay`.
+        ValueError: if `seeds` is not positive, `root` is negative, no stored seed is without
+            failure, one fails now, or the sweep is not known; see `replay`.
 
     >>> import tempfile
     >>> from basin_jax import Sweep, methods, organisms, run
@@ -86,7 +86,12 @@ def recheck(
     records = Records(folder)
     drawn = int(np.random.SeedSequence().generate_state(1)[0]) if root is None else root
     parts, changes = [], dict[str, None]()
-    for cell, sample in _sample(records, seeds, np.random.default_rng(drawn)).items():
+    samples = _sample(records, seeds, np.random.default_rng(drawn))
+    if not samples:
+        raise ValueError(
+            f"{records.store.where} has no stored seed that did not fail; allowed: a folder of some"
+        )
+    for cell, sample in samples.items():
         sweep, rule = sweep_and_rule(records, cell, file)
         for machine, plan, own in trained_by(records.stores, cell, sample):
             differences = changes_since(machine)
@@ -130,7 +135,7 @@ def _again(
     runs = there.platform in (None, jax.local_devices()[0].platform)
     here = there.name if runs and there.why_not(signature_of(sweep)) is None else None
     kernel = build_kernel(sweep, lanes=plan["lanes"], backend=here)
-    found, history = kernel(sample), records.rows(cell, sample)
+    found, history = train_again(kernel, sample), records.rows(cell, sample)
     equal = np.ones(len(sample), bool)
     for name in records.evidence_names:
         stored = history[name].to_numpy().reshape(len(sample), -1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
@@ -13,7 +14,7 @@ from basin_jax.core.identity import digest_of, evidence_names
 from basin_jax.core.seeds import SEEDS
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
-from basin_jax.engine.faults import FAULTS, reason_of
+from basin_jax.engine.faults import FAULTS, forget_callbacks, reason_of
 from basin_jax.engine.kernel import Kernel, build_kernel
 from basin_jax.results.records import Records
 from basin_jax.results.trained import trained_by
@@ -76,19 +77,19 @@ def replay(
         )
     sweep, _ = sweep_and_rule(records, digest, file)
     names = records.evidence_names
-    machine, plan, _ = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
+    machine, plan, one = next(trained_by(records.stores, digest, np.array([seed], np.uint64)))
     lanes, backend = plan["lanes"], plan["backend"]["name"]
     if strange := {*names} - {*evidence_names(sweep)}:
         raise ValueError(
             f"the stored evidence {strange.pop()!r} is none that the sweep gives; "
             "allowed: a folder that it made"
         )
-    again = _train(build_kernel(sweep, lanes=lanes, backend=backend), seed)
+    again = train_again(build_kernel(sweep, lanes=lanes, backend=backend), one)
     differing = [n for n in names if again[n][0].tobytes() != stored[n].to_numpy().tobytes()]
 
     steps = np.unique(np.round(sweep.num_steps * np.linspace(0, 1, POINTS) ** 2).astype(int))
     along = sweep.replace(save_at=tuple(int(step) for step in steps[:-1]))
-    evidence = build_kernel(along, lanes=lanes, backend=backend)(np.array([seed], np.uint64))
+    evidence = train_again(build_kernel(along, lanes=lanes, backend=backend), one)
     curve = pl.DataFrame({"step": along.stops} | {n: evidence[n][0] for n in names})
 
     return Replay(
@@ -103,11 +104,18 @@ def replay(
     )
 
 
-def _train(kernel: Kernel, seed: int) -> dict[str, ndarray]:
+def train_again(kernel: Kernel, seeds: UInt64[ndarray, " seed"]) -> dict[str, ndarray]:
+    """Return the evidence [seed, stop] of stored seeds.
+
+    Raises:
+        ValueError: if one of them fails.
+    """
     try:
-        return kernel(np.array([seed], np.uint64))
+        return kernel(seeds)
     except FAULTS as error:
-        raise ValueError(f"seed {seed} fails: {reason_of(error)}") from error
+        forget_callbacks()
+        which = f"seed {seeds[0]}" if len(seeds) == 1 else f"one of {len(seeds):,} seeds"
+        raise ValueError(f"{which} fails: {reason_of(error)}") from error
 
 
 def sweep_and_rule(records: Records, digest: str, file: Path | None) -> tuple[Sweep, Rule]:

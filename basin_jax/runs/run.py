@@ -4,7 +4,7 @@ import datetime
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,10 +19,9 @@ from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
-from basin_jax.runs.checks import check_cells, check_settings, remarks
+from basin_jax.runs.checks import check_cells, check_settings, first_steps, remarks
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
-from basin_jax.runs.parked import check_patience
 from basin_jax.runs.progress import CellProgress, Progress, shown
 from basin_jax.runs.provenance import machine_identity
 from basin_jax.runs.shard import Shard, given_shard
@@ -63,8 +62,7 @@ def run(
         whole: the seeds, fixed beforehand, that several runs share; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
         lanes: the number of lanes; measured if None, and then kept.
-        shard: the part to train first, where several workers share a folder; if None, that of the
-            task of a Slurm array or of the process of `jax.distributed`.
+        shard: the part to train first; if None, that of a Slurm array's task or `jax.distributed`.
         retry_errors: whether to train stored seeds whose verdict is ERROR again.
         patience: the seconds to wait for a call of some 1 s; 600, or 50 times the longest, if None.
         progress: whether to show messages and progress, or what receives them.
@@ -86,25 +84,49 @@ def run(
     """
     wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
-    check_patience(patience)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
-    cells, shard = check_cells(wanted, rule), shard or given_shard()
+    cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
+    shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         opened = open_folder(store, cells, rule, request, asked, lanes, receiver)
-        with Worker(opened[0], shard, request).alive() as worker:
-            number = machine_number(opened[1], machine_identity())
-            given = (asked, until, rule, receiver, worker, stop, retry_errors, patience)
-            training = Training(opened[1], number, *opened[2:], *given)
-            _train(training, cells, opened[0], _run_record(request, origin))
-    return Records(opened[0].where)
+        with Worker(opened.folder, shard, request).alive() as worker:
+            told = {"asked": asked, "until": until, "rule": rule, "retry_errors": retry_errors}
+            told |= {"patience": patience, "progress": receiver, "worker": worker, "stop": stop}
+            _train(opened.training(**told), cells, _run_record(request, origin))
+    return Records(opened.folder.where)
 
 
-def _train(
-    training: Training, cells: dict[str, Sweep], folder: Store, record: dict[str, Any]
-) -> None:
+class Opened(NamedTuple):
+    """A folder that was opened for a run.
+
+    Attributes:
+        folder: the folder.
+        manifest: the content of its `sweep.json`.
+        states: how far each cell is.
+        committed: what the folder holds.
+    """
+
+    folder: Store
+    manifest: dict[str, Any]
+    states: dict[str, CellProgress]
+    committed: CommittedSeeds
+
+    def training(self, **settings: Any) -> Training:
+        """Return the training of its cells by this machine, with further settings."""
+        return Training(
+            manifest=self.manifest,
+            machine=machine_number(self.manifest, machine_identity()),
+            states=self.states,
+            committed=self.committed,
+            **settings,
+        )
+
+
+def _train(training: Training, cells: dict[str, Sweep], record: dict[str, Any]) -> None:
     """Train what is missing, and record that the run began and finished."""
     if record["origin"] is None:
         RAN.update({digest: (cell, training.rule) for digest, cell in cells.items()})
+    folder = training.committed.store
     name = folder.record_run(record)
     training.train(cells)
     asked = None if training.until is not None else len(training.asked)
@@ -120,11 +142,8 @@ def open_folder(
     asked: Sequence[int],
     lanes: int | None,
     progress: Progress,
-) -> tuple[Store, dict[str, Any], dict[str, CellProgress], CommittedSeeds]:
+) -> Opened:
     """Open a folder for a run: tune the cells that are new to it, and write `sweep.json`.
-
-    Returns:
-        The folder, its manifest, the state of each cell, and what the folder holds.
 
     Raises:
         StoreError: if the folder holds another sweep.
@@ -152,7 +171,7 @@ def open_folder(
     with folder.locked():
         folder.prepare()
         manifest = folder.update(made)
-    return folder, manifest, states_of(cells, committed, asked, until), committed
+    return Opened(folder, manifest, states_of(cells, committed, asked, until), committed)
 
 
 def states_of(

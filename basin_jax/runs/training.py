@@ -4,8 +4,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -17,13 +16,13 @@ from numpy import ndarray
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, Verdict, judge
-from basin_jax.devices import cores
 from basin_jax.engine.faults import FAULTS
 from basin_jax.engine.kernel import Kernel, build_kernel, release_others
 from basin_jax.interrupts import GaveUp, Interrupted, Stop
 from basin_jax.results.layout import plan_of
 from basin_jax.runs.chunk_size import ChunkSize
 from basin_jax.runs.committed import CommittedSeeds
+from basin_jax.runs.compiling import Compile, compiling
 from basin_jax.runs.isolation import Hangs, Isolation, Suspects
 from basin_jax.runs.parked import PATIENCE, TRIES, Parked, ParkedSeeds, gave_up
 from basin_jax.runs.plan import columns, leading, next_chunk, units
@@ -64,7 +63,7 @@ class Found(NamedTuple):
     errors: dict[int, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """The training of all cells of a run."""
 
@@ -107,11 +106,11 @@ class Training:
         for digest in () if self.retry_errors else cells:
             self._free_stored(digest)
         waiting, groups = deque(_sharing(cells, self.manifest, self.machine)), list[Group]()
-        with _compiling() as pool:
+        with compiling() as begin:
             # Some chunks of each group in turn, so that all fractions grow together.
             while (waiting or groups) and self.stop.signum is None:
                 while waiting and len(groups) < TOGETHER:
-                    groups += filter(None, [self._begin(waiting.popleft(), pool)])
+                    groups += filter(None, [self._begin(waiting.popleft(), begin)])
                 release_others([group.kernel for group in groups])
                 for group in list(groups):
                     if self.stop.signum is None and not self._train_some(group):
@@ -122,7 +121,7 @@ class Training:
             raise Interrupted(self.stop.signum)
         self.stop.finishing = False
 
-    def _begin(self, cells: dict[str, Sweep], pool: ThreadPoolExecutor) -> Group | None:
+    def _begin(self, cells: dict[str, Sweep], begin: Compile) -> Group | None:
         """Begin to compile the kernel of a group, unless nothing of it is missing."""
         plan = plan_of(self.manifest, next(iter(cells)), self.machine)
         block = plan["lanes"] * len(jax.local_devices())
@@ -138,10 +137,10 @@ class Training:
                 kernel = build_kernel(list(cells.values()), lanes=plan["lanes"], backend=name)
                 numbers = {digest: number for number, digest in enumerate(cells)}
                 labels = [self.states[digest].label for digest in cells]
-                isolation = Isolation(kernel, labels, patience=self.patience)
+                isolation = Isolation(kernel, labels, patience=self.patience, stop=self.stop)
                 for digest, cell in numbers.items():
                     isolation.trained.update((cell, seed) for seed in self._trained(digest))
-                return Group(kernel, isolation, numbers, size, todo, pool.submit(kernel.compile))
+                return Group(kernel, isolation, numbers, size, todo, begin(kernel))
             self._finish(digest)
             del todo[digest]
         return None
@@ -190,16 +189,25 @@ class Training:
             self.progress.tell(f"{said} stored as ERROR: {why}; --retry-errors tries again")
 
     def _give_up(self, group: Group, hung: list[tuple[str, ndarray]]) -> NoReturn:
-        """Park the seeds of a call that was given up, and raise `GaveUp`."""
+        """Park the seeds of a call that was given up, and raise `GaveUp`, or `Interrupted`."""
         seconds, alone = group.isolation.limit, sum(len(seeds) for _, seeds in hung) == 1
         for digest, seeds in hung:
             cell = group.numbers[digest]
             trained = group.isolation.trained.get(cell)
-            one = Parked(digest, np.sort(seeds).tolist(), 1, seconds, trained, alone)
+            one = Parked(
+                cell=digest,
+                seeds=np.sort(seeds).tolist(),
+                tries=1,
+                seconds=seconds,
+                trained=trained,
+                alone=alone,
+            )
             trained = self.parked.park(one).trained
             tries = sum(entry.tries for entry in self.parked.of(digest))
             if trained is None and tries >= TRIES:
-                group.isolation.stop(cell, gave_up(seconds), f"{tries} times, at whatever seed")
+                group.isolation.fail(cell, gave_up(seconds), f"{tries} times, at whatever seed")
+        if self.stop.signum is not None:
+            raise Interrupted(self.stop.signum)
         many, (digest, seeds) = sum(len(seeds) for _, seeds in hung), hung[0]
         label = self.states[digest].label
         raise GaveUp(
@@ -218,12 +226,19 @@ class Training:
 
         A unit in which another worker is found is left to it, and looked at again at the end.
         """
+        number = self._numbers[digest]
         if self.retry_errors:
             waited = PATIENCE if self.patience is None else self.patience
-            yield from (
-                [seeds] for seeds in self.committed.failed(digest, waited, machine=self.machine)
+            failed, elsewhere = self.committed.failed(
+                digest, waited, machine=self.machine, order=self.worker.order
             )
-        complete, number = False, self._numbers[digest]
+            if elsewhere:
+                self.progress.tell(
+                    f"{self.states[digest].label}: {elsewhere:,} that failed on another kind of "
+                    "machine are left to it"
+                )
+            yield from ([seeds] for seeds in failed)
+        complete = False
         # Parked seeds last, where it is fixed beforehand that they are trained, and whole units, in
         # which all workers go in rising order.
         last = self.until is None and bool(self.parked.of(digest))
@@ -297,6 +312,8 @@ class Training:
                     break
         except Hangs as hanging:
             hung = hanging.places
+        except Interrupted:  # a call that has not ended after a signal is left
+            pass
         group.size.record(len(seeds), time.perf_counter() - began)
         found = self._found(group, taken, parts, errors)
         return found, [
@@ -309,7 +326,7 @@ class Training:
         try:
             seconds, group.compiled = group.compiled.result(), None
         except FAULTS as error:
-            group.isolation.stop(group.numbers[digest], error, "before its first seed")
+            group.isolation.fail(group.numbers[digest], error, "before its first seed")
         if seconds > 1:
             self.progress.tell(f"compiled {self.states[digest].label} in {seconds:.1f} s")
 
@@ -340,19 +357,6 @@ class Training:
                 own = {seed: why for seed, why in failed.items() if seed <= last}
                 found.append(Found(digest, rows, own))
         return found
-
-
-@contextmanager
-def _compiling() -> Iterator[ThreadPoolExecutor]:
-    """Compile kernels in threads while others train."""
-    pool, wait = ThreadPoolExecutor(cores()), True
-    try:
-        yield pool
-    except GaveUp:
-        wait = False  # for a device that is held
-        raise
-    finally:
-        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _sharing(

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -16,7 +17,9 @@ import pytest
 from scipy.special import ndtr
 
 import basin_jax
+from basin_jax.cli import main as commands
 from basin_jax.cli.main import main
+from basin_jax.interrupts import PARENT
 from basin_jax.results.store import Store
 from basin_jax.statistics.estimates import estimate
 
@@ -353,3 +356,21 @@ def test_a_stopped_run_says_how_to_go_on(made, signum):
     assert "all sound" in said
     assert "incomplete: the run of 20" in said
     assert basin_jax.load(folder).interval == "anytime"
+
+
+def test_a_command_that_begins_anew_has_the_same_parent(tmp_path, monkeypatch):
+    def never(folder):
+        raise basin_jax.GaveUp("a call has not ended")
+
+    def begin(program, arguments):
+        begun.append((os.environ.get(PARENT), arguments[1:]))
+        raise SystemExit(0)
+
+    begun = []
+    monkeypatch.setenv(PARENT, "17")
+    monkeypatch.setattr(commands, "stop_with_parent", lambda: os.environ.pop(PARENT))
+    monkeypatch.setattr("basin_jax.results.store.Store", never)
+    monkeypatch.setattr(os, "closerange", lambda first, last: None)
+    monkeypatch.setattr(os, "execv", begin)
+    assert "a call has not ended: starting it" in basin("verify", "x", cwd=tmp_path)
+    assert begun == [("17", sys.orig_argv[1:])]

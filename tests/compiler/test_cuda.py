@@ -177,7 +177,8 @@ def evidence(sweep: Sweep, backend) -> dict[str, np.ndarray]:
     ("name", "precision"),
     [
         pytest.param("sgd", "float32", marks=pytest.mark.slow),
-        *[("momentum", "bf16"), ("adam", "tf32"), ("audit", "float32")],
+        pytest.param("momentum", "bf16", marks=pytest.mark.slow),
+        *[("adam", "tf32"), ("audit", "float32")],
         *[(name, "float32") for name in LOOPS],
     ],
 )

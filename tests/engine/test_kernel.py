@@ -99,7 +99,11 @@ def digest(sweep: Sweep) -> str:
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "names", [pytest.param(["gate"], marks=pytest.mark.lowest), ["audit", "wide"]]
+    "names",
+    [
+        pytest.param(["gate"], marks=pytest.mark.lowest),
+        pytest.param(["audit", "wide"], marks=pytest.mark.slow),
+    ],
 )
 def test_bits_do_not_depend_on_the_number_of_devices_or_on_the_environment(names):
     devices = 1 if len(jax.local_devices()) == 3 else 3

@@ -40,6 +40,14 @@ def sound(tmp_path) -> Store:
     return made
 
 
+@pytest.mark.parametrize("seeds", [[3, 4, 4, 5], [3, 5, 4]])
+def test_rows_that_do_not_rise_are_not_stored(tmp_path, seeds):
+    store = new_store(tmp_path)
+    with pytest.raises(ValueError, match="a chunk repeats seed 4, or has it out of order"):
+        store.commit(CELL, columns(seeds))
+    assert store.chunks() == []
+
+
 def test_what_is_committed_comes_back_with_its_bits(sound):
     assert sound.verify() == []
     frame = sound.frame()

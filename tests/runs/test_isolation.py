@@ -15,8 +15,9 @@ from basin_jax.engine.faults import reason_of
 from basin_jax.engine.kernel import Kernel
 from basin_jax.results.records import load
 from basin_jax.runs.committed import CommittedSeeds
-from basin_jax.runs.isolation import FEW, Isolation
+from basin_jax.runs.isolation import FEW, Isolation, Suspects
 from basin_jax.runs.plan import next_chunk
+from basin_jax.runs.shard import Shard
 
 
 METHOD = bj.methods.Gradient(learning_rate=0.1)
@@ -46,13 +47,13 @@ class Machine:
             yield which, kernel.blank(len(which))
 
 
-def outcomes(machine, seeds, cells, trained=None):
+def outcomes(machine, seeds, cells, trained=None, suspects=()):
     """Return the places of seeds that were trained, and why others failed."""
     fine, failed = [], {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Kernel, "stream", lambda kernel, *args, **_: machine.stream(kernel, *args))
         for places, evidence, why in Isolation(KERNEL, ["low", "high"], trained or {}).stream(
-            seeds, cells
+            seeds, cells, suspects
         ):
             assert all(len(values) == len(places) for values in evidence.values())
             fine += places.tolist() if why is None else []
@@ -120,6 +121,40 @@ def test_a_reason_is_one_line_with_the_users_own():
     assert len(reason_of(RuntimeError("long " * 1000))) == 200
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, MANY - 1), st.integers(1, MANY)), max_size=6),
+    st.sets(st.integers(0, MANY - 1), max_size=3),
+)
+def test_parked_seeds_that_overlap_are_trained_once(ranges, alone):
+    error, places = TimeoutError("gave up after 2 s"), np.arange(MANY)
+    suspects = [
+        Suspects(places[first : first + many], error, alone=False) for first, many in ranges
+    ]
+    suspects += [Suspects(np.array([place]), error, alone=True) for place in alone]
+    seeds, cells = places.astype(np.uint64), np.zeros(MANY, int)
+    fine, failed = outcomes(Machine(), seeds, cells, {0: 1000}, suspects)
+    assert sorted([*fine, *failed]) == [*range(MANY)]
+    assert {*failed} == alone
+
+
+def test_shards_try_their_own_chunks_of_failed_seeds_first(tmp_path):
+    cell, entry = cell_of({}, (10,))
+    store = folders.new_store(tmp_path, {cell: entry})
+    for first in range(0, 32, 8):
+        made = folders.columns(range(first, first + 8), (10,))
+        made["verdict"][3], made["x"][3] = Verdict.ERROR, np.nan
+        store.commit(cell, made, {first + 3: "bad"})
+    one, other = CommittedSeeds(store, [cell]), CommittedSeeds(store, [cell])
+    tried, _ = one.failed(cell, 1.0, order=Shard(0, 2).order)
+    others, elsewhere = other.failed(cell, 1.0, order=Shard(1, 2).order)
+    for _ in range(2):
+        assert one.commit(cell, folders.columns(next(tried).tolist(), (10,)), {})
+    assert [seeds.tolist() for seeds in others] == [[11], [27]]
+    assert elsewhere == 0
+    left, elsewhere = other.failed(cell, 1.0, machine=1)
+    assert ([*left], elsewhere) == ([], 2)
+
+
 @settings(max_examples=6)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([4, 8])), max_size=12))
 def test_scheduled_seeds_are_stored_once_by_workers_one_of_which_fails(tmp_path_factory, turns):
@@ -142,7 +177,7 @@ def test_scheduled_seeds_are_stored_once_by_workers_one_of_which_fails(tmp_path_
     assert table["hits"].sum() == 24
     assert store.verify() == []
     # Both try those that failed again.
-    tries = [(worker, seeds) for worker in workers for seeds in worker.failed(cell, 1.0)]
+    tries = [(worker, seeds) for worker in workers for seeds in worker.failed(cell, 1.0)[0]]
     won = sum(len(s) for worker, s in tries if worker.commit(cell, *rows(s, 7)))
     assert won == table.filter(verdict="ERROR")["hits"].item()
     assert load(store.folder).errors().is_empty()

@@ -1,10 +1,13 @@
 """A recheck: stored seeds that are trained again have the stored bits, or are counted."""
 
+import folders
 import numpy as np
 import pytest
+from folders import cell_of
 
 import basin_jax as bj
 from basin_jax.core.verdict import Verdict
+from basin_jax.engine.kernel import Kernel
 from basin_jax.results.store import Store
 
 
@@ -69,6 +72,24 @@ def test_another_verdict_is_a_flip(folder):
     found = bj.recheck(folder, seeds=80)
     assert found.flips.hits == 1
     assert found.flips.low < 1 / 80 < found.flips.high
+
+
+def test_a_fault_is_said_in_a_line(folder, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("INTERNAL: it is broken")
+
+    monkeypatch.setattr(Kernel, "stream", broken)
+    with pytest.raises(ValueError, match="one of 40 seeds fails: RuntimeError: INTERNAL: it is"):
+        bj.recheck(folder, seeds=80)
+
+
+def test_a_folder_whose_seeds_all_failed_has_none_to_train_again(tmp_path):
+    cell, entry = cell_of({}, (10,))
+    store, made = folders.new_store(tmp_path, {cell: entry}), folders.columns(range(8), (10,))
+    made["verdict"][:], made["x"][:] = Verdict.ERROR, np.nan
+    store.commit(cell, made, dict.fromkeys(range(8), "bad"))
+    with pytest.raises(ValueError, match="has no stored seed that did not fail; allowed: a folder"):
+        bj.recheck(tmp_path)
 
 
 def test_no_seeds_are_refused(folder):
