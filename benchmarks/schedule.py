@@ -25,7 +25,7 @@ START, AWAY = 30.0, 180.0
 
 @dataclass
 class Outcome:
-    """What a simulated run took.
+    """The results of a simulated run.
 
     Attributes:
         hours: until the last chunk is committed.

@@ -16,7 +16,7 @@ EDGES = np.linspace(-1, 1, GAPS + 1)
 
 @dataclass
 class Summary:
-    """What the evidence of a cell's counted seeds tells beside their verdicts.
+    """Counts from the evidence of a cell's counted seeds, besides those of verdicts.
 
     Attributes:
         rule: the rule, if it is known.

@@ -1,4 +1,4 @@
-"""What is counted chunk by chunk is what the table of all rows has, bit for bit."""
+"""Estimates from chunks, one after another, equal those from the table of all rows."""
 
 import math
 

@@ -16,7 +16,7 @@ POLL_SECONDS = 0.5  # between two looks at workers
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What a worker has to know of a run, as its command line carries it.
+    """The arguments of a run, as the command line of a worker carries them.
 
     Attributes:
         file: the sweep's file.
@@ -81,7 +81,7 @@ class Event:
 
 
 class Engine(ABC):
-    """What starts the workers of a run: a frozen dataclass, whose fields are its configuration.
+    """Start the workers of a run: a frozen dataclass, whose fields are its configuration.
 
     Attributes:
         prepares: whether the folder is prepared by the process that calls the engine, on whose

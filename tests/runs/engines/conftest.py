@@ -1,4 +1,4 @@
-"""What the tests of engines share: Slurm's commands as far as the engine calls them.
+"""Fixtures for the tests of engines: a fake of Slurm's commands that the engine calls.
 
 A folder of files is the queue. Tasks run here, and one that is killed runs again.
 """

@@ -18,7 +18,7 @@ class RayError(Exception):
 
 
 class RayTaskError(RayError):
-    """What a task raised, its cause."""
+    """The cause of an exception that a task raised."""
 
     def __init__(self, cause):
         super().__init__(f"\x1b[36mray::work()\x1b[39m (pid=7)\n{cause}")
