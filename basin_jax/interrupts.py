@@ -88,9 +88,15 @@ class Stop:
     Until `finishing` is set, a signal raises `Interrupted` where it is received; afterwards the
     run is expected to look at `signum`. A second signal ends the process at once, since nothing
     that is committed can be lost by it; to a worker of an engine SIGTERM may come twice.
+
+    Attributes:
+        signum: the signal.
+        raised: whether `Interrupted` was raised where it was received. Code that a package imports
+            or calls may swallow that, or raise something else instead.
     """
 
     signum: int | None = None
+    raised = False
     finishing = False
     of_engine = False  # whether an engine started this process
     _noted = 0.0
@@ -104,9 +110,15 @@ class Stop:
             os._exit(128 + signum)
         self.signum, self._noted = signum, time.monotonic()
         if not self.finishing:
+            self.raised = True
             raise Interrupted(signum)
         # Past Python's own buffers, which the signal may have interrupted.
         _say(b"stopping after the current block; repeat the signal to stop at once\n")
+
+    def expect_none(self) -> None:
+        """Raise `Interrupted` if a signal was received."""
+        if self.signum is not None:
+            raise Interrupted(self.signum)
 
     def _is_again(self, signum: int) -> bool:
         soon = time.monotonic() - self._noted < TWICE_SECONDS
@@ -122,26 +134,37 @@ def _say(line: bytes) -> None:
 def interruptible() -> Iterator[Stop]:
     """Receive signals that stop a run, in the main thread.
 
-    SIGHUP stays ignored under `nohup`.
+    A run within a command has the command's `Stop`. SIGHUP stays ignored under `nohup`.
+
+    Raises:
+        Interrupted: on a signal, at the latest when the outermost of these contexts or another
+            inner one is entered or left without an error.
     """
-    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield Stop()
         return
     before = {s: signal.getsignal(s) for s in (*ALWAYS, *UNLESS_RECEIVED)}
-    heard = {s: handler for s, handler in before.items() if _is_free(s, handler)}
-    for signum in heard:
+    owners = [getattr(handler, "__self__", None) for handler in before.values()]
+    stop = next((owner for owner in owners if isinstance(owner, Stop)), None)
+    free: dict[signal.Signals, Any] = {}
+    if stop is None:
+        stop = Stop()
+        free = {s: handler for s, handler in before.items() if _is_free(s, handler)}
+    stop.expect_none()
+    for signum in free:
         signal.signal(signum, stop.note)
     try:
         yield stop
+        stop.finishing = False
+        stop.expect_none()
     finally:
-        for signum, handler in heard.items():
+        stop.finishing = False
+        for signum, handler in free.items():
             signal.signal(signum, handler or signal.SIG_DFL)
 
 
 def _is_free(signum: int, handler: Any) -> bool:
-    own = isinstance(getattr(handler, "__self__", None), Stop)
-    return own or signum in ALWAYS or handler is signal.SIG_DFL
+    return signum in ALWAYS or handler is signal.SIG_DFL
 
 
 def stop_with_parent() -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_before_training_a_signal_ends_what_runs(name):
 def test_in_training_the_first_signal_is_noted_and_the_second_ends_the_process(monkeypatch, capfd):
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    with interruptible() as stop:
+    with suppress(Interrupted), interruptible() as stop:
         stop.finishing = True
         signal.raise_signal(signal.SIGTERM)
         assert stop.signum == signal.SIGTERM
@@ -62,7 +63,7 @@ def test_a_worker_may_be_told_twice_to_stop(monkeypatch, of_engine):
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr("basin_jax.interrupts.Stop.of_engine", of_engine)
-    with interruptible() as stop:
+    with suppress(Interrupted), interruptible() as stop:
         stop.finishing = True
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)
@@ -111,14 +112,32 @@ def test_a_process_ends_with_the_code_that_was_meant_though_a_call_never_does(mo
 
 
 def test_a_run_within_a_command_receives_its_signals():
-    with interruptible() as outer:
+    def in_training():
         with interruptible() as inner:
             inner.finishing = True
             signal.raise_signal(signal.SIGUSR2)
-            assert inner.signum == signal.SIGUSR2
-        assert outer.signum is None
+
+    with suppress(Interrupted), interruptible() as outer:
         with pytest.raises(Interrupted):
+            in_training()
+        assert (outer.signum, outer.finishing, outer.raised) == (signal.SIGUSR2, False, False)
+
+
+def test_an_interrupt_that_is_swallowed_is_raised_again():
+    def swallow():
+        with suppress(KeyboardInterrupt):  # as code does that a package imports
             signal.raise_signal(signal.SIGUSR2)
+        with interruptible():
+            pytest.fail("entered")
+
+    def command():
+        with interruptible() as stop:
+            with pytest.raises(Interrupted):
+                swallow()
+            assert stop.raised
+
+    with pytest.raises(Interrupted):
+        command()
 
 
 CHILD = """

@@ -5,14 +5,12 @@ that names the thing and what is allowed, and in exit code 2. A run that a signa
 128 + the signal's number, and can be resumed.
 """
 
-import functools
 import io
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -20,7 +18,7 @@ from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
 from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify
-from basin_jax.interrupts import PARENT, GaveUp, Interrupted, end, interruptible, stop_with_parent
+from basin_jax.interrupts import PARENT, GaveUp, Stop, end, interruptible, stop_with_parent
 
 
 app = typer.Typer(
@@ -34,22 +32,6 @@ app = typer.Typer(
 FILES = 2**16  # that are closed before the command begins anew
 # The commands that train, and go on where they were stopped.
 TRAINING = ("run", "known", "study", "studies")
-
-
-def stoppable(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command end with the exit code of the signal that stops it.
-
-    Typer takes every interrupt for that of a keyboard.
-    """
-
-    @functools.wraps(command)
-    def called(*args: Any, **named: Any) -> None:
-        try:
-            command(*args, **named)
-        except Interrupted as stopped:
-            raise typer.Exit(_stopped(stopped.signum)) from None
-
-    return called
 
 
 def _begin_anew(given_up: GaveUp, parent: str | None) -> NoReturn:
@@ -86,7 +68,7 @@ for command in (
     list_,
     new,
 ):
-    app.command(command.__name__.rstrip("_"))(stoppable(command))
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def fail(message: str) -> NoReturn:
@@ -101,16 +83,23 @@ def main() -> None:
         # What a terminal or a pipe of another encoding cannot show costs no table.
         sys.stdout.reconfigure(errors="replace")
     parent = os.environ.get(PARENT)
+    stop = Stop()
     try:
-        with interruptible():
+        with interruptible() as stop:
             stop_with_parent()
             try:
-                end(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+                code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+                stop.expect_none()  # which Typer takes for a keyboard's interrupt
+                end(code)
             except GaveUp as given_up:
                 _begin_anew(given_up, parent)
+    except (KeyboardInterrupt, typer.Abort):
+        end(_stopped(stop.signum or signal.SIGINT))
     except typer.TyperException as error:
         fail(error.format_message().replace("\n", " "))
-    except (KeyboardInterrupt, typer.Abort):
-        end(_stopped(signal.SIGINT))
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        if stop.raised:  # and became this error on its way
+            end(_stopped(stop.signum or signal.SIGINT))
+        if not isinstance(error, ValueError | OSError):
+            raise
         fail(" ".join(str(error).split()))

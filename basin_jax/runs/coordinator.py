@@ -10,7 +10,7 @@ from contextlib import closing
 
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule
-from basin_jax.interrupts import Interrupted, interruptible
+from basin_jax.interrupts import interruptible
 from basin_jax.results.records import Records
 from basin_jax.results.request import request_of
 from basin_jax.results.store import Store, StoreError
@@ -78,8 +78,7 @@ def coordinate(
                     watch.look(event)
                     if stop.signum is not None or watch.is_over:
                         break
-    if stop.signum is not None:
-        raise Interrupted(stop.signum)
+        stop.expect_none()
     watch.expect_all(folder.where)
     return Records(folder.where)
 

@@ -117,9 +117,7 @@ class Training:
                         groups.remove(group)
         if lost := self.worker.lost:
             self.progress.tell(f"{lost:,} of the seeds trained here another worker had, too")
-        if self.stop.signum is not None:
-            raise Interrupted(self.stop.signum)
-        self.stop.finishing = False
+        self.stop.expect_none()
 
     def _begin(self, cells: dict[str, Sweep], begin: Compile) -> Group | None:
         """Begin to compile the kernel of a group, unless nothing of it is missing."""
@@ -206,8 +204,7 @@ class Training:
             tries = sum(entry.tries for entry in self.parked.of(digest))
             if trained is None and tries >= TRIES:
                 group.isolation.fail(cell, gave_up(seconds), f"{tries} times, at whatever seed")
-        if self.stop.signum is not None:
-            raise Interrupted(self.stop.signum)
+        self.stop.expect_none()
         many, (digest, seeds) = sum(len(seeds) for _, seeds in hung), hung[0]
         label = self.states[digest].label
         raise GaveUp(

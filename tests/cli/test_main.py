@@ -358,6 +358,34 @@ def test_a_stopped_run_says_how_to_go_on(made, signum):
     assert basin_jax.load(folder).interval == "anytime"
 
 
+SWALLOWED = """
+import signal
+from mine import *
+try:
+    signal.raise_signal(signal.SIGTERM)
+except BaseException:
+    {}
+"""
+
+
+@pytest.mark.parametrize("instead", ["pass", "raise ImportError('no numpy')", "raise KeyError(1)"])
+def test_a_signal_during_an_import_that_swallows_it_stops_the_command(made, tmp_path, instead):
+    (made / "swallowed.py").write_text(SWALLOWED.format(instead))
+    folder = tmp_path / "out"
+    line = ["run", "swallowed.py", "--seeds", "4", "--lanes", "4", "--out", str(folder)]
+    process = subprocess.run(
+        [sys.executable, "-m", "basin_jax", *line],
+        cwd=made,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 128 + signal.SIGTERM, process.stderr
+    assert "interrupted by SIGTERM" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not list(folder.glob("data/*"))
+
+
 def test_a_command_that_begins_anew_has_the_same_parent(tmp_path, monkeypatch):
     def never(folder):
         raise basin_jax.GaveUp("a call has not ended")

@@ -36,9 +36,9 @@ PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
   mkdir -p /run/munge
   chown munge: /run/munge
-  if ! pgrep -x munged > /dev/null; then
+  if ! pgrep -xo munged > /dev/null; then
     runuser -u munge -- munged
-    pgrep -x munged > "$folder/munged.pid"
+    pgrep -xo munged > "$folder/munged.pid"
   fi
   slurmctld -f "$folder/slurm.conf"
   slurmd -N localhost -f "$folder/slurm.conf"

@@ -134,16 +134,16 @@ def test_a_task_that_is_requeued_by_slurm_changes_no_bit(real_slurm, alone, tmp_
         while said("squeue", "--noheader", f"--jobs={task}", "--format=%T") != "PENDING\n":
             assert time.monotonic() < end
             time.sleep(0.2)
-        # Slurm would wait for two minutes.
-        said("scontrol", "update", f"JobId={task}", "StartTime=now")
+        # Slurm would wait for two minutes, so that nothing of the first start is left.
+        said("scontrol", "update", f"JobId={task}", "StartTime=now+5")
 
     told = train(Slurm(("--time=10",)), tmp_path / "out", requeue)
     lines = [line for line in told.lines if line.startswith("worker 0/2")]
-    assert lines[2].startswith("worker 0/2 was stopped by Slurm, and starts again")
-    assert lines[-1] == "worker 0/2 ended"
+    (log,) = (path.read_text() for path in tmp_path.glob("slurm-*_0.out"))
+    assert lines[2].startswith("worker 0/2 was stopped by Slurm, and starts again"), log
+    assert lines[-1] == "worker 0/2 ended", log
+    assert "interrupted by SIGTERM" in log
     assert_same_as(alone, tmp_path / "out")
-    (log,) = tmp_path.glob("slurm-*_0.out")
-    assert "interrupted by SIGTERM" in log.read_text()
 
 
 @pytest.mark.slow
