@@ -106,13 +106,15 @@ class Watch:
         self._progress = progress
         self._completed = float("inf")
         self._failures: list[Event] = []
+        self._ended = 0  # workers
 
     def look(self, event: Event | None) -> None:
         """Tell of an event, count what is committed, and show it."""
         if event is not None:
             self._progress.tell(str(event))
-            if event.kind == "ended" and event.code != 0:
-                self._failures.append(event)
+            if event.kind == "ended":
+                self._ended += 1
+                self._failures += [event] if event.code != 0 else []
         self._count()
 
     def _count(self, *, at_once: bool = False) -> None:
@@ -141,10 +143,15 @@ class Watch:
         return not self._retries and time.monotonic() - self._completed > LAST_SECONDS
 
     def expect_all(self, where: str) -> None:
-        """Raise `StoreError` unless the folder has all that was asked for."""
+        """Raise `StoreError` unless the folder has all that was asked for.
+
+        Which seeds were tried again it does not tell: then some worker must have ended well.
+        """
         self._count(at_once=True)
+        said = "; ".join(map(str, self._failures)) or "all workers ended"
         if not self._is_complete:
-            said = "; ".join(map(str, self._failures)) or "all workers ended"
             raise StoreError(
                 f"{where} lacks seeds ({said}); repeat the command to train what is missing"
             )
+        if self._retries and len(self._failures) == self._ended:
+            raise StoreError(f"{where}: no worker has tried all of its failed seeds again ({said})")
