@@ -78,5 +78,5 @@ def test_seeds_that_no_worker_could_try_again_are_an_error(tmp_path):
     def failing(reference, shards):
         yield from (Event(shard, "ended", "ended with code 1", 1) for shard in shards)
 
-    with pytest.raises(StoreError, match="no worker has tried .* worker 1/2 ended with code 1"):
+    with pytest.raises(StoreError, match=r"no worker has tried .* worker 1/2 ended with code 1"):
         train(Pretended(failing), tmp_path / "out", lambda _: None, retry_errors=True)
