@@ -1,5 +1,6 @@
 """The package's own identity: what decides bits and verdicts changes it, and nothing else does."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import pytest
 
 import basin_jax
 from basin_jax.results.store import StoreError
-from basin_jax.runs.provenance import code_hash, modules, package_identity
+from basin_jax.runs import provenance
+from basin_jax.runs.provenance import code_hash, modules, package_identity, remembered_hash
 from basin_jax.runs.run import run
 
 
@@ -89,6 +91,29 @@ def test_an_edit_of_what_decides_bits_or_verdicts_changes_it(copy, here, file, o
 @pytest.mark.parametrize(("file", "old", "new"), KEEPING)
 def test_an_edit_of_a_comment_a_docstring_a_plot_or_a_study_keeps_it(copy, here, file, old, new):
     assert edited(copy, file, old, new) == here
+
+
+def test_the_hash_is_remembered_until_a_file_changes(copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = remembered_hash(copy)
+    assert found == code_hash(copy)
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "code_hash", lambda *_: pytest.fail("was not remembered"))
+        assert remembered_hash(copy) == found
+    # Another content of the same size, with the times of the old one.
+    path = copy / "engine/kernel.py"
+    text, times = path.read_text(), path.stat()
+    path.write_text(text.replace("CALL_SECONDS = 1.0", "CALL_SECONDS = 2.0"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    try:
+        assert remembered_hash(copy) == code_hash(copy) != found
+    finally:
+        path.write_text(text)
+    assert remembered_hash(copy) == found
+    for note in (tmp_path / "basin_jax/code").iterdir():
+        note.write_text("not a hash")
+    monkeypatch.setattr(provenance, "code_hash", lambda *_: "0" * 12)
+    assert remembered_hash(copy) == "0" * 12
 
 
 @pytest.mark.ci
