@@ -60,7 +60,7 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     frame = records.fractions()
     frames = {"fractions": frame}
     if len(records.cells) > 1:
-        frames["differences"] = records.differences()
+        frames["differences"] = records.compare()
     if records.earlier:
         frames["agreement"] = records.agreement()
     files = {f"{name}.csv": each.write_csv().encode() for name, each in frames.items()}
