@@ -86,7 +86,7 @@ def text_table(records: Records) -> RichTable:
     said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {tables.method(records)}."]
     said += [f"Warning: {each}" for each in warnings(records)]
     said += filter(None, [tables.left_out(records)])
-    return tables.fractions(records, tables.shown(records, frame)).text("\n".join(said))
+    return tables.fractions(records, tables.shown(records, frame)).rich("\n".join(said))
 
 
 def latex(records: Records, frame: pl.DataFrame) -> str:
