@@ -18,15 +18,15 @@ from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict
 from basin_jax.results.failed import failed_seeds
 from basin_jax.results.given import Given
-from basin_jax.results.reading import Stored
 from basin_jax.results.seed_set import are_among
+from basin_jax.results.shown import Shown
 from basin_jax.results.summary import Summary
 from basin_jax.results.verdicts import CellVerdicts, shared
 from basin_jax.statistics.estimates import as_verdict
 from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
 
-class Records(Stored):
+class Records(Shown):
     """The results of a sweep: the content of its folder, and estimates from it.
 
     Args:

@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from operator import methodcaller
 from pathlib import Path
 
 import polars as pl
@@ -103,9 +104,10 @@ def test_a_table_shows_itself_at_a_prompt_and_in_a_notebook(monkeypatch):
         "n = 2 <b>",
     ]
     assert repr(table) == str(table)
-    html = table._repr_html_()
+    html = table.html()
     assert '<td>a|b &lt;i&gt; $x_1$ [red]</td><td class="right">1,000</td>' in html
     assert "<p>n = 2 &lt;b&gt;</p>" in html
+    assert methodcaller("_repr_html_")(table) == html
     assert not re.search(r"#[0-9a-f]{3}|(?:src|href)=|url\(|https?:|<script", html)
 
 
