@@ -154,7 +154,7 @@ def _typeset(text: str) -> str:
     """Set a text for LaTeX, its intervals smaller, so that four stand in a row."""
     escaped = "".join(LATEX.get(char, char) for char in text)
     powers = re.sub(r"([\d.]+)e-(\d+)", r"$\1\\cdot10^{-\2}$", escaped)
-    smaller = re.sub(r"(\[[\d.].*\])", r"{\\scriptsize\1}", powers)
+    smaller = re.sub(r"(?<=[\d$] )(\[[\d.].*\])", r"{\\scriptsize\1}", powers)
     # A row that begins so would be an option of the line's end before it.
     return f"{{}}{smaller}" if smaller.startswith(("[", "*")) else smaller
 

@@ -82,10 +82,11 @@ def _note(records: Records, head: Sequence[str], occurring: Sequence[str], level
     """Say what the intervals are, and which verdicts are left out."""
     said = [f"{100 * level:g} % intervals, each by itself. {tables.method(records)}."]
     names = [verdict.name for verdict in tables.ORDER if verdict.name not in head]
-    for which, whose in ((True, "some seeds"), (False, "no seed")):
-        left = [name for name in names if (name in occurring) == which]
-        if left:
-            said.append(f"Left out, of {whose}: {', '.join(left)}.")
+    if hidden := [name for name in names if name in occurring]:
+        said.append(f"Not shown: {', '.join(hidden)}.")
+    *most, last = [name for name in names if name not in occurring] or [""]
+    if last:
+        said.append(f"No seed is {', '.join(most)}{' or ' if most else ''}{last}.")
     return " ".join(said)
 
 

@@ -96,7 +96,7 @@ def test_a_table_has_the_columns_that_are_asked_for_in_their_order(records):
     assert table.right == {"seeds", "tilt"}
     assert table.note.startswith("90 % intervals, each by itself. Clopper-Pearson")
     assert table.note.endswith(
-        "Left out, of some seeds: DECEPTIVE. Left out, of no seed: PARTIAL, OTHER, DIVERGED, ERROR."
+        "Not shown: DECEPTIVE. No seed is PARTIAL, OTHER, DIVERGED or ERROR."
     )
 
 
@@ -126,6 +126,7 @@ def test_the_short_forms_are_those_of_the_table(records):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
 def test_a_table_in_latex_compiles(many, tmp_path):
     hostile = made(tmp_path, [{"organism.name": f"{HOSTILE} {sign}"} for sign in "λη≤→±∞²−×^~|<>"])
+    assert "layers=[2, 3]," in many.to_latex()
     tables = hostile.to_latex() + many.to_latex(["layers", "DECEPTIVE"], by=["optimizer", "layers"])
     page = rf"\usepackage{{booktabs}}\begin{{document}}{tables}\end{{document}}"
     (tmp_path / "page.tex").write_text(rf"\documentclass{{article}}{page}")
