@@ -4,24 +4,19 @@ import io
 import math
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from basin_jax.core.arguments import shown
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import write_file
+from basin_jax.report import panels
 from basin_jax.report.heat_map import NOTE, heat_map
-from basin_jax.report.panels import (
-    LOOKS,
-    Selection,
-    curves,
-    forest,
-    gap_panel,
-    one_cell,
-    rows_of,
-)
+from basin_jax.report.panels import LOOKS, Selection
 from basin_jax.report.tables import method, seeds_meant
 from basin_jax.results.records import Records
 
@@ -69,6 +64,26 @@ class Drawing(Figure):
         return drawn(self, ".png")
 
 
+def plot(kind: Literal["fractions", "gaps"], selection: Selection, ax: Any) -> Figure | Axes:
+    """Draw a figure, or its one panel on given axes; see `Records.plot`.
+
+    Raises:
+        ValueError: if there is no gap in the evidence, or `ax` is no axes, or not enough.
+    """
+    records = selection.records
+    if kind == "gaps" and not {"watched", "unwatched"} <= {*records.evidence_names}:
+        raise ValueError(
+            "kind = 'gaps'; allowed: 'fractions', since the evidence has no `watched` and "
+            f"`unwatched`; it has {', '.join(records.evidence_names)}"
+        )
+    if ax is None:
+        return (fractions if kind == "fractions" else gaps)(records, selection)
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax = {shown(ax)}; allowed: None, or one axes of Matplotlib")
+    (panels.fractions if kind == "fractions" else panels.gaps)(ax, selection)
+    return ax
+
+
 def fractions(records: Records, selection: Selection | None = None) -> Figure:
     """Draw the fraction of every verdict in every cell, with intervals.
 
@@ -99,7 +114,7 @@ def gaps(records: Records, selection: Selection | None = None) -> Figure:
             axes.remove()
         counts, given = records.gaps(), {"only": selection.only, "colors": selection.colors}
         for axes, cell in zip(figure.axes, cells, strict=True):
-            gap_panel(axes, counts[cell], records.judged_by, **given)
+            panels.gap_panel(axes, counts[cell], records.judged_by, **given)
             title = _lines(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)
         add_legend(figure)
@@ -123,12 +138,12 @@ def history(frame: pl.DataFrame, *, title: str) -> Figure:
     """Draw one seed's evidence over training: a column for each name, and `step`."""
     rates = [name for name in RATES if name in frame.columns]
     others = [[name] for name in frame.columns if name not in ("step", *RATES)]
-    panels = [rates, *others] if rates else others
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
+    parts = [rates, *others] if rates else others
+    columns = min(3, len(parts))
+    rows = math.ceil(len(parts) / columns)
     with rc_context(STYLE):
         figure = Drawing(figsize=(FULL if columns > 1 else COLUMN, 2.0 * rows + 0.4))
-        for i, names in enumerate(panels):
+        for i, names in enumerate(parts):
             axes = figure.add_subplot(rows, columns, i + 1)
             for name in names:
                 color, style = RATES.get(name, ("#303030", "-"))
@@ -139,7 +154,7 @@ def history(frame: pl.DataFrame, *, title: str) -> Figure:
                 axes.set_title(names[0], loc="left", parse_math=False)
             if names == ["margin"]:
                 axes.axhline(0, color=LOOKS[Verdict.DECEPTIVE][0], lw=0.6, ls="--")
-            if i + columns >= len(panels):
+            if i + columns >= len(parts):
                 axes.set_xlabel("training step")
             axes.grid(visible=True)
             axes.margins(x=0.02)
@@ -165,7 +180,7 @@ def agreement(frame: pl.DataFrame) -> Figure:
         right.hlines(places, 0, shown, color=colors, lw=0.8)
         right.scatter(shown, places, s=7, c=colors, zorder=3)
         right.set(xlim=(-Z_SHOWN - 0.2, Z_SHOWN + 0.2), xlabel="ours - theirs, in standard errors")
-        rows_of(left, frame["name"].to_list())
+        panels.rows_of(left, frame["name"].to_list())
         right.grid(visible=True, axis="x")
         right.tick_params(axis="y", length=0)
         right.set_xticks([-4, -2, 0, 2, 4])
@@ -233,29 +248,29 @@ def _curves(selection: Selection) -> Figure:
     verdicts = selection.verdicts
     rare = len(verdicts) > 1 and selection.rare
     figure = Drawing(figsize=(COLUMN, 4.2 if rare else 2.7))
-    panels = [[Verdict.DECEPTIVE], verdicts] if rare else [verdicts]
-    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
-    for axes, shown in zip(all_axes, panels, strict=True):
-        curves(axes, selection, shown)
+    parts = [[Verdict.DECEPTIVE], verdicts] if rare else [verdicts]
+    all_axes = figure.subplots(len(parts), sharex=True, squeeze=False)[:, 0]
+    for axes, part in zip(all_axes, parts, strict=True):
+        panels.curves(axes, selection, part)
         axes.label_outer()
     add_legend(figure, ncols=3)
     return figure
 
 
 def _heat_maps(selection: Selection) -> Figure:
-    panels = {
+    parts = {
         verdict.name: (selection.colors[verdict], selection.rows(verdict)["fraction"])
         for verdict in selection.verdicts
     }
     figure = Drawing(figsize=(FULL, 3.6))
-    heat_map(figure, panels, selection.fields, selection.records.varied)
+    heat_map(figure, parts, selection.fields, selection.records.varied)
     return figure
 
 
 def _one_cell(selection: Selection) -> Figure:
     figure = Drawing(figsize=(COLUMN, 0.22 * len(selection.verdicts) + 1.1))
     axes = figure.subplots()
-    one_cell(axes, selection)
+    panels.one_cell(axes, selection)
     axes.set_title(selection.records.label(selection.cells[0]), loc="left", parse_math=False)
     return figure
 
@@ -265,9 +280,9 @@ def _forest(selection: Selection) -> Figure:
     labels = [_lines(selection.records.label(cell), 34) for cell in selection.cells]
     lines = max(label.count("\n") + 1 for label in labels)
     figure = Drawing(figsize=(FULL, len(labels) * (0.11 * lines + 0.07) + 1.0))
-    panels = figure.subplots(1, len(verdicts), sharey=True, squeeze=False).flat
-    for axes, verdict in zip(panels, verdicts, strict=True):
-        forest(axes, selection, verdict, labels)
+    all_axes = figure.subplots(1, len(verdicts), sharey=True, squeeze=False).flat
+    for axes, verdict in zip(all_axes, verdicts, strict=True):
+        panels.forest(axes, selection, verdict, labels)
         color = selection.colors[verdict]
         axes.set_title(verdict.name, loc="left", color=color, fontweight="bold")
     return figure

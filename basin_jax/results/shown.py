@@ -1,7 +1,7 @@
 """Show records, and convert them for other libraries: the methods of `Records` that do this."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.verdict import Verdict
@@ -23,6 +23,39 @@ class Shown(Stored):
         from basin_jax.report import shown
 
         return shown.html(self)
+
+    @checked
+    def plot(
+        self: Any,
+        kind: Literal["fractions", "gaps"] = "fractions",
+        *,
+        ax: Any = None,
+        of: Verdict | str | int | Sequence[Verdict | str | int] | None = None,
+        order: Sequence[str] | None = None,
+        palette: Mapping[Any, Any] | None = None,
+    ) -> Any:
+        """Draw the fractions of verdicts with their intervals, or histograms of the gap.
+
+        Args:
+            kind: "fractions", or "gaps": `unwatched` less `watched`.
+            ax: one's own axes, on which one panel is drawn in one's own style, with labels for
+                `ax.legend()`; a figure with caption and legend is made if None.
+            of: the verdict, or verdicts, to draw; those that occur, and DECEPTIVE, if None.
+            order: the digests or the labels of the cells to draw, in their order; all if None.
+            palette: colors for verdicts, such as `{"DECEPTIVE": "black"}`.
+
+        Returns:
+            The Matplotlib figure, which a notebook shows and `savefig` writes; or `ax`.
+
+        Raises:
+            ValueError: if there is no such verdict or cell, if a color is none, if the evidence has
+                no gap, or if one axes is not enough.
+        """
+        from basin_jax.report.figures import plot
+        from basin_jax.report.panels import Selection
+
+        several = [of] if isinstance(of, Verdict | str | int) else of
+        return plot(kind, Selection(self, of=several, order=order, palette=palette), ax)
 
     @checked
     def table(

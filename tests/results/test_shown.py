@@ -7,8 +7,12 @@ from operator import methodcaller
 
 import folders
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from basin_jax import Verdict, load
+from basin_jax.report import figures
+from basin_jax.report.figures import drawn
 from basin_jax.report.tables import amount
 
 
@@ -133,3 +137,69 @@ def test_a_table_in_latex_compiles(many, tmp_path):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-1000:]
+
+
+def colors_of(axes) -> set:
+    return {to_hex(line.get_color()) for line in axes.get_lines()}
+
+
+def test_a_figure_of_records_is_that_of_the_report_and_a_notebook_shows_it(records):
+    figure = records.plot()
+    assert drawn(figure, ".png") == drawn(figures.fractions(records), ".png")
+    assert methodcaller("_repr_png_")(figure).startswith(b"\x89PNG")
+    titles = [axes.get_title("left") for axes in records.plot("gaps", order=["tilt=0.0"]).axes]
+    assert titles == ["tilt=0.0"]
+
+
+def test_curves_are_drawn_on_ones_own_axes(records):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert records.plot(ax=right, palette={"INTENDED": "green"}) is right
+    assert not left.has_data()
+    names = right.get_legend_handles_labels()[1]
+    assert names == ["DECEPTIVE", "INTENDED"]
+    assert colors_of(right) == {"#d55e00", "#008000"}
+    assert (right.get_xlabel(), right.get_ylabel()) == ("tilt", "fraction of seeds")
+    line = right.get_lines()[1]
+    rows = records.fractions().filter(verdict="INTENDED").sort("organism.tilt")
+    assert line.get_xdata().tolist() == [0.0, 0.2]
+    assert line.get_ydata().tolist() == rows["fraction"].to_list()
+    assert figure.texts == []
+
+
+def test_one_cell_and_the_rows_of_one_verdict_are_drawn_on_ones_own_axes(records, many):
+    axes = Figure().subplots()
+    records.plot(ax=axes, order=["tilt=0.0"])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["DECEPTIVE", "INTENDED"]
+    axes = Figure().subplots()
+    order = [*many.labels.values()][5:2:-1]
+    many.plot(ax=axes, of="INTENDED", order=order)
+    assert [label.get_text() for label in axes.get_yticklabels()] == order
+    assert axes.get_xlabel() == "fraction of seeds that are INTENDED"
+
+
+def test_the_gap_of_one_cell_is_drawn_on_ones_own_axes(records):
+    axes = Figure().subplots()
+    assert records.plot("gaps", ax=axes, order=["tilt=0.2"], of=["DECEPTIVE"]) is axes
+    counts = records.gaps()[records.digest("tilt=0.2")][Verdict.DECEPTIVE]
+    heights = [bar.get_height() for bar in axes.containers[0]]
+    assert heights == pytest.approx((counts / 100).tolist())
+    assert len(axes.containers) == 1
+
+
+def test_what_needs_several_axes_or_cannot_be_drawn_is_refused(records, many):
+    axes = Figure().subplots()
+    for wrong, message in [
+        ({"ax": axes}, r"rows of cells need one for each verdict; allowed: .* of DECEPTIVE, INT"),
+        ({"kind": "gaps"}, r"kind = 'gaps'; allowed: 'fractions', since .*; it has x$"),
+        ({"ax": [axes]}, r"^ax = \[<Axes: >\]; allowed: None, or one axes"),
+        ({"order": ["sgd"]}, r"^order = 'sgd'; allowed: "),
+        ({"order": []}, "^order is empty; allowed: at least one"),
+        ({"of": "LIAR"}, "^verdict = 'LIAR'; allowed"),
+        ({"palette": {"OTHER": "rde"}}, r"^palette\['OTHER'\] = 'rde'; allowed: a color"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            many.plot(**wrong)
+    with pytest.raises(ValueError, match=r"2 cells need one each; .* such as tilt=0\.2, tilt=0\.0"):
+        records.plot("gaps", ax=axes)
+    assert not axes.has_data()
