@@ -36,7 +36,7 @@ def public() -> dict[str, Any]:
     found |= {name: getattr(figure, name) for name in ("Panel", "Curve", "Forest", "Matrix")}
     found |= {name: f for name, f in vars(testing).items() if name.startswith("check_")}
     methods = ("fractions", "sensitivity", "near_thresholds", "agreement", "compare", "seeds")
-    methods += ("plot", "table", "to_latex", "to_markdown", "to_typst")
+    methods += ("plot", "table", "to_latex", "to_markdown", "to_typst", "sql")
     found |= {f"Records.{name}": getattr(Records, name) for name in methods}
     plugin = basin_jax.Plugin
     kinds = FunctionType | type

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import polars as pl
+
 from basin_jax.core.arguments import checked
 from basin_jax.core.verdict import Verdict
+from basin_jax.results import formats
 from basin_jax.results.reading import Stored
 
 
@@ -117,3 +120,38 @@ class Shown(Stored):
     ) -> str:
         """Return `table` as Typst."""
         return self.table(columns, by=by, level=level).typst()
+
+    def to_pandas(self) -> Any:
+        """Return `frame`, a row for each cell and seed, as a frame of pandas.
+
+        Raises:
+            ImportError: if pandas or PyArrow is missing: `pip install "basin-jax[data]"`.
+        """
+        return formats.to_pandas(self)
+
+    def to_xarray(self) -> Any:
+        """Return all verdicts and evidence as an `xarray.Dataset`, over cell, seed and step.
+
+        Its arrays have a place for every seed and step that some cell has. The coordinates along
+        `cell` are digests, labels and the varied fields. A verdict is its number, with
+        the attributes `flag_values` and `flag_meanings`; where a cell lacks a seed or a step it is
+        ABSENT, and evidence NaN.
+
+        Raises:
+            ImportError: if xarray is missing: `pip install "basin-jax[data]"`.
+        """
+        return formats.to_xarray(self)
+
+    @checked
+    def sql(self, query: str) -> pl.DataFrame:
+        """Answer a query of SQL on the table `seeds`, which is `frame`, by DuckDB.
+
+        Args:
+            query: such as `select label, avg(fit) from seeds group by label`; a column with a dot
+                is quoted, as in `"organism.tilt"`.
+
+        Raises:
+            ImportError: if DuckDB or PyArrow is missing: `pip install "basin-jax[data]"`.
+            ValueError: if DuckDB refuses the query.
+        """
+        return formats.sql(self, query)
