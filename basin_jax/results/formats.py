@@ -11,6 +11,7 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.results.reading import Stored
 
 
+CODES = {verdict.name: int(verdict) for verdict in Verdict}
 ABSENT = -128  # the verdict in an array of a seed that a cell lacks
 
 
@@ -40,33 +41,31 @@ def to_pandas(records: Stored) -> Any:
 def to_xarray(records: Stored) -> Any:
     """Return all evidence as arrays over cell, seed and step; see `Records.to_xarray`."""
     xarray = library("xarray")
-    rows = {cell: records.rows(cell) for cell in records.cells}
+    rows, names = {cell: records.rows(cell) for cell in records.cells}, records.evidence_names
     every = pl.concat([own.select("seed", "step") for own in rows.values()])
     seeds, steps = (every[name].unique().sort().to_numpy() for name in ("seed", "step"))
     shape = len(rows), len(seeds), len(steps)
-    arrays = {"verdict": np.full(shape, ABSENT, np.int8)}
+    kinds = {name: own[name].to_numpy().dtype for own in rows.values() for name in names}
+    arrays = {name: np.full(shape, np.nan, kind) for name, kind in kinds.items()}
+    verdicts = np.full(shape, ABSENT, np.int8)
     for number, own in enumerate(rows.values()):
         where = (
             np.full(len(own), number),
             np.searchsorted(seeds, own["seed"].to_numpy()),
             np.searchsorted(steps, own["step"].to_numpy()),
         )
-        codes = {verdict.name: int(verdict) for verdict in Verdict}
-        arrays["verdict"][where] = own["verdict"].replace_strict(codes, return_dtype=pl.Int8)
-        for name in records.evidence_names:
-            values = own[name].to_numpy()
-            array = arrays.setdefault(name, np.full(shape, np.nan, values.dtype))
-            array[where] = values
+        verdicts[where] = own["verdict"].replace_strict(CODES, return_dtype=pl.Int8)
+        for name in names:
+            arrays[name][where] = own[name].to_numpy()
     dims = ("cell", "seed", "step")
     made = xarray.Dataset(
-        {name: (dims, array) for name, array in arrays.items()},
+        {name: (dims, array) for name, array in {"verdict": verdicts, **arrays}.items()},
         {"cell": [*rows], "seed": seeds, "step": steps, **_coordinates(records)},
         {"sample": records.sample, "interval": records.interval},
     )
-    flags = {ABSENT: "ABSENT", **{int(verdict): verdict.name for verdict in Verdict}}
     made["verdict"].attrs = {
-        "flag_values": np.array([*flags], np.int8),
-        "flag_meanings": " ".join(flags.values()),
+        "flag_values": np.array([ABSENT, *CODES.values()], np.int8),
+        "flag_meanings": " ".join(["ABSENT", *CODES]),
     }
     return made
 
