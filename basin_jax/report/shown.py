@@ -29,11 +29,14 @@ def quoted(
     level: float,
 ) -> Table:
     """Return a table of fractions with some columns; see `Records.table`."""
+    if columns is not None and not len(columns):
+        raise ValueError("columns is empty; allowed: at least one, or None")
     frame = records.fractions(by, level=level)
     fields = _names(frame.columns[2 : frame.columns.index("verdict")])
     given = frame.unique("cell", maintain_order=True)
     texts = {"cell": [tables.cell_name(records, cell) for cell in given["cell"]]}
-    texts |= {name: texts_of(given[path].to_list()) for path, name in fields.items()}
+    for path, name in fields.items():
+        texts[name] = [" ".join(text.split()) for text in texts_of(given[path].to_list())]
     rows = [own for _, own in tables.by_cell(frame)]
     texts["seeds"] = [f"{tables.seeds(own):,}" for own in rows]
     texts |= {v.name: [tables.amount(own[v]) for own in rows] for v in Verdict}
@@ -46,13 +49,8 @@ def quoted(
     lines = [Line(cells) for cells in zip(*(texts[name] for name in head), strict=True)]
     numbers = {name for path, name in fields.items() if given[path].dtype.is_numeric()}
     first = None if by is None or len(fields) < 2 else texts[next(iter(fields.values()))]
-    groups = _groups(lines, first)
-    return Table(
-        head=head,
-        groups=groups,
-        right={"seeds", *numbers},
-        note=_note(records, head, occurring, level),
-    )
+    note = _note(records, head, occurring, level)
+    return Table(head=head, groups=_groups(lines, first), right={"seeds", *numbers}, note=note)
 
 
 def _names(paths: Sequence[str]) -> dict[str, str]:

@@ -117,6 +117,8 @@ def test_a_column_that_is_none_is_refused_with_the_one_that_was_meant(records):
         records.table(["seed"])
     with pytest.raises(ValueError, match=r"by = 'tlt' is no field"):
         records.table(by=["tlt"])
+    with pytest.raises(ValueError, match="columns is empty; allowed: at least one"):
+        records.table([])
 
 
 def test_the_short_forms_are_those_of_the_table(records):
