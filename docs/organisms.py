@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 import basin_jax as bj
 from basin_jax.core.verdict import UNJUDGED, Verdict
-from basin_jax.report.figures import FULL, STYLE, add_legend, gap_panel, save
+from basin_jax.report.figures import FULL, STYLE, add_legend, save
+from basin_jax.report.panels import gap_panel
 from basin_jax.report.tables import ORDER, amount
 from basin_jax.results.records import Records
 from basin_jax.runs.sweepfile import load_sweep

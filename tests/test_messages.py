@@ -35,7 +35,8 @@ def public() -> dict[str, Any]:
     found = {name: getattr(basin_jax, name) for name in names if name not in RESULTS}
     found |= {name: getattr(figure, name) for name in ("Panel", "Curve", "Forest", "Matrix")}
     found |= {name: f for name, f in vars(testing).items() if name.startswith("check_")}
-    methods = ("fractions", "sensitivity", "near_thresholds", "agreement", "differences", "seeds")
+    methods = ("fractions", "sensitivity", "near_thresholds", "agreement", "compare", "seeds")
+    methods += ("plot", "table", "to_latex", "to_markdown", "to_typst", "sql")
     found |= {f"Records.{name}": getattr(Records, name) for name in methods}
     plugin = basin_jax.Plugin
     kinds = FunctionType | type

@@ -157,7 +157,7 @@ def _tables(results: dict[str, Any], rows: list[Row]) -> list[Table]:
 
 def text_tables(results: dict[str, Any], rows: list[Row]) -> list[RichTable]:
     """Return the tables for a terminal."""
-    return [table.text() for table in _tables(results, rows)]
+    return [table.rich() for table in _tables(results, rows)]
 
 
 def markdown(results: dict[str, Any], rows: list[Row]) -> str:

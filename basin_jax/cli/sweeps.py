@@ -140,9 +140,9 @@ def status(folder: Folder) -> None:
     from basin_jax.runs.workers import workers_of
 
     records = Records(folder)
-    print_table(cells_table(records).text(), width=120)
+    print_table(cells_table(records).rich(), width=120)
     if workers := workers_of(records.store):
-        print_table(workers_table(workers).text(), width=120)
+        print_table(workers_table(workers).rich(), width=120)
     else:
         say("no worker is at it")
 

@@ -35,7 +35,7 @@ def labels_of(
     paths = varied(list(cells.values()))
     last = [path.rpartition(".")[2] for path in paths]
     short = {p: n if last.count(n) == 1 else p for n, p in zip(last, paths, strict=True)}
-    values = {path: _texts([fields.get(path) for fields in cells.values()]) for path in paths}
+    values = {path: texts_of([fields.get(path) for fields in cells.values()]) for path in paths}
     brief, full = dict[str, str](), dict[str, str]()
     for number, (cell, fields) in enumerate(cells.items()):
         parts = {path: f"{short[path]}={values[path][number]}" for path in paths}
@@ -48,7 +48,7 @@ def labels_of(
     return {cell: f"{own} [{cell}]" if counts[own] > 1 else own for cell, own in found.items()}
 
 
-def _texts(values: Sequence[Any]) -> list[str]:
+def texts_of(values: Sequence[Any]) -> list[str]:
     """Return values as text, without the hashes of what can be told by its name."""
     full = [str(value) for value in values]
     plain = [HASH.sub("", text) for text in full]

@@ -12,8 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from basin_jax.results.records import Records
-
 
 TICKS = 10  # of an axis, at most
 LETTERS = 24  # of a tick's label
@@ -32,16 +30,20 @@ class Places(NamedTuple):
 
 
 def heat_map(
-    records: Records, panels: Mapping[str, tuple[str, pl.Series]], *, width: float
-) -> Figure:
+    figure: Figure,
+    panels: Mapping[str, tuple[Any, pl.Series]],
+    cells: Sequence[dict[str, Any]],
+    varied: Sequence[str],
+) -> None:
     """Draw panels, whose colors end at the largest fraction of each.
 
     Args:
-        records: the records, for the fields of their cells.
+        figure: the figure that is filled.
         panels: a color, and a fraction for each cell, by the title of the panel.
-        width: the width of the figure in inches.
+        cells: the fields of each cell.
+        varied: the paths of the fields in which they differ.
     """
-    figure, places = Figure(figsize=(width, 3.6)), _places(records)
+    places = _places(cells, varied)
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, (color, fractions)) in zip(all_axes, panels.items(), strict=True):
         values = np.full((len(places.row_labels), len(places.column_labels)), np.nan)
@@ -61,15 +63,13 @@ def heat_map(
         _ticks(axes, "y", places.row_labels)
         axes.set_xlabel(places.column_name, parse_math=False)
     all_axes[0].set_ylabel(places.row_name, parse_math=False)
-    return figure
 
 
-def _places(records: Records) -> Places:
+def _places(cells: Sequence[dict[str, Any]], paths: Sequence[str]) -> Places:
     """Place cells by the field that varies fastest, and by all others.
 
     Where there is only one field, cells follow each other in rows.
     """
-    cells, paths = list(records.cells.values()), records.varied
     if len(paths) < 2:
         width = math.ceil(len(cells) ** 0.5)
         places = np.arange(len(cells))

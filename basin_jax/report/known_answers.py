@@ -145,7 +145,7 @@ def latex(frame: pl.DataFrame) -> str:
 
 def text_table(frame: pl.DataFrame) -> RichTable:
     """Return the table for a terminal."""
-    return _table(frame, HEAD).text(summary(frame))
+    return _table(frame, HEAD).rich(summary(frame))
 
 
 def _table(frame: pl.DataFrame, head: Sequence[str], *, titled: bool = True) -> Table:

@@ -60,7 +60,7 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
     frame = records.fractions()
     frames = {"fractions": frame}
     if len(records.cells) > 1:
-        frames["differences"] = records.differences()
+        frames["differences"] = records.compare()
     if records.earlier:
         frames["agreement"] = records.agreement()
     files = {f"{name}.csv": each.write_csv().encode() for name, each in frames.items()}
@@ -86,7 +86,7 @@ def text_table(records: Records) -> RichTable:
     said = [f"Fraction of {seeds_meant(records)} [{level} interval]. {tables.method(records)}."]
     said += [f"Warning: {each}" for each in warnings(records)]
     said += filter(None, [tables.left_out(records)])
-    return tables.fractions(records, tables.shown(records, frame)).text("\n".join(said))
+    return tables.fractions(records, tables.shown(records, frame)).rich("\n".join(said))
 
 
 def latex(records: Records, frame: pl.DataFrame) -> str:

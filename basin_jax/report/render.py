@@ -1,5 +1,6 @@
-"""Write tables and pages: a table is made once, for a terminal, Markdown, LaTeX and HTML."""
+"""Write tables and pages: a table is made once, for a terminal, Markdown, LaTeX, Typst and HTML."""
 
+import io
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,22 @@ from typing import Any, NamedTuple
 import jinja2
 from rich import box
 from rich import table as rich_table
+from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 
 HERE = Path(__file__).parent
+WIDE = 10_000  # characters of a line, so that none is broken
+GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
+SIGNS = dict(zip("αβγδεζηθικλμνξπρστ", GREEK.split(), strict=True)) | {
+    "±": "pm",
+    "×": "times",
+    "→": "to",
+    "∞": "infty",
+    "≤": "leq",
+    "≥": "geq",
+}
 LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -23,10 +36,9 @@ LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     '"': "''",
     "−": "$-$",
     "²": "$^2$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-    "σ": r"$\sigma$",
+    **{sign: rf"$\{name}$" for sign, name in SIGNS.items()},
 }
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Line(NamedTuple):
@@ -44,31 +56,50 @@ class Group(NamedTuple):
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Table:
-    """A table of text.
+    """A table of text; at a prompt and in a notebook it shows itself.
 
     Attributes:
         head: the headings of the columns.
         groups: the rows.
         right: the headings of columns whose cells are aligned to the right.
+        note: what its numbers are, in a sentence; a comment in LaTeX and Typst.
     """
 
     head: Sequence[str]
     groups: Sequence[Group]
     right: Collection[str] = ()
+    note: str = ""
 
-    def text(self, caption: str = "") -> rich_table.Table:
-        """Return the table for a terminal."""
+    def rich(self, caption: str = "") -> rich_table.Table:
+        """Return the table for Rich, which prints it on a terminal."""
         # As `Text`, since brackets in a string are markup.
-        table = rich_table.Table(caption=Text(caption), caption_justify="left", box=box.SIMPLE)
+        said = Text(caption or self.note)
+        table = rich_table.Table(caption=said, caption_justify="left", box=box.SIMPLE)
         for name in self.head:
-            table.add_column(name, justify="right" if name in self.right else "left")
+            table.add_column(escape(name), justify="right" if name in self.right else "left")
         for group in self.groups:
             for line in group.lines:
                 table.add_row(*map(Text, line.cells), style="bold red" if line.failed else "")
             table.add_section()
         return table
+
+    def text(self) -> str:
+        """Return the table as plain text."""
+        written = io.StringIO()
+        # A notebook would show what is printed, rather than have it written.
+        console = Console(file=written, width=WIDE, color_system=None, force_jupyter=False)
+        console.print(self.rich())
+        return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n")
+
+    __str__ = __repr__ = text
+
+    def html(self) -> str:
+        """Return the table for a notebook, in its colors."""
+        return fill(HERE / "notebook.html", title="", table=self)
+
+    _repr_html_ = html
 
     def markdown(self) -> str:
         """Return the table for a page of Markdown."""
@@ -77,7 +108,7 @@ class Table:
             if group.title:
                 lines.append(f"| | **{group.title}** |{' |' * (len(self.head) - 2)}")
             lines += [_markdown(line.cells) for line in group.lines]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(["", self.note] if self.note else [])])
 
     def _rule(self, name: str) -> str:
         return "--:" if name in self.right else "---"
@@ -86,6 +117,7 @@ class Table:
         """Return the table for a paper, by the package booktabs."""
         columns = "".join("r" if name in self.right else "l" for name in self.head)
         lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex(self.head)]
+        lines[:0] = [f"% {line}" for line in self.note.splitlines()]
         for group in self.groups:
             lines.append(r"\midrule")
             if group.title:
@@ -93,6 +125,21 @@ class Table:
                 lines.append(rf"\multicolumn{{{len(self.head)}}}{{l}}{{{title}}} \\")
             lines += [_latex(line.cells) for line in group.lines]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+    def typst(self) -> str:
+        """Return the table for a paper in Typst."""
+        sides = ", ".join("right" if name in self.right else "left" for name in self.head)
+        lines = [f"// {line}" for line in self.note.splitlines()]
+        lines += ["#table(", f"  columns: {len(self.head)},", f"  align: ({sides},),"]
+        lines += ["  stroke: none,", "  table.hline(),"]
+        lines.append(f"  table.header({_typst(self.head)}),")
+        for group in self.groups:
+            lines.append("  table.hline(stroke: 0.5pt),")
+            if group.title:
+                title = f"emph({_typst([group.title])})"
+                lines.append(f"  table.cell(colspan: {len(self.head)}, {title}),")
+            lines += [f"  {_typst(line.cells)}," for line in group.lines]
+        return "\n".join([*lines, "  table.hline(),", ")", ""])
 
 
 def _markdown(cells: Sequence[str]) -> str:
@@ -107,7 +154,20 @@ def _typeset(text: str) -> str:
     """Set a text for LaTeX, its intervals smaller, so that four stand in a row."""
     escaped = "".join(LATEX.get(char, char) for char in text)
     powers = re.sub(r"([\d.]+)e-(\d+)", r"$\1\\cdot10^{-\2}$", escaped)
-    return re.sub(r"(\[[\d.].*\])", r"{\\scriptsize\1}", powers)
+    smaller = re.sub(r"(?<=[\d$] )(\[[\d.].*\])", r"{\\scriptsize\1}", powers)
+    # A row that begins so would be an option of the line's end before it.
+    return f"{{}}{smaller}" if smaller.startswith(("[", "*")) else smaller
+
+
+def _typst(cells: Sequence[str]) -> str:
+    """Return cells as strings of Typst, in which nothing is markup."""
+    powers = (re.sub(r"([\d.]+)e-(\d+)", _power, cell) for cell in cells)
+    escaped = (cell.replace("\\", r"\\").replace('"', r"\"") for cell in powers)
+    return ", ".join(f'"{cell}"' for cell in escaped)
+
+
+def _power(found: re.Match[str]) -> str:
+    return f"{found[1]}·10⁻{found[2].translate(RAISED)}"
 
 
 def fill(template: Path, **content: Any) -> str:

@@ -20,7 +20,7 @@ from basin_jax.core.labels import check_names, labels_of, varied
 from basin_jax.core.plugin import closest
 from basin_jax.core.verdict import Rule, Verdict, judge_again
 from basin_jax.results import several
-from basin_jax.results.blocks import Chunks
+from basin_jax.results.blocks import Chunks, Part
 from basin_jax.results.chunk import KEYS, LABEL
 from basin_jax.results.layout import machines_of, stops_of
 from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
@@ -84,10 +84,19 @@ class Stored:
         """The names of the evidence."""
         return tuple(n for n in self._chunks.empty.columns if n not in (*KEYS, *self.varied))
 
+    def __len__(self) -> int:
+        """The number of stored trials: each seed of each cell is one."""
+        if not self._parts:
+            return 0
+        return sum(len(seeds) for own in self._stored for seeds in own)
+
+    @functools.cached_property
+    def _parts(self) -> list[Part]:
+        return [part for store in self.stores for part in store.parts()]
+
     @functools.cached_property
     def _chunks(self) -> Chunks:
-        parts = [part for store in self.stores for part in store.parts()]
-        return Chunks(parts, self.store.where)
+        return Chunks(self._parts, self.store.where)
 
     @functools.cached_property
     def machine(self) -> dict[str, str]:

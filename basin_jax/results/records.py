@@ -1,6 +1,7 @@
 """Estimate fractions of verdicts, and their differences, from a sweep's folder."""
 
 import functools
+import itertools
 import math
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,15 +18,15 @@ from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict
 from basin_jax.results.failed import failed_seeds
 from basin_jax.results.given import Given
-from basin_jax.results.reading import Stored
 from basin_jax.results.seed_set import are_among
+from basin_jax.results.shown import Shown
 from basin_jax.results.summary import Summary
 from basin_jax.results.verdicts import CellVerdicts, shared
 from basin_jax.statistics.estimates import as_verdict
 from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
 
-class Records(Stored):
+class Records(Shown):
     """The results of a sweep: the content of its folder, and estimates from it.
 
     Args:
@@ -192,11 +193,12 @@ class Records(Stored):
         ]
 
     @checked
-    def differences(
+    def compare(
         self,
         of: Verdict | str | int = Verdict.DECEPTIVE,
         *,
         to: str | None = None,
+        all_pairs: bool = False,
         level: float = 0.95,
     ) -> pl.DataFrame:
         """Estimate the difference of each cell's fraction of a verdict from a baseline's.
@@ -204,23 +206,33 @@ class Records(Stored):
         Args:
             of: the verdict.
             to: the digest or the label of the baseline; the first cell if None.
+            all_pairs: compare each cell with every one before it, in place of one baseline.
             level: as in `fractions`.
 
         Returns:
-            A row for each other cell, over the seeds that it shares with the baseline. `gained`
-            counts those that have the verdict in the cell alone, `lost` those in the baseline
-            alone. `p_value` is that of each row by itself: see `basin_jax.paired_difference`.
+            A row for each other cell, or each pair, over the seeds that it shares with the
+            baseline. `gained` counts those that have the verdict in the cell alone, `lost` those in
+            the baseline alone. The intervals `low_all` to `high_all` hold for all rows at once;
+            `p_value` is that of each row by itself: see `basin_jax.paired_difference`.
 
         Raises:
-            ValueError: if there is only one cell, or no cell `to`.
+            ValueError: if there is only one cell, or no cell `to`, or `to` is given with
+                `all_pairs`.
         """
+        if all_pairs and to is not None:
+            raise ValueError(f"to = {to!r} with all_pairs; allowed: one of the two")
         baseline = next(iter(self.cells)) if to is None else self.digest(to, "to")
-        others = [cell for cell in self.cells if cell != baseline]
-        if not others:
+        if len(self.cells) < 2:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
-        rows = [self._difference(cell, baseline, as_verdict(of), level) for cell in others]
-        frame = self._fields(self.varied).insert_column(2, pl.lit(baseline).alias("baseline"))
-        return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
+        pairs = [(cell, baseline) for cell in self.cells if cell != baseline]
+        if all_pairs:
+            pairs = [(cell, first) for first, cell in itertools.combinations(self.cells, 2)]
+        rows = [self._difference(*pair, as_verdict(of), level, len(pairs)) for pair in pairs]
+        frame = self._fields(self.varied).join(
+            pl.DataFrame(rows), on="cell", maintain_order="right"
+        )
+        first = ("cell", "label", "baseline")
+        return frame.select(*first, pl.exclude(*first))
 
     def errors(self) -> pl.DataFrame:
         """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
@@ -331,16 +343,18 @@ class Records(Stored):
         )
         return row | {"sample": self.sample}
 
-    def _difference(self, cell: str, baseline: str, of: Verdict, level: float) -> dict[str, Any]:
+    def _difference(
+        self, cell: str, baseline: str, of: Verdict, level: float, num_intervals: int
+    ) -> dict[str, Any]:
         both = shared(self.counted(cell), self.counted(baseline))
         row = difference_row(
             ((own[:, -1] == of, theirs[:, -1] == of, seeds) for seeds, own, theirs in both),
             siblings=math.lcm(*(siblings_of(self.cells[one]) for one in (cell, baseline))),
             level=level,
-            num_intervals=len(self.cells) - 1,
+            num_intervals=num_intervals,
             basis=self.interval,
         )
-        return {"cell": cell, **row, "sample": self.sample}
+        return {"cell": cell, "baseline": baseline, **row, "sample": self.sample}
 
     def _with_fields(self, rows: list[dict[str, Any]], paths: Sequence[str]) -> pl.DataFrame:
         """Return rows as a frame, with the fields of each cell after its digest."""

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 import basin_jax as bj
-from basin_jax.report import figures, tables
+from basin_jax.report import figures, panels, tables
 from basin_jax.report.page import text_table, write_report
 
 
@@ -28,7 +28,7 @@ def records(tmp_path_factory):
 def few(monkeypatch):
     """The number of cells that are many here."""
     monkeypatch.setattr(tables, "SHOWN", 10)
-    monkeypatch.setattr(figures, "ROWS", 10)
+    monkeypatch.setattr(panels, "ROWS", 10)
     return 10
 
 

@@ -56,7 +56,7 @@ def test_the_classes_of_a_cell_sum_to_its_seeds(folder, tmp_path):
 def test_cells_are_compared_seed_by_seed(folder, tmp_path):
     records = load(folder)
     page = write_report(records, tmp_path).read_text()
-    (row,) = records.differences().to_dicts()
+    (row,) = records.compare().to_dicts()
     assert "DECEPTIVE, compared with scale=0.01" in page
     assert f"<td>{row['gained']} / 0</td>" in page
     assert difference(row) in page

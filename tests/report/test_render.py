@@ -2,6 +2,8 @@
 
 import io
 import re
+from dataclasses import replace
+from operator import methodcaller
 from pathlib import Path
 
 import polars as pl
@@ -60,9 +62,65 @@ def test_a_table_in_html_and_on_a_terminal(tmp_path):
     assert "<tr><td>a|b &lt;i&gt; $x_1$ [red]</td><td>1,000</td></tr>" in html
     assert '<tr class="failed"><td>0 [0, 3.7e-6]</td>' in html
     shown = io.StringIO()
-    Console(width=80, file=shown).print(TABLE.text("[b]caption"))
+    Console(width=80, file=shown).print(TABLE.rich("[b]caption"))
     assert "a|b <i> $x_1$ [red]   1,000" in shown.getvalue()
     assert "[b]caption" in shown.getvalue()
+
+
+def test_a_table_in_typst():
+    table = replace(TABLE, note="n = 2\n#evil()")
+    assert table.typst().splitlines() == [
+        "// n = 2",
+        "// #evil()",
+        "#table(",
+        "  columns: 2,",
+        "  align: (left, right,),",
+        "  stroke: none,",
+        "  table.hline(),",
+        '  table.header("what", "n"),',
+        "  table.hline(stroke: 0.5pt),",
+        '  table.cell(colspan: 2, emph("first")),',
+        '  "a|b <i> $x_1$ [red]", "1,000",',
+        "  table.hline(stroke: 0.5pt),",
+        '  table.cell(colspan: 2, emph("second")),',
+        '  "0 [0, 3.7·10⁻⁶]", "2",',
+        "  table.hline(),",
+        ")",
+    ]
+    quoted = Table(head=["what"], groups=[Group([Line([r'C:\ "x"'])])])
+    assert r'"C:\\ \"x\"",' in quoted.typst()
+
+
+def test_a_table_shows_itself_at_a_prompt_and_in_a_notebook(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    table = replace(TABLE, note="n = 2 <b>")
+    lines = str(table).splitlines()
+    assert lines[0].split() == ["what", "n"]
+    assert [" ".join(line.split()) for line in lines[2:]] == [
+        "a|b <i> $x_1$ [red] 1,000",
+        "",
+        "0 [0, 3.7e-6] 2",
+        "",
+        "n = 2 <b>",
+    ]
+    assert repr(table) == str(table)
+    html = table.html()
+    assert '<td>a|b &lt;i&gt; $x_1$ [red]</td><td class="right">1,000</td>' in html
+    assert "<p>n = 2 &lt;b&gt;</p>" in html
+    assert methodcaller("_repr_html_")(table) == html
+    assert not re.search(r"#[0-9a-f]{3}|(?:src|href)=|url\(|https?:|<script", html)
+
+
+def test_a_note_is_a_comment_in_latex_and_a_paragraph_in_markdown():
+    table = replace(TABLE, note="n = 2\n\\evil")
+    assert table.latex().splitlines()[:3] == ["% n = 2", r"% \evil", r"\begin{tabular}{lr}"]
+    assert table.markdown() == f"{TABLE.markdown()}\n\nn = 2\n\\evil"
+
+
+@pytest.mark.parametrize("text", ["[a, b]", "*"])
+def test_a_row_in_latex_does_not_begin_with_an_option_of_the_line_before(text):
+    table = Table(head=["what"], groups=[Group([Line([text])])])
+    assert rf"{{}}{text} \\" in table.latex().splitlines()
 
 
 def read(page: str) -> tuple[pl.DataFrame, str]:

@@ -219,7 +219,7 @@ def read_all(folder: Path, *, report: bool) -> bool:
     def read() -> bool:
         records = load(folder)
         records.fractions()
-        records.differences()
+        records.compare()
         if report:
             write_report(records)
         return True

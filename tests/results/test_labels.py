@@ -39,7 +39,7 @@ def test_every_frame_has_labels(named):
         named.frame,
         named.history,
         named.fractions(),
-        named.differences(),
+        named.compare(),
         named.agreement(),
         named.near_thresholds(),
         named.errors(),

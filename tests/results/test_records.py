@@ -109,7 +109,7 @@ def test_a_short_name_of_several_fields_is_refused_with_all_of_them(tmp_path):
 
 def test_a_difference_counts_the_seeds_whose_verdicts_differ(records):
     baseline, cell = records.cells
-    row = records.differences().row(0, named=True)
+    row = records.compare().row(0, named=True)
     frame = records.frame.with_columns(hit=pl.col("verdict") == "DECEPTIVE")
     first, second = (frame.filter(cell=c).sort("seed")["hit"].to_numpy() for c in (baseline, cell))
     assert (row["cell"], row["baseline"]) == (cell, baseline)
@@ -128,9 +128,9 @@ def test_a_difference_counts_the_seeds_whose_verdicts_differ(records):
 
 def test_a_baseline_is_given_by_its_digest_or_by_its_label(records):
     first, second = records.cells
-    forward, back = records.differences(), records.differences(to=second)
-    assert back.equals(records.differences(to=records.label(second)))
-    assert forward.equals(records.differences(to=first))
+    forward, back = records.compare(), records.compare(to=second)
+    assert back.equals(records.compare(to=records.label(second)))
+    assert forward.equals(records.compare(to=first))
     assert back["cell"].to_list() == [first]
     assert back["difference"][0] == -forward["difference"][0]
     assert back["low"][0] == pytest.approx(-forward["high"][0])
@@ -150,9 +150,9 @@ def test_the_differences_of_a_verdict_are_laid_out_like_the_fractions(records):
         "high",
     ]
     columns += ["low_all", "high_all", "p_value", "level", "interval", "sample"]
-    assert records.differences().columns == columns
-    intended = records.differences("INTENDED")
-    assert intended["difference"][0] == -records.differences(Verdict.DECEPTIVE)["difference"][0]
+    assert records.compare().columns == columns
+    intended = records.compare("INTENDED")
+    assert intended["difference"][0] == -records.compare(Verdict.DECEPTIVE)["difference"][0]
 
 
 def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp_path):
@@ -162,7 +162,7 @@ def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp
     last = max(store.chunks(), key=lambda chunk: digest_of(cells[1]) in chunk)
     (tmp_path / last).unlink()
     records = load(tmp_path)
-    rows = records.differences().rows(named=True)
+    rows = records.compare().rows(named=True)
     assert [row["cell"] for row in rows] == [digest_of(cell) for cell in cells[1:]]
     assert [row["trials"] for row in rows] == [0, 24]
     assert (rows[0]["low"], rows[0]["high"], rows[0]["p_value"]) == (-1, 1, 1)
@@ -171,15 +171,28 @@ def test_all_differences_hold_at_once_over_the_seeds_that_cells_share(wells, tmp
     assert (row["low_all"], row["high_all"]) == (every.low, every.high)
     assert row["interval"] == "anytime"
     assert row["low_all"] < row["low"] <= row["high"] < row["high_all"]
+    pairs = records.compare(all_pairs=True)
+    first, second, third = map(digest_of, cells)
+    names = [(first, second), (first, third), (second, third)]
+    assert [*pairs.select("baseline", "cell").iter_rows()] == names
+    assert pairs.columns == records.compare().columns
+    last = pairs.row(1, named=True)
+    every = paired_difference(row["gained"], row["lost"], 24, num_intervals=3, interval="anytime")
+    assert {n: last[n] for n in row if "_all" not in n} == {
+        n: row[n] for n in row if "_all" not in n
+    }
+    assert (last["low_all"], last["high_all"]) == (every.low, every.high)
 
 
 def test_a_difference_needs_two_cells_and_a_baseline_that_is_one(records, tmp_path):
     with pytest.raises(ValueError, match="the sweep has one cell; allowed: two or more"):
-        load(written(tmp_path, {})).differences()
+        load(written(tmp_path, {})).compare()
     with pytest.raises(ValueError, match=r"to = 'tilt=0\.1'.*; allowed: tilt=0\.0, tilt=0\.2"):
-        records.differences(to="tilt=0.1")
+        records.compare(to="tilt=0.1")
+    with pytest.raises(ValueError, match=r"to = 'tilt=0\.0' with all_pairs; allowed: one of"):
+        records.compare(to="tilt=0.0", all_pairs=True)
     with pytest.raises(ValueError, match="verdict = 'BAD'; allowed"):
-        records.differences("BAD")
+        records.compare("BAD")
 
 
 @pytest.fixture

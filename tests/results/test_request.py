@@ -296,7 +296,7 @@ def test_seeds_of_a_pilot_enter_no_estimate(wells, wells_folder, tmp_path):
     assert len(records.frame) == 2 * 30
     alone = run(cells, range(10, 30), tmp_path / "alone", lanes=8)
     assert records.interval == "fixed"
-    for name, values in (("fractions", ()), ("differences", ()), ("agreement", ())):
+    for name, values in (("fractions", ()), ("compare", ()), ("agreement", ())):
         ours, theirs = (getattr(one, name)(*values) for one in (records, alone))
         assert ours.equals(theirs), name
         assert set(ours["trials"]) == {20}

@@ -46,7 +46,7 @@ def test_cells_of_several_folders_are_compared(tmp_path):
         0.1,
         0.2,
     ]
-    assert records.differences()["trials"].to_list() == [100]
+    assert records.compare()["trials"].to_list() == [100]
 
 
 def test_a_seed_in_two_folders_is_refused_by_name(tmp_path):

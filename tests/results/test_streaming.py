@@ -139,7 +139,7 @@ def test_estimates_are_those_of_the_table_of_all_rows(tmp_path, requests, rule):
     assert len(whole.rows["verdict"].unique()) > 3
     expect(records.fractions(), whole.fractions())
     expect(records.agreement(), whole.agreement())
-    expect(records.differences("INTENDED"), whole.differences())
+    expect(records.compare("INTENDED"), whole.differences())
     expect(records.near_thresholds(), whole.near_thresholds())
     found = [{v: own.tolist() for v, own in gaps.items()} for gaps in records.gaps().values()]
     assert found == [*whole.gaps()]
@@ -150,7 +150,7 @@ def test_estimates_from_several_folders_are_those_of_one(tmp_path):
     one = bj.load(made(tmp_path / "one", CHUNKS).folder)
     shards = [made(tmp_path / str(n), [own[n::2] for own in CHUNKS]).folder for n in range(2)]
     several = bj.load(shards)
-    for estimate in ("fractions", "agreement", "differences", "near_thresholds"):
+    for estimate in ("fractions", "agreement", "compare", "near_thresholds"):
         assert_frame_equal(getattr(several, estimate)(), getattr(one, estimate)())
     assert_frame_equal(several.history, one.history)
 

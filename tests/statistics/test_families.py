@@ -130,7 +130,7 @@ def test_intervals_of_a_forked_sweep_go_by_parents(tmp_path):
     )
     assert (row["low"], row["high"]) == pytest.approx((low, high))
     assert high > 3 * clopper_pearson(0, 40, error=0.05)[1]
-    paired = records.differences("UNFIT").row(0, named=True)
+    paired = records.compare("UNFIT").row(0, named=True)
     assert (paired["gained"], paired["trials"], paired["p_value"]) == (0, 40, 1)
     assert paired["high"] - paired["low"] > 2 * high
     assert records.agreement().row(0, named=True)["trials"] == 40
