@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ class Browser:
         wanted = {"alwaysMatch": options | {"goog:loggingPrefs": {"browser": "ALL"}}}
         self._address = f"{driver}/session"
         self._address += f"/{self._ask('', capabilities=wanted)['sessionId']}"
+        self.chrome("Emulation.setScrollbarsHidden", hidden=True)  # as on a phone
 
     def _ask(self, path: str, method: str = "POST", **content: Any) -> Any:
         body = json.dumps(content).encode() if method == "POST" else None

@@ -60,16 +60,14 @@ def _share(row: dict[str, Any], seeds: list[str]) -> Share:
     point, low, high = tables.numbers(row)
     _, low_all, high_all = tables.numbers(row, "_all")
     told = (
-        f"{row['verdict']}: {hits} of {row['trials']:,}, fraction {point}\n"
-        f"{100 * row['level']:g} % interval, this row alone: {low} to {high}\n"
+        f"{row['verdict']}: {hits} of {row['trials']:,}, fraction {point};\n"
+        f"{100 * row['level']:g} % interval, this row alone: {low} to {high};\n"
         f"all rows at once: {low_all} to {high_all}"
     )
     return Share(hits, amount, f"[{low_all}, {high_all}]", told, seeds)
 
 
-def _examples(
-    records: Records, cell: str, verdicts: Sequence[Verdict]
-) -> dict[Verdict, list[str]]:
+def _examples(records: Records, cell: str, verdicts: Sequence[Verdict]) -> dict[Verdict, list[str]]:
     """Find the first counted seeds of each verdict."""
     found: dict[Verdict, list[str]] = {verdict: [] for verdict in verdicts}
     for seeds, judged in records.counted(cell):

@@ -67,7 +67,6 @@ STYLE: Any = {
     "legend.handlelength": 1.5,
     "lines.linewidth": 1.0,
     "pdf.fonttype": 42,
-    "svg.hashsalt": "basin_jax",  # else names in it are drawn by lot
     "xtick.labelsize": 7,
     "xtick.major.width": 0.6,
     "ytick.labelsize": 7,
@@ -243,7 +242,7 @@ def drawn(figure: Figure, suffix: str) -> bytes:
     """Draw a figure in the format of a suffix, such as ".png", reproducibly."""
     # Matplotlib draws no picture of more pixels than this on a side.
     dpi = min(200.0, PIXELS / max(figure.get_size_inches()))
-    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix)
+    undated = {"CreationDate": None} if suffix == ".pdf" else None
     content = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(content, format=suffix.removeprefix("."), dpi=dpi, metadata=undated)

@@ -124,10 +124,12 @@
     close();
     if (wasOpen) return;
     const cell = data.cells[rows.indexOf(row)];
-    const place = make("td", "", { colSpan: verdicts.length + 2 });
+    const seeds = make("div", "", { className: "seeds" });
     for (const one of cell.verdicts.filter((each) => each.seeds.length))
-      place.append(make("p", one.told), ...one.seeds.map((seed) => command(seed, cell.tail)));
+      seeds.append(make("p", one.told), ...one.seeds.map((seed) => command(seed, cell.tail)));
+    const place = make("td", "", { colSpan: verdicts.length + 2 });
     const detail = make("tr", "", { className: "detail" });
+    place.append(seeds);
     detail.append(place);
     row.after(detail);
     row.setAttribute("aria-expanded", "true");
@@ -163,7 +165,7 @@
   }
 
   makeRowsOpen();
-  for (const table of document.querySelectorAll("table")) if (table.tBodies.length === 1) makeSortable(table);
-  makeFilters();
+  for (const table of document.querySelectorAll("table")) if (table.tBodies.length === 1 && table.tBodies[0].rows.length > 1) makeSortable(table);
+  if (rows.length > 1) makeFilters();
   makeTip();
 })();

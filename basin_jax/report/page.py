@@ -1,14 +1,12 @@
 """Write the report of a sweep: table, figures, LaTeX, CSV, and a page of HTML."""
 
-import base64
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import polars as pl
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
@@ -16,7 +14,8 @@ from basin_jax.files import make_folder, printable, write_pages
 from basin_jax.report import tables
 from basin_jax.report.cells import Cell, cells_of
 from basin_jax.report.explain import explain
-from basin_jax.report.figures import FULL, LOOKS, caption, drawn, fractions, gaps
+from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
+from basin_jax.report.picture import Picture
 from basin_jax.report.render import fill
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.records import Records
@@ -26,7 +25,6 @@ from basin_jax.rules.behavior import Behavior
 
 
 PAGE = "report.html"
-WIDER = 1.65  # times a column of a paper, which leaves letters of a page's size
 HEADLINES = 6  # at most, of which each has a line
 WHY = {
     "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
@@ -109,19 +107,38 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
     return "\n".join([*(f"% {each}" for each in said), tables.fractions(records, frame).latex()])
 
 
-def _headline(records: Records, rows: dict[Verdict, dict[str, Any]]) -> str:
+def _headlines(records: Records, frame: pl.DataFrame) -> list[tuple[str, str]]:
+    """Say of each cell how many of its seeds ended deceptive; of many cells, of two extremes.
+
+    The intervals of extremes are those of all rows at once, since they were picked.
+    """
+    cells = list(tables.by_cell(frame))
+    if len(cells) <= HEADLINES:
+        return [(cell_name(records, c), _headline(records, rows)) for c, rows in cells]
+    # Cells without a seed are the least.
+    cells.sort(key=lambda cell: tables.seeds(cell[1]) and cell[1][Verdict.DECEPTIVE]["fraction"])
+    return [
+        (
+            f"{which} of {len(cells):,} cells, {cell_name(records, c)}",
+            _headline(records, rows, "_all"),
+        )
+        for which, (c, rows) in (("Least", cells[0]), ("Most", cells[-1]))
+    ]
+
+
+def _headline(records: Records, rows: dict[Verdict, dict[str, Any]], suffix: str = "") -> str:
     """State the fraction of seeds that ended deceptive or partial."""
     if tables.seeds(rows) == 0:
         return "no seeds yet"
-    said = f"{_counted(records, rows[Verdict.DECEPTIVE])} ended deceptive"
+    said = f"{_counted(records, rows[Verdict.DECEPTIVE], suffix)} ended deceptive"
     if rows[Verdict.PARTIAL]["hits"]:
-        said += f", and {_counted(records, rows[Verdict.PARTIAL])} in some contexts only"
+        said += f", and {_counted(records, rows[Verdict.PARTIAL], suffix)} in some contexts only"
     return said
 
 
-def _counted(records: Records, row: dict[str, Any]) -> str:
+def _counted(records: Records, row: dict[str, Any], suffix: str) -> str:
     hits, trials = row["hits"], row["trials"]
-    point, low, high = tables.numbers(row, unit=100)
+    point, low, high = tables.numbers(row, suffix, unit=100)
     reach = f"{100 * row['level']:g} % interval"
     if hits == 0:
         inside = f"{reach}: at most {high} %"
@@ -133,34 +150,6 @@ def _counted(records: Records, row: dict[str, Any]) -> str:
         return f"{hits:,} of {trials:,} seeds ({inside})"
     criterion = " ".join(records.criterion.split())
     return f"{hits:,} of the {trials:,} chosen seeds ({criterion}; {inside})"
-
-
-class Picture(NamedTuple):
-    """A figure in a page, without the note that a caption of the page replaces.
-
-    Attributes:
-        svg: the figure, in base64.
-        narrow: the same for a narrow screen, if it fits one.
-        full: whether it needs the full width of a paper.
-    """
-
-    svg: str
-    narrow: str
-    full: bool
-
-    @classmethod
-    def of(cls, figure: Figure) -> Self:
-        """Draw a figure anew: one that fits a column of a paper for a wide screen, too."""
-        figure.supxlabel("")
-        narrow, width = _svg(figure), figure.get_figwidth()
-        if width == FULL:
-            return cls(narrow, "", True)
-        figure.set_figwidth(WIDER * width)
-        return cls(_svg(figure), narrow, False)
-
-
-def _svg(figure: Figure) -> str:
-    return base64.b64encode(drawn(figure, ".svg")).decode()
 
 
 def _content(
@@ -175,17 +164,18 @@ def _content(
     return {
         "name": printable(records.store.folder.resolve().name),
         "whose": whose,
-        "headlines": list(_headlines(records, everything)),
+        "headlines": _headlines(records, everything),
+        "picked": len(records.cells) > HEADLINES,
         "caption": f"{caption(records, everything)} {_control(records)}",
         "pictures": pictures,
         "warnings": warnings(records),
         "judges_gap": isinstance(records.judged_by, Behavior),
         "verdicts": [_chip(verdict) for verdict in verdicts],
-        "absent": [verdict.name for verdict in tables.ORDER if verdict not in verdicts],
+        "absent": _either([v.name for v in tables.ORDER if v not in verdicts]),
         "cells": cells,
         "data": _data(verdicts, cells),
         "level": f"{100 * frame['level'][0]:g} %",
-        "rows": len(everything),
+        "rows": f"{len(everything):,}",
         "left_out": tables.left_out(records),
         "baseline": None if differences is None else cell_name(records, differences["baseline"][0]),
         "differences": None if differences is None else tables.differences(records, differences),
@@ -200,24 +190,6 @@ def _content(
         "provenance": list(_provenance(records)),
         "commands": list(_commands(records)),
     }
-
-
-def _headlines(records: Records, frame: pl.DataFrame) -> Iterable[tuple[str, str]]:
-    """Yield cells and what is said of each: of many, those with the least and the largest."""
-    cells = list(tables.by_cell(frame))
-    if len(cells) > HEADLINES:
-        # Cells without a seed sort as the least.
-        cells.sort(key=lambda cell: -1 if tables.seeds(cell[1]) == 0 else _deceptive(cell[1]))
-        for which, (cell, rows) in (("least", cells[0]), ("most", cells[-1])):
-            name = f"{which} of {len(cells):,} cells, {cell_name(records, cell)}"
-            yield name, _headline(records, rows)
-        return
-    for cell, rows in cells:
-        yield cell_name(records, cell), _headline(records, rows)
-
-
-def _deceptive(rows: dict[Verdict, dict[str, Any]]) -> float:
-    return rows[Verdict.DECEPTIVE]["fraction"]
 
 
 def _control(records: Records) -> str:
@@ -238,6 +210,11 @@ def _data(verdicts: Sequence[Verdict], cells: Sequence[Cell]) -> dict[str, Any]:
         for cell in cells
     ]
     return {"verdicts": [verdict.name for verdict in verdicts], "cells": told}
+
+
+def _either(names: Sequence[str]) -> str:
+    """Join names, such as "A, B or C"."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _chip(verdict: Verdict) -> Markup:
