@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,13 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         """Return what a script returns; elements are told by selectors in it."""
         return self._ask("/execute/sync", script=script, args=list(arguments))
+
+    def until(self, condition: str) -> None:
+        """Wait until a condition is true."""
+        ends = time.monotonic() + 30
+        while not self.run(f"return {condition}"):
+            assert time.monotonic() < ends, condition
+            time.sleep(0.05)
 
     def point(self, selector: str, *, click: bool = False) -> None:
         """Move the pointer onto an element, and perhaps click."""

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def _meanings(kind: type) -> dict[str, str]:
         for block in filter(_is_section, _blocks(_words(each)) if issubclass(each, Rule) else ()):
             head, _, body = block.partition("\n")
             if head == "Attributes:":
-                found |= dict(_entries(inspect.cleandoc(body)))
+                found |= dict(_entries(textwrap.dedent(body)))
     return found
 
 

@@ -15,7 +15,7 @@ from basin_jax.report import tables
 from basin_jax.report.cells import Cell, cells_of
 from basin_jax.report.explain import explain
 from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
-from basin_jax.report.picture import Picture
+from basin_jax.report.picture import Picture, picture
 from basin_jax.report.render import fill
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.records import Records
@@ -80,7 +80,7 @@ def report_files(records: Records) -> dict[str, bytes]:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
-    pictures = {name: Picture.of(figure) for name, figure in figures.items()}
+    pictures = {name: picture(figure) for name, figure in figures.items()}
     content = _content(records, frames, pictures) | {"files": sorted(files)}
     page = fill(Path(__file__).with_name("page.html"), **content)
     return files | {PAGE: page.encode()}

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -25,15 +25,15 @@ class Picture(NamedTuple):
     svg: str
     narrow: str
 
-    @classmethod
-    def of(cls, figure: Figure) -> Self:
-        """Draw a figure without its note, and one that fits a column of a paper also wider."""
-        figure.supxlabel("")
-        drawn = _svg(figure)
-        if figure.get_figwidth() == FULL:
-            return cls(drawn, "")
-        figure.set_figwidth(WIDER * figure.get_figwidth())
-        return cls(_svg(figure), drawn)
+
+def picture(figure: Figure) -> Picture:
+    """Draw a figure without its note, and one that fits a column of a paper also wider."""
+    figure.supxlabel("")
+    drawn = _svg(figure)
+    if figure.get_figwidth() == FULL:
+        return Picture(drawn, "")
+    figure.set_figwidth(WIDER * figure.get_figwidth())
+    return Picture(_svg(figure), drawn)
 
 
 def _svg(figure: Figure) -> str:
