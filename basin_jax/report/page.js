@@ -137,8 +137,9 @@
 
   function makeRowsOpen() {
     for (const row of rows) {
-      const button = make("button", row.cells[0].textContent, { type: "button", title: "seeds to replay" });
-      row.cells[0].replaceChildren(button);
+      const button = make("button", "", { type: "button", title: "seeds to replay" });
+      button.append(...row.cells[0].childNodes);
+      row.cells[0].append(button);
       row.addEventListener("click", (event) => {
         // Not where somebody selects its text.
         if (event.target.closest("button") || getSelection().isCollapsed) toggle(row);
