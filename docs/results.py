@@ -1,4 +1,4 @@
-"""Make docs/results.md: what the studies found, of the audit game and of other organisms.
+"""Make docs/results.md and a page for each study: what they found, of the audit game and of others.
 
     uv run python docs/results.py [--full] [--runs runs/studies]
 
@@ -6,6 +6,7 @@ What is there is read, and what is not is trained: in half an hour on two cores,
 accelerator with `--full`.
 """
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,26 @@ def _apart(a: Row, b: Row) -> bool:
     return a.low > b.high or b.low > a.high
 
 
+def pages(findings: Sequence[Finding], *, made: str) -> dict[str, str]:
+    """Return the pages by their names: that of the argument, and one for each study."""
+    whole = markdown(findings, made=made, answers=answers_of(findings))
+    head, *sections = re.split("^## ", whole, flags=re.MULTILINE)
+    names = [finding.name for finding in findings]
+    before, own = sections[: -len(names)], sections[-len(names) :]
+    found = {
+        f"results/{name}.md": f"# {section.strip()}\n"
+        for name, section in zip(names, own, strict=True)
+    }
+    listed = [
+        f"- [{one.name.replace('_', ' ')}](results/{one.name}.md): {one.question}"
+        for one in findings
+    ]
+    parts = [head + "".join(f"## {section}" for section in before)]
+    parts += ["## The studies", "", *listed, "", "```{toctree}", ":hidden:", ""]
+    parts += [*(f"results/{name}" for name in names), "```", "", *disagreements(findings)]
+    return found | {"results.md": "\n".join(parts)}
+
+
 def main(
     full: Annotated[bool, typer.Option(help="Seeds for an accelerator.")] = False,
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
@@ -71,14 +92,9 @@ def main(
     for finding in findings:
         for suffix in ("png", "csv"):
             shutil.copy(runs / f"{finding.name}.{suffix}", figures)
-    page = markdown(
-        findings,
-        made=made_by(quick=not full),
-        answers=answers_of(findings),
-        figures=figures.name,
-    )
-    page = "\n".join([page, *disagreements(findings)])
-    (DOCS / "results.md").write_text(page, encoding="utf-8")
+    found = pages(findings, made=made_by(quick=not full))
+    for name, page in found.items():
+        (DOCS / name).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
