@@ -44,12 +44,13 @@ class Cell(NamedTuple):
 
 def cells_of(records: Records, frame: pl.DataFrame, verdicts: Sequence[Verdict]) -> list[Cell]:
     """Return a row for each cell of a frame of fractions."""
-    found = []
+    # The folder by itself: a command knows no labels that were given to `load`.
+    found, own = list[Cell](), Records(records.store.where)
     for cell, rows in tables.by_cell(frame):
         seeds = _examples(records, cell, verdicts)
         shares = [_share(rows[verdict], seeds[verdict]) for verdict in verdicts]
         name, trials = tables.cell_name(records, cell), f"{tables.seeds(rows):,}"
-        found.append(Cell(name, trials, shares, _tail(records, cell)))
+        found.append(Cell(name, trials, shares, _tail(own, cell)))
     return found
 
 
@@ -77,10 +78,9 @@ def _examples(records: Records, cell: str, verdicts: Sequence[Verdict]) -> dict[
     return found
 
 
-def _tail(records: Records, cell: str) -> str:
-    """Return the option that names a cell: by its label if that is one line and its own."""
-    if len(records.cells) == 1:
+def _tail(own: Records, cell: str) -> str:
+    """Return the option that names a cell: by its label if that is one line, else by its digest."""
+    if len(own.cells) == 1:
         return ""
-    label = records.label(cell)
-    is_its_own = label.isprintable() and records.digest(label) == cell
-    return f" --cell {shlex.quote(label if is_its_own else cell)}"
+    label = own.label(cell) if cell in own.cells else cell
+    return f" --cell {shlex.quote(label if label.isprintable() else cell)}"
