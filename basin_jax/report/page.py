@@ -25,6 +25,7 @@ from basin_jax.rules.behavior import Behavior
 
 
 PAGE = "report.html"
+LISTED = 20  # values in a line, at most
 HEADLINES = 6  # at most, of which each has a line
 WHY = {
     "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
@@ -231,7 +232,7 @@ def _varied(records: Records) -> list[tuple[str, str]]:
 
 def _listed(values: list[str]) -> str:
     """List values, and how many there are if they are many."""
-    if len(values) <= tables.SHOWN:
+    if len(values) <= LISTED:
         return ", ".join(values)
     return f"{', '.join(values[:3])}, ... {values[-1]} ({len(values):,} values)"
 

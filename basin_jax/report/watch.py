@@ -169,6 +169,7 @@ def watch(folder: str, *, port: int, tell: Callable[[str], None]) -> NoReturn:
         StoreError: if the folder holds no sweep.
         ValueError: if the port is taken.
     """
+    tell(f"making the report of {folder}")
     watched = Watched(folder)
     with served(watched, port) as address:
         tell(f"{folder} is at {address} on this machine alone; Ctrl-C ends it")
