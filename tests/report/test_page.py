@@ -135,6 +135,7 @@ def test_what_a_sweep_says_of_itself_is_escaped(folder, tmp_path):
     records = load(tmp_path / "sweep")
     for fields in records.cells.values():
         fields["organism.scale"] = f"{fields['organism.scale']}{HOSTILE}"
+    records.labels = {cell: f"{label}{HOSTILE}" for cell, label in records.labels.items()}
     page = write_report(records).read_text()
     assert page.count("<script") == page.count("</script") == 2  # the page's own
     assert page.count("&lt;script&gt;") >= 2
