@@ -17,7 +17,7 @@ import typer
 from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.studies import studies, study
-from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify
+from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify, watch
 from basin_jax.interrupts import PARENT, GaveUp, Stop, end, interruptible, stop_with_parent
 
 
@@ -58,6 +58,7 @@ for command in (
     run,
     status,
     report,
+    watch,
     replay,
     recheck,
     verify,

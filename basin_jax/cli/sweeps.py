@@ -121,6 +121,7 @@ def run(
         records = train_by_engine(engine, source, told, workers=workers, **places)
     else:
         records = _train(source, count, folder, shard=shard, **given)
+    records.judged_by = source.rule  # also one of the user's own, which no folder holds
     from basin_jax.runs.workers import workers_of
 
     others = sum(worker.is_live for worker in workers_of(records.store))
@@ -165,6 +166,22 @@ def report(
 
     records = load(folder, rule=load_rule(rule) if rule else None)
     _report(records, records.store.folder / f"report-{rule.stem}" if rule else None)
+
+
+def watch(
+    folder: Folder,
+    port: Annotated[
+        int, typer.Option(help="The port of this machine; 0 for any that is free.")
+    ] = 8765,
+) -> None:
+    """Show the report of a folder in a browser while a run goes on.
+
+    It is served to this machine alone, and made anew when the folder has changed. Nothing is
+    written. Ctrl-C ends it.
+    """
+    from basin_jax.report.watch import watch as serve
+
+    serve(folder, port=port, tell=say)
 
 
 def _report(records: "Records", folder: Path | None = None) -> None:

@@ -1,29 +1,32 @@
 """Write the report of a sweep: table, figures, LaTeX, CSV, and a page of HTML."""
 
-import base64
-import inspect
-import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import make_folder, printable, write_pages
 from basin_jax.report import tables
+from basin_jax.report.cells import Cell, cells_of
+from basin_jax.report.explain import explain
 from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
-from basin_jax.report.render import Group, Line, Table, fill
+from basin_jax.report.picture import Picture, picture
+from basin_jax.report.render import fill
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request
-from basin_jax.results.rule import rule_identity
 from basin_jax.results.trained import seeds_of_machines
+from basin_jax.rules.behavior import Behavior
 
 
+PAGE = "report.html"
+LISTED = 20  # values in a line, at most
+HEADLINES = 6  # at most, of which each has a line
 WHY = {
     "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
     "stored. The number of seeds did not depend on the results, so the exact intervals of "
@@ -48,14 +51,22 @@ PAIRED = {
 def write_report(records: Records, folder: Path | None = None) -> Path:
     """Write a sweep's report, to its folder `report` if `folder` is None; return the HTML's path.
 
-    It consists of `report.html`, which needs no other file; `fractions.csv`, `.tex` (a booktabs
+    See `report_files` for what it consists of.
+    """
+    folder = folder or records.store.folder / "report"
+    make_folder(folder)  # before what takes time
+    return write_pages(folder, report_files(records)) / PAGE
+
+
+def report_files(records: Records) -> dict[str, bytes]:
+    """Return the files of a sweep's report by their names.
+
+    They are `report.html`, which needs no other file; `fractions.csv`, `.tex` (a booktabs
     table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
     thresholds, where the evidence has a gap; for a grid `differences.csv`, of each cell from the
     first; and where seeds were probed during training `agreement.csv`, of the verdicts at earlier
     stops with the last. The same results give the same bytes.
     """
-    folder = folder or records.store.folder / "report"
-    make_folder(folder)  # before what takes time
     records.near_thresholds()  # first: to count them reads the evidence and the verdicts at once
     frame = records.fractions()
     frames = {"fractions": frame}
@@ -70,13 +81,10 @@ def write_report(records: Records, folder: Path | None = None) -> Path:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
-    pictures = {
-        name: Picture(base64.b64encode(files[f"{name}.png"]).decode(), figure.get_figwidth())
-        for name, figure in figures.items()
-    }
-    template = Path(__file__).with_name("page.html")
-    page = fill(template, **_content(records, frames, pictures))
-    return write_pages(folder, files | {"report.html": page.encode()}) / "report.html"
+    pictures = {name: picture(figure) for name, figure in figures.items()}
+    content = _content(records, frames, pictures) | {"files": sorted(files)}
+    page = fill(Path(__file__).with_name("page.html"), **content)
+    return files | {PAGE: page.encode()}
 
 
 def text_table(records: Records) -> RichTable:
@@ -100,19 +108,38 @@ def latex(records: Records, frame: pl.DataFrame) -> str:
     return "\n".join([*(f"% {each}" for each in said), tables.fractions(records, frame).latex()])
 
 
-def _headline(records: Records, rows: dict[Verdict, dict[str, Any]]) -> str:
+def _headlines(records: Records, frame: pl.DataFrame) -> list[tuple[str, str]]:
+    """Say of each cell how many of its seeds ended deceptive; of many cells, of two extremes.
+
+    The intervals of extremes are those of all rows at once, since they were picked.
+    """
+    cells = list(tables.by_cell(frame))
+    if len(cells) <= HEADLINES:
+        return [(cell_name(records, c), _headline(records, rows)) for c, rows in cells]
+    # Cells without a seed are the least.
+    cells.sort(key=lambda cell: tables.seeds(cell[1]) and cell[1][Verdict.DECEPTIVE]["fraction"])
+    return [
+        (
+            f"{which} of {len(cells):,} cells, {cell_name(records, c)}",
+            _headline(records, rows, "_all"),
+        )
+        for which, (c, rows) in (("Least", cells[0]), ("Most", cells[-1]))
+    ]
+
+
+def _headline(records: Records, rows: dict[Verdict, dict[str, Any]], suffix: str = "") -> str:
     """State the fraction of seeds that ended deceptive or partial."""
     if tables.seeds(rows) == 0:
         return "no seeds yet"
-    said = f"{_counted(records, rows[Verdict.DECEPTIVE])} ended deceptive"
+    said = f"{_counted(records, rows[Verdict.DECEPTIVE], suffix)} ended deceptive"
     if rows[Verdict.PARTIAL]["hits"]:
-        said += f", and {_counted(records, rows[Verdict.PARTIAL])} in some contexts only"
+        said += f", and {_counted(records, rows[Verdict.PARTIAL], suffix)} in some contexts only"
     return said
 
 
-def _counted(records: Records, row: dict[str, Any]) -> str:
+def _counted(records: Records, row: dict[str, Any], suffix: str) -> str:
     hits, trials = row["hits"], row["trials"]
-    point, low, high = tables.numbers(row, unit=100)
+    point, low, high = tables.numbers(row, suffix, unit=100)
     reach = f"{100 * row['level']:g} % interval"
     if hits == 0:
         inside = f"{reach}: at most {high} %"
@@ -126,13 +153,6 @@ def _counted(records: Records, row: dict[str, Any]) -> str:
     return f"{hits:,} of the {trials:,} chosen seeds ({criterion}; {inside})"
 
 
-class Picture(NamedTuple):
-    """An image in a page, and its width in inches."""
-
-    png: str  # in base64
-    width: float
-
-
 def _content(
     records: Records, frames: dict[str, pl.DataFrame], pictures: dict[str, Picture]
 ) -> dict[str, Any]:
@@ -140,19 +160,23 @@ def _content(
     frames = {name: tables.shown(records, frame) for name, frame in frames.items()}
     frame, differences, stops = (frames.get(n) for n in ("fractions", "differences", "agreement"))
     assert frame is not None
+    verdicts = tables.occurring(everything)
+    cells = cells_of(records, frame, verdicts)
     return {
         "name": printable(records.store.folder.resolve().name),
         "whose": whose,
-        "headlines": [
-            (cell_name(records, c), _headline(records, r)) for c, r in tables.by_cell(frame)
-        ],
-        "alt": f"Fractions of {whose} by verdict, as in the table. {caption(records, everything)}",
+        "headlines": _headlines(records, everything),
+        "picked": len(records.cells) > HEADLINES,
+        "caption": f"{caption(records, everything)} {_control(records)}",
         "pictures": pictures,
         "warnings": warnings(records),
-        "rule_is_known": records.judged_by is not None,
-        "verdicts": _verdicts(records, frame),
+        "judges_gap": isinstance(records.judged_by, Behavior),
+        "verdicts": [_chip(verdict) for verdict in verdicts],
+        "absent": _either([v.name for v in tables.ORDER if v not in verdicts]),
+        "cells": cells,
+        "data": _data(verdicts, cells),
         "level": f"{100 * frame['level'][0]:g} %",
-        "rows": len(everything),
+        "rows": f"{len(everything):,}",
         "left_out": tables.left_out(records),
         "baseline": None if differences is None else cell_name(records, differences["baseline"][0]),
         "differences": None if differences is None else tables.differences(records, differences),
@@ -160,7 +184,8 @@ def _content(
         "stops": None if stops is None else tables.agreement(records, stops),
         "why": " ".join([WHY[records.interval], *(f"{one}." for one in tables.remarks(records))]),
         "meanings": [(_chip(verdict), text) for verdict, text in tables.MEANINGS.items()],
-        "rule": _rule(records),
+        "rule": explain(records),
+        "replaced": records.rule is not None,
         "varied": _varied(records),
         "fixed": _fixed(records),
         "provenance": list(_provenance(records)),
@@ -168,36 +193,33 @@ def _content(
     }
 
 
+def _control(records: Records) -> str:
+    """Say what the cells are compared with."""
+    if len(records.cells) == 1:
+        return "No control: there is one cell."
+    first = cell_name(records, next(iter(records.cells)))
+    return f"No control of its own: cells are compared with the first, {first}, on the same seeds."
+
+
+def _data(verdicts: Sequence[Verdict], cells: Sequence[Cell]) -> dict[str, Any]:
+    """Return what the page's script needs."""
+    told = [
+        {
+            "tail": cell.tail,
+            "verdicts": [{"told": share.told, "seeds": share.seeds} for share in cell.shares],
+        }
+        for cell in cells
+    ]
+    return {"verdicts": [verdict.name for verdict in verdicts], "cells": told}
+
+
+def _either(names: Sequence[str]) -> str:
+    """Join names, such as "A, B or C"."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def _chip(verdict: Verdict) -> Markup:
     return Markup('<i style="background:{}"></i>{}').format(LOOKS[verdict][0], verdict.name)
-
-
-def _verdicts(records: Records, frame: pl.DataFrame) -> Table:
-    """Return a table with a group of rows for each cell, a row for each verdict."""
-    groups = []
-    for cell, rows in tables.by_cell(frame):
-        lines = []
-        for row in (rows[verdict] for verdict in tables.ORDER):
-            _, low, high = tables.numbers(row, "_all")
-            chip = _chip(Verdict[row["verdict"]])
-            lines.append(Line([chip, f"{row['hits']:,}", tables.amount(row), f"[{low}, {high}]"]))
-        groups.append(Group(lines, cell_name(records, cell), f"n = {tables.seeds(rows):,}"))
-    return Table(head=("Verdict", "Seeds", "Fraction [row alone]", "[all rows]"), groups=groups)
-
-
-def _rule(records: Records) -> dict[str, Any]:
-    """Describe the rule: by its docstring if its code is the package's."""
-    fields = dict(
-        (rule_identity(records.rule) if records.rule else records.manifest["rule"])["fields"]
-    )
-    words = inspect.getdoc(type(records.judged_by)) or "" if records.judged_by else ""
-    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words)))
-    return {
-        "name": fields.pop("class"),
-        "fields": fields.items(),
-        "replaced": records.rule is not None,
-        "paragraphs": [Markup(paragraph) for paragraph in code.split("\n\n") if paragraph],
-    }
 
 
 def _varied(records: Records) -> list[tuple[str, str]]:
@@ -210,7 +232,7 @@ def _varied(records: Records) -> list[tuple[str, str]]:
 
 def _listed(values: list[str]) -> str:
     """List values, and how many there are if they are many."""
-    if len(values) <= tables.SHOWN:
+    if len(values) <= LISTED:
         return ", ".join(values)
     return f"{', '.join(values[:3])}, ... {values[-1]} ({len(values):,} values)"
 

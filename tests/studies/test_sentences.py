@@ -59,6 +59,13 @@ def test_the_page_has_every_number_and_what_failed(tmp_path):
     assert "Half &lt; all. [row 2]" in page
     assert page.count('class="failed"') == 1
     assert page.count("data:image/png;base64,") == 1
+    assert '<a href="#way_back">Way back</a>' in page
+    assert "95 % intervals. Controls and known answers: rows 2-3 (failed: 3)." in page
+    # A column that no row needs is left out.
+    assert "<th>at once</th>" in page
+    without = html([finding(number(0.0))], tmp_path, made="Made today.")
+    assert "<th>at once</th>" not in without
+    assert "<th>expected</th>" in without
 
 
 def test_a_number_that_no_row_has_is_found():

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def html(
     pngs = ((folder / f"{finding.name}.png").read_bytes() for finding in findings)
     pictures = [base64.b64encode(png).decode() for png in pngs]
     content = _content(findings, answers)
+    for study, finding in zip(content["studies"], findings, strict=True):
+        study |= {"table": _without_empty(study["table"]), "caption": _caption(finding)}
     return fill(HERE / "page.html", **content, made=made, note=NOTE, pictures=pictures)
 
 
@@ -101,6 +104,31 @@ def _table(finding: Finding) -> Table:
     return Table(head=head, groups=groups, right={"row", "at once", "seeds"})
 
 
+def _without_empty(table: Table) -> Table:
+    """Return a table without the columns in which no row has anything."""
+    lines = [line.cells for group in table.groups for line in group.lines]
+    kept = [i for i in range(len(table.head)) if any(cells[i] for cells in lines)]
+    groups = [
+        group._replace(
+            lines=[line._replace(cells=[line.cells[i] for i in kept]) for line in group.lines]
+        )
+        for group in table.groups
+    ]
+    return replace(table, head=[table.head[i] for i in kept], groups=groups)
+
+
+def _caption(finding: Finding) -> str:
+    """Say how many seeds a figure has, which intervals, and what became of the controls."""
+    counts = [row.seeds for row in finding.table if row.seeds] or [0]
+    seeds = "" if min(counts) == max(counts) else f"{min(counts):,} to "
+    controls = [n for n, row in enumerate(finding.table, start=1) if row.expected is not None]
+    failed = [n for n in controls if not finding.table[n - 1].holds]
+    ends = f"failed: {_listed(failed)}" if failed else "all hold"
+    said = f"rows {_listed(controls)} ({ends})" if controls else "none"
+    seeds += f"{max(counts):,} seeds a row"
+    return f"n = {seeds}. 95 % intervals. Controls and known answers: {said}."
+
+
 def _place(said: Sentence, finding: Finding) -> str:
     """Cite the rows of its study's table that a sentence rests on, in brackets."""
     numbers = _numbers(finding, said.rests_on)
@@ -119,9 +147,13 @@ def _places(said: Sentence, findings: Sequence[Finding]) -> str:
 
 
 def _numbers(finding: Finding, names: Collection[str]) -> str:
-    """Format the numbers of rows, such as "1-3, 7"."""
+    """Format the numbers of rows."""
     places = {row.key: number for number, row in enumerate(finding.table, start=1)}
-    numbers = sorted({places[name] for name in names})
+    return _listed(sorted({places[name] for name in names}))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Format rising numbers, such as "1-3, 7"."""
     # What follows another is as far from its place as that.
     runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
     ends = [(each[0][1], each[-1][1]) for each in (list(run) for _, run in runs)]

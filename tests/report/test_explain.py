@@ -1,0 +1,60 @@
+"""A rule is explained by its own docstring, and by that of no other."""
+
+import folders
+import pytest
+
+from basin_jax import Records
+from basin_jax.report.explain import explain
+from basin_jax.rules import Behavior, Searches
+
+
+class Strict(Behavior):
+    """Judge as `Behavior`, but <strictly>.
+
+    - UNFIT: never.
+    - OTHER: what is
+      left.
+
+    Attributes:
+        patience: how long
+            it waits, in `seconds`.
+    """
+
+    patience: float = 2.0
+
+
+class Silent(Behavior):
+    least: float = 0.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder whose rule has the name of the package's own, and is another."""
+    cells = dict([folders.cell_of({}, (10,))])
+    return folders.new_store(tmp_path_factory.mktemp("explain") / "sweep", cells).folder
+
+
+def test_it_is_explained_by_its_own_words(folder):
+    told = explain(Records(folder, rule=Strict()))
+    assert (told.name, told.known) == ("Strict", True)
+    assert told.first == "Judge as <code>Behavior</code>, but &lt;strictly&gt;."
+    assert told.paragraphs == [["UNFIT: never.", "OTHER: what is left."]]
+    meanings = {field.name: (field.value, field.meaning) for field in told.fields}
+    assert meanings["patience"] == (2.0, "how long it waits, in <code>seconds</code>.")
+    assert meanings["min_fit"][1].startswith("least fit, at most 1;")
+
+
+def test_a_rule_without_words_has_none_of_another(folder):
+    told = explain(Records(folder, rule=Silent()))
+    assert (told.name, told.known, told.first, told.paragraphs) == ("Silent", True, "", [])
+
+
+def test_a_rule_that_is_not_here_has_its_name_alone(folder):
+    told = explain(Records(folder))
+    assert (told.name, told.known, told.first, told.paragraphs) == ("Behavior", False, "", [])
+
+
+@pytest.mark.parametrize("kind", [Behavior, Searches])
+def test_every_field_of_the_packages_own_rules_is_explained(folder, kind):
+    told = explain(Records(folder, rule=kind()))
+    assert all(field.meaning for field in told.fields)
