@@ -5,6 +5,7 @@ import pytest
 import basin_jax as bj
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
+from basin_jax.runs.checks import named_cells
 from basin_jax.runs.sweepfile import load_sweep
 
 
@@ -74,9 +75,9 @@ def test_a_sweep_file_may_name_its_cells(tmp_path):
         "         'b': Sweep(organism=DoubleWell(tilt=0.2), **given)}\n"
     )
     source = load_sweep(tmp_path / "mine.py")
-    assert dict(source.sweep) == dict(zip("ab", source.cells, strict=True))
+    assert named_cells(source.sweep) == ([*source.cells], ["a", "b"])
     alike = load_sweep(tmp_path / "mine.py", ["organism.tilt=0.1"])
-    assert [*dict(alike.sweep)] == ["a"]
+    assert named_cells(alike.sweep) == ([*alike.cells], ["a"])
 
 
 def test_a_run_refuses_a_name_that_cannot_be_shown(tmp_path):
