@@ -64,14 +64,15 @@ def test_the_site_is_built_without_a_warning(tmp_path):
 
 
 @pytest.mark.ci
-def test_the_tutorial_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "least"), [("tutorial", 5), ("paper", 1)])
+def test_the_examples_of_a_page_run_one_after_another(tmp_path, monkeypatch, page, least):
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/tutorial.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    text = (ROOT / f"docs/{page}.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}
     for block in blocks:
         exec(block, names)
-    assert len(blocks) >= 5
+    assert len(blocks) >= least
 
 
 def test_the_architecture_lists_every_file():
