@@ -62,16 +62,8 @@ def coordinate(
     names, folder = dict(zip(cells, given, strict=False)), Store(reference.out)
     with interruptible() as stop:
         if engine.prepares:
-            opened = open_folder(
-                folder,
-                cells,
-                names=names,
-                rule=rule,
-                request=request,
-                asked=asked,
-                lanes=lanes,
-                progress=progress,
-            )
+            told = {"rule": rule, "request": request, "asked": asked, "lanes": lanes}
+            opened = open_folder(folder, cells, names=names, **told, progress=progress)
             states, committed = opened.states, opened.committed
         else:
             folder.prepare()
