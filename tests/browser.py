@@ -103,7 +103,9 @@ def opened() -> Iterator[Browser]:
             line = next(line for line in driver.stdout if STARTED in line)
             port = int(line.partition(STARTED)[2].strip(b".\n"))
             browser = Browser(f"http://127.0.0.1:{port}")
-            yield browser
-            browser.close()
+            try:
+                yield browser
+            finally:
+                browser.close()  # else it would outlive its driver
         finally:
             driver.terminate()

@@ -56,8 +56,8 @@ def explain(records: Records) -> Explanation:
 
 
 def _words(kind: type) -> str:
-    """Return a class's own docstring, not an inherited one, and not what dataclasses write."""
-    words = inspect.cleandoc(vars(kind).get("__doc__") or "")
+    """Return a class's docstring, and not what `dataclass` writes where there is none."""
+    words = inspect.getdoc(kind) or ""
     return "" if words.startswith(f"{kind.__name__}(") else words
 
 

@@ -28,7 +28,7 @@ CONTENT = {
     ".png": "image/png",
     ".pdf": "application/pdf",
 }
-# What a page may do, whatever the labels in it say.
+# A page loads nothing from elsewhere, and sends nothing.
 POLICY = (
     "default-src 'none'; connect-src 'self'; img-src data:; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
