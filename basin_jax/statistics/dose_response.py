@@ -12,7 +12,8 @@ curve is not monotone, too. Between doses p and q the fraction is the mean over 
 but no variable from 0 to 1 varies more than a Bernoulli trial of the same mean, so that its
 interval is that of Clopper and Pearson for as many hits: at a dose that of the dose's own fraction.
 Seeds in families have the betting interval of the mean, and runs of no fixed number of seeds the
-confidence sequence, which both hold for any variable from 0 to 1.
+confidence sequence, which both hold for any variable from 0 to 1. The doses of the grid around the
+interval hold the crossing of any monotone curve, linear between doses or not.
 
 A bootstrap over seeds is too narrow where seeds are few: if none is a hit at one dose and all are
 at the next, all of its samples have the same threshold.
@@ -57,7 +58,9 @@ class Threshold:
     within the grid. Nothing is extrapolated. It prints as one line.
 
     Attributes:
-        value, low, high: the threshold by isotonic regression, and its interval.
+        value, low, high: the threshold by isotonic regression, and its interval, for a curve that
+            is linear between doses.
+        between: the doses between which any curve crosses that only rises, or only falls.
         level, interval, sample: the level, the kind of interval, and the kind of seeds, as in
             `Records.fractions`.
         method: "isotonic".
@@ -73,6 +76,7 @@ class Threshold:
     value: float
     low: float
     high: float
+    between: tuple[float, float]
     level: float
     interval: Basis
     sample: Literal["range", "chosen"]
@@ -137,15 +141,15 @@ def threshold(
     axis, cells, kind = _Axis.of(doses), _Cells.of(hits, seeds, siblings), interval_of(basis)
     rows = cells.estimates(level, kind)
     direction, fitted = _isotonic(np.array([row.fraction for row in rows]))
-    rising, goal, up = fitted, at, cells
-    if direction == "falling":
-        rising, goal, up = 1 - fitted, 1 - at, cells.misses()
+    upward = fitted, at, cells
+    rising, goal, up = upward if direction == "rising" else (1 - fitted, 1 - at, cells.misses())
     value, (low, high) = _crossing(rising, goal), up.reach(goal, level, kind)
     curve = logistic_fit(hits, seeds, axis.along, at=at, level=level, siblings=siblings)
     return Threshold(
         value=axis.dose(value),
         low=axis.dose(min(low, value)),
         high=axis.dose(max(high, value)),
+        between=(axis.dose(np.floor(low)), axis.dose(np.ceil(high))),
         level=level,
         interval=basis,
         sample=sample,

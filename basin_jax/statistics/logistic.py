@@ -37,6 +37,10 @@ class Logistic:
     high: float
     dispersion: float
 
+    def at(self, x: Float[ndarray, " x"]) -> Float[ndarray, " x"]:
+        """Return the fraction at x."""
+        return expit(self.intercept + self.slope * x)
+
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
@@ -87,7 +91,9 @@ def logistic_fit(
         own = trials**2 / max(trials - 1, 1) * fractions * (1 - fractions)
         effect = np.divide(np.diag(covariances), own, out=np.ones_like(own), where=own > 0)
         expected = effect * fitted * (1 - fitted) / trials
-        dispersion = max(1.0, float(((fractions - fitted) ** 2 / expected).sum()) / freedom)
+        squares = (fractions - fitted) ** 2
+        ratios = np.divide(squares, expected, out=np.zeros_like(squares), where=expected > 0)
+        dispersion = max(1.0, float(ratios.sum()) / freedom)
     quantile = float(stdtrit(freedom if dispersion > 1 else math.inf, (1 + level) / 2))
     most = quantile**2 * dispersion
     low, high = _fieller(intercept - logit(at), slope, covariance, most)
