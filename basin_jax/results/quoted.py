@@ -1,7 +1,7 @@
-"""What a paper quotes of results beside fractions: thresholds."""
+"""What a paper quotes of results beside fractions: thresholds, provenance and sources."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,16 @@ from basin_jax.core.arguments import checked
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import Verdict
+from basin_jax.results.citation import bibtex, used
 from basin_jax.results.reading import Stored
+from basin_jax.results.request import Request
+from basin_jax.results.rule import rule_identity
+from basin_jax.results.trained import seeds_of_machines
 from basin_jax.statistics.dose_response import Threshold, threshold
 from basin_jax.statistics.estimates import as_verdict
+
+
+CELLS = "identity of the cells"  # in their provenance
 
 
 class Quoted(Stored):
@@ -104,6 +111,48 @@ class Quoted(Stored):
                 seeds = own
             columns.append(hits)
         return seeds, np.stack(columns, axis=1)
+
+    def provenance(self) -> dict[str, list[str]]:
+        """Return what decides the bits of the evidence, and what the runs asked for.
+
+        Returns:
+            By name: the versions and the device of the machines, their backends and lanes, the
+            largest chunk, the hashes of code, the digests of the cells, and for each run the seeds
+            that it asked for.
+        """
+        found = {name: [value] for name, value in self.machine.items()}
+        found["backend"] = [*self._backends()]
+        found["chunk"] = [f"at most {self.manifest['chunk']} seeds"]
+        for cell in self.manifest["cells"].values():
+            for name, code in cell["sources"].items():
+                codes = found.setdefault(f"code of {name}", [])
+                codes.extend([] if code in codes else [code])
+        found[CELLS] = [*self.cells]
+        for run in self.runs:
+            where = f"Python {run['python']}, {run['devices']} devices"
+            runs = found.setdefault(f"run of {run['began']}", [])
+            runs.append(f"{Request.read(run)}; {where}")
+        return found
+
+    def _backends(self) -> Iterator[str]:
+        """Yield the backends and lanes of each machine, and its seeds where several trained."""
+        for store in self.stores:
+            machines = store.manifest()["machines"]
+            counts = seeds_of_machines(store) if len(machines) > 1 else {}
+            for number, each in enumerate(machines):
+                seeds, device = counts.get(number, 0), each["machine"].get("device", "?")
+                whose = f" ({seeds:,} seeds on {device})" if counts else ""
+                plans = each["plans"].values()
+                names = {f"{plan['backend']['name']}, {plan['lanes']} lanes" for plan in plans}
+                yield "; ".join(sorted(names)) + whose
+
+    def cite(self) -> str:
+        """Return BibTeX: of the package, and of what its plug-ins that these results use follow."""
+        rule = rule_identity(self.rule) if self.rule else self.manifest["rule"]
+        parts = [(cell["fields"], cell["sources"]) for cell in self.manifest["cells"].values()]
+        parts.append((rule["fields"], rule["sources"]))
+        versions = [version.partition(" ")[0] for version in self.machine["basin_jax"].split("; ")]
+        return bibtex((one for part in parts for one in used(*part)), trained=versions)
 
     def path(self, name: str, argument: str) -> str:
         """Find the path of a field, given its path or the last part.

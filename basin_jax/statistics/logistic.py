@@ -65,7 +65,8 @@ def logistic_fit(
     the binomial is the distance of the true curve from a logistic one, which a factor on the
     variance describes without a further distribution, and which leaves the fit as it is.
 
-    The interval is asymptotic, and for a fixed number of seeds.
+    The interval is asymptotic, and for a fixed number of seeds. It covers too rarely if the true
+    curve is another one and the seeds do not show it (docs/calibration.md).
 
     Returns:
         The curve, in units of x; None if the likelihood has no maximum, since all seeds miss below
@@ -87,13 +88,8 @@ def logistic_fit(
     freedom = len(x) - 2
     dispersion = 1.0
     if freedom:
-        # Families vary more or less than as many independent seeds, and so do their fractions.
-        own = trials**2 / max(trials - 1, 1) * fractions * (1 - fractions)
-        effect = np.divide(np.diag(covariances), own, out=np.ones_like(own), where=own > 0)
-        expected = effect * fitted * (1 - fitted) / trials
-        squares = (fractions - fitted) ** 2
-        ratios = np.divide(squares, expected, out=np.zeros_like(squares), where=expected > 0)
-        dispersion = max(1.0, float(ratios.sum()) / freedom)
+        squares = _squares(fractions, fitted, np.diag(covariances), trials)
+        dispersion = max(1.0, squares / freedom)
     quantile = float(stdtrit(freedom if dispersion > 1 else math.inf, (1 + level) / 2))
     most = quantile**2 * dispersion
     low, high = _fieller(intercept - logit(at), slope, covariance, most)
@@ -127,6 +123,23 @@ def _maximum(
         loss, np.zeros(2), jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-10}
     )
     return float(found.x[0]), float(found.x[1])
+
+
+def _squares(
+    fractions: Float[ndarray, " dose"],
+    fitted: Float[ndarray, " dose"],
+    variances: Float[ndarray, " dose"],
+    trials: int,
+) -> float:
+    """Compute Pearson's chi-squared of fractions, given the variances of the numbers of hits."""
+    # Families vary more or less than as many independent seeds, and so do their fractions.
+    own = trials**2 / max(trials - 1, 1) * fractions * (1 - fractions)
+    effect = np.divide(variances, own, out=np.ones_like(own), where=own > 0)
+    expected = effect * fitted * (1 - fitted) / trials
+    squares = (fractions - fitted) ** 2
+    # A curve so steep that it is 0 or 1 in floating point is so where the fraction is.
+    ratios = np.divide(squares, expected, out=np.zeros_like(own), where=expected > 0)
+    return float(ratios.sum())
 
 
 def _covariances(

@@ -1,11 +1,19 @@
 """What a paper quotes of results beside fractions."""
 
+import inspect
+import re
+import sys
+from pathlib import Path
+
 import folders
 import numpy as np
 import pytest
 
 import basin_jax as bj
 from basin_jax import Verdict
+from basin_jax.cli.catalog import FOLDERS, plugins
+from basin_jax.core.plugin import field_types
+from basin_jax.results.citation import AUTHOR, TITLE, YEAR, literature
 
 
 RANGE = {"kind": "range", "count": 40, "first": 0, "last": 39}
@@ -82,3 +90,75 @@ def test_a_threshold_that_makes_no_sense_is_refused(tmp_path_factory, field, giv
     records = made(tmp_path_factory.mktemp("quoted") / "sweep", TILTS)
     with pytest.raises(ValueError, match=message):
         records.threshold(field, **given)
+
+
+ROOT = Path(__file__).parents[2]
+OWN = {cls.__name__: cls for folder in FOLDERS for cls in plugins(folder)}
+
+
+def entries(text):
+    return re.findall(r"^@\w+\{(\w+),$", text, re.MULTILINE)
+
+
+def test_the_package_is_cited_as_its_citation_file_says():
+    said = (ROOT / "CITATION.cff").read_text()
+    assert f'title: "{TITLE}"' in said
+    assert f"- name: {AUTHOR}" in said
+    assert f"version: {bj.__version__}" in said
+    assert f"date-released: {YEAR}-" in said
+
+
+def test_what_is_cited_is_what_the_results_use(tmp_path):
+    used = {
+        "organism": "Audit",
+        "organism.sampled": True,
+        "method": "Gradient",
+        "method.optimizer": "adam",
+        "method.noise": None,
+        "start": "Ticket",
+    }
+    cells = {fields(**used): 3, fields(**used, **{"method.dropconnect": 0.1}): 3}
+    records = made(tmp_path / "sweep", cells)
+    # The code of the method and the start is a user's own, whatever its name.
+    assert entries(records.cite()) == ["basin_jax", "williams1992"]
+    store = records.store
+    own = dict.fromkeys(("organism", "method", "start"), "basin_jax")
+    # As `run` writes it of the package's own.
+    given = {digest: {**cell, "sources": own} for digest, cell in store.manifest()["cells"].items()}
+    records.manifest["cells"] = given
+    assert entries(records.cite()) == [
+        *("basin_jax", "frankle2019", "kingma2015", "wan2013", "williams1992", "zhou2019")
+    ]
+    other = bj.load(tmp_path / "sweep", rule=bj.rules.Represents())
+    assert entries(other.cite()) == [*("basin_jax", "alain2017", "turner2023", "williams1992")]
+    assert r"title = {{basin\_jax: the fraction" in records.cite()
+    assert "note = {Trained with version 0}" in records.cite()
+    assert "keywords" not in records.cite()
+
+
+def test_the_literature_is_what_the_docstrings_of_plug_ins_name():
+    for entry, keys in literature():
+        author, year = (
+            re.search(f"  {name} = {{(.*)}},?$", entry, re.MULTILINE) for name in ("author", "year")
+        )
+        assert author is not None
+        assert year is not None
+        surname = author[1].partition(",")[0]
+        for key in keys:
+            plugin, _, field = key.partition(".")
+            field, _, value = field.partition("=")
+            assert not field or field in field_types(OWN[plugin])
+            if value in ("", "True"):
+                text = " ".join(inspect.getsource(sys.modules[OWN[plugin].__module__]).split())
+                assert surname in text, key
+                assert year[1] in text, key
+
+
+def test_the_provenance_says_what_decides_the_evidence(wells_folder):
+    records = bj.load(wells_folder)
+    found = records.provenance()
+    assert found["identity of the cells"] == list(records.cells)
+    assert found["platform"] == ["cpu"]
+    assert found["code of method"] == ["basin_jax"]
+    (run,) = (values for name, values in found.items() if name.startswith("run of "))
+    assert run[0].startswith("100 seeds, from 0 to 99; Python 3.")
