@@ -39,5 +39,6 @@ from .statistics.estimates import Estimate as Estimate
 from .statistics.estimates import basin_fraction as basin_fraction
 from .statistics.estimates import basin_fractions as basin_fractions
 from .statistics.estimates import paired_difference as paired_difference
+from .studies.published import published as published
 
 __version__: str
