@@ -99,11 +99,12 @@ def caption(threshold: Threshold) -> str:
     if curve is None:
         said.append("No logistic curve, since its slope has no finite estimate")
     else:
-        bar = "" if math.isnan(curve.low) else "bar; "
-        said.append(
-            f"Dashed: a logistic curve, which crosses at {_found(threshold, curve)} ({bar}variance "
-            f"times {curve.dispersion:.3g})"
-        )
+        found = f"Dashed: a logistic curve, which crosses at {_found(threshold, curve)}"
+        if math.isfinite(curve.value) and not math.isnan(curve.low):
+            found += " (bar)"
+        if curve.dispersion > 1:
+            found += f", with a variance {curve.dispersion:.3g} times as large as the seeds explain"
+        said.append(found)
     return ". ".join(said) + "."
 
 

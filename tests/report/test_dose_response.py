@@ -22,8 +22,13 @@ def test_the_caption_says_what_is_drawn():
         "intervals, each by itself. Clopper-Pearson intervals: the number of seeds was fixed "
         "beforehand. Line: isotonic regression, linear between values. Shaded: where it crosses "
         "0.5, dose = 1.5 [1.24, 1.76]. Any curve that only rises crosses from 1 to 2. Dashed: a "
-        "logistic curve, which crosses at dose = 1.5 [1.28, 1.72] (bar; variance times 1)."
+        "logistic curve, which crosses at dose = 1.5 [1.28, 1.72] (bar)."
     )
+
+
+def test_the_caption_says_that_fractions_scatter_about_the_logistic_curve():
+    said = caption(found((2, 45, 40, 60, 98), [0.0, 1.0, 2.0, 3.0, 4.0]))
+    assert ", with a variance 16.8 times as large as the seeds explain." in said
 
 
 def test_the_caption_extrapolates_nothing():
