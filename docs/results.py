@@ -1,4 +1,4 @@
-"""Make docs/results.md: what the studies found, of the audit game and of other organisms.
+"""Make docs/results.md and a page for each study: what they found, of the audit game and of others.
 
     uv run python docs/results.py [--full] [--runs runs/studies]
 
@@ -6,6 +6,7 @@ What is there is read, and what is not is trained: in half an hour on two cores,
 accelerator with `--full`.
 """
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,11 +72,31 @@ def published(findings: Sequence[Finding], *, size: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
+def pages(findings: Sequence[Finding], *, made: str) -> dict[str, str]:
+    """Return the pages by their names: that of the argument, and one for each study."""
+    whole = markdown(findings, made=made, answers=answers_of(findings))
+    head, *sections = re.split("^## ", whole, flags=re.MULTILINE)
+    names = [finding.name for finding in findings]
+    before, own = sections[: -len(names)], sections[-len(names) :]
+    found = {
+        f"results/{name}.md": f"# {section.strip()}\n"
+        for name, section in zip(names, own, strict=True)
+    }
+    listed = [
+        f"- [{one.name.replace('_', ' ')}](results/{one.name}.md): {one.question}"
+        for one in findings
+    ]
+    parts = [head + "".join(f"## {section}" for section in before)]
+    parts += ["## The studies", "", *listed, "", "```{toctree}", ":hidden:", ""]
+    parts += [*(f"results/{name}" for name in names), "```", "", *disagreements(findings)]
+    return found | {"results.md": "\n".join(parts)}
+
+
 def main(
     full: Annotated[bool, typer.Option(help="Seeds for an accelerator.")] = False,
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
 ) -> None:
-    """Make all studies, and write docs/results.md with their figures, and the published tables."""
+    """Make all studies, and write their pages with their figures, and the published tables."""
     studies = all_named([*STUDIES, *map(str, FILES)])
     with progress_for(Console(stderr=True)) as progress:
         findings = make(studies, runs, quick=not full, progress=progress)
@@ -84,15 +105,10 @@ def main(
     for finding in findings:
         shutil.copy(runs / f"{finding.name}.png", figures)
         shutil.copy(runs / f"{finding.name}.csv", TABLES)
-    published(findings, size="full" if full else "quick").write_csv(TABLES / MADE)
-    page = markdown(
-        findings,
-        made=made_by(quick=not full),
-        answers=answers_of(findings),
-        figures=figures.name,
-    )
-    page = "\n".join([page, *disagreements(findings)])
-    (DOCS / "results.md").write_text(page, encoding="utf-8")
+    published(findings, size="full" if full else "quick").write_csv(MADE)
+    found = pages(findings, made=made_by(quick=not full))
+    for name, page in found.items():
+        (DOCS / name).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Tables of studies for tests, made up or those of docs/results.md, and outcomes of no training."""
 
 import functools
+import importlib.util
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,16 @@ def number(expected=None, **changes):
 def studies() -> dict[str, Study]:
     """The studies of docs/results.md."""
     return dict([named(name) for name in (*STUDIES, *map(str, FILES))])
+
+
+def pages(found: Sequence[Finding], made: str) -> dict[str, str]:
+    """The pages that docs/results.py makes of findings, by their names."""
+    spec = importlib.util.spec_from_file_location("results", RESULTS.with_suffix(".py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.pages(found, made=made)
 
 
 @functools.cache

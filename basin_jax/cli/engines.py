@@ -73,7 +73,7 @@ def train_by_engine(
     say(f"{source.file}: {count} cell{'s' * (count > 1)}, into {reference.out}, {by}")
     with progress_for(Console(stderr=True)) as progress:
         return coordinate(
-            source.cells,
+            source.sweep,
             source.rule,
             reference,
             engine=engine,

@@ -303,7 +303,7 @@ def _train(
     say(f"{source.file}: {count} cell{'s' if count > 1 else ''}, into {folder}")
     with progress_for(Console(stderr=True)) as progress:
         return run_sweep(
-            source.cells,
+            source.sweep,
             seeds,
             folder,
             rule=source.rule,

@@ -2,7 +2,6 @@
 
 import abc
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -200,21 +199,6 @@ def grid(sweep: Sweep, axes: Mapping[str, Iterable[Any]]) -> tuple[Sweep, ...]:
     return tuple(cells)
 
 
-def varied(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """List the paths on which cells (as given by `Sweep.fields`) differ, in order."""
-    paths = dict.fromkeys(path for cell in cells for path in cell)
-    return tuple(path for path in paths if len({json.dumps(cell.get(path)) for cell in cells}) > 1)
-
-
 def siblings_of(fields: Mapping[str, Any]) -> int:
     """Compute `Sweep.siblings` from a sweep's fields."""
     return math.prod(n for path, n in fields.items() if CHILDREN.fullmatch(path))
-
-
-def label(fields: Mapping[str, Any], paths: Sequence[str]) -> str:
-    """Name a cell by the fields that are varied, each by the last part of its path."""
-    if not paths:
-        return str(fields["organism"])
-    last = [path.rpartition(".")[2] for path in paths]
-    short = [n if last.count(n) == 1 else path for n, path in zip(last, paths, strict=True)]
-    return ", ".join(f"{n}={fields.get(path)}" for n, path in zip(short, paths, strict=True))

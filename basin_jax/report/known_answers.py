@@ -15,6 +15,7 @@ from basin_jax.report.render import Group, Line, Table, fill
 from basin_jax.report.tables import amount
 from basin_jax.results.references import cell_of
 from basin_jax.runs.sweepfile import SweepFile, load_sweep
+from basin_jax.statistics.estimates import p_text
 
 
 NAME = "known_answers"
@@ -171,7 +172,7 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
         "seeds": f"{row['trials']:,}",
         "shared": row["shared"],
         "z": f"{row['z']:+.1f}",
-        "p": f"{row['p_value']:.2g}",
+        "p": p_text(row["p_value"]),
         "agrees": "yes" if row["agrees"] else "NO",
         "source": row["source"],
     }

@@ -9,6 +9,7 @@ import polars as pl
 from basin_jax.core.verdict import NEAR, Verdict
 from basin_jax.report.render import Group, Line, Table
 from basin_jax.results.records import Records
+from basin_jax.statistics.estimates import p_text
 
 
 MEANINGS = {
@@ -184,7 +185,7 @@ def differences(records: Records, frame: pl.DataFrame) -> Table:
     head = ("Cell", "Difference [row alone]", "[all rows]", "Gained / lost", "p")
     lines = []
     for row in frame.to_dicts():
-        counts, p = f"{row['gained']:,} / {row['lost']:,}", f"{row['p_value']:.2g}"
+        counts, p = f"{row['gained']:,} / {row['lost']:,}", p_text(row["p_value"])
         ends = difference(row, "_all").partition(" ")[2]
         lines.append(Line([cell_name(records, row["cell"]), difference(row), ends, counts, p]))
     return Table(head=head, groups=[Group(lines)])

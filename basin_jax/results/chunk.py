@@ -27,6 +27,7 @@ MACHINE, NUMBER = "machine", re.compile("[0-9]{1,4}", re.ASCII)
 ERRORS, ERRORS_BYTES = "errors", 2**20  # of why seeds failed: {REASON: [[FIRST, LAST], ...]}
 TYPES = {"cell": pl.String, "seed": pl.UInt64, "step": pl.Int32, "verdict": pl.Int8}
 KEYS = tuple(TYPES)
+LABEL = "label"  # the column of cells' names in frames, which no chunk has
 EVIDENCE = COLUMNS - len(KEYS)  # names of it, at most
 LARGEST = 2**30  # bytes of a file
 

@@ -55,7 +55,7 @@ class Quoted(Stored):
             ValueError: if a field is unknown, does not vary, or has values that are no numbers, or
                 if other fields vary that `where` does not tell.
         """
-        path, verdict = self.path(field, "field"), as_verdict(of)
+        path, verdict = self._path(field, "field"), as_verdict(of)
         doses = self._doses(path, where or {})
         seeds, hits = self._hits_of_all(doses, verdict)
         return threshold(
@@ -73,7 +73,7 @@ class Quoted(Stored):
 
     def _doses(self, path: str, where: Mapping[str, Any]) -> dict[str, float]:
         """Return the value of a field in each cell where others have some values, rising."""
-        fixed = {self.path(name, "where"): value for name, value in where.items()}
+        fixed = {self._path(name, "where"): value for name, value in where.items()}
         others = [name for name in self.varied if name not in (path, *fixed)]
         if others:
             raise ValueError(
@@ -154,7 +154,7 @@ class Quoted(Stored):
         versions = [version.partition(" ")[0] for version in self.machine["basin_jax"].split("; ")]
         return bibtex((one for part in parts for one in used(*part)), trained=versions)
 
-    def path(self, name: str, argument: str) -> str:
+    def _path(self, name: str, argument: str) -> str:
         """Find the path of a field, given its path or the last part.
 
         Raises:

@@ -7,7 +7,7 @@ A table of all rows is made where it is asked for.
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from jaxtyping import UInt64
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
+from basin_jax.core.labels import check_names, labels_of, varied
 from basin_jax.core.plugin import closest
-from basin_jax.core.sweep import label, varied
 from basin_jax.core.verdict import Rule, Verdict, judge_again
 from basin_jax.results import several
 from basin_jax.results.blocks import Chunks
-from basin_jax.results.chunk import KEYS
+from basin_jax.results.chunk import KEYS, LABEL
 from basin_jax.results.layout import machines_of, stops_of
 from basin_jax.results.request import UNKNOWN, ChosenSeeds, Request, Requests, Sample
 from basin_jax.results.rule import own_rule
@@ -46,6 +46,7 @@ class Stored:
         rule: the rule that judges the evidence in place of the folder's own.
         cells: the fields of each cell, by its digest.
         varied: the paths of the fields that differ between cells.
+        labels: the short name of each cell, by its digest.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Stored:
         folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
         rule: Rule | None = None,
+        labels: Mapping[str, str] | None = None,
     ):
         given = [folder] if isinstance(folder, str | os.PathLike) else folder
         if not given:
@@ -64,6 +66,13 @@ class Stored:
             digest: cell["fields"] for digest, cell in self.manifest["cells"].items()
         }
         self.varied = varied(list(self.cells.values()))
+        entries = self.manifest["cells"].items()
+        names = {digest: cell["name"] for digest, cell in entries if "name" in cell}
+        self.labels = labels_of(self.cells, names)
+        if labels is not None:
+            check_names(list(labels.values()))
+            given = {self.digest(cell, "labels"): name for cell, name in labels.items()}
+            self.labels = labels_of(self.cells, {**names, **given})
 
     @functools.cached_property
     def judged_by(self) -> Rule | None:
@@ -91,7 +100,7 @@ class Stored:
 
     def evidence(self, frame: pl.DataFrame) -> dict[str, ndarray]:
         """Return the evidence of some rows by name."""
-        columns = frame.select(pl.exclude(*KEYS, *self.varied)).to_dict()
+        columns = frame.select(pl.exclude(*KEYS, LABEL, *self.varied)).to_dict()
         return {name: column.to_numpy() for name, column in columns.items()}
 
     @functools.cached_property
@@ -111,13 +120,14 @@ class Stored:
     def _table(self, blocks: Iterable[pl.DataFrame]) -> pl.DataFrame:
         names = {int(verdict): verdict.name for verdict in Verdict}
         verdict = pl.col("verdict").replace_strict(names, return_dtype=VERDICTS)
+        first = (*KEYS[:1], LABEL, *self.varied)
         every = (
             rows.with_columns(verdict) for rows in itertools.chain([self._chunks.empty], blocks)
         )
         return (
             pl.concat(every, how="vertical_relaxed")
             .join(self._fields(self.varied), on="cell", maintain_order="left")
-            .select(*KEYS[:1], *self.varied, *KEYS[1:], pl.exclude(*KEYS, *self.varied))
+            .select(*first, *KEYS[1:], pl.exclude(*first, *KEYS[1:]))
         )
 
     @functools.cached_property
@@ -239,8 +249,8 @@ class Stored:
         return "; ".join(dict.fromkeys(one.criterion or UNKNOWN for one in chosen)) or UNKNOWN
 
     def label(self, cell: str) -> str:
-        """Return a cell's short name: the fields that distinguish it."""
-        return label(self.cells[cell], self.varied)
+        """Return a cell's short name: its own, or the fields that distinguish it."""
+        return self.labels[cell]
 
     @checked
     def seeds(self, of: Verdict | str | int, *, cell: str | None = None) -> ChosenSeeds:
@@ -269,7 +279,7 @@ class Stored:
         Raises:
             ValueError: if there is no such cell, or if `cell` is None and there are several.
         """
-        labels = {self.label(digest): digest for digest in self.cells}
+        labels = {label: digest for digest, label in self.labels.items()}
         if cell is None and len(self.cells) == 1:
             return next(iter(self.cells))
         if cell not in (*self.cells, *labels):
@@ -281,4 +291,6 @@ class Stored:
             return str(value) if isinstance(value, list) else value
 
         columns = {path: [plain(c.get(path)) for c in self.cells.values()] for path in paths}
-        return pl.DataFrame({"cell": list(self.cells), **columns}, strict=False)
+        frame = pl.DataFrame({"cell": list(self.cells), **columns}, strict=False)
+        labels = pl.Series(LABEL, list(self.labels.values()), pl.Enum(self.labels.values()))
+        return frame.insert_column(1, labels)

@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Records(Quoted):
     Args:
         folder: the folder of a run or its URL, or several, whose cells and seeds are united.
         rule: a rule to judge the stored evidence by, in place of the sweep's own.
+        labels: names for cells, by their digests or the labels that they have.
     """
 
     @checked
@@ -150,7 +151,8 @@ class Records(Quoted):
                 rows.append((cell, field, value, near, trials, share))
         names = ("cell", "threshold", "value", "near", "trials", "share")
         kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
-        return pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
+        frame = pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
+        return self._fields(()).join(frame, on="cell", maintain_order="right")
 
     @checked
     def agreement(self, *, level: float = 0.95) -> pl.DataFrame:
@@ -216,12 +218,12 @@ class Records(Quoted):
         if not others:
             raise ValueError("the sweep has one cell; allowed: two or more, to differ")
         rows = [self._difference(cell, baseline, as_verdict(of), level) for cell in others]
-        frame = self._fields(self.varied).insert_column(1, pl.lit(baseline).alias("baseline"))
+        frame = self._fields(self.varied).insert_column(2, pl.lit(baseline).alias("baseline"))
         return frame.join(pl.DataFrame(rows), on="cell", maintain_order="right")
 
     def errors(self) -> pl.DataFrame:
         """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
-        return self._errors
+        return self._fields(()).join(self._errors, on="cell", maintain_order="right")
 
     @functools.cached_property
     def _errors(self) -> pl.DataFrame:
@@ -247,7 +249,7 @@ class Records(Quoted):
     def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
         """Return the paths of the fields that tell the cells apart."""
         by = [by] if isinstance(by, str) else by
-        paths = self.varied if by is None else [self.path(name, "by") for name in by]
+        paths = self.varied if by is None else [self._path(name, "by") for name in by]
         groups = [tuple(str(cell.get(path)) for path in paths) for cell in self.cells.values()]
         if len(set(groups)) < len(groups):
             raise ValueError(
@@ -335,7 +337,10 @@ class Records(Quoted):
 
 @checked
 def load(
-    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, rule: Rule | None = None
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    rule: Rule | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Records:
     """Load a sweep's results from its folder, without running any of its code.
 
@@ -343,8 +348,10 @@ def load(
         folder: the folder of a run or its URL, or several: shards from several machines, or cells
             that are compared. They share no seed of a cell.
         rule: a rule to judge the stored evidence by, in place of the sweep's own.
+        labels: names for cells, by their digests or the labels that they have.
 
     Raises:
+        ValueError: if a name cannot be shown, or is that of no cell.
         StoreError: if a folder holds no sweep, or a chunk in it is damaged, or two folders have
             the same seed of a cell, or verdicts of different rules.
         BucketError: if a bucket does not answer.
@@ -357,4 +364,4 @@ def load(
     >>> load(folder).frame["seed"].max()
     7
     """
-    return Records(folder, rule=rule)
+    return Records(folder, rule=rule, labels=labels)

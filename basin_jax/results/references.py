@@ -11,7 +11,8 @@ import polars as pl
 from scipy.special import ndtr, ndtri
 
 from basin_jax.core.arguments import checked
-from basin_jax.core.sweep import label, siblings_of, varied
+from basin_jax.core.labels import labels_of
+from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import Verdict
 from basin_jax.results.given import Given, satisfying
 from basin_jax.results.records import Records
@@ -291,8 +292,7 @@ def cell_of(known: Known, cells: Mapping[str, Mapping[str, Any]]) -> str:
         if all(has(fields, name, value) for name, value in known.cell.items())
     ]
     if len(found) != 1:
-        paths = varied(list(cells.values()))
-        labels = "; ".join(label(fields, paths) for fields in cells.values())
+        labels = "; ".join(labels_of(cells).values())
         raise ValueError(
             f"{known.name!r}: {type(known).__name__}.cell = {dict(known.cell)} fits "
             f"{len(found)} cells; allowed: fields that fit one of {labels}"

@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from basin_jax.core.identity import digest_of, evidence_names
-from basin_jax.core.sweep import Sweep, label, varied
+from basin_jax.core.labels import check_names, varied
+from basin_jax.core.sweep import Sweep
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule, judge
 from basin_jax.engine.backends import LANES
@@ -19,10 +20,24 @@ from basin_jax.engine.preflight import TRIED, examine, unmoved
 from basin_jax.engine.unread import unread_fields
 from basin_jax.engine.waiting import Patience
 from basin_jax.interrupts import GaveUp
-from basin_jax.results.chunk import EVIDENCE, KEYS
+from basin_jax.results.chunk import EVIDENCE, KEYS, LABEL
 from basin_jax.results.store import Store
 from basin_jax.runs.parked import PATIENCE, Parked, ParkedSeeds, check_patience
 from basin_jax.schema import name as check_name
+
+
+def named_cells(
+    sweep: Sweep | Sequence[Sweep] | Mapping[str, Sweep],
+) -> tuple[list[Sweep], list[str]]:
+    """Return the cells of what a run is given, and their names, if they have some.
+
+    Raises:
+        ValueError: if the names cannot be shown.
+    """
+    if isinstance(sweep, Mapping):
+        check_names(list(sweep))
+        return list(sweep.values()), list(sweep)
+    return [sweep] if isinstance(sweep, Sweep) else list(sweep), []
 
 
 def check_settings(
@@ -72,17 +87,17 @@ def check_cells(
         check_name("evidence", own)
     if len(first) > EVIDENCE:
         raise ValueError(f"the evidence has {len(first)} names; allowed: at most {EVIDENCE}")
-    taken_names = {*KEYS, *(path for cell in cells for path in cell.fields())}
+    taken_names = {*KEYS, LABEL, *(path for cell in cells for path in cell.fields())}
     if taken := taken_names & {*first}:
         raise ValueError(
             f"the organism gives evidence named {taken.pop()!r}; allowed: other names than "
-            f"{', '.join(KEYS)} and the sweep's fields, which are columns beside it"
+            f"{', '.join((*KEYS, LABEL))} and the sweep's fields, which are columns beside it"
         )
     for cell in cells[1:]:
         names = _located(evidence_names, cell)
         if names != first:
             raise ValueError(
-                f"{label(cell.fields(), ())} gives the evidence {', '.join(names)}; "
+                f"{type(cell.organism).__name__} gives the evidence {', '.join(names)}; "
                 f"allowed: that of the first cell, {', '.join(first)}"
             )
     judge(rule, {name: np.zeros(2) for name in first})
@@ -125,8 +140,8 @@ def first_steps(store: Store, patience: float | None) -> Callable[[Sweep], None]
             given = {"tries": 1, "seconds": seconds, "trained": None, "alone": False}
             parked.park(Parked(cell=digest_of(cell), seeds=seeds, **given))
             raise GaveUp(
-                f"{label(cell.fields(), ())}: gave up the first step of the seeds 0 to {TRIED - 1} "
-                f"after {seconds:g} s; the same command in another process goes on"
+                f"{type(cell.organism).__name__}: gave up the first step of the seeds 0 to "
+                f"{TRIED - 1} after {seconds:g} s; the same command in another process goes on"
             ) from None
 
     return first_step

@@ -5,7 +5,7 @@ that none of the others writes the report while it lives.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from basin_jax.core.sweep import Sweep
@@ -14,7 +14,7 @@ from basin_jax.interrupts import interruptible
 from basin_jax.results.records import Records
 from basin_jax.results.request import request_of
 from basin_jax.results.store import Store, StoreError
-from basin_jax.runs.checks import check_cells, check_settings, first_steps
+from basin_jax.runs.checks import check_cells, check_settings, first_steps, named_cells
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.engines.contract import Engine, Event, Reference
 from basin_jax.runs.progress import CellProgress, Progress
@@ -29,7 +29,7 @@ LAST_SECONDS = 60.0
 
 
 def coordinate(
-    sweep: Sequence[Sweep],
+    sweep: Sequence[Sweep] | Mapping[str, Sweep],
     rule: Rule,
     reference: Reference,
     *,
@@ -40,7 +40,7 @@ def coordinate(
     """Train the seeds that a folder lacks by the workers of an engine.
 
     Args:
-        sweep: the cells of the sweep's file.
+        sweep: the cells of the sweep's file, as `run` takes them.
         rule: its decision rule.
         reference: what the workers are told.
         engine: what starts them.
@@ -53,20 +53,30 @@ def coordinate(
         Interrupted: on a signal, after the workers have committed what they had trained.
     """
     until, pilot, lanes = reference.until, reference.pilot, reference.lanes
-    check_settings(sweep, reference.seeds, until=until, whole=None, pilot=pilot, lanes=lanes)
+    wanted, given = named_cells(sweep)
+    check_settings(wanted, reference.seeds, until=until, whole=None, pilot=pilot, lanes=lanes)
     asked, request = request_of(reference.seeds, until=until, pilot=pilot)
     engine.check(workers)
     first_step = first_steps(Store(reference.out), reference.patience)
-    cells = check_cells(sweep, rule, first_step=first_step)
+    cells = check_cells(wanted, rule, first_step=first_step)
+    names, folder = dict(zip(cells, given, strict=False)), Store(reference.out)
     with interruptible() as stop:
         if engine.prepares:
-            given = reference.out, cells, rule, request, asked, lanes, progress
-            folder, _, states, committed = open_folder(*given)
+            opened = open_folder(
+                folder,
+                cells,
+                names=names,
+                rule=rule,
+                request=request,
+                asked=asked,
+                lanes=lanes,
+                progress=progress,
+            )
+            states, committed = opened.states, opened.committed
         else:
-            folder = Store(reference.out)
             folder.prepare()
             committed = CommittedSeeds(folder, cells)
-            states = states_of(cells, committed, asked, until)
+            states = states_of(cells, names, committed, asked, until)
         watch = Watch(states, committed, reference, progress)
         with Worker(folder, None, request).alive() as worker:
             worker.begin(f"counting what {workers} workers commit")
@@ -106,13 +116,15 @@ class Watch:
         self._progress = progress
         self._completed = float("inf")
         self._failures: list[Event] = []
+        self._ended = 0  # workers
 
     def look(self, event: Event | None) -> None:
         """Tell of an event, count what is committed, and show it."""
         if event is not None:
             self._progress.tell(str(event))
-            if event.kind == "ended" and event.code != 0:
-                self._failures.append(event)
+            if event.kind == "ended":
+                self._ended += 1
+                self._failures += [event] if event.code != 0 else []
         self._count()
 
     def _count(self, *, at_once: bool = False) -> None:
@@ -141,10 +153,15 @@ class Watch:
         return not self._retries and time.monotonic() - self._completed > LAST_SECONDS
 
     def expect_all(self, where: str) -> None:
-        """Raise `StoreError` unless the folder has all that was asked for."""
+        """Raise `StoreError` unless the folder has all that was asked for.
+
+        Which seeds were tried again it does not tell: then some worker must have ended well.
+        """
         self._count(at_once=True)
+        said = "; ".join(map(str, self._failures)) or "all workers ended"
         if not self._is_complete:
-            said = "; ".join(map(str, self._failures)) or "all workers ended"
             raise StoreError(
                 f"{where} lacks seeds ({said}); repeat the command to train what is missing"
             )
+        if self._retries and len(self._failures) == self._ended:
+            raise StoreError(f"{where}: no worker has tried all of its failed seeds again ({said})")

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 
 from basin_jax.core.identity import trace_of
-from basin_jax.core.sweep import Sweep, label, varied
+from basin_jax.core.labels import labels_of
+from basin_jax.core.sweep import Sweep
 from basin_jax.core.trial import signature_of
 from basin_jax.core.verdict import Rule
 from basin_jax.engine.autotune import Tuning, choose
@@ -34,6 +35,7 @@ def manifest_of(
     folder: Store,
     old: dict[str, Any] | None,
     *,
+    names: dict[str, str],
     lanes: int | None,
     seeds: int,
     most: int,
@@ -46,6 +48,7 @@ def manifest_of(
         rule: the decision rule.
         folder: the sweep's folder.
         old: its manifest, if it has one.
+        names: the names of cells that have one, by their digests.
         lanes: the number of lanes; measured if None.
         seeds: about how many seeds each cell trains.
         most: the most seeds of a chunk.
@@ -74,6 +77,7 @@ def manifest_of(
     plans |= {digest: _plan(new[digest], tuning) for digest, tuning in tunings.items()}
     machines[number] = {"machine": machine, "plans": plans}
     entries |= {digest: _entry(cell) for digest, cell in new.items() if digest not in entries}
+    entries |= {digest: {**entries[digest], "name": name} for digest, name in names.items()}
     for line in dict.fromkeys(_remark(plans[digest]["backend"]) for digest in cells):
         if line is not None:
             tell(line)
@@ -226,8 +230,8 @@ def _refuse_others(
     lines += _differences("rule ", old["rule"]["sources"], rule["sources"])
     gone = [cell for digest, cell in old["cells"].items() if digest not in cells]
     if gone and not lines and old["cells"].keys() & cells.keys():
-        paths = varied([cell["fields"] for cell in old["cells"].values()])
-        lacking = [label(cell["fields"], paths) for cell in gone]
+        labels = labels_of({digest: cell["fields"] for digest, cell in old["cells"].items()})
+        lacking = [labels[digest] for digest in old["cells"] if digest not in cells]
         raise StoreError(
             f"sweep lacks cells of {folder.where}: {'; '.join(lacking[:8])}"
             f"{f' and {len(lacking) - 8} more' * (len(lacking) > 8)}; allowed: all of its cells, "

@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
-from basin_jax.core.sweep import Sweep, label, varied
+from basin_jax.core.labels import labels_of
+from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, judge_again
 from basin_jax.interrupts import interruptible
 from basin_jax.results.chunk import KEYS
@@ -19,7 +20,7 @@ from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
-from basin_jax.runs.checks import check_cells, check_settings, first_steps, remarks
+from basin_jax.runs.checks import check_cells, check_settings, first_steps, named_cells, remarks
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
@@ -35,7 +36,7 @@ RAN: dict[str, tuple[Sweep, Rule]] = {}
 
 @checked
 def run(
-    sweep: Sweep | Sequence[Sweep],
+    sweep: Sweep | Sequence[Sweep] | Mapping[str, Sweep],
     seeds: int | np.integer | Sequence[int] | ndarray | None,
     store: str | os.PathLike[str],
     *,
@@ -53,7 +54,8 @@ def run(
     """Train the seeds of a sweep that its folder lacks.
 
     Args:
-        sweep: a sweep, or the cells of a grid; all cells train the same seeds.
+        sweep: a sweep, or the cells of a grid, or a mapping of names to cells; all cells train the
+            same seeds. Names are shown in place of the fields that are varied.
         seeds: their number (0 to n - 1), or the seeds; None with `until`. A number or a range is a
             sample of all seeds. Estimates from other seeds are conditional on their choice.
         store: the sweep's folder, made if it does not exist, or a URL such as s3://BUCKET/NAME.
@@ -82,13 +84,22 @@ def run(
     >>> len(run(sweep, 8, tempfile.mkdtemp(), lanes=8).frame)
     8
     """
-    wanted = [sweep] if isinstance(sweep, Sweep) else list(sweep)
+    wanted, names = named_cells(sweep)
     check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
     shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
-        opened = open_folder(store, cells, rule, request, asked, lanes, receiver)
+        opened = open_folder(
+            Store(store),
+            cells,
+            names=dict(zip(cells, names, strict=False)),
+            rule=rule,
+            request=request,
+            asked=asked,
+            lanes=lanes,
+            progress=receiver,
+        )
         with Worker(opened.folder, shard, request).alive() as worker:
             told = {"asked": asked, "until": until, "rule": rule, "retry_errors": retry_errors}
             told |= {"patience": patience, "progress": receiver, "worker": worker, "stop": stop}
@@ -135,8 +146,10 @@ def _train(training: Training, cells: dict[str, Sweep], record: dict[str, Any]) 
 
 
 def open_folder(
-    store: str | os.PathLike[str],
+    folder: Store,
     cells: dict[str, Sweep],
+    *,
+    names: dict[str, str],
     rule: Rule,
     request: Request,
     asked: Sequence[int],
@@ -145,17 +158,19 @@ def open_folder(
 ) -> Opened:
     """Open a folder for a run: tune the cells that are new to it, and write `sweep.json`.
 
+    See `run` for the arguments; `names` are those of cells that have one, by their digests.
+
     Raises:
         StoreError: if the folder holds another sweep.
     """
     for remark in remarks(list(cells.values())):
         progress.tell(remark)
-    folder, until = Store(store), request.width
+    until = request.width
     if until is not None and folder.exists():
         _refuse_pilots(folder, until)
     # A width needs at most so many seeds, or hardly more.
     seeds = len(asked) if until is None else round(4 / until**2)
-    limits = {"lanes": lanes, "seeds": seeds, "most": most_of(until)}
+    limits = {"names": names, "lanes": lanes, "seeds": seeds, "most": most_of(until)}
     committed = CommittedSeeds(folder, ())
 
     def made(old: dict[str, Any] | None) -> dict[str, Any]:
@@ -171,18 +186,22 @@ def open_folder(
     with folder.locked():
         folder.prepare()
         manifest = folder.update(made)
-    return Opened(folder, manifest, states_of(cells, committed, asked, until), committed)
+    states = states_of(cells, names, committed, asked, until)
+    return Opened(folder, manifest, states, committed)
 
 
 def states_of(
-    cells: dict[str, Sweep], committed: CommittedSeeds, asked: Sequence[int], until: float | None
+    cells: dict[str, Sweep],
+    names: dict[str, str],
+    committed: CommittedSeeds,
+    asked: Sequence[int],
+    until: float | None,
 ) -> dict[str, CellProgress]:
     """Return the state of each cell, of which nothing is counted yet."""
-    fields = {digest: cell.fields() for digest, cell in cells.items()}
-    paths = varied(list(fields.values()))
+    labels = labels_of({digest: cell.fields() for digest, cell in cells.items()}, names)
     return {
         digest: CellProgress(
-            label=label(fields[digest], paths),
+            label=labels[digest],
             steps=cell.all_steps,
             siblings=cell.siblings,
             asked=None if until else max(len(asked), committed.count(digest)[0]),

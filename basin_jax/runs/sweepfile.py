@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ from basin_jax.devices import cache_directory, expect_devices
 from basin_jax.files import is_private, is_text, printable, read_file
 from basin_jax.results.references import Known
 from basin_jax.rules.behavior import Behavior
+from basin_jax.runs.checks import named_cells
 from basin_jax.runs.imports import execute_alone
 
 
@@ -31,9 +32,15 @@ class SweepFile:
     file: Path
     overrides: tuple[str, ...]
     cells: tuple[Sweep, ...]
+    names: tuple[str, ...]  # of the cells, if they have some
     rule: Rule
     seeds: int
     known: tuple[Known, ...]
+
+    @property
+    def sweep(self) -> Sequence[Sweep] | Mapping[str, Sweep]:
+        """The cells, as `run` takes them."""
+        return dict(zip(self.names, self.cells, strict=True)) if self.names else self.cells
 
     def origin(self, folder: Path) -> dict[str, Any]:
         """Return the origin of a folder's sweep, from which `replay` finds the file."""
@@ -51,13 +58,8 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
         ValueError: naming the file and what is wrong with it, or the field and the value.
     """
     module = execute(file)
-    cells = getattr(module, "sweep", None)
-    cells = (cells,) if isinstance(cells, Sweep) else cells
-    if not isinstance(cells, Sequence) or not all(isinstance(cell, Sweep) for cell in cells):
-        raise ValueError(
-            f"{file} defines {'no' if cells is None else 'a wrong'} `sweep`; "
-            "allowed: a Sweep, or a sequence of them such as grid(...) gives"
-        )
+    sweep = getattr(module, "sweep", None)
+    cells, names = _cells(sweep, file)
     rule = _rule(module, file, default=Behavior())
     for text in overrides:
         path, equals, literal = text.partition("=")
@@ -67,10 +69,18 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
         if path.startswith("rule."):
             rule = override(rule, path.removeprefix("rule."), value)
         else:
-            # Cells that an override makes alike are one.
-            cells = tuple(dict.fromkeys(override(cell, path, value) for cell in cells))
+            cells = [override(cell, path, value) for cell in cells]
+    # Cells that an override makes alike are one.
+    alike = [bool(overrides) and cell in cells[:number] for number, cell in enumerate(cells)]
+    numbers = [number for number, one in enumerate(alike) if not one]
     return SweepFile(
-        file, tuple(overrides), tuple(cells), rule, _seeds(module, file), _known(module, file)
+        file=file,
+        overrides=tuple(overrides),
+        cells=tuple(cells[number] for number in numbers),
+        names=tuple(names[number] for number in numbers if names),
+        rule=rule,
+        seeds=_seeds(module, file),
+        known=_known(module, file),
     )
 
 
@@ -100,6 +110,18 @@ def _note(file: Path) -> Path:
 def load_rule(file: Path) -> Rule:
     """Run a file, and return its rule."""
     return _rule(execute(file), file, default=None)
+
+
+def _cells(sweep: Any, file: Path) -> tuple[list[Sweep], list[str]]:
+    cells = sweep.values() if isinstance(sweep, Mapping) else sweep
+    cells = (cells,) if isinstance(cells, Sweep) else cells
+    listed = isinstance(sweep, Sweep | Sequence | Mapping)
+    if not listed or not all(isinstance(cell, Sweep) for cell in cells):
+        raise ValueError(
+            f"{file} defines {'no' if sweep is None else 'a wrong'} `sweep`; allowed: a Sweep, a "
+            "sequence of them such as grid(...) gives, or a mapping of names to them"
+        )
+    return named_cells(sweep)
 
 
 def _rule(module: ModuleType, file: Path, *, default: Rule | None) -> Rule:

@@ -80,8 +80,21 @@ class Difference:
     def __str__(self) -> str:
         return (
             f"({self.gained} - {self.lost})/{self.trials} = {self.difference:.4g} "
-            f"[{self.low:.4g}, {self.high:.4g}], p = {self.p_value:.2g}"
+            f"[{self.low:.4g}, {self.high:.4g}], p {p_text(self.p_value, equals='= ')}"
         )
+
+
+def p_text(p_value: float, *, equals: str = "") -> str:
+    """Format a p-value; 0 stands for one that is too small for a double.
+
+    Args:
+        p_value: the value.
+        equals: what stands before a number.
+
+    >>> p_text(0.0123), p_text(0.0), "p " + p_text(1.0, equals="= ")
+    ('0.012', '< 1e-300', 'p = 1')
+    """
+    return f"{equals}{p_value:.2g}" if p_value > 0 else "< 1e-300"
 
 
 @checked

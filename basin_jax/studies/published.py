@@ -9,7 +9,7 @@ from basin_jax.core.plugin import closest
 
 
 TABLES = Path(__file__).with_name("tables")
-MADE = "made.csv"  # the studies, and what made them
+MADE = Path(__file__).with_suffix(".csv")  # the studies, and what made them
 # Of columns that a study may leave empty.
 TYPES = {"expected": pl.Float64, "gained": pl.Int64, "lost": pl.Int64, "holds": pl.Boolean}
 
@@ -33,7 +33,7 @@ def published(study: str | None = None) -> pl.DataFrame:
     >>> published("hijack").filter(key="difficulty=1/dose=0/deceptive")["seeds"].item()
     128
     """
-    made = pl.read_csv(TABLES / MADE)
+    made = pl.read_csv(MADE)
     if study is None:
         return made
     if study not in made["study"]:

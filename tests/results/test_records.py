@@ -36,7 +36,7 @@ def counts_of(records: Records) -> dict:
 
 def test_there_is_one_row_a_cell_and_seed(records):
     assert len(records.frame) == 200
-    assert records.frame.columns[:3] == ["cell", TILT, "seed"]
+    assert records.frame.columns[:4] == ["cell", "label", TILT, "seed"]
     for digest, cell in records.frame.group_by("cell"):
         assert cell["seed"].to_list() == list(range(100))
         assert set(cell[TILT]) == {records.cells[digest[0]][TILT]}
@@ -83,7 +83,7 @@ def test_cells_are_told_apart_by_full_paths_and_by_their_last_parts(records):
     full, short = records.fractions([TILT]), records.fractions(["tilt"])
     assert full.equals(short)
     assert full.equals(records.fractions())
-    assert records.fractions(["method.learning_rate", "tilt"]).columns[1:3] == [
+    assert records.fractions(["method.learning_rate", "tilt"]).columns[2:4] == [
         "method.learning_rate",
         TILT,
     ]
@@ -137,7 +137,18 @@ def test_a_baseline_is_given_by_its_digest_or_by_its_label(records):
 
 
 def test_the_differences_of_a_verdict_are_laid_out_like_the_fractions(records):
-    columns = ["cell", "baseline", TILT, "gained", "lost", "trials", "difference", "low", "high"]
+    columns = [
+        "cell",
+        "label",
+        "baseline",
+        TILT,
+        "gained",
+        "lost",
+        "trials",
+        "difference",
+        "low",
+        "high",
+    ]
     columns += ["low_all", "high_all", "p_value", "level", "interval", "sample"]
     assert records.differences().columns == columns
     intended = records.differences("INTENDED")
@@ -181,7 +192,7 @@ def test_fractions_as_a_threshold_moves_are_those_of_rules_that_have_it(along):
     gaps = (0.3, 0.5, 0.999)
     records = load(along.store.folder, rule=Behavior())
     frame = records.sensitivity("deceptive_gap", gaps)
-    assert frame.columns[:4] == ["cell", TILT, "deceptive_gap", "verdict"]
+    assert frame.columns[2:5] == [TILT, "deceptive_gap", "verdict"]
     assert len(frame) == 2 * len(gaps) * len(Verdict)
     for gap in gaps:
         fractions = load(records.store.folder, rule=Behavior(deceptive_gap=gap)).fractions()
@@ -199,7 +210,7 @@ def test_a_threshold_moves_only_where_the_records_have_a_rule(records):
 
 def test_the_agreement_of_earlier_verdicts_with_the_last_is_counted_seed_by_seed(along):
     frame = along.agreement()
-    assert frame.columns[:4] == ["cell", TILT, "step", "hits"]
+    assert frame.columns[2:5] == [TILT, "step", "hits"]
     assert frame["step"].to_list() == [0, 3] * 2
     for row in frame.iter_rows(named=True):
         history = along.history.filter(cell=row["cell"]).sort("seed")

@@ -370,7 +370,6 @@ def test_evidence_whose_name_stands_for_several_columns_is_refused_before_traini
 def test_a_chunk_has_no_more_rows_than_are_read(wells, tmp_path, monkeypatch):
     sweep = wells[0].replace(num_steps=4096, save_at=tuple(range(1023)))
     monkeypatch.setattr(manifest, "choose", lambda *_, **__: Tuning("xla", 8, 1e18))
-    made = manifest.manifest_of(
-        {"a": sweep}, Behavior(), Store(tmp_path), None, lanes=8, seeds=8, most=2**17, tell=print
-    )
+    given = {"names": {}, "lanes": 8, "seeds": 8, "most": 2**17, "tell": print}
+    made = manifest.manifest_of({"a": sweep}, Behavior(), Store(tmp_path), None, **given)
     assert made["chunk"] * len(sweep.stops) == chunk_size.ROWS

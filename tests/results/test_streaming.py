@@ -159,7 +159,7 @@ def test_no_table_of_all_rows_is_made_unless_it_is_asked_for(tmp_path, monkeypat
     made(tmp_path, CHUNKS, [ALL, PILOT])
     monkeypatch.setattr(Stored, "history", property(lambda _: pytest.fail("all rows were read")))
     write_report(bj.load(tmp_path))
-    assert len(bj.load(tmp_path).seeds("INTENDED", cell="tilt=0.1, start=None, children=None"))
+    assert len(bj.load(tmp_path).seeds("INTENDED", cell="tilt=0.1"))
     with pytest.raises(pytest.fail.Exception):
         _ = bj.load(tmp_path).frame
 

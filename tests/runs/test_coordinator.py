@@ -69,3 +69,14 @@ def test_workers_that_try_seeds_again_are_waited_for(tmp_path, monkeypatch):
 
     told = train(Pretended(retrying), tmp_path / "out", lambda _: None, retry_errors=True)
     assert told.lines[-1:] == ("worker 0/2 ended",)
+
+
+def test_seeds_that_no_worker_could_try_again_are_an_error(tmp_path):
+    source, _ = written(tmp_path / "out")
+    run(source.cells, SEEDS, tmp_path / "out", lanes=8, progress=False)
+
+    def failing(reference, shards):
+        yield from (Event(shard, "ended", "ended with code 1", 1) for shard in shards)
+
+    with pytest.raises(StoreError, match=r"no worker has tried .* worker 1/2 ended with code 1"):
+        train(Pretended(failing), tmp_path / "out", lambda _: None, retry_errors=True)

@@ -19,7 +19,8 @@ from polars.testing import assert_frame_equal
 from basin_jax.results.store import Store
 
 
-SEEDS = 64 * 3000
+SEEDS = 64 * 1000  # of a folder, and the kills of its runs
+KILLS = 50
 
 
 @pytest.fixture(scope="module")
@@ -60,31 +61,33 @@ def assert_same(store: Store, whole: Store) -> None:
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "kills", [2, pytest.param(600, marks=pytest.mark.slow)], ids="{} kills".format
+    "kills", [2, pytest.param(800, marks=pytest.mark.slow)], ids="{} kills".format
 )
 def test_kills_while_training_lose_nothing_and_change_nothing(start, tmp_path, kills):
-    seeds, cache = min(SEEDS, 64 * 20 * kills), tmp_path / "cache"
+    seeds, cache, whole = min(SEEDS, 64 * 20 * kills), tmp_path / "cache", Store(tmp_path / "whole")
     train, moment = partial(start, victims.train), random.Random(0)
-    store, survivors = Store(tmp_path / "killed"), set()
-    for _ in range(kills):
-        process = train(store.folder, seeds, cache)
-        while process.is_alive() and {*store.chunks()} == survivors:
-            time.sleep(0.005)
-        kill(process, moment.uniform(0, 0.2))
-        # A reader that knows nothing of us must never meet half a chunk.
-        assert not pl.read_parquet(store.folder / "data").is_empty()
-        assert store.verify() == []
-        assert survivors <= {*store.chunks()}
-        survivors = {*store.chunks()}
-    finish(train(store.folder, seeds, cache))
-    finish(train(tmp_path / "whole", seeds, cache))
-    assert_same(store, Store(tmp_path / "whole"))
-    assert np.array_equal(store.frame()["seed"], np.arange(seeds))
+    finish(train(whole.folder, seeds, cache))
+    for first in range(0, kills, KILLS):
+        store, survivors = Store(tmp_path / f"killed{first}"), set()
+        for _ in range(min(kills, KILLS)):
+            process = train(store.folder, seeds, cache)
+            while process.is_alive() and {*store.chunks()} == survivors:
+                time.sleep(0.005)
+            assert process.is_alive()
+            kill(process, moment.uniform(0, 0.2))
+            # A reader that knows nothing of us must never meet half a chunk.
+            assert not pl.read_parquet(store.folder / "data").is_empty()
+            assert store.verify() == []
+            assert survivors <= {*store.chunks()}
+            survivors = {*store.chunks()}
+        finish(train(store.folder, seeds, cache))
+        assert_same(store, whole)
+        assert np.array_equal(store.frame()["seed"], np.arange(seeds))
 
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "kills", [2, pytest.param(200, marks=pytest.mark.slow)], ids="{} kills".format
+    "kills", [2, pytest.param(100, marks=pytest.mark.slow)], ids="{} kills".format
 )
 def test_kills_while_measuring_and_compiling_spoil_no_cache(start, tmp_path, kills):
     moment, whole = random.Random(1), Store(tmp_path / "whole")
@@ -102,7 +105,7 @@ def test_kills_while_measuring_and_compiling_spoil_no_cache(start, tmp_path, kil
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "kills", [2, pytest.param(200, marks=pytest.mark.slow)], ids="{} kills".format
+    "kills", [2, pytest.param(100, marks=pytest.mark.slow)], ids="{} kills".format
 )
 def test_kills_while_reporting_leave_whole_files(start, wells_folder, tmp_path, kills):
     moment = random.Random(2)

@@ -158,6 +158,8 @@ def test_a_difference_has_its_counts_beside_its_label():
     assert (found.label, found.gained, found.lost) == ("more", 7, 1)
     assert found.counts == "7 gained, 1 lost, p = 0.07"
     assert number().counts == ""
+    surely = difference("moved", "more", np.ones(9000) < 0, np.ones(9000) > 0)
+    assert surely.counts == "9000 gained, 0 lost, p < 1e-300"
     text = markdown([finding(found)], made="here")
     assert "| more (7 gained, 1 lost, p = 0.07) | 0.667 [" in text
     assert [number(low=low, high=low + 1).sign for low in (-2.0, -0.5, 0.5)] == [-1, 0, 1]
@@ -173,6 +175,7 @@ def test_a_row_holds_where_its_interval_contains_the_expected_value(expected, ho
 
 def test_a_number_is_said_with_its_interval():
     assert str(row("all", "all", estimate(30, 30))) == "1 [0.884, 1]"
+    assert str(number(value=0.999585, low=0.9994, high=0.99997)) == "0.9996 [0.999, 0.99997]"
     assert str(number(value=math.inf, high=math.inf)) == "∞ [0, ∞]"
     assert str(number(value=-0.012345, low=-0.02)) == "-0.012 [-0.02, 0.100]"
 

@@ -18,6 +18,7 @@ from basin_jax.statistics.auc import auc
 from basin_jax.statistics.estimates import (
     Estimate,
     estimate,
+    p_text,
     paired_difference,
     quantile,
 )
@@ -83,7 +84,7 @@ class Row:
         if self.gained is None or self.lost is None:
             return ""
         p = paired_difference(self.gained, self.lost, self.seeds).p_value
-        return f"{self.gained} gained, {self.lost} lost, p = {p:.2g}"
+        return f"{self.gained} gained, {self.lost} lost, p {p_text(p, equals='= ')}"
 
     def __str__(self) -> str:
         if self.undefined:
@@ -99,7 +100,8 @@ def _number(value: float) -> str:
     if abs(value) < 0.1:
         return f"{value:.2g}"
     # What is not 1 is not written as 1.
-    return f"{value:.6g}" if 0.9995 <= value < 1 else f"{value:.3f}"
+    decimals = -math.floor(math.log10(1 - value)) if 0.9995 <= value < 1 else 3
+    return f"{value:.{decimals}f}"
 
 
 def key_of(text: str) -> str:

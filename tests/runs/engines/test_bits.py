@@ -46,7 +46,6 @@ def test_a_local_worker_that_is_killed_starts_again_and_changes_no_bit(alone, tm
 
 
 @needs_ray
-@pytest.mark.slow  # a minute, and not sure to pass
 def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_path):
     import ray
     from ray.cluster_utils import Cluster
@@ -76,8 +75,9 @@ def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_pat
     lost = [line for line in told.lines if line.endswith(", and starts again")]
     assert len([line for line in lost if "was ended by SIGKILL" in line]) == 1
     assert len([line for line in lost if "was lost: " in line]) == 1
+    # One that waits for a node when the other has trained all seeds is no longer waited for.
+    assert {"worker 0/2 ended", "worker 1/2 ended"} & {*told.lines}, told.lines
     assert_same_as(alone, tmp_path / "out")
-    assert {"worker 0/2 ended", "worker 1/2 ended"} < {*told.lines}, told.lines
 
 
 def ancestors(process: int) -> set[int]:
