@@ -33,10 +33,12 @@ from .runs.isolation import TrainingError as TrainingError
 from .runs.recheck import recheck as recheck
 from .runs.replay import replay as replay
 from .runs.run import run as run
+from .statistics.dose_response import Threshold as Threshold
 from .statistics.estimates import Difference as Difference
 from .statistics.estimates import Estimate as Estimate
 from .statistics.estimates import basin_fraction as basin_fraction
 from .statistics.estimates import basin_fractions as basin_fractions
 from .statistics.estimates import paired_difference as paired_difference
+from .studies.published import published as published
 
 __version__: str

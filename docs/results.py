@@ -12,12 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 from rich.console import Console
 
+import basin_jax
 from basin_jax.runs.progress import progress_for
+from basin_jax.runs.provenance import machine_identity
 from basin_jax.studies.framework.page import markdown
 from basin_jax.studies.framework.rows import Finding, Row
+from basin_jax.studies.published import MADE, TABLES
 from basin_jax.studies.registry import STUDIES, all_named, answers_of, made_by, make
 
 
@@ -59,6 +63,15 @@ def _apart(a: Row, b: Row) -> bool:
     return a.low > b.high or b.low > a.high
 
 
+def published(findings: Sequence[Finding], *, size: str) -> pl.DataFrame:
+    """Return the list of the studies, with what made them (see `basin_jax.published`)."""
+    machine = machine_identity()
+    by = (basin_jax.__version__, size, machine["device"], machine["jax"])
+    rows = [(finding.name, finding.question, *by) for finding in findings]
+    names = ["study", "question", "version", "size", "device", "jax"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
 def pages(findings: Sequence[Finding], *, made: str) -> dict[str, str]:
     """Return the pages by their names: that of the argument, and one for each study."""
     whole = markdown(findings, made=made, answers=answers_of(findings))
@@ -83,15 +96,16 @@ def main(
     full: Annotated[bool, typer.Option(help="Seeds for an accelerator.")] = False,
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
 ) -> None:
-    """Make all studies, and write docs/results.md with their figures and tables."""
+    """Make all studies, and write their pages with their figures, and the published tables."""
     studies = all_named([*STUDIES, *map(str, FILES)])
     with progress_for(Console(stderr=True)) as progress:
         findings = make(studies, runs, quick=not full, progress=progress)
     figures = DOCS / "results"
     figures.mkdir(exist_ok=True)
     for finding in findings:
-        for suffix in ("png", "csv"):
-            shutil.copy(runs / f"{finding.name}.{suffix}", figures)
+        shutil.copy(runs / f"{finding.name}.png", figures)
+        shutil.copy(runs / f"{finding.name}.csv", TABLES)
+    published(findings, size="full" if full else "quick").write_csv(MADE)
     found = pages(findings, made=made_by(quick=not full))
     for name, page in found.items():
         (DOCS / name).write_text(page, encoding="utf-8")

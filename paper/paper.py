@@ -1,6 +1,6 @@
 """Write paper.md and its figure from the tables of the studies.
 
-    uv run python paper/paper.py [--results docs/results]
+    uv run python paper/paper.py [--results basin_jax/studies/tables]
 
 Each number in template.md is named by its study and the key of its row.
 """
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from basin_jax.core.verdict import Verdict
 from basin_jax.report.figures import FULL, LOOKS, STYLE, save
 from basin_jax.studies.framework.rows import Finding, Row, Table
+from basin_jax.studies.published import TABLES
 from basin_jax.studies.synthesis import Findings
 
 
@@ -146,8 +147,7 @@ def figure_of(found: Findings) -> Figure:
 
 
 def main(
-    results: Annotated[Path, typer.Option(help="The tables of the studies.")] = HERE.parent
-    / "docs/results",
+    results: Annotated[Path, typer.Option(help="The tables of the studies.")] = TABLES,
 ) -> None:
     """Write paper.md, answers.pdf and answers.png."""
     found = findings(results)

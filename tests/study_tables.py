@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from basin_jax import Sweep
+from basin_jax import Sweep, published
 from basin_jax.core.identity import digest_of
 from basin_jax.core.seeds import as_seeds
 from basin_jax.core.trial import abstract_inputs, init_trial, probe_trial, signature_of
@@ -75,12 +75,11 @@ def pages(found: Sequence[Finding], made: str) -> dict[str, str]:
 @functools.cache
 def committed() -> tuple[Finding, ...]:
     """The findings of docs/results.md: their tables, and the sentences that these make."""
-    schema = {"expected": pl.Float64, "gained": pl.Int64, "lost": pl.Int64}
     found = []
     for name, study in studies().items():
-        frame = pl.read_csv(RESULTS.with_suffix("") / f"{name}.csv", schema_overrides=schema)
         rows = [
-            Row(**{field: one[field] for field in Row.__annotations__}) for one in frame.to_dicts()
+            Row(**{field: one[field] for field in Row.__annotations__})
+            for one in published(name).to_dicts()
         ]
         one = replace(finding(*rows), name=name, question=study.question, limits=study.limits)
         one = replace(

@@ -25,7 +25,7 @@ from basin_jax.studies.framework import figure
 METHOD = Gradient(learning_rate=0.1)
 SWEEP = Sweep(organism=DoubleWell(), method=METHOD, num_steps=5)
 # Results, and plug-ins, of which `tests/core/test_refusals.py` tries every field.
-RESULTS = {"Estimate", "Difference", "Parent", "Records"}
+RESULTS = {"Estimate", "Difference", "Parent", "Records", "Threshold"}
 
 
 def public() -> dict[str, Any]:
@@ -37,6 +37,7 @@ def public() -> dict[str, Any]:
     found |= {name: f for name, f in vars(testing).items() if name.startswith("check_")}
     methods = ("fractions", "sensitivity", "near_thresholds", "agreement", "compare", "seeds")
     methods += ("plot", "table", "to_latex", "to_markdown", "to_typst", "sql")
+    methods += ("threshold",)
     found |= {f"Records.{name}": getattr(Records, name) for name in methods}
     plugin = basin_jax.Plugin
     kinds = FunctionType | type

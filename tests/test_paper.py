@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from basin_jax.studies.published import TABLES
 from basin_jax.studies.registry import STUDIES
 
 
@@ -25,7 +26,7 @@ def script() -> ModuleType:
 
 
 def test_the_paper_is_what_the_tables_make_it(script):
-    found = script.findings(ROOT / "docs/results")
+    found = script.findings(TABLES)
     text = script.text_of(found)
     assert text == PAPER.read_text(encoding="utf-8")
     assert not re.search(r"\{\w+ \|", text)

@@ -10,19 +10,20 @@ import os
 import shlex
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from basin_jax import __version__
 from basin_jax.cli.bench import bench
 from basin_jax.cli.plugins import list_, new
+from basin_jax.cli.runs import runs
 from basin_jax.cli.studies import studies, study
 from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify, watch
 from basin_jax.interrupts import PARENT, GaveUp, Stop, end, interruptible, stop_with_parent
 
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Measure the fraction of random seeds whose training falls into a deceptive basin.",
@@ -32,6 +33,23 @@ app = typer.Typer(
 FILES = 2**16  # that are closed before the command begins anew
 # The commands that train, and go on where they were stopped.
 TRAINING = ("run", "known", "study", "studies")
+
+
+def _show_version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"basin-jax {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options of no command."""
 
 
 def _begin_anew(given_up: GaveUp, parent: str | None) -> NoReturn:
@@ -57,6 +75,7 @@ def _stopped(signum: int) -> int:
 for command in (
     run,
     status,
+    runs,
     report,
     watch,
     replay,
@@ -89,7 +108,8 @@ def main() -> None:
         with interruptible() as stop:
             stop_with_parent()
             try:
-                code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+                words = sys.argv[1:] or ["--help"]
+                code = app(words, prog_name="basin-jax", standalone_mode=False)
                 stop.expect_none()  # which Typer takes for a keyboard's interrupt
                 end(code)
             except GaveUp as given_up:

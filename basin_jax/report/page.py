@@ -18,9 +18,9 @@ from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
 from basin_jax.report.picture import Picture, picture
 from basin_jax.report.render import fill
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
+from basin_jax.results.quoted import CELLS
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request
-from basin_jax.results.trained import seeds_of_machines
 from basin_jax.rules.behavior import Behavior
 
 
@@ -242,29 +242,13 @@ def _fixed(records: Records) -> list[tuple[str, str]]:
     return [(path, str(value)) for path, value in fields.items() if path not in records.varied]
 
 
-def _provenance(records: Records) -> Iterable[tuple[str, Any]]:
-    """Yield the settings that decide the evidence's bits, and the number of seeds."""
-    cells = records.manifest["cells"].values()
-    yield from records.machine.items()
-    yield from _machines(records)
-    yield "chunk", f"at most {records.manifest['chunk']} seeds"
-    for name, code in sorted({pair for cell in cells for pair in cell["sources"].items()}):
-        yield f"code of {name}", code
-    yield "identity of the cells", _listed(list(records.cells))
-    for run in records.runs:
-        where = f"Python {run['python']}, {run['devices']} devices"
-        yield f"run of {run['began']}", f"{Request.read(run)}; {where}"
-
-
-def _machines(records: Records) -> Iterable[tuple[str, str]]:
-    """Yield the backends and lanes of each machine, and its seeds where a folder has several."""
-    for store in records.stores:
-        counts = seeds_of_machines(store) if len(store.manifest()["machines"]) > 1 else {}
-        for number, each in enumerate(store.manifest()["machines"]):
-            seeds = counts.get(number, 0)
-            plans = {f"{p['backend']['name']}, {p['lanes']} lanes" for p in each["plans"].values()}
-            whose = f" ({seeds:,} seeds on {each['machine'].get('device', '?')})" if counts else ""
-            yield "backend", "; ".join(sorted(plans)) + whose
+def _provenance(records: Records) -> Iterable[tuple[str, str]]:
+    """Yield what decides the evidence's bits, a row for each, and the number of seeds."""
+    for name, values in records.provenance().items():
+        if name == CELLS:
+            yield name, _listed(values)
+        else:
+            yield from ((name, value) for value in values)
 
 
 def _commands(records: Records) -> Iterable[str]:

@@ -13,11 +13,11 @@ from jaxtyping import Bool, Int, UInt64
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
-from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import NEAR, Rule, Verdict
 from basin_jax.results.failed import failed_seeds
 from basin_jax.results.given import Given
+from basin_jax.results.quoted import Quoted
 from basin_jax.results.seed_set import are_among
 from basin_jax.results.shown import Shown
 from basin_jax.results.summary import Summary
@@ -26,7 +26,7 @@ from basin_jax.statistics.estimates import as_verdict
 from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
 
-class Records(Shown):
+class Records(Quoted, Shown):
     """The results of a sweep: the content of its folder, and estimates from it.
 
     Args:
@@ -262,7 +262,7 @@ class Records(Shown):
     def _paths(self, by: str | Sequence[str] | None) -> Sequence[str]:
         """Return the paths of the fields that tell the cells apart."""
         by = [by] if isinstance(by, str) else by
-        paths = self.varied if by is None else [self._path(name) for name in by]
+        paths = self.varied if by is None else [self._path(name, "by") for name in by]
         groups = [tuple(str(cell.get(path)) for path in paths) for cell in self.cells.values()]
         if len(set(groups)) < len(groups):
             raise ValueError(
@@ -270,18 +270,6 @@ class Records(Shown):
                 f"allowed: all of {', '.join(self.varied)}"
             )
         return paths
-
-    def _path(self, name: str) -> str:
-        paths = {path for cell in self.cells.values() for path in cell}
-        meant = {name} & paths or {path for path in paths if path.endswith(f".{name}")}
-        meant = meant & set(self.varied) or meant
-        if len(meant) > 1:
-            raise ValueError(f"by = {name!r}; allowed: one of {', '.join(sorted(meant))}")
-        if not meant:
-            raise ValueError(
-                f"by = {name!r} is no field of the sweep; allowed: {closest(name, paths)}"
-            )
-        return meant.pop()
 
     def gaps(self) -> dict[str, dict[Verdict, Int[ndarray, " bin"]]]:
         """Count the seeds of each cell by their gap, `unwatched` less `watched`.

@@ -23,19 +23,23 @@ def bonferroni_error(level: float, num_intervals: int, interval: Interval) -> fl
     return (1 - level) / num_intervals
 
 
-def clopper_pearson(hits: int, trials: int, *, error: float) -> tuple[float, float]:
-    """Compute the exact interval of Clopper and Pearson (1934), with error/2 on each side."""
+def clopper_pearson(hits: int | float, trials: int, *, error: float) -> tuple[float, float]:
+    """Compute the exact interval of Clopper and Pearson (1934), with error/2 on each side.
+
+    Hits may be a sum of variables from 0 to 1, which vary no more than as many trials.
+    """
     low = betaincinv(hits, trials - hits + 1, error / 2) if hits else 0.0
     high = betainccinv(hits + 1, trials - hits, error / 2) if hits < trials else 1.0
     return float(low), float(high)
 
 
-def confidence_sequence(hits: int, trials: int, *, error: float) -> tuple[float, float]:
+def confidence_sequence(hits: int | float, trials: int, *, error: float) -> tuple[float, float]:
     """Compute the confidence sequence of a fraction: valid at every number of trials at once.
 
     It consists of the fractions p that Ville's inequality does not reject, with the likelihood
     averaged over a uniform prior: the beta-binomial mixture of Robbins (1970). Stopping may
-    depend on the results.
+    depend on the results. Hits may be a sum of variables from 0 to 1: the likelihood ratio is
+    convex in each, so that its mean is at most that of a trial.
     """
     if trials == 0:
         return 0.0, 1.0

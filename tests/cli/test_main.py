@@ -69,6 +69,19 @@ def test_new_writes_a_file_of_sixty_lines_that_runs_as_it_is(made):
             assert exact.low <= 2 * ndtr(-0.5 / scale) <= exact.high
 
 
+def test_runs_lists_what_a_folder_has(made):
+    text = basin("runs", cwd=made)
+    assert re.search(r"mine +20\d\d-.* 300 +0\.\d+ to 0\.\d+ +complete", text)
+
+
+def test_the_version_and_the_names_of_commands_are_told(monkeypatch, tmp_path):
+    assert basin("--version", cwd=tmp_path) == f"basin-jax {basin_jax.__version__}\n"
+    monkeypatch.setenv("_BASIN_JAX_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "basin-jax st")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert basin(cwd=tmp_path).split() == ["status", "study", "studies"]
+
+
 @pytest.mark.ci
 def test_report_writes_what_a_paper_needs(made):
     shutil.rmtree(made / "runs/mine/report")

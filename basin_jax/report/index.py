@@ -1,0 +1,111 @@
+"""A table of the sweeps in a folder of runs."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from basin_jax.core.verdict import Verdict
+from basin_jax.report.render import Group, Line, Table
+from basin_jax.report.tables import amount
+from basin_jax.results.layout import UNSEALED
+from basin_jax.results.records import Records
+from basin_jax.results.store import MANIFEST, Store
+from basin_jax.runs.workers import workers_of
+
+
+REASON = 60  # letters of why a folder cannot be read
+REPORTED = Path("report/fractions.csv")
+
+
+class _Sweep(NamedTuple):
+    """What the index says of a sweep's folder, as text."""
+
+    when: str = "-"
+    cells: str = "-"
+    seeds: str = "-"
+    deceptive: str = "-"
+    state: str = "broken"
+
+
+def index(folder: Path) -> Table:
+    """Return a table of the sweeps in a folder and in its subfolders, by name.
+
+    Of a complete sweep `sweep.json`, the records of runs and the table of its report are read, and
+    its chunks only if the report has other numbers of seeds: `basin-jax verify` finds damage. A
+    folder that cannot be read is a row that says why.
+
+    Raises:
+        ValueError: if there is no such folder, or no sweep in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"DIR = {str(folder)!r}; allowed: a folder on this machine")
+    lines = []
+    for path in sorted(_sweeps(folder)):
+        try:
+            found = _sweep(Store(path))
+        except (OSError, ValueError) as error:
+            why = " ".join(str(error).replace(f"{path}/", "").split())
+            found = _Sweep(state=f"broken: {why if len(why) <= REASON else f'{why[:REASON]}…'}")
+        name, failed = str(path.relative_to(folder)), found.state.startswith("broken")
+        lines.append(Line([name, *found], failed=failed))
+    if not lines:
+        raise ValueError(f"DIR = {str(folder)!r} has no sweep; allowed: a folder with results")
+    head = ["name", "last run", "cells", "seeds", "deceptive", "state"]
+    return Table(head=head, groups=[Group(lines)], right=["cells", "seeds"])
+
+
+def _sweeps(folder: Path) -> Iterator[Path]:
+    """Yield the folders that hold a sweep, at any depth; none is within another."""
+    for path, folders, files in os.walk(folder):
+        if MANIFEST in files:
+            yield Path(path)
+            folders.clear()
+
+
+def _sweep(store: Store) -> _Sweep:
+    manifest, runs = store.manifest(), store.runs()
+    live = sum(worker.is_live for worker in workers_of(store))
+    stopped = any(notice.startswith("incomplete") for notice in store.notices())
+    state = "complete" if runs else "no run"
+    if live:
+        state = f"{live} worker{'s' * (live > 1)} live"
+    elif stopped:
+        state = "incomplete"
+    when = max((run["began"] for run in runs), default="-")[:16].replace("T", " ")
+    known = _Sweep(when, f"{len(manifest['cells']):,}", "0", "no seeds yet", state)
+    if not store.chunks():
+        return known
+    rows = _reported(store) if state == "complete" and manifest["format"] != UNSEALED else None
+    if rows is None:
+        rows = Records(store.folder).fractions()
+    rows = rows.filter(verdict=Verdict.DECEPTIVE.name)
+    least, most = rows["trials"].min(), rows["trials"].max()
+    seeds = " to ".join(dict.fromkeys(f"{count:,}" for count in (least, most)))
+    return known._replace(seeds=seeds, deceptive=_range(rows))
+
+
+def _reported(store: Store) -> pl.DataFrame | None:
+    """Return the fractions of a report, if it has as many seeds as the last run left."""
+    path = store.folder / REPORTED
+    if not path.is_file():
+        return None
+    try:
+        rows = pl.read_csv(path, infer_schema_length=None)
+        counts = dict(rows.select("cell", "trials").unique().iter_rows())
+    except (pl.exceptions.PolarsError, ValueError):
+        return None
+    runs = store.manifest()["runs"]
+    left = runs[max(runs)]["seeds"]
+    return rows if counts == left else None
+
+
+def _range(rows: pl.DataFrame) -> str:
+    """Format the fraction of a cell with its interval, or the least and the largest of several."""
+    if len(rows) == 1:
+        return amount(rows.to_dicts()[0])
+    known = rows.filter(pl.col("trials") > 0)["fraction"]
+    ends = dict.fromkeys(f"{end:.3g}" for end in (known.min(), known.max()) if end is not None)
+    return " to ".join(ends) or "no seeds yet"

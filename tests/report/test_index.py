@@ -1,0 +1,69 @@
+"""The index of a folder of runs."""
+
+import shutil
+from pathlib import Path
+
+import folders
+import pytest
+
+from basin_jax.report.index import index
+from basin_jax.results.records import load
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+WHOLE = {"kind": "range", "count": 10, "first": 0, "last": 9}
+
+
+def rows(folder) -> dict[str, list[str]]:
+    (group,) = index(folder).groups
+    return {line.cells[0]: list(line.cells[1:]) for line in group.lines}
+
+
+def test_each_sweep_is_a_row_however_deep_and_broken_ones_say_why(tmp_path):
+    for name in ("0.2.0", "old/0.4.0", "edited", "damaged"):
+        version = name[-5:] if name[-1] == "0" else "0.4.0"
+        shutil.copytree(GOLDEN / version, tmp_path / name)
+    (tmp_path / "edited/sweep.json").write_bytes(b"{}")
+    for chunk in (tmp_path / "damaged/data").iterdir():
+        chunk.write_bytes(chunk.read_bytes() + b"x")
+    (tmp_path / "other").mkdir()
+    found = rows(tmp_path)
+    assert found["old/0.4.0"] == ["2026-11-30 14:43", "2", "16", "0.625", "complete"]
+    assert found["0.2.0"][-1] == "complete"
+    assert found["edited"][:-1] == ["-"] * 4
+    assert found["edited"][-1].startswith("broken: sweep.json cannot be trusted")
+    assert found["damaged"][-1].startswith("broken: data/39d32d1c21fc-")
+    assert len(found) == 4
+    assert rows(tmp_path / "0.2.0") == {".": found["0.2.0"]}
+
+
+def test_a_report_is_read_in_place_of_the_chunks_as_long_as_it_is_that_of_all_seeds(tmp_path):
+    path = tmp_path / "sweep"
+    shutil.copytree(GOLDEN / "0.4.0", path)
+    (path / "report").mkdir()
+    table = path / "report/fractions.csv"  # as `write_report` writes it
+    load(path).fractions().write_csv(table)
+    for chunk in (path / "data").iterdir():
+        chunk.write_bytes(b"")
+    assert rows(tmp_path)["sweep"][2:] == ["16", "0.625", "complete"]
+    table.write_text(table.read_text().replace(",16,", ",15,"))
+    assert rows(tmp_path)["sweep"][-1].startswith("broken: ")
+
+
+def test_a_run_that_was_stopped_is_incomplete(tmp_path):
+    digest, cell = folders.cell_of({"tilt": 0.1}, (10,))
+    store = folders.new_store(tmp_path / "sweep", {digest: cell})
+    assert rows(tmp_path)["sweep"] == ["-", "1", "0", "no seeds yet", "no run"]
+    name = store.record_run(folders.run_of(WHOLE))
+    store.commit(digest, folders.columns(range(10), (10,)))
+    assert rows(tmp_path)["sweep"][1:3] == ["1", "10"]
+    assert rows(tmp_path)["sweep"][-1] == "incomplete"
+    store.finish_run(name, {digest: 10})
+    assert rows(tmp_path)["sweep"][-1] == "complete"
+
+
+def test_a_folder_without_sweeps_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="has no sweep; allowed: a folder with results"):
+        index(tmp_path)
+    with pytest.raises(ValueError, match="DIR = 's3:/bucket'; allowed: a folder on this machine"):
+        index(Path("s3:") / "bucket")
