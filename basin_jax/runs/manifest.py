@@ -63,7 +63,7 @@ def manifest_of(
     if old is not None:
         _refuse_others(old, cells, judged, machine, folder)
     known = old or {"cells": {}, "machines": [], "chunk": 1, "unit": None, "runs": {}}
-    entries, machines = dict(known["cells"]), list(known["machines"])
+    machines = list(known["machines"])
     number = machine_number(known, machine)
     if number == len(machines):
         if machines:
@@ -76,20 +76,25 @@ def manifest_of(
     tunings = _tunings(new, lanes, seeds, tell)
     plans |= {digest: _plan(new[digest], tuning) for digest, tuning in tunings.items()}
     machines[number] = {"machine": machine, "plans": plans}
-    entries |= {digest: _entry(cell) for digest, cell in new.items() if digest not in entries}
-    entries |= {digest: {**entries[digest], "name": name} for digest, name in names.items()}
     for line in dict.fromkeys(_remark(plans[digest]["backend"]) for digest in cells):
         if line is not None:
             tell(line)
     size = _chunk_size(cells, plans, most)
     return {
-        "cells": entries,
+        "cells": _entries(known["cells"], new, names),
         "machines": machines,
         "rule": judged,
         "chunk": max(known["chunk"], size.most),
         "unit": known["unit"] or _unit_size(size.least, seeds * len(cells)),
         "runs": known["runs"],
     }
+
+
+def _entries(known: dict[str, Any], new: dict[str, Sweep], names: dict[str, str]) -> dict[str, Any]:
+    """Add to the entries of cells; those that are given a name have it from now on."""
+    made = {digest: _entry(cell) for digest, cell in new.items() if digest not in known}
+    entries = {**known, **made}
+    return entries | {digest: {**entries[digest], "name": own} for digest, own in names.items()}
 
 
 def _refuse_unknown(folder: Store, old: dict[str, Any] | None) -> None:
