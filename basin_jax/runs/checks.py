@@ -41,15 +41,20 @@ def named_cells(
 
 
 def check_settings(
-    cells: Sequence[Sweep],
+    sweep: Sweep | Sequence[Sweep] | Mapping[str, Sweep],
     seeds: Any,
     *,
     until: float | None,
     whole: Any,
     pilot: str | None,
     lanes: int | None,
-) -> None:
-    """Raise `ValueError` if the settings of a run do not fit together."""
+) -> tuple[list[Sweep], list[str]]:
+    """Check that the settings of a run fit together, and return its cells and their names.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    cells, names = named_cells(sweep)
     if (seeds is None) == (until is None):
         raise ValueError("seeds or until; allowed: exactly one of them")
     if until is not None and (whole is not None or pilot is not None):
@@ -63,6 +68,7 @@ def check_settings(
         )
     if lanes is not None and not 1 <= lanes <= LANES:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
+    return cells, names
 
 
 def check_cells(

@@ -14,7 +14,7 @@ from basin_jax.interrupts import interruptible
 from basin_jax.results.records import Records
 from basin_jax.results.request import request_of
 from basin_jax.results.store import Store, StoreError
-from basin_jax.runs.checks import check_cells, check_settings, first_steps, named_cells
+from basin_jax.runs.checks import check_cells, check_settings, first_steps
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.engines.contract import Engine, Event, Reference
 from basin_jax.runs.progress import CellProgress, Progress
@@ -53,17 +53,17 @@ def coordinate(
         Interrupted: on a signal, after the workers have committed what they had trained.
     """
     until, pilot, lanes = reference.until, reference.pilot, reference.lanes
-    wanted, given = named_cells(sweep)
-    check_settings(wanted, reference.seeds, until=until, whole=None, pilot=pilot, lanes=lanes)
+    asks = {"until": until, "whole": None, "pilot": pilot}
+    wanted, names = check_settings(sweep, reference.seeds, **asks, lanes=lanes)
     asked, request = request_of(reference.seeds, until=until, pilot=pilot)
     engine.check(workers)
     first_step = first_steps(Store(reference.out), reference.patience)
     cells = check_cells(wanted, rule, first_step=first_step)
-    names, folder = dict(zip(cells, given, strict=False)), Store(reference.out)
+    folder = Store(reference.out)
     with interruptible() as stop:
         if engine.prepares:
             told = {"rule": rule, "request": request, "asked": asked, "lanes": lanes}
-            opened = open_folder(folder, cells, names=names, **told, progress=progress)
+            opened = open_folder(folder, cells, names, **told, progress=progress)
             states, committed = opened.states, opened.committed
         else:
             folder.prepare()

@@ -20,7 +20,7 @@ from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
-from basin_jax.runs.checks import check_cells, check_settings, first_steps, named_cells, remarks
+from basin_jax.runs.checks import check_cells, check_settings, first_steps, remarks
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
@@ -54,8 +54,7 @@ def run(
     """Train the seeds of a sweep that its folder lacks.
 
     Args:
-        sweep: a sweep, or the cells of a grid, or a mapping of names to cells; all cells train the
-            same seeds. Names are shown in place of the fields that are varied.
+        sweep: a sweep, or the cells of a grid, or names and cells; all cells train the same seeds.
         seeds: their number (0 to n - 1), or the seeds; None with `until`. A number or a range is a
             sample of all seeds. Estimates from other seeds are conditional on their choice.
         store: the sweep's folder, made if it does not exist, or a URL such as s3://BUCKET/NAME.
@@ -84,26 +83,17 @@ def run(
     >>> len(run(sweep, 8, tempfile.mkdtemp(), lanes=8).frame)
     8
     """
-    wanted, names = named_cells(sweep)
-    check_settings(wanted, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
+    wanted, names = check_settings(sweep, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
     shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
-        opened = open_folder(
-            Store(store),
-            cells,
-            names=dict(zip(cells, names, strict=False)),
-            rule=rule,
-            request=request,
-            asked=asked,
-            lanes=lanes,
-            progress=receiver,
-        )
+        given = {"rule": rule, "asked": asked, "progress": receiver}
+        opened = open_folder(Store(store), cells, names, request=request, lanes=lanes, **given)
         with Worker(opened.folder, shard, request).alive() as worker:
-            told = {"asked": asked, "until": until, "rule": rule, "retry_errors": retry_errors}
-            told |= {"patience": patience, "progress": receiver, "worker": worker, "stop": stop}
-            _train(opened.training(**told), cells, _run_record(request, origin))
+            given |= {"until": until, "patience": patience, "worker": worker, "stop": stop}
+            training = opened.training(**given, retry_errors=retry_errors)
+            _train(training, cells, _run_record(request, origin))
     return Records(opened.folder.where)
 
 
@@ -148,8 +138,8 @@ def _train(training: Training, cells: dict[str, Sweep], record: dict[str, Any]) 
 def open_folder(
     folder: Store,
     cells: dict[str, Sweep],
+    names: Sequence[str],
     *,
-    names: dict[str, str],
     rule: Rule,
     request: Request,
     asked: Sequence[int],
@@ -158,7 +148,7 @@ def open_folder(
 ) -> Opened:
     """Open a folder for a run: tune the cells that are new to it, and write `sweep.json`.
 
-    See `run` for the arguments; `names` are those of cells that have one, by their digests.
+    See `run` for the arguments; `names` are those of the cells, or none.
 
     Raises:
         StoreError: if the folder holds another sweep.
@@ -170,7 +160,12 @@ def open_folder(
         _refuse_pilots(folder, until)
     # A width needs at most so many seeds, or hardly more.
     seeds = len(asked) if until is None else round(4 / until**2)
-    limits = {"names": names, "lanes": lanes, "seeds": seeds, "most": most_of(until)}
+    limits = {
+        "names": dict(zip(cells, names, strict=False)),
+        "lanes": lanes,
+        "seeds": seeds,
+        "most": most_of(until),
+    }
     committed = CommittedSeeds(folder, ())
 
     def made(old: dict[str, Any] | None) -> dict[str, Any]:
@@ -192,13 +187,14 @@ def open_folder(
 
 def states_of(
     cells: dict[str, Sweep],
-    names: dict[str, str],
+    names: Sequence[str],
     committed: CommittedSeeds,
     asked: Sequence[int],
     until: float | None,
 ) -> dict[str, CellProgress]:
     """Return the state of each cell, of which nothing is counted yet."""
-    labels = labels_of({digest: cell.fields() for digest, cell in cells.items()}, names)
+    fields = {digest: cell.fields() for digest, cell in cells.items()}
+    labels = labels_of(fields, dict(zip(cells, names, strict=False)))
     return {
         digest: CellProgress(
             label=labels[digest],
