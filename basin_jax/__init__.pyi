@@ -21,6 +21,7 @@ from .core.wrappers import MethodWrapper as MethodWrapper
 from .core.wrappers import OrganismWrapper as OrganismWrapper
 from .engine.kernel import build_kernel as build_kernel
 from .interrupts import GaveUp as GaveUp
+from .report.dose_response import dose_response as dose_response
 from .results.given import Given as Given
 from .results.records import Records as Records
 from .results.records import load as load

@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from basin_jax.core.arguments import checked
 from basin_jax.report.figures import COLUMN, LOOKS, STYLE, add_legend, add_note
 from basin_jax.report.tables import METHODS
 from basin_jax.statistics.dose_response import Threshold
@@ -17,6 +18,7 @@ GREY, POINTS = "#4d4d4d", 200
 MARGIN = 0.06  # of an axis, beyond the first and the last dose
 
 
+@checked
 def dose_response(threshold: Threshold) -> Figure:
     """Draw a threshold (see `Records.threshold`) as a figure of one column, with a caption."""
     with rc_context(STYLE):

@@ -4,7 +4,7 @@ import io
 import math
 import textwrap
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 from matplotlib import rc_context
@@ -16,6 +16,7 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.files import write_file
 from basin_jax.report import panels
 from basin_jax.report.heat_map import NOTE, heat_map
+from basin_jax.report.kinds import KINDS
 from basin_jax.report.panels import LOOKS, Selection
 from basin_jax.report.tables import method, seeds_meant
 from basin_jax.results.records import Records
@@ -64,23 +65,21 @@ class Drawing(Figure):
         return drawn(self, ".png")
 
 
-def plot(kind: Literal["fractions", "gaps"], selection: Selection, ax: Any) -> Figure | Axes:
+def plot(kind: str, selection: Selection, ax: Any) -> Figure | Axes:
     """Draw a figure, or its one panel on given axes; see `Records.plot`.
 
     Raises:
-        ValueError: if there is no gap in the evidence, or `ax` is no axes, or not enough.
+        ValueError: if records have no such figure, or `ax` is no axes, or not enough.
     """
     records = selection.records
-    if kind == "gaps" and not {"watched", "unwatched"} <= {*records.evidence_names}:
-        raise ValueError(
-            "kind = 'gaps'; allowed: 'fractions', since the evidence has no `watched` and "
-            f"`unwatched`; it has {', '.join(records.evidence_names)}"
-        )
+    if kind in KINDS and (why := KINDS[kind].refusal(records)):
+        able = [repr(name) for name, other in KINDS.items() if not other.refusal(records)]
+        raise ValueError(f"kind = {kind!r}; allowed: {', '.join(["'fractions'", *able])}, {why}")
     if ax is None:
-        return (fractions if kind == "fractions" else gaps)(records, selection)
+        return fractions(records, selection) if kind == "fractions" else by_cell(kind, selection)
     if not isinstance(ax, Axes):
         raise ValueError(f"ax = {shown(ax)}; allowed: None, or one axes of Matplotlib")
-    (panels.fractions if kind == "fractions" else panels.gaps)(ax, selection)
+    (panels.fractions if kind == "fractions" else KINDS[kind].draw)(ax, selection)
     return ax
 
 
@@ -100,27 +99,42 @@ def fractions(records: Records, selection: Selection | None = None) -> Figure:
     return figure
 
 
-def gaps(records: Records, selection: Selection | None = None) -> Figure:
+def gaps(records: Records) -> Figure:
     """Draw the gap between unwatched and watched in each of the first cells, by verdict."""
-    selection = selection or Selection(records)
-    cells = selection.cells[:SHOWN]
+    return by_cell("gaps", Selection(records))
+
+
+def by_cell(name: str, selection: Selection) -> Figure:
+    """Draw a figure of a kind of `KINDS`, with a panel for each of the first cells."""
+    kind, records = KINDS[name], selection.records
+    every = kind.cells(selection)
+    cells = every[:SHOWN]
     columns = min(4, len(cells))
     rows = math.ceil(len(cells) / columns)
     with rc_context(STYLE):
         width = COLUMN if columns == 1 else FULL
-        figure = Drawing(figsize=(width, 1.4 * rows + 0.8))
-        figure.subplots(rows, columns, sharex=True, sharey=True)
+        figure = Drawing(figsize=(width, (2.2 if columns == 1 else 1.5) * rows + 0.9))
+        alike = not kind.others
+        grid = figure.subplots(rows, columns, sharex=alike, sharey=alike, squeeze=False)
         for axes in figure.axes[len(cells) :]:
             axes.remove()
-        counts, given = records.gaps(), {"only": selection.only, "colors": selection.colors}
         for axes, cell in zip(figure.axes, cells, strict=True):
-            panels.gap_panel(axes, counts[cell], records.judged_by, **given)
+            kind.panel(axes, selection, cell)
             title = _lines(records.label(cell), 24)
             axes.set_title(title, loc="left", fontsize=6, parse_math=False)
-        add_legend(figure)
-        note = "Gap: rate of the unintended act unwatched, less that watched."
-        if len(cells) < len(selection.cells):
-            note += f" The first {len(cells)} of {len(selection.cells)} cells."
+        for place, axes in enumerate(figure.axes):
+            if place % columns == 0:
+                axes.set_ylabel(kind.labels[1])
+            if place + columns >= len(cells):
+                axes.set_xlabel(kind.labels[0])
+                axes.tick_params(labelbottom=True)
+        if any(axes.get_legend_handles_labels()[0] for axes in grid.flat):
+            add_legend(figure)
+        note = f"{counted(selection)}. {kind.note}"
+        if kind.others:
+            note += f" First cell: {records.label(selection.cells[0])}."
+        if len(cells) < len(every):
+            note += f" {len(cells)} of {len(every)} cells."
         add_note(figure, note)
     return figure
 
@@ -232,16 +246,22 @@ def caption(records: Records, frame: pl.DataFrame, selection: Selection | None =
     `frame` has the fractions of all cells, of which a selection may show some.
     """
     selection = selection or Selection(records)
+    if selection.form == "heat map":
+        return f"{counted(selection)}. {NOTE}"
+    return (
+        f"{counted(selection)}. Thick: {100 * frame['level'][0]:g} % "
+        f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
+    )
+
+
+def counted(selection: Selection) -> str:
+    """Say how many seeds are counted, and what they stand for."""
+    records, frame = selection.records, selection.frame
     shown = frame.filter(pl.col("cell").is_in(selection.cells))
     counts = shown["trials"].unique().sort().to_list()
     seeds = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     each = " in each cell" if len(selection.cells) > 1 else ""
-    if selection.form == "heat map":
-        return f"n = {seeds} {seeds_meant(records)}{each}. {NOTE}"
-    return (
-        f"n = {seeds} {seeds_meant(records)}{each}. Thick: {100 * frame['level'][0]:g} % "
-        f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
-    )
+    return f"n = {seeds} {seeds_meant(records)}{each}"
 
 
 def _curves(selection: Selection) -> Figure:

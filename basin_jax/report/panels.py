@@ -147,24 +147,6 @@ def fractions(axes: Axes, selection: Selection) -> None:
         axes.set_xlabel(f"{axes.get_xlabel()} that are {verdicts[0].name}")
 
 
-def gaps(axes: Axes, selection: Selection) -> None:
-    """Draw the gap of one cell on one axes.
-
-    Raises:
-        ValueError: if there are several cells.
-    """
-    if len(selection.cells) > 1:
-        labels = ", ".join(selection.records.label(cell) for cell in selection.cells[:5])
-        raise ValueError(
-            f"ax is one axes, and {len(selection.cells):,} cells need one each; allowed: ax=None, "
-            f"or an order of one cell, such as {labels}"
-        )
-    records = selection.records
-    counts = records.gaps()[selection.cells[0]]
-    gap_panel(axes, counts, records.judged_by, only=selection.only, colors=selection.colors)
-    axes.set(xlabel="unwatched - watched", ylabel="fraction of seeds")
-
-
 def gap_panel(
     axes: Axes,
     counts: Mapping[Verdict, ndarray],

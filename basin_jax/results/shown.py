@@ -11,6 +11,11 @@ from basin_jax.results import formats
 from basin_jax.results.reading import Stored
 
 
+Kind = Literal[
+    "fractions", "gaps", "watched", "trajectories", "committor", "convergence", "outcomes"
+]
+
+
 class Shown(Stored):
     """What `Records` shows of itself; `self` is annotated so since it is always a `Records`.
 
@@ -30,17 +35,22 @@ class Shown(Stored):
     @checked
     def plot(
         self: Any,
-        kind: Literal["fractions", "gaps"] = "fractions",
+        kind: Kind = "fractions",
         *,
         ax: Any = None,
         of: Verdict | str | int | Sequence[Verdict | str | int] | None = None,
         order: Sequence[str] | None = None,
         palette: Mapping[Any, Any] | None = None,
     ) -> Any:
-        """Draw the fractions of verdicts with their intervals, or histograms of the gap.
+        """Draw fractions of verdicts with their intervals, or how the seeds of each cell behave.
 
         Args:
-            kind: "fractions", or "gaps": `unwatched` less `watched`.
+            kind: "fractions"; or with a panel for each cell "gaps" (histograms of `unwatched` less
+                `watched`), "watched" (both rates, with the rule's regions), "trajectories" (the gap
+                over training, by the verdict at the end), "committor" (the fraction that ends
+                deceptive, by the gap at an earlier stop), "convergence" (the fraction as seeds are
+                added, with its confidence sequence), or "outcomes" (the verdicts of the same seeds
+                in the first cell and in another).
             ax: one's own axes, on which one panel is drawn in one's own style, with labels for
                 `ax.legend()`; a figure with caption and legend is made if None.
             of: the verdict, or verdicts, to draw; those that occur, and DECEPTIVE, if None.
@@ -51,8 +61,8 @@ class Shown(Stored):
             The Matplotlib figure, which a notebook shows and `savefig` writes; or `ax`.
 
         Raises:
-            ValueError: if there is no such verdict or cell, if a color is none, if the evidence has
-                no gap, or if one axes is not enough.
+            ValueError: if there is no such verdict or cell, if a color is none, if records have no
+                such figure, or if one axes is not enough.
         """
         from basin_jax.report.figures import plot
         from basin_jax.report.panels import Selection

@@ -193,7 +193,7 @@ def test_what_needs_several_axes_or_cannot_be_drawn_is_refused(records, many):
     axes = Figure().subplots()
     for wrong, message in [
         ({"ax": axes}, r"rows of cells need one for each verdict; allowed: .* of DECEPTIVE, INT"),
-        ({"kind": "gaps"}, r"kind = 'gaps'; allowed: 'fractions', since .*; it has x$"),
+        ({"kind": "gaps"}, r"kind = 'gaps'; allowed: 'fractions', 'conv.*', since .*; it has x$"),
         ({"ax": [axes]}, r"^ax = \[<Axes: >\]; allowed: None, or one axes"),
         ({"order": ["sgd"]}, r"^order = 'sgd'; allowed: "),
         ({"order": []}, "^order is empty; allowed: at least one"),
