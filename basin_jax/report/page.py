@@ -139,14 +139,14 @@ def _headline(records: Records, rows: dict[Verdict, dict[str, Any]], suffix: str
 
 def _counted(records: Records, row: dict[str, Any], suffix: str) -> str:
     hits, trials = row["hits"], row["trials"]
-    point, low, high = tables.numbers(row, suffix, unit=100)
-    reach = f"{100 * row['level']:g} % interval"
+    point, low, high = tables.numbers(row, suffix)
+    reach = f"{100 * row['level']:g}\N{NO-BREAK SPACE}% interval"
     if hits == 0:
-        inside = f"{reach}: at most {high} %"
+        inside = f"{reach}: at most {high}"
     elif hits == trials:
-        inside = f"{reach}: at least {low} %"
+        inside = f"{reach}: at least {low}"
     else:
-        inside = f"{point} %, {reach} {low} to {high} %"
+        inside = f"{point}, {reach} {low} to {high}"
     if records.sample == "range":
         return f"{hits:,} of {trials:,} seeds ({inside})"
     criterion = " ".join(records.criterion.split())

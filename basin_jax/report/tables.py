@@ -68,15 +68,15 @@ def amount(row: dict[str, Any]) -> str:
     return f"{point} [{low}, {high}]" if row["trials"] else "no seeds yet"
 
 
-def numbers(row: dict[str, Any], suffix: str = "", *, unit: int = 1) -> list[str]:
+def numbers(row: dict[str, Any], suffix: str = "") -> list[str]:
     """Format a fraction and the ends of its interval (`_all`: of the simultaneous one)."""
     values = [row["fraction"], row[f"low{suffix}"], row[f"high{suffix}"]]
     # Enough for the widest interval of so many seeds, and for this one.
     widest, width = max(row["trials"], 1) ** -0.5, values[2] - values[1]
-    decimals = 1 - math.floor(math.log10(min(0.05, widest, width))) - round(math.log10(unit))
+    decimals = 1 - math.floor(math.log10(min(0.05, widest, width)))
     style = ".2g" if values[2] < 1e-3 else f".{decimals}f"
     return [
-        f"{unit * value:g}" if value in (0, 1) else f"{unit * value:{style}}".replace("e-0", "e-")
+        f"{value:g}" if value in (0, 1) else f"{value:{style}}".replace("e-0", "e-")
         for value in values
     ]
 

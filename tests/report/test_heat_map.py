@@ -53,8 +53,9 @@ def test_a_page_shows_some_of_many_cells_and_says_which_file_has_all(records, fe
     assert page.read_text().count('<th scope="row">') == few
     # Two that were picked have the interval of all fractions.
     least = records.fractions().filter(verdict="DECEPTIVE").sort("fraction").row(0, named=True)
-    reach = f"{100 * least['low_all']:.1f} to {100 * least['high_all']:.1f}"
-    said = f"of 4 seeds ({25 * least['hits']:.1f} %, 95 % interval {reach} %) ended deceptive"
+    reach = f"{least['low_all']:.3f} to {least['high_all']:.3f}"
+    level = "95\N{NO-BREAK SPACE}% interval"
+    said = f"of 4 seeds ({least['hits'] / 4:.3f}, {level} {reach}) ended deceptive"
     assert said in re.findall("Least of 20 cells, .*", page.read_text())[0]
     assert pl.read_csv(page.with_name("fractions.csv"))["cell"].n_unique() == 20
     assert text_table(records).row_count == few

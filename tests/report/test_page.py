@@ -107,7 +107,7 @@ def test_zero_hits_show_their_upper_limit(folder, tmp_path):
         bar for bars in drawn if isinstance(bars, LineCollection) for bar in bars.get_segments()
     ]
     # 1 - 0.025 ** (1 / 100), by hand
-    assert "0 of 100 seeds (95 % interval: at most 3.6 %) ended deceptive" in page
+    assert "0 of 100 seeds (95\N{NO-BREAK SPACE}% interval: at most 0.036) ended deceptive" in page
     assert "0 [0, 0.036]" in shown.getvalue()
     assert r"0 {\scriptsize[0, 0.036]}" in (tmp_path / "fractions.tex").read_text()
     assert 0.036 in {round(end[1], 3) for _, end in bars}

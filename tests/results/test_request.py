@@ -61,7 +61,8 @@ def test_nothing_calls_a_fraction_of_chosen_seeds_one_of_seeds(chosen, wells, tm
         assert "not of all seeds" in text, name
         assert f"{count} seeds" not in text, name
         assert "the number of seeds was fixed" not in text, name
-    headline = f"{count} of the {count} chosen seeds ({criterion}; 95 % interval: at least"
+    level = "95\N{NO-BREAK SPACE}% interval"
+    headline = f"{count} of the {count} chosen seeds ({criterion}; {level}: at least"
     assert headline in texts["headline and page"]
     assert "how many seeds end deceptive" not in texts["headline and page"]
     assert f"# {count} chosen seeds ({criterion})" in texts["headline and page"]
