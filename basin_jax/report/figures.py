@@ -75,6 +75,8 @@ def plot(kind: str, selection: Selection, ax: Any) -> Figure | Axes:
     if kind in KINDS and (why := KINDS[kind].refusal(records)):
         able = [repr(name) for name, other in KINDS.items() if not other.refusal(records)]
         raise ValueError(f"kind = {kind!r}; allowed: {', '.join(["'fractions'", *able])}, {why}")
+    if kind in KINDS and not KINDS[kind].cells(selection):
+        raise ValueError(f"order has one cell; allowed: two or more with kind = {kind!r}")
     if ax is None:
         return fractions(records, selection) if kind == "fractions" else by_cell(kind, selection)
     if not isinstance(ax, Axes):

@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import NullLocator
 from numpy import ndarray
 
+from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import Verdict
 from basin_jax.report import panels
 from basin_jax.report.panels import GRID, LOOKS, Selection
@@ -81,8 +82,18 @@ def _lacks_several(records: Records) -> str | None:
     return None if len(records.cells) > 1 else "since the sweep has one cell"
 
 
+def _lacks_independence(records: Records) -> str | None:
+    if all(siblings_of(fields) == 1 for fields in records.cells.values()):
+        return None
+    return "since seeds of one parent are related"
+
+
 def _lacks_gap_or_stops(records: Records) -> str | None:
     return _lacks_gap(records) or _lacks_stops(records)
+
+
+def _lacks_what_a_committor_needs(records: Records) -> str | None:
+    return _lacks_gap_or_stops(records) or _lacks_independence(records)
 
 
 def _gap(axes: Axes, selection: Selection, cell: str) -> None:
@@ -218,14 +229,14 @@ KINDS = {
     ),
     "committor": Kind(
         _committor,
-        _lacks_gap_or_stops,
+        _lacks_what_a_committor_needs,
         "Fraction of seeds that end deceptive, by their gap at an earlier stop, with 95 % "
-        f"Clopper-Pearson intervals of each by itself. {GAP}",
+        f"Clopper-Pearson intervals of each by itself. {GAP} Seeds without one are left out.",
         ("unwatched - watched, then", "ends deceptive"),
     ),
     "convergence": Kind(
         _convergence,
-        lambda _: None,
+        _lacks_independence,
         "The fraction as seeds are added in their order, with its 95 % confidence sequence, which "
         "holds at every number of seeds.",
         ("seeds", "fraction of seeds"),

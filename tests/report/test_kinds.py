@@ -118,7 +118,21 @@ def test_a_figure_that_records_cannot_have_is_refused(records, wells_folder, axe
         wells.plot("committor")
     with pytest.raises(ValueError, match=r"2 cells need one each; allowed: .* order of one cell"):
         records.plot("convergence", ax=axes)
+    with pytest.raises(
+        ValueError, match="order has one cell; allowed: two or more with kind = 'out"
+    ):
+        records.plot("outcomes", **one(records))
     alone = load(records.store.folder)
     alone.cells = {cell: alone.cells[cell] for cell in list(alone.cells)[:1]}
     with pytest.raises(ValueError, match="since the sweep has one cell"):
         alone.plot("outcomes")
+
+
+def test_an_interval_of_related_seeds_is_none_of_independent_ones(tmp_path):
+    cells = dict([folders.cell_of({"start.children": 4}, STOPS)])
+    store = folders.new_store(tmp_path, cells)
+    store.commit(next(iter(cells)), rows_of(range(8), 0))
+    for kind in ("convergence", "committor"):
+        with pytest.raises(ValueError, match="since seeds of one parent are related"):
+            load(tmp_path).plot(kind)
+    assert load(tmp_path).plot("watched")
