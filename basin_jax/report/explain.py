@@ -22,7 +22,7 @@ class Field(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What is known of a rule.
+    """An explanation of a rule.
 
     Attributes:
         name: its class.

@@ -21,7 +21,7 @@ REPORTED = Path("report/fractions.csv")
 
 
 class _Sweep(NamedTuple):
-    """What the index says of a sweep's folder, as text."""
+    """The cells of a row of the index, as text."""
 
     when: str = "-"
     cells: str = "-"

@@ -40,7 +40,7 @@ Form = Literal["curves", "heat map", "one cell", "forest"]
 
 
 class Selection:
-    """What a figure shows of some records.
+    """The cells, verdicts and colors of a figure.
 
     Args:
         records: the records.

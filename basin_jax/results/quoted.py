@@ -1,4 +1,4 @@
-"""What a paper quotes of results beside fractions: thresholds, provenance and sources."""
+"""Thresholds, provenance and sources of results, for a paper."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping

@@ -17,7 +17,7 @@ Kind = Literal[
 
 
 class Shown(Stored):
-    """What `Records` shows of itself; `self` is annotated so since it is always a `Records`.
+    """Methods of `Records` that show it or convert it; `self` is always a `Records`.
 
     The report is imported where a method is called: `results` lies left of it.
     """

@@ -1,4 +1,4 @@
-"""What a paper quotes of results beside fractions."""
+"""Thresholds, provenance and sources of results, for a paper."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""What records show of themselves: a few lines, a table in a notebook, and tables to quote."""
+"""Records show themselves: a few lines, a table in a notebook, and tables to quote."""
 
 import re
 import shutil
