@@ -33,8 +33,7 @@ def labels_of(
         names: the names of some of them.
     """
     paths = varied(list(cells.values()))
-    last = [path.rpartition(".")[2] for path in paths]
-    short = {p: n if last.count(n) == 1 else p for n, p in zip(last, paths, strict=True)}
+    short = short_names(paths)
     values = {path: texts_of([fields.get(path) for fields in cells.values()]) for path in paths}
     brief, full = dict[str, str](), dict[str, str]()
     for number, (cell, fields) in enumerate(cells.items()):
@@ -46,6 +45,12 @@ def labels_of(
     found = {cell: (names or {}).get(cell, automatic[cell]) for cell in cells}
     counts = Counter(found.values())
     return {cell: f"{own} [{cell}]" if counts[own] > 1 else own for cell, own in found.items()}
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Name fields by the last parts of their paths, where these differ."""
+    last = [path.rpartition(".")[2] for path in paths]
+    return {p: n if last.count(n) == 1 else p for p, n in zip(paths, last, strict=True)}
 
 
 def texts_of(values: Sequence[Any]) -> list[str]:

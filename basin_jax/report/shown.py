@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from basin_jax.core.labels import texts_of
+from basin_jax.core.labels import short_names, texts_of
 from basin_jax.core.plugin import closest
 from basin_jax.core.sweep import siblings_of
 from basin_jax.core.verdict import Verdict
@@ -32,7 +32,7 @@ def quoted(
     if columns is not None and not len(columns):
         raise ValueError("columns is empty; allowed: at least one, or None")
     frame = records.fractions(by, level=level)
-    fields = _names(frame.columns[2 : frame.columns.index("verdict")])
+    fields = short_names(frame.columns[2 : frame.columns.index("verdict")])
     given = frame.unique("cell", maintain_order=True)
     texts = {"cell": [tables.cell_name(records, cell) for cell in given["cell"]]}
     for path, name in fields.items():
@@ -51,12 +51,6 @@ def quoted(
     first = None if by is None or len(fields) < 2 else texts[next(iter(fields.values()))]
     note = _note(records, head, occurring, level)
     return Table(head=head, groups=_groups(lines, first), right={"seeds", *numbers}, note=note)
-
-
-def _names(paths: Sequence[str]) -> dict[str, str]:
-    """Name fields by the last parts of their paths, where these differ."""
-    last = [path.rpartition(".")[2] for path in paths]
-    return {p: n if last.count(n) == 1 else p for p, n in zip(paths, last, strict=True)}
 
 
 def _column(name: str | Verdict, texts: dict[str, Any], fields: dict[str, str]) -> str:
