@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32, UInt32
+from jaxtyping import Array, Bool, Float, Int32, Key, UInt32
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.contracts import (
@@ -26,6 +26,7 @@ from basin_jax.core.contracts import (
     expect_same,
     expect_state,
 )
+from basin_jax.core.evidence import scalars
 from basin_jax.core.exact import exact
 from basin_jax.core.seeds import PRNG, SEEDS, fold_in_seed, restored, seed_bits, stored
 from basin_jax.core.sweep import Child, Parent, Precision, Sweep
@@ -163,9 +164,17 @@ def _abstract_inputs(hyperparameters: int, parent_params: int, *lanes: int) -> T
     )
 
 
-def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]:
-    """Make the state before the first step, and the keys of the steps and of the probe."""
-    organism, start, method = plugins
+class Streams(NamedTuple):
+    """Hold the random keys of a seed, one for each of its uses."""
+
+    init: Key[Array, ""]
+    method: Key[Array, ""]
+    step: Key[Array, ""]
+    probe: Key[Array, ""]
+
+
+def streams(start: Start | Child, inputs: TrialInputs, vary: str) -> Streams:
+    """Make the random keys of a seed."""
     # Streams are split before seeds are folded in, so that no seed's key is a stream's.
     root_key = fold_in_seed(jax.random.key(0, impl=PRNG), inputs.root_bits)
     # A child has streams of its own, since its root and its seed are often its parent's, too.
@@ -175,22 +184,41 @@ def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]
     data_key = data_key if vary == "init" else fold_in_seed(data_key, inputs.seed_bits)
     probe_key = fold_in_seed(probe_key, inputs.seed_bits)
     method_key, step_key = jax.random.split(data_key)
+    return Streams(init_key, method_key, step_key, probe_key)
+
+
+def start_params(
+    plugins: Plugins, init_key: Key[Array, ""], parent_params: Float[Array, "2 param"]
+) -> Params:
+    """Make the parameters from which training starts."""
+    organism, start, _ = plugins
     expected = jax.eval_shape(organism.init, init_key)
     expect_trainable(type(organism).__name__, expected)
     if isinstance(start, Child):
-        parent = _parent(start.of, inputs.parent_params)
+        parent = _parent(start.of, parent_params)
         _expect_alike("start.of", parent.ended, expected)
         params = start.params(init_key, organism, parent)
         # Whatever a start makes of it, a parent that has diverged has no sound child.
-        sound = jnp.isfinite(inputs.parent_params).all()
+        sound = jnp.isfinite(parent_params).all()
         params = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.nan), params)
     else:
         params = start.params(init_key, organism)
     _expect_alike("start", params, expected)
-    params = jax.tree.map(_cast, params)
-    state = stored(method.init(method_key, params, organism))
+    return jax.tree.map(_cast, params)
+
+
+def begin(plugins: Plugins, keys: Streams, params: Params) -> tuple[State, Keys]:
+    """Make the state before the first step, and the keys of the steps and of the probe."""
+    organism, _, method = plugins
+    state = stored(method.init(keys.method, params, organism))
     expect_state(method, state)
-    return state, Keys(*map(jax.random.key_data, (step_key, probe_key)))
+    return state, Keys(*map(jax.random.key_data, (keys.step, keys.probe)))
+
+
+def init(plugins: Plugins, inputs: TrialInputs, vary: str) -> tuple[State, Keys]:
+    """Make the state of a seed before its first step, and the keys of its steps and probe."""
+    keys = streams(plugins[1], inputs, vary)
+    return begin(plugins, keys, start_params(plugins, keys.init, inputs.parent_params))
 
 
 def _generation(start: Start | Child) -> int:
@@ -243,7 +271,7 @@ def probe(plugins: Plugins, keys: Keys, state: State) -> Evidence:
     """Measure the evidence, which is NaN if any parameter is not finite."""
     organism = plugins[0]
     probe_key = jax.random.wrap_key_data(keys.probe, impl=PRNG)
-    evidence = _scalars(organism, organism.probe(probe_key, state.params))
+    evidence = scalars(organism, organism.probe(probe_key, state.params))
     # A rate may look sound where parameters are not: the argmax of NaN is an answer.
     sound = all_finite(state.params)
     return {name: jnp.where(sound, e, jnp.nan) for name, e in evidence.items()}
@@ -258,37 +286,6 @@ def params_of(state: State) -> dict[str, Float[Array, " param"]]:
 def spans(stops: Int32[Array, " stop"]) -> tuple[Array, Array]:
     """Find the range of steps that leads to each stop: from, and up to but not including."""
     return jnp.concatenate([jnp.zeros(1, jnp.int32), stops[:-1]]), stops
-
-
-def _scalars(organism: Organism, evidence: Mapping[str, Any]) -> Evidence:
-    for name, value in evidence.items():
-        given = f"{type(organism).__name__}.probe gives {name!r}"
-        if np.shape(value) != ():
-            raise ValueError(f"{given} of shape {np.shape(value)}; allowed: scalars")
-        _expect_held(value, given)
-    return {name: jnp.asarray(value, float) for name, value in evidence.items()}
-
-
-def _expect_held(value: Any, given: str) -> None:
-    """Raise `ValueError` if evidence does not fit a float of the sweep's precision."""
-    real = jnp.finfo(jnp.result_type(float))
-    digits = real.nmant + 1
-    if isinstance(value, int | float | np.integer | np.floating):
-        # A constant: its value decides, and not its type.
-        largest = 2**digits if isinstance(value, int | np.integer) else float(real.max)
-        if largest < abs(value) < math.inf:
-            raise ValueError(
-                f"{given} = {value!r}, which {real.dtype} cannot hold; allowed: up to {largest:g}"
-            )
-        return
-    kind = jnp.result_type(value)
-    if jnp.issubdtype(kind, jnp.complexfloating):
-        raise ValueError(f"{given} as {kind}; allowed: real numbers, such as its parts")
-    if jnp.issubdtype(kind, jnp.integer) and int(jnp.iinfo(kind).max).bit_length() > digits:
-        raise ValueError(
-            f"{given} as {kind}, and {real.dtype} cannot hold all whole numbers of more than "
-            f"{digits} bits; allowed: floats, such as jnp.asarray(..., float), or narrower integers"
-        )
 
 
 def all_finite(params: Params) -> Bool[Array, ""]:

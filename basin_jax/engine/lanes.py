@@ -217,12 +217,18 @@ def _map_where(which: Bool[Array, " lane"], function: Callable, others: Any, *la
     def one(wanted, other, *lane):
         return jax.lax.cond(wanted, lambda: function(*lane), lambda: other)
 
+    return map_lanes(one, which, others, *lanes)
+
+
+def map_lanes(function: Callable, *lanes: Any) -> Any:
+    """Apply a function to each lane, so that its bits do not depend on the lane's place."""
+
     def in_turn(*lanes):
-        return jax.lax.map(lambda lane: one(*lane), lanes)
+        return jax.lax.map(lambda lane: function(*lane), lanes)
 
     # In vectors on CPUs, XLA rounds by the place of a lane; in turn, only where wanted, is as fast.
     return jax.lax.platform_dependent(
-        which, others, *lanes, cpu=in_turn, default=lambda *lanes: jax.vmap(one)(*lanes)
+        *lanes, cpu=in_turn, default=lambda *lanes: jax.vmap(function)(*lanes)
     )
 
 

@@ -36,14 +36,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 KEPT = 48
 
 
-def _mesh(devices: Devices) -> Mesh:
+def mesh_of(devices: Devices) -> Mesh:
     return Mesh(np.array(devices), ("device",))
 
 
 def put[T](tree: T, devices: Devices) -> T:
     """Put arrays [device, ...] on the devices, each its part."""
     # Not left to each call: one with arguments of NumPy is compiled anew.
-    return jax.device_put(tree, NamedSharding(_mesh(devices), P("device")))
+    return jax.device_put(tree, NamedSharding(mesh_of(devices), P("device")))
 
 
 class Program:
@@ -52,16 +52,16 @@ class Program:
     def __init__(self, signature: Signature, backend: Backend, devices: Devices):
         def shard(stops, stride, budget, refill, counts, queue, lanes):
             (size,), (length,) = lanes.place.shape[1:], lanes.done.shape[1:]
-            queue = _whole(abstract_inputs(signature, length)[1], queue)
-            lanes = _whole(shapes_of_lanes(signature, size, length, len(stops)), lanes)
+            queue = whole(abstract_inputs(signature, length)[1], queue)
+            lanes = whole(shapes_of_lanes(signature, size, length, len(stops)), lanes)
             limits = {"stride": stride, "budget": budget, "refill": refill}
             call = functools.partial(advance_queue, signature, backend)
-            after = _with_constants_inside(call, stops, queue, counts[0], lanes=lanes, **limits)
-            return jax.tree.map(lambda x: x[None], (_filled(after[0]), after[1]))
+            after = with_constants_inside(call, stops, queue, counts[0], lanes=lanes, **limits)
+            return jax.tree.map(lambda x: x[None], (filled(after[0]), after[1]))
 
         sharded = jax.shard_map(
             shard,
-            mesh=_mesh(devices),
+            mesh=mesh_of(devices),
             in_specs=(P(), P(), P(), P(), P("device"), P("device"), P("device")),
             out_specs=P("device"),
             check_vma=False,
@@ -88,7 +88,7 @@ class Program:
         Returns:
             The lanes, and what is left of each budget.
         """
-        after, left = self._compiled(stops, *limits, counts, _filled(queue), _filled(lanes))
+        after, left = self._compiled(stops, *limits, counts, filled(queue), filled(lanes))
         return jax.tree.map(lambda old, new: old if new is None else new, lanes, after), left
 
     def release(self) -> None:
@@ -123,21 +123,21 @@ def keep_only(keys: Collection[Key], *, others: int = 1) -> None:
 # without parents) enters or leaves `shard_map` on several devices; inside, it does not.
 
 
-def _filled(tree: Any) -> Any:
+def filled(tree: Any) -> Any:
     """Replace the arrays of a tree that have no elements by None."""
     return jax.tree.map(lambda x: x if x.size else None, tree)
 
 
-def _whole(shapes: Any, filled: Any) -> Any:
+def whole(shapes: Any, given: Any) -> Any:
     """Return this device's part of a tree, with empty arrays in the place of None."""
 
     def part(like: Any, x: Any) -> Any:
         return jnp.zeros(like.shape, like.dtype) if x is None else x[0]
 
-    return jax.tree.map(part, shapes, filled)
+    return jax.tree.map(part, shapes, given)
 
 
-def _with_constants_inside(function: Callable, *args: Any, **named: Any) -> Any:
+def with_constants_inside(function: Callable, *args: Any, **named: Any) -> Any:
     """Call a function, with the constants of plug-ins made inside it.
 
     JAX would pass those without elements in from outside. The others it folds into what they meet

@@ -1,0 +1,118 @@
+"""Choose the score of a search on pilot particles, which never enter an estimate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.stats import rankdata
+
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Rule, Verdict
+from basin_jax.rare.particles import Particles
+from basin_jax.rare.problem import Problem, Request
+from basin_jax.rare.scores import At, Peak, Score, SettlingTime
+from basin_jax.rare.subset import SubsetSimulation
+
+
+# Fresh particles of a pilot, and the events among them from which on they judge the scores.
+FRESH, EVENTS = 1000, 20
+# Particles of a pilot's chains, and the rarest event that these go on to.
+CHAINS, BELOW = 100, 1e-9
+# The rank correlation from which on two scores are one.
+ALIKE = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audition:
+    """The scores that were tried on pilot particles.
+
+    Attributes:
+        chosen: the best of them.
+        by: "top decile" if the fresh particles held enough events, and else "chains".
+        merits: of each score, the share of its top decile in the event; or how many trainings a
+            small subset simulation took to the event, negative, and minus infinity if it did not
+            come to it.
+        trainings: what it cost.
+    """
+
+    chosen: Score
+    by: str
+    merits: tuple[tuple[Score, float], ...]
+    trainings: int
+
+
+def candidates(sweep: Sweep, problem: Problem, evidence: dict[str, np.ndarray]) -> list[Score]:
+    """Return the scores that a sweep's evidence allows, each of which tells particles apart."""
+    stops = sweep.stops
+    calm = ~problem.events(evidence)
+    found: list[Score] = []
+    for name, threshold in (("margin", 0.0), ("fit", 0.5), ("unwatched", 0.5)):
+        if name not in evidence:
+            continue
+        ends = evidence[name][calm, -1]
+        harmful = "below" if np.nanmedian(ends) > threshold else "above"
+        own = {"evidence": name, "harmful": harmful}
+        found += [SettlingTime(threshold=threshold, **own), Peak(**own)]
+        found += [At(step=stops[int(len(stops) * share)], **own) for share in (0.5, 0.75)]
+    graded: list[Score] = []
+    ranks: list[np.ndarray] = []
+    for score in found:
+        values = score.of(evidence, stops)
+        # A score that cannot tell half of the particles from the rest makes no level.
+        if 2 * np.unique(values, return_counts=True)[1].max() > len(values):
+            continue
+        places = rankdata(values)
+        if all(np.corrcoef(places, other)[0, 1] < ALIKE for other in ranks):
+            graded.append(score)
+            ranks.append(places)
+    return graded
+
+
+def audition(
+    particles: Particles,
+    rule: Rule,
+    of: Verdict,
+    rng: np.random.Generator,
+    *,
+    scores: Sequence[Score] = (),
+) -> Audition:
+    """Try scores on pilot particles.
+
+    Args:
+        particles: trains the particles.
+        rule, of: the event.
+        rng: draws the pilot particles.
+        scores: the scores to try; those that the evidence allows if there are none.
+
+    Raises:
+        ValueError: if no score tells the particles apart.
+    """
+    problem = Problem(particles=particles, rule=rule, of=of, score=Peak())
+    seeds = rng.integers(2**64, size=FRESH, dtype=np.uint64)
+    evidence = particles.evidence(*Request(particles.words_of(seeds), seeds))
+    events = problem.events(evidence)
+    tried = list(scores) or candidates(particles.sweep, problem, evidence)
+    if not tried:
+        raise ValueError(
+            "no score tells the particles apart: margin, fit and unwatched have one value along "
+            "the way; allowed: a score of other evidence, or save_at with steps in which it moves"
+        )
+    if events.sum() >= EVENTS:
+        merits = [_top_decile(score, evidence, events, particles.sweep) for score in tried]
+        by, trainings = "top decile", FRESH
+    else:
+        small = SubsetSimulation(particles=CHAINS, below=BELOW)
+        searches = [replace(problem, score=score) for score in tried]
+        ran = [p.run([small.search(p, np.random.default_rng(rng.integers(2**63)))])[0] for p in searches]
+        merits = [-float(r.trainings) if r.fraction else -np.inf for r in ran]
+        by, trainings = "chains", FRESH + sum(r.trainings for r in ran)
+    chosen = tried[int(np.argmax(merits))]
+    return Audition(
+        chosen=chosen, by=by, merits=tuple(zip(tried, merits, strict=True)), trainings=trainings
+    )
+
+
+def _top_decile(score: Score, evidence: dict, events: np.ndarray, sweep: Sweep) -> float:
+    values = score.of(evidence, sweep.stops)
+    top = np.argsort(values, kind="stable")[-len(values) // 10 :]
+    return float(events[top].mean())

@@ -1,0 +1,191 @@
+"""Estimates of rare fractions, from independent replications of a whole search."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from scipy.stats import t as student
+
+from basin_jax.statistics.estimates import Estimate
+
+
+# The factor between replications from which on they disagree, and the least number of them.
+DISAGREEMENT, REPLICATIONS = 3.0, 8
+# Below these a chain hardly moves: the share of moves accepted, and of particles moved in a level.
+ACCEPTANCE, MOVED = 0.1, 0.5
+# The fewest particles at the start from which those at the end may descend.
+ANCESTORS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One level of a search: the particles whose score is at least a threshold.
+
+    Attributes:
+        threshold: the score.
+        share: the share of the particles before that reach it.
+        moves: the moves that were made in it.
+        acceptance: the share of moves that were accepted.
+        moved: the share of particles that have moved.
+    """
+
+    threshold: float
+    share: float
+    moves: int = 0
+    acceptance: float = math.nan
+    moved: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replication:
+    """One run of a search, with its own random numbers.
+
+    Attributes:
+        fraction: its estimate; 0 if it ended before it found the event.
+        bound: the estimate of what it reached, at least the fraction.
+        trainings: the particles that it trained.
+        fresh: those of them that were drawn from the start's own distribution.
+        hits: the events among the fresh ones.
+        ancestors: the fresh particles from which its last ones descend; None if it has no chains.
+        effective: the effective number of its weighted particles; None if they have no weights.
+        levels: its levels.
+    """
+
+    fraction: float
+    bound: float
+    trainings: int
+    fresh: int
+    hits: int
+    ancestors: int | None = None
+    effective: float | None = None
+    levels: tuple[Level, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RareEstimate:
+    """A fraction too small to count, with the interval of its replications.
+
+    It prints as `fraction [low, high]`, and says so if it is not to be trusted.
+
+    Attributes:
+        fraction: the mean over replications.
+        low, high: the interval.
+        level: its nominal coverage.
+        method, score: what was searched with, and what guided it.
+        replications: the runs of the search, which share nothing but the score.
+        pilot: the trainings spent on choosing the score, which enter no estimate.
+        bracket: the events among all fresh particles, with their exact interval.
+    """
+
+    fraction: float
+    low: float
+    high: float
+    level: float
+    method: str
+    score: str
+    replications: tuple[Replication, ...]
+    pilot: int
+    bracket: Estimate
+
+    @property
+    def trainings(self) -> int:
+        """The trainings of all replications."""
+        return sum(replication.trainings for replication in self.replications)
+
+    @property
+    def trusted(self) -> bool:
+        """True if no diagnostic speaks against it."""
+        return not self.warnings
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The diagnostics that speak against it, in words."""
+        return tuple(_warnings(self))
+
+    def row(self) -> dict[str, Any]:
+        """Return the estimate as columns of a table."""
+        names = ("fraction", "low", "high", "method", "trainings", "trusted")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        said = f"{self.fraction:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return said if self.trusted else f"{said}, not to be trusted: {'; '.join(self.warnings)}"
+
+
+def rare_estimate(
+    replications: Sequence[Replication],
+    *,
+    bracket: Estimate,
+    method: str,
+    score: str,
+    pilot: int = 0,
+    level: float = 0.95,
+) -> RareEstimate:
+    """Estimate a fraction from replications of a search.
+
+    The fraction is their mean, since each is nearly without bias. They vary by factors, so that the
+    interval is that of the mean of log-normal numbers (Cox's; Zhou & Gao 1997, "Confidence
+    intervals for the log-normal mean"), around that mean. If one of them has not found the event,
+    the low end is 0, and the high end takes it to be as large as it can be.
+
+    Raises:
+        ValueError: if there are fewer than eight.
+    """
+    if len(replications) < REPLICATIONS:
+        raise ValueError(f"{len(replications)} replications; allowed: at least {REPLICATIONS}")
+    found = np.array([replication.fraction for replication in replications])
+    bounds = np.array([max(r.fraction, r.bound) for r in replications])
+    low, _ = _interval(found, level) if found.all() else (0.0, 0.0)
+    return RareEstimate(
+        fraction=float(found.mean()),
+        low=low,
+        high=min(_interval(bounds, level)[1], 1.0),
+        level=level,
+        method=method,
+        score=score,
+        replications=tuple(replications),
+        pilot=pilot,
+        bracket=bracket,
+    )
+
+
+def _interval(fractions: ndarray, level: float) -> tuple[float, float]:
+    count, variance = len(fractions), np.log(fractions).var(ddof=1)
+    error = math.sqrt(variance / count + variance**2 / (2 * (count - 1)))
+    factor = math.exp(float(student.ppf((1 + level) / 2, count - 1)) * error)
+    return float(fractions.mean() / factor), float(fractions.mean() * factor)
+
+
+def _warnings(estimate: RareEstimate) -> list[str]:
+    replications, bracket = estimate.replications, estimate.bracket
+    fractions = [replication.fraction for replication in replications]
+    said = []
+    if missed := fractions.count(0.0):
+        said.append(f"{missed} of {len(fractions)} replications did not find the event")
+    found, middle = [fraction for fraction in fractions if fraction], np.median(fractions)
+    if max(found, default=0) > DISAGREEMENT * middle or min(found, default=1) * DISAGREEMENT < middle:
+        said.append(
+            f"replications disagree, from {min(found):.2g} to {max(found):.2g}, by more than a "
+            f"factor {DISAGREEMENT:g} of their median {middle:.2g}: some may have missed a way into "
+            "the event"
+        )
+    if not bracket.low <= estimate.high or not estimate.low <= bracket.high:
+        said.append(
+            f"among fresh particles {bracket.hits} of {bracket.trials} are in the event, "
+            f"{bracket.fraction:.2g} [{bracket.low:.2g}, {bracket.high:.2g}]"
+        )
+    levels = [level for r in replications for level in r.levels if level.moves]
+    stuck = [level for level in levels if level.acceptance < ACCEPTANCE or level.moved < MOVED]
+    if 4 * len(stuck) > len(levels):
+        said.append(f"chains hardly move in {len(stuck)} of {len(levels)} levels")
+    few = [r for r in replications if r.ancestors is not None and r.ancestors < ANCESTORS]
+    if 2 * len(few) > len(replications):
+        said.append(f"the last particles descend from fewer than {ANCESTORS} fresh ones")
+    thin = [r for r in replications if r.effective is not None and r.effective < 10]
+    if thin:
+        least = min(replication.effective for replication in thin)
+        said.append(f"a few particles hold all weight: as good as {least:.1f} of them")
+    return said
