@@ -3,6 +3,7 @@
 from . import methods as methods
 from . import networks as networks
 from . import organisms as organisms
+from . import rare as rare
 from . import rules as rules
 from . import starts as starts
 from .core.contracts import Method as Method

@@ -7,7 +7,7 @@ depend on how many seeds are trained at once.
 import contextlib
 import functools
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax

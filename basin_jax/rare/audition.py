@@ -1,6 +1,6 @@
 """Choose the score of a search on pilot particles, which never enter an estimate."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,15 +9,14 @@ from scipy.stats import rankdata
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem, Request
+from basin_jax.rare.problem import Problem, Search
 from basin_jax.rare.scores import At, Peak, Score, SettlingTime
-from basin_jax.rare.subset import SubsetSimulation
 
 
 # Fresh particles of a pilot, and the events among them from which on they judge the scores.
 FRESH, EVENTS = 1000, 20
-# Particles of a pilot's chains, and the rarest event that these go on to.
-CHAINS, BELOW = 100, 1e-9
+# Particles of a pilot's search.
+CHAINS = 100
 # The rank correlation from which on two scores are one.
 ALIKE = 0.99
 
@@ -30,14 +29,13 @@ class Audition:
         chosen: the best of them.
         by: "top decile" if the fresh particles held enough events, and else "chains".
         merits: of each score, the share of its top decile in the event; or how many trainings a
-            small subset simulation took to the event, negative, and minus infinity if it did not
-            come to it.
+            small search took to the event, negative, and None if it did not come to it.
         trainings: what it cost.
     """
 
     chosen: Score
     by: str
-    merits: tuple[tuple[Score, float], ...]
+    merits: tuple[tuple[Score, float | None], ...]
     trainings: int
 
 
@@ -72,26 +70,24 @@ def audition(
     particles: Particles,
     rule: Rule,
     of: Verdict,
+    method: Search,
     rng: np.random.Generator,
-    *,
-    scores: Sequence[Score] = (),
 ) -> Audition:
     """Try scores on pilot particles.
 
     Args:
         particles: trains the particles.
         rule, of: the event.
+        method: the search that a score is to guide.
         rng: draws the pilot particles.
-        scores: the scores to try; those that the evidence allows if there are none.
 
     Raises:
         ValueError: if no score tells the particles apart.
     """
     problem = Problem(particles=particles, rule=rule, of=of, score=Peak())
-    seeds = rng.integers(2**64, size=FRESH, dtype=np.uint64)
-    evidence = particles.evidence(*Request(particles.words_of(seeds), seeds))
+    evidence = particles.evidence(*problem.fresh(FRESH, rng))
     events = problem.events(evidence)
-    tried = list(scores) or candidates(particles.sweep, problem, evidence)
+    tried = [s for s in candidates(particles.sweep, problem, evidence) if method.accepts(s)]
     if not tried:
         raise ValueError(
             "no score tells the particles apart: margin, fit and unwatched have one value along "
@@ -101,12 +97,13 @@ def audition(
         merits = [_top_decile(score, evidence, events, particles.sweep) for score in tried]
         by, trainings = "top decile", FRESH
     else:
-        small = SubsetSimulation(particles=CHAINS, below=BELOW)
-        searches = [replace(problem, score=score) for score in tried]
-        ran = [p.run([small.search(p, np.random.default_rng(rng.integers(2**63)))])[0] for p in searches]
-        merits = [-float(r.trainings) if r.fraction else -np.inf for r in ran]
+        small = method.replace(particles=CHAINS)
+        problems = [replace(problem, score=score) for score in tried]
+        ran = [small.replicate(guided, rng.spawn(1))[0] for guided in problems]
+        merits = [-float(r.trainings) if r.fraction else None for r in ran]
         by, trainings = "chains", FRESH + sum(r.trainings for r in ran)
-    chosen = tried[int(np.argmax(merits))]
+    ranks = [-math.inf if merit is None else merit for merit in merits]
+    chosen = tried[int(np.argmax(ranks))]
     return Audition(
         chosen=chosen, by=by, merits=tuple(zip(tried, merits, strict=True)), trainings=trainings
     )

@@ -18,6 +18,8 @@ DISAGREEMENT, REPLICATIONS = 3.0, 8
 ACCEPTANCE, MOVED = 0.1, 0.5
 # The fewest particles at the start from which those at the end may descend.
 ANCESTORS = 5
+# The least effective number of weighted particles in the event.
+EFFECTIVE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +30,15 @@ class Level:
         threshold: the score.
         share: the share of the particles before that reach it.
         moves: the moves that were made in it.
-        acceptance: the share of moves that were accepted.
-        moved: the share of particles that have moved.
+        acceptance: the share of moves that were accepted; None without moves.
+        moved: the share of particles that have moved; None without moves.
     """
 
     threshold: float
     share: float
     moves: int = 0
-    acceptance: float = math.nan
-    moved: float = math.nan
+    acceptance: float | None = None
+    moved: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,27 +167,30 @@ def _warnings(estimate: RareEstimate) -> list[str]:
     said = []
     if missed := fractions.count(0.0):
         said.append(f"{missed} of {len(fractions)} replications did not find the event")
-    found, middle = [fraction for fraction in fractions if fraction], np.median(fractions)
-    if max(found, default=0) > DISAGREEMENT * middle or min(found, default=1) * DISAGREEMENT < middle:
+    found, middle = [f for f in fractions if f], float(np.median(fractions))
+    apart = [f for f in found if not middle / DISAGREEMENT <= f <= middle * DISAGREEMENT]
+    if apart:
         said.append(
-            f"replications disagree, from {min(found):.2g} to {max(found):.2g}, by more than a "
-            f"factor {DISAGREEMENT:g} of their median {middle:.2g}: some may have missed a way into "
-            "the event"
+            f"{len(apart)} of {len(fractions)} replications disagree by more than a factor "
+            f"{DISAGREEMENT:g} with their median, {middle:.2g}: some may have missed a way in"
         )
     if not bracket.low <= estimate.high or not estimate.low <= bracket.high:
         said.append(
             f"among fresh particles {bracket.hits} of {bracket.trials} are in the event, "
             f"{bracket.fraction:.2g} [{bracket.low:.2g}, {bracket.high:.2g}]"
         )
-    levels = [level for r in replications for level in r.levels if level.moves]
-    stuck = [level for level in levels if level.acceptance < ACCEPTANCE or level.moved < MOVED]
+    moves = [(level.acceptance, level.moved) for r in replications for level in r.levels]
+    levels = [(accepted, moved) for accepted, moved in moves if accepted is not None]
+    stuck = [at for at in levels if at[0] < ACCEPTANCE or (at[1] or 0.0) < MOVED]
     if 4 * len(stuck) > len(levels):
         said.append(f"chains hardly move in {len(stuck)} of {len(levels)} levels")
     few = [r for r in replications if r.ancestors is not None and r.ancestors < ANCESTORS]
     if 2 * len(few) > len(replications):
         said.append(f"the last particles descend from fewer than {ANCESTORS} fresh ones")
-    thin = [r for r in replications if r.effective is not None and r.effective < 10]
-    if thin:
-        least = min(replication.effective for replication in thin)
-        said.append(f"a few particles hold all weight: as good as {least:.1f} of them")
+    effective = [r.effective for r in replications if r.effective is not None]
+    if effective and min(effective) < EFFECTIVE:
+        said.append(
+            f"few particles hold all weight: in one replication as good as {min(effective):.1f}; "
+            f"it takes {EFFECTIVE}"
+        )
     return said

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import eval_jaxpr
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, UInt32
 
 
@@ -137,7 +137,7 @@ def _words_each(bits: Any) -> int:
     return 2 if bits.dtype.itemsize == 8 else 1
 
 
-def _evaluate(program: ClosedJaxpr, args: Sequence[Any], source: _Source) -> list[Any]:
+def _evaluate(program: Any, args: Sequence[Any], source: _Source) -> list[Any]:
     """Evaluate a program whose first argument is the key, with another source of bits."""
     numbers = _Numbers()
     traced = [_Value(arg, numbers.of("argument", i), i == 0) for i, arg in enumerate(args)]
@@ -167,7 +167,8 @@ class _Interpreter:
     def __init__(self, source: _Source, numbers: _Numbers):
         self._source, self._numbers = source, numbers
 
-    def run(self, program: ClosedJaxpr, args: Sequence[_Value]) -> list[_Value]:
+    def run(self, program: Any, args: Sequence[_Value]) -> list[_Value]:
+        jaxpr: Jaxpr = getattr(program, "jaxpr", program)
         values: dict[Var, _Value] = {}
 
         def read(atom: Any) -> _Value:
@@ -178,18 +179,18 @@ class _Interpreter:
 
         consts = [
             _Value(const, self._numbers.of("constant", id(const)), False)
-            for const in program.consts
+            for const in getattr(program, "consts", ())
         ]
-        values |= zip(program.jaxpr.constvars, consts, strict=True)
-        values |= zip(program.jaxpr.invars, args, strict=True)
-        for equation in program.jaxpr.eqns:
+        values |= zip(jaxpr.constvars, consts, strict=True)
+        values |= zip(jaxpr.invars, args, strict=True)
+        for equation in jaxpr.eqns:
             found = self._apply(equation, [read(atom) for atom in equation.invars])
             values |= zip(equation.outvars, found, strict=True)
-        return [read(atom) for atom in program.jaxpr.outvars]
+        return [read(atom) for atom in jaxpr.outvars]
 
     def _apply(self, equation: JaxprEqn, args: list[_Value]) -> list[_Value]:
         name, params = equation.primitive.name, equation.params
-        if name in CALLS and isinstance(params.get(CALLS[name]), ClosedJaxpr):
+        if name in CALLS:
             return self.run(params[CALLS[name]], args)
         from_key = any(arg.from_key for arg in args)
         number = self._numbers.of(name, _text(params), *(arg.number for arg in args))
@@ -231,7 +232,7 @@ def _programs(params: dict[str, Any]) -> Iterator[Jaxpr]:
 
 
 def _is_program(value: Any) -> bool:
-    return isinstance(value, Jaxpr | ClosedJaxpr)
+    return isinstance(getattr(value, "jaxpr", value), Jaxpr)
 
 
 def _draws(program: Jaxpr) -> bool:

@@ -1,32 +1,38 @@
-"""The problem of a search: an event of which particles are to be counted."""
+"""The problem of a search: the event whose fraction is asked for, and how to search for it."""
 
-from collections.abc import Generator, Sequence
+import abc
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt32, UInt64
 from numpy import ndarray
 
+from basin_jax.core.plugin import Plugin
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.rare.estimate import REPLICATIONS, Replication
 from basin_jax.rare.particles import Particles
 from basin_jax.rare.scores import Score
 
 
 # Stops of a sweep that has none of its own, by which scores are graded.
 NUM_STOPS = 64
+# The fewest particles of a search.
+FEWEST = 20
 
 
-class Request(NamedTuple):
-    """Ask for the scores of particles."""
+class Noise(NamedTuple):
+    """Hold all that decides particles: the words of their starts, and the seeds of the rest."""
 
     words: UInt32[ndarray, "particle word"]
     seeds: UInt64[ndarray, " particle"]
 
-
-# A search, as it asks for scores and returns what it found.
-Search: TypeAlias = Generator[Request, Float[ndarray, " particle"], Any]
+    def take(self, which: ndarray) -> Self:
+        """Return some of the particles, any number of times."""
+        return type(self)(*(x[which] for x in self))
 
 
 def with_stops(sweep: Sweep) -> Sweep:
@@ -59,24 +65,64 @@ class Problem:
         """Return which particles have the verdict at the end."""
         return judge(self.rule, {n: x[:, -1] for n, x in evidence.items()}) == self.of
 
-    def scores(self, request: Request) -> Float[ndarray, " particle"]:
+    def fresh(self, count: int, rng: np.random.Generator) -> Noise:
+        """Draw particles as seeds are: each is a seed of the sweep."""
+        seeds = rng.integers(2**64, size=count, dtype=np.uint64)
+        return Noise(self.particles.words_of(seeds), seeds)
+
+    def scores(self, noise: Noise) -> Float[ndarray, " particle"]:
         """Train particles, and score them: infinite in the event."""
-        evidence = self.particles.evidence(*request)
+        evidence = self.particles.evidence(*noise)
         scores = self.score.of(evidence, self.particles.sweep.stops)
         return np.where(self.events(evidence), np.inf, scores)
 
-    def run(self, searches: Sequence[Search]) -> list[Any]:
-        """Run searches side by side: what they ask for at once is trained at once."""
-        asked = {place: next(search) for place, search in enumerate(searches)}
-        results: dict[int, Any] = {}
-        while asked:
-            together = Request(*map(np.concatenate, zip(*asked.values(), strict=True)))
-            ends = np.cumsum([len(request.seeds) for request in asked.values()])[:-1]
-            answers = np.split(self.scores(together), ends)
-            for place, answer in zip(list(asked), answers, strict=True):
-                try:
-                    asked[place] = searches[place].send(answer)
-                except StopIteration as end:
-                    results[place] = end.value
-                    del asked[place]
-        return [results[place] for place in range(len(searches))]
+
+class Search(Plugin, abc.ABC):
+    """Define a way to search for rare events, in independent replications.
+
+    Attributes:
+        particles: the particles of a replication, or of one of its levels.
+        replications: their number.
+    """
+
+    particles: int = 500
+    replications: int = REPLICATIONS
+
+    def validate(self) -> None:
+        self.require(self.particles >= FEWEST, "particles", f"at least {FEWEST}")
+        self.require(self.replications >= REPLICATIONS, "replications", f"at least {REPLICATIONS}")
+
+    def expect(self, particles: Particles) -> None:
+        """Raise `ValueError` if it cannot search these particles' sweep."""
+        if not particles.num_words:
+            raise ValueError(
+                f"start = {particles.sweep.start!r} draws no random numbers; allowed for "
+                f"{type(self).__name__}: a start that does"
+            )
+
+    def accepts(self, score: Score) -> bool:
+        """Return True if a score can guide it."""
+        return True
+
+    @abc.abstractmethod
+    def trainings(self, fraction: float) -> float:
+        """Predict how many particles all replications train to find an event so rare."""
+
+    def within(self, budget: int, fraction: float) -> Self:
+        """Return the search with as many particles as a budget of trainings allows.
+
+        Raises:
+            ValueError: if it allows too few.
+        """
+        particles = int(self.particles * budget / self.trainings(fraction))
+        if particles < FEWEST:
+            least = math.ceil(self.replace(particles=FEWEST).trainings(fraction))
+            raise ValueError(
+                f"budget = {budget} trainings; allowed: at least {least} to go down to "
+                f"{fraction:g} by {type(self).__name__}"
+            )
+        return self.replace(particles=particles)
+
+    @abc.abstractmethod
+    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
+        """Search once for each random generator, of which one replication uses nothing else."""

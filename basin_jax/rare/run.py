@@ -1,30 +1,40 @@
 """Estimate a rare fraction: choose a score, replicate a search, and give the interval."""
 
+from collections.abc import Callable
+from os import PathLike
+
 import numpy as np
 
 from basin_jax.core.arguments import checked
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rare.audition import audition
-from basin_jax.rare.estimate import RareEstimate, rare_estimate
+from basin_jax.rare.estimate import RareEstimate, Replication, rare_estimate
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem, with_stops
+from basin_jax.rare.problem import Problem, Search, with_stops
 from basin_jax.rare.scores import Score
+from basin_jax.rare.store import Searches, identity_of
 from basin_jax.rare.subset import SubsetSimulation
 from basin_jax.statistics.estimates import as_verdict, estimate
 
 
+# Particles that are trained at once, if replications have fewer: those of a large accelerator.
+SIDE_BY_SIDE = 4096
+
+
 @checked
-def estimate_rare(
+def fraction(
     sweep: Sweep,
     *,
     rule: Rule,
     of: Verdict | str | int = Verdict.DECEPTIVE,
-    method: SubsetSimulation | None = None,
+    method: Search | None = None,
     score: Score | None = None,
     root: int = 0,
     level: float = 0.95,
     lanes: int | None = None,
+    folder: str | PathLike[str] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> RareEstimate:
     """Estimate the fraction of a sweep's seeds that have a rare verdict.
 
@@ -37,28 +47,31 @@ def estimate_rare(
         root: what all random numbers of the search are drawn of.
         level: the nominal coverage of the interval.
         lanes: the number of lanes; measured if None.
+        folder: where replications are committed, and those of the same search are found again.
+        tell: called with a line for each replication.
 
     Raises:
         ValueError: if the method cannot search the sweep, or no score tells its particles apart.
+        StoreError: if the folder cannot be used.
     """
     method, verdict = method or SubsetSimulation(), as_verdict(of)
-    particles = Particles(with_stops(sweep), lanes=lanes)
-    if not particles.num_words:
-        raise ValueError(
-            f"start = {sweep.start!r} draws no random numbers; allowed for subset simulation: a "
-            "start that does"
-        )
+    guided = with_stops(sweep)
+    particles = Particles(guided, lanes=lanes)
+    method.expect(particles)
+    store = None
+    if folder is not None:
+        store = Searches(folder, identity_of(guided, rule, verdict, method, score, root))
     pilot = 0
     if score is None:
-        tried = audition(particles, rule, verdict, np.random.default_rng([root, 0]))
+        tried = store and store.audition()
+        if tried is None:
+            tell("choosing a score on pilot particles")
+            tried = audition(particles, rule, verdict, method, np.random.default_rng([root, 0]))
+            if store is not None:
+                store.commit_audition(tried)
         score, pilot = tried.chosen, tried.trainings
     problem = Problem(particles=particles, rule=rule, of=verdict, score=score)
-    replications = problem.run(
-        [
-            method.search(problem, np.random.default_rng([root, 1, number]))
-            for number in range(method.replications)
-        ]
-    )
+    replications = _replicate(method, problem, root, store, tell)
     hits, fresh = (sum(getattr(r, name) for r in replications) for name in ("hits", "fresh"))
     return rare_estimate(
         replications,
@@ -68,3 +81,22 @@ def estimate_rare(
         pilot=pilot,
         level=level,
     )
+
+
+def _replicate(
+    method: Search, problem: Problem, root: int, store: Searches | None, tell: Callable[[str], None]
+) -> list[Replication]:
+    """Return all replications: those that are stored, and the others side by side."""
+    found = {n: store.replication(n) if store else None for n in range(method.replications)}
+    missing = [number for number, replication in found.items() if replication is None]
+    # As many at once as fill the devices, so that one after the other can be committed.
+    at_once = max(1, SIDE_BY_SIDE // method.particles)
+    for first in range(0, len(missing), at_once):
+        numbers = missing[first : first + at_once]
+        rngs = [np.random.default_rng([root, 1, number]) for number in numbers]
+        for number, replication in zip(numbers, method.replicate(problem, rngs), strict=True):
+            found[number] = replication
+            if store is not None:
+                store.commit(number, replication)
+            tell(f"replication {number + 1} of {len(found)}: {replication.fraction:.3g}")
+    return [replication for replication in found.values() if replication is not None]

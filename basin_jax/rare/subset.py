@@ -1,23 +1,29 @@
 """Subset simulation: a rare event as the last of many levels, each likely given the one before."""
 
-from typing import Literal
+import math
+from collections.abc import Generator, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, UInt32, UInt64
+from jaxtyping import Bool, Float, UInt32, UInt64
 from numpy import ndarray
-from scipy.special import ndtr, ndtri
 
-from basin_jax.core.plugin import Plugin
 from basin_jax.rare.estimate import Level, Replication
-from basin_jax.rare.problem import Problem, Request, Search
+from basin_jax.rare.problem import Noise, Problem, Search
+from basin_jax.rare.words import noise_of, words_of
 
 
-WORDS = 2.0**32
 # The acceptance at which moves are aimed, and the range of their size.
 ACCEPTED, SMALLEST, LARGEST = 0.3, 0.02, 1.0
+# The moves of a level, at the acceptance that is aimed at and the default share that has to move.
+TYPICAL_MOVES = 5
 
 
-class SubsetSimulation(Plugin):
+# A replication, as it asks for the scores of particles.
+Chain: TypeAlias = Generator[Noise, Float[ndarray, " particle"], Replication]
+
+
+class SubsetSimulation(Search):
     """Search over initializations, by chains that keep their distribution.
 
     Each level keeps the particles of the highest scores, copies them, and moves the copies by
@@ -28,48 +34,62 @@ class SubsetSimulation(Plugin):
     functions", on the moves).
 
     Attributes:
-        particles: the particles of a replication. Too few find the event by luck alone.
         keep: the share of them that reach the next level.
         moved: the share of particles that have to move before a level ends.
         max_moves: the most moves in a level.
         data: "held" if a particle keeps the order of its data, and all other noise of training;
             "anew" if each move draws it again.
         below: a search ends where what is left is rarer than this.
-        replications: the independent searches.
     """
 
-    particles: int = 500
     keep: float = 0.25
     moved: float = 0.7
     max_moves: int = 16
     data: Literal["held", "anew"] = "anew"
     below: float = 1e-12
-    replications: int = 8
 
     def validate(self) -> None:
-        self.require(self.particles >= 20, "particles", "at least 20")
+        super().validate()
         self.require(0 < self.keep <= 0.5, "keep", "above 0, at most 0.5")
         self.require(0 < self.moved < 1, "moved", "above 0 and below 1")
         self.require(self.max_moves >= 1, "max_moves", "at least 1")
         self.require(0 < self.below < 1, "below", "above 0 and below 1")
-        self.require(self.replications >= 8, "replications", "at least 8")
 
-    def search(self, problem: Problem, rng: np.random.Generator) -> Search:
-        """Run one replication; see `Problem.run`."""
+    def trainings(self, fraction: float) -> float:
+        levels = max(math.log(fraction) / math.log(self.keep), 0.0)
+        return self.replications * self.particles * (1 + TYPICAL_MOVES * levels)
+
+    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
+        chains = [self._chain(problem, rng) for rng in rngs]
+        # Side by side: what all of them ask for at once is trained at once.
+        asked = {place: next(chain) for place, chain in enumerate(chains)}
+        found: dict[int, Replication] = {}
+        while asked:
+            together = Noise(*map(np.concatenate, zip(*asked.values(), strict=True)))
+            answers = np.split(problem.scores(together), len(asked))
+            for place, answer in zip(list(asked), answers, strict=True):
+                try:
+                    asked[place] = chains[place].send(answer)
+                except StopIteration as end:
+                    found[place] = end.value
+                    del asked[place]
+        return [found[place] for place in range(len(chains))]
+
+    def _chain(self, problem: Problem, rng: np.random.Generator) -> Chain:
+        """Run one replication, which asks for the scores of particles."""
         count, levels = self.particles, []
-        seeds = rng.integers(2**64, size=count, dtype=np.uint64)
-        population = Request(problem.particles.words_of(seeds), seeds)
+        population = problem.fresh(count, rng)
         scores = yield population
         hits, size, ancestors, fraction = np.isposinf(scores).sum(), 0.5, np.arange(count), 1.0
         while (share := np.isposinf(scores).mean()) < self.keep:
             threshold = np.sort(scores)[-max(int(self.keep * count), 1)]
             kept = np.flatnonzero(scores >= threshold)
-            fraction *= len(kept) / count
             if len(kept) == count or np.isneginf(threshold) or fraction < self.below:
                 share = 0.0
                 break
+            fraction *= len(kept) / count
             copied = kept[rng.permutation(count) % len(kept)]
-            population = Request(*(x[copied] for x in population))
+            population = population.take(copied)
             scores, ancestors = scores[copied], ancestors[copied]
             moved, accepted = np.zeros(count, bool), []
             while moved.mean() < self.moved and len(accepted) < self.max_moves:
@@ -91,12 +111,12 @@ class SubsetSimulation(Plugin):
             levels=tuple(levels),
         )
 
-    def _move(self, population: Request, size: float, rng: np.random.Generator) -> Request:
-        noise = ndtri((population.words + 0.5) / WORDS)
+    def _move(self, population: Noise, size: float, rng: np.random.Generator) -> Noise:
+        noise = noise_of(population.words)
         noise = np.sqrt(1 - size**2) * noise + size * rng.standard_normal(noise.shape)
-        words = np.minimum(ndtr(noise) * WORDS, WORDS - 1).astype(np.uint32)
+        words = words_of(noise)
         anew = rng.integers(2**64, size=len(words), dtype=np.uint64)
-        return Request(words, anew if self.data == "anew" else population.seeds)
+        return Noise(words, anew if self.data == "anew" else population.seeds)
 
 
 def _level(threshold: float, share: float, accepted: list[float], moved: ndarray) -> Level:
@@ -109,7 +129,7 @@ def _level(threshold: float, share: float, accepted: list[float], moved: ndarray
     )
 
 
-def _where(takes: Bool[ndarray, " particle"], new: Request, old: Request) -> Request:
+def _where(takes: Bool[ndarray, " particle"], new: Noise, old: Noise) -> Noise:
     words: UInt32[ndarray, "particle word"] = np.where(takes[:, None], new.words, old.words)
     seeds: UInt64[ndarray, " particle"] = np.where(takes, new.seeds, old.seeds)
-    return Request(words, seeds)
+    return Noise(words, seeds)

@@ -151,7 +151,7 @@ class Bucket:
         """Lock nothing: of workers that write at the same time the server lets one win."""
         return contextlib.nullcontext()
 
-    def prepare(self) -> None:
+    def prepare(self, *more: str) -> None:
         """Try whatever a run needs of the bucket, before it trains.
 
         Raises:

@@ -137,17 +137,18 @@ class Folder:
                 held.enter_context(locked(lock))
             yield
 
-    def prepare(self) -> None:
-        """Try whatever a run needs of the folder, before it trains.
+    def prepare(self, *more: str) -> None:
+        """Try whatever a run needs of the folder, with `more` subfolders, before it trains.
 
         Raises:
             StoreError: if a part of the folder cannot be written to.
         """
         with self._writing(self.local):
-            for folder in self._parts:
+            parts = [*self._parts, *(self.local / name for name in more)]
+            for folder in parts:
                 folder.mkdir(parents=True, exist_ok=True)
             sweep(self._staging)
-            try_folder(self._staging, self.local, *self._parts)
+            try_folder(self._staging, self.local, *parts)
             with locked(self._commits):
                 pass
 

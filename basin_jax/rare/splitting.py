@@ -1,0 +1,154 @@
+"""Splitting: particles that come nearer to the event on their way are cloned on the way."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from basin_jax.rare.estimate import Level, Replication
+from basin_jax.rare.particles import Particles
+from basin_jax.rare.problem import Problem, Search
+from basin_jax.rare.scores import Peak, Score
+
+
+class Splitting(Search):
+    """Search over the noise of training, by clones that draw their data anew.
+
+    Adaptive multilevel splitting in discrete time (Cérou & Guyader 2007, "Adaptive multilevel
+    splitting for rare event analysis"; Bréhier et al. 2016, "Unbiasedness of some generalized
+    adaptive multilevel splitting algorithms"): again and again, the particles whose score has
+    peaked lowest are replaced by clones of others, which go on from the first stop at which these
+    were beyond that. The estimate is unbiased for any score. It needs training that draws, such as
+    minibatches or noise: clones of a deterministic training would be copies.
+
+    Attributes:
+        keep: the share of particles that are not replaced.
+        below: a search ends where what is left is rarer than this.
+    """
+
+    keep: float = 0.5
+    below: float = 1e-12
+
+    def validate(self) -> None:
+        super().validate()
+        self.require(0 < self.keep < 1, "keep", "above 0 and below 1")
+        self.require(0 < self.below < 1, "below", "above 0 and below 1")
+
+    def expect(self, particles: Particles) -> None:
+        seeds = np.arange(2, dtype=np.uint64)
+        words, last = particles.words_of(seeds[[0, 0]]), particles.sweep.num_steps
+        # One start and one seed of it; from there on each has its own noise.
+        state = jax.tree.map(lambda x: x[[0, 0]], particles.begin(words, seeds))
+        after, _ = particles.advance(state, seeds, first=0, last=last)
+        if all(np.array_equal(x[0], x[1], equal_nan=True) for x in jax.tree.leaves(after)):
+            raise ValueError(
+                "training draws no random numbers, so that clones would be copies; allowed for "
+                "Splitting: training with minibatches or noise, and vary = 'both' or 'data'"
+            )
+
+    def accepts(self, score: Score) -> bool:
+        return isinstance(score, Peak)
+
+    def trainings(self, fraction: float) -> float:
+        # A clone goes on from somewhere along the way: half of it, say.
+        levels = max(math.log(fraction) / math.log(self.keep), 0.0)
+        return self.replications * self.particles * (1 + (1 - self.keep) / 2 * levels)
+
+    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
+        if not self.accepts(problem.score):
+            raise ValueError(
+                f"score = {problem.score!r}; allowed for Splitting: Peak, which is known at each "
+                "stop"
+            )
+        return [self._replication(problem, rng) for rng in rngs]
+
+    def _replication(self, problem: Problem, rng: np.random.Generator) -> Replication:
+        count, levels, fraction = self.particles, [], 1.0
+        paths = _Paths(problem, count, rng)
+        hits, ancestors = int(paths.events.sum()), np.arange(count)
+        while (share := paths.events.mean()) < self.keep:
+            peaks = paths.scores.max(1)
+            threshold = np.sort(peaks)[count - max(int(self.keep * count), 1) - 1]
+            kept = np.flatnonzero(peaks > threshold)
+            if not len(kept) or fraction < self.below:
+                share = 0.0
+                break
+            fraction *= len(kept) / count
+            replaced = np.flatnonzero(peaks <= threshold)
+            parents = kept[rng.integers(len(kept), size=len(replaced))]
+            ancestors[replaced] = ancestors[parents]
+            paths.clone(replaced, parents, threshold, rng)
+            levels.append(Level(threshold=float(threshold), share=len(kept) / count))
+        last = paths.events if share else np.ones(count, bool)
+        return Replication(
+            fraction=fraction * float(share),
+            bound=fraction * float(share or 1.0),
+            trainings=round(paths.steps / max(problem.particles.sweep.num_steps, 1)),
+            fresh=count,
+            hits=hits,
+            ancestors=len(np.unique(ancestors[last])),
+            levels=tuple(levels),
+        )
+
+
+class _Paths:
+    """The states and scores of particles at all stops."""
+
+    def __init__(self, problem: Problem, count: int, rng: np.random.Generator):
+        self._problem, self._particles = problem, problem.particles
+        self._stops = (0, *(stop for stop in self._particles.sweep.stops if stop))
+        noise = problem.fresh(count, rng)
+        begun, self.steps = self._particles.begin(*noise), 0
+        shape = count, len(self._stops)
+        self._states = jax.tree.map(lambda x: np.empty((*shape, *x.shape[1:]), x.dtype), begun)
+        self.scores, self.events = np.full(shape, -np.inf), np.zeros(count, bool)
+        self._put(np.arange(count), 0, begun)
+        self._go_on(np.arange(count), np.zeros(count, int), noise.seeds)
+
+    def clone(
+        self, replaced: ndarray, parents: ndarray, threshold: float, rng: np.random.Generator
+    ) -> None:
+        """Replace particles by clones, which go on from their first stop above a threshold."""
+        first = np.argmax(self.scores[parents] > threshold, axis=1)
+
+        def copy(x: ndarray) -> None:
+            x[replaced] = x[parents]
+
+        jax.tree.map(copy, self._states)
+        copy(self.scores)
+        copy(self.events)
+        seeds = rng.integers(2**64, size=len(replaced), dtype=np.uint64)
+        self._go_on(replaced, first, seeds)
+
+    def _go_on(self, which: ndarray, first: Int[ndarray, " particle"], seeds: ndarray) -> None:
+        """Train particles from their first stop on to the end."""
+        for place, (stop, following) in enumerate(zip(self._stops, self._stops[1:], strict=False)):
+            due = which[first <= place]
+            if not len(due):
+                continue
+            state = jax.tree.map(operator.itemgetter((due, place)), self._states)
+            span = {"first": stop, "last": following}
+            state, evidence = self._particles.advance(state, seeds[first <= place], **span)
+            self._put(due, place + 1, state)
+            self.steps += len(due) * (following - stop)
+            self._measure(due, place + 1, {n: x[:, None] for n, x in evidence.items()})
+
+    def _put(self, which: ndarray, place: int, state: Any) -> None:
+        def put(x: ndarray, new: ndarray) -> None:
+            x[which, place] = new
+
+        jax.tree.map(put, self._states, state)
+
+    def _measure(
+        self, which: ndarray, place: int, evidence: dict[str, Float[ndarray, "particle stop"]]
+    ) -> None:
+        scores = self._problem.score.of(evidence, (self._stops[place],))
+        if place == len(self._stops) - 1:
+            self.events[which] = self._problem.events(evidence)
+            scores = np.where(self.events[which], np.inf, scores)
+        self.scores[which, place] = scores

@@ -1,0 +1,205 @@
+"""Searches in a sweep's folder: a sealed record of each replication, from which estimates are made.
+
+    FOLDER/rare/SEARCH-score.json   the score that was chosen, and those that were tried
+    FOLDER/rare/SEARCH-N.json       the replication N
+
+SEARCH is a hash of all that decides a replication: the sweep, the rule, the verdict, the method,
+the score that was asked for, the root, and the kind of machine. A replication is committed when it
+has ended; the same search goes on with those that are missing.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from basin_jax.core.identity import digest_of
+from basin_jax.core.sources import describe, short_hash
+from basin_jax.core.sweep import Sweep
+from basin_jax.core.verdict import Rule, Verdict
+from basin_jax.rare.audition import Audition
+from basin_jax.rare.estimate import Level, Replication
+from basin_jax.rare.problem import Search
+from basin_jax.rare.scores import At, Peak, Score, SettlingTime
+from basin_jax.results.folder import StoreError
+from basin_jax.results.place import place_of
+from basin_jax.results.rule import rule_identity
+from basin_jax.runs.provenance import machine_identity
+from basin_jax.schema import (
+    listed,
+    mapping,
+    number,
+    optional,
+    parse,
+    plain,
+    record,
+    seal_of,
+    text,
+    text_of,
+    whole,
+)
+
+
+FOLDER, BYTES = "rare", 2**24  # of a record, at most
+COUNT = whole(0, 2**53)
+SHARE = number(0.0, 1.0)
+_LEVEL = record(
+    {
+        "threshold": number(-1e300, 1e300),
+        "share": SHARE,
+        "moves": COUNT,
+        "acceptance": optional(SHARE),
+        "moved": optional(SHARE),
+    }
+)
+_REPLICATION = record(
+    {
+        "fraction": number(0.0, 1e300),
+        "bound": number(0.0, 1e300),
+        "trainings": COUNT,
+        "fresh": COUNT,
+        "hits": COUNT,
+        "ancestors": optional(COUNT),
+        "effective": optional(number(0.0, 1e300)),
+        "levels": listed(_LEVEL),
+    }
+)
+_NAMED = mapping(text, plain)
+_SEARCH = record(
+    {
+        "sweep": text,
+        "fields": _NAMED,
+        "rule": record({"fields": _NAMED, "sources": mapping(text, text)}),
+        "of": text,
+        "method": _NAMED,
+        "score": optional(_NAMED),
+        "root": whole(0, 2**63),
+        "machine": mapping(text, text),
+    }
+)
+_TRIED = record({"score": _NAMED, "merit": optional(number(-1e300, 1e300))})
+_AUDITION = record({"chosen": _NAMED, "by": text, "tried": listed(_TRIED), "trainings": COUNT})
+SCORES = {kind.__name__: kind for kind in (SettlingTime, Peak, At)}  # that an audition chooses
+
+
+class Searches:
+    """The replications of one search in a folder or a bucket.
+
+    Args:
+        where: the folder, or its URL.
+        search: all that decides a replication; see `identity_of`.
+    """
+
+    def __init__(self, where: str | PathLike[str], search: Mapping[str, Any]):
+        self._place, self._search = place_of(where), dict(search)
+        self._name = short_hash(text_of(self._search))
+        self._place.prepare(FOLDER)
+
+    def replication(self, number: int) -> Replication | None:
+        """Return a committed replication, or None.
+
+        Raises:
+            StoreError: if its record is damaged.
+        """
+        content = self._read(str(number), "replication", _REPLICATION)
+        return content and replication_of(content)
+
+    def commit(self, number: int, replication: Replication) -> None:
+        """Commit a replication.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        self._write(str(number), {"replication": dataclasses.asdict(replication)})
+
+    def audition(self) -> Audition | None:
+        """Return the committed choice of a score, or None.
+
+        Raises:
+            StoreError: if its record is damaged.
+        """
+        content = self._read("score", "audition", _AUDITION)
+        return content and audition_of(content)
+
+    def commit_audition(self, audition: Audition) -> None:
+        """Commit the choice of a score."""
+        content = {
+            "chosen": _named(audition.chosen),
+            "by": audition.by,
+            "tried": [{"score": _named(s), "merit": merit} for s, merit in audition.merits],
+            "trainings": audition.trainings,
+        }
+        self._write("score", {"audition": content})
+
+    def _key(self, part: str) -> str:
+        return f"{FOLDER}/{self._name}-{part}.json"
+
+    def _read(self, part: str, kind: str, check: Any) -> Any:
+        if not self._place.exists(key := self._key(part)):
+            return None
+        return read_record(self._place, key, kind, check)[kind]
+
+    def _write(self, part: str, content: dict[str, Any]) -> None:
+        content = {"search": self._search, **content}
+        sealed = {**content, "seal": seal_of(content)}
+        self._place.create(self._key(part), text_of(sealed).encode())
+
+
+def identity_of(
+    sweep: Sweep, rule: Rule, of: Verdict, method: Search, score: Score | None, root: int
+) -> dict[str, Any]:
+    """Return all that decides a search."""
+    return {
+        "sweep": digest_of(sweep),
+        "fields": sweep.fields(),
+        "rule": rule_identity(rule),
+        "of": of.name,
+        "method": _named(method),
+        "score": None if score is None else _named(score),
+        "root": root,
+        "machine": machine_identity(),
+    }
+
+
+def replication_of(content: Mapping[str, Any]) -> Replication:
+    """Return a replication from its record."""
+    levels = tuple(Level(**level) for level in content["levels"])
+    return Replication(**{**content, "levels": levels})
+
+
+def audition_of(content: Mapping[str, Any]) -> Audition:
+    """Return a choice of a score from its record."""
+    return Audition(
+        chosen=_score_of(content["chosen"]),
+        by=content["by"],
+        merits=tuple((_score_of(tried["score"]), tried["merit"]) for tried in content["tried"]),
+        trainings=content["trainings"],
+    )
+
+
+def _named(plugin: Search | Score) -> dict[str, Any]:
+    return {"class": type(plugin).__name__, **describe(plugin)}
+
+
+def _score_of(named: Mapping[str, Any]) -> Score:
+    fields = dict(named)
+    return SCORES[fields.pop("class")](**fields)
+
+
+def read_record(place: Any, key: str, kind: str, check: Any) -> dict[str, Any]:
+    """Read a record and check it.
+
+    Raises:
+        StoreError: if it is damaged, or none of this package.
+    """
+    try:
+        content = parse(place.get(key, at_most=BYTES))
+        record({"search": _SEARCH, kind: check, "seal": text})("", content)
+        seal = content.pop("seal")
+        if seal != seal_of(content):
+            raise ValueError("its content differs from its seal")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{place.named(key)} is damaged: {error}; delete it, and run again"
+        ) from None
+    return content
