@@ -10,7 +10,7 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rare.particles import Particles
 from basin_jax.rare.problem import Problem, Search
-from basin_jax.rare.scores import At, Peak, Score, SettlingTime
+from basin_jax.rare.scores import At, Peak, Score, SettlingTime, Side
 
 
 # Fresh particles of a pilot, and the events among them from which on they judge the scores.
@@ -47,11 +47,16 @@ def candidates(sweep: Sweep, problem: Problem, evidence: dict[str, np.ndarray]) 
     for name, threshold in (("margin", 0.0), ("fit", 0.5), ("unwatched", 0.5)):
         if name not in evidence:
             continue
-        ends = evidence[name][calm, -1]
-        harmful = "below" if np.nanmedian(ends) > threshold else "above"
-        own = {"evidence": name, "harmful": harmful}
-        found += [SettlingTime(threshold=threshold, **own), Peak(**own)]
-        found += [At(step=stops[int(len(stops) * share)], **own) for share in (0.5, 0.75)]
+        high = np.nanmedian(evidence[name][calm, -1]) > threshold
+        side: Side = "below" if high else "above"
+        found += [
+            SettlingTime(evidence=name, harmful=side, threshold=threshold),
+            Peak(evidence=name, harmful=side),
+            *(
+                At(evidence=name, harmful=side, step=stops[int(len(stops) * share)])
+                for share in (0.5, 0.75)
+            ),
+        ]
     graded: list[Score] = []
     ranks: list[np.ndarray] = []
     for score in found:

@@ -184,11 +184,11 @@ class _Interpreter:
         values |= zip(jaxpr.constvars, consts, strict=True)
         values |= zip(jaxpr.invars, args, strict=True)
         for equation in jaxpr.eqns:
-            found = self._apply(equation, [read(atom) for atom in equation.invars])
+            found = self._apply(jaxpr, equation, [read(atom) for atom in equation.invars])
             values |= zip(equation.outvars, found, strict=True)
         return [read(atom) for atom in jaxpr.outvars]
 
-    def _apply(self, equation: JaxprEqn, args: list[_Value]) -> list[_Value]:
+    def _apply(self, program: Jaxpr, equation: JaxprEqn, args: list[_Value]) -> list[_Value]:
         name, params = equation.primitive.name, equation.params
         if name in CALLS:
             return self.run(params[CALLS[name]], args)
@@ -196,7 +196,7 @@ class _Interpreter:
         number = self._numbers.of(name, _text(params), *(arg.number for arg in args))
         if name == "random_bits" and from_key:
             draw = args[0].number, params["bit_width"]
-            bits = self._source.bits(draw, lambda: _bind(equation, args)[0])
+            bits = self._source.bits(draw, lambda: _bind(program, equation, args)[0])
             return [_Value(bits, number, False)]
         if from_key and any(_draws(inner) for inner in _programs(params)):
             raise ValueError(
@@ -205,11 +205,11 @@ class _Interpreter:
             )
         return [
             _Value(array, self._numbers.of(number, place), from_key)
-            for place, array in enumerate(_bind(equation, args))
+            for place, array in enumerate(_bind(program, equation, args))
         ]
 
 
-def _bind(equation: JaxprEqn, args: Sequence[_Value]) -> list[Any]:
+def _bind(program: Jaxpr, equation: JaxprEqn, args: Sequence[_Value]) -> list[Any]:
     """Apply an operation to values."""
     given = {
         atom: arg.array
@@ -217,7 +217,14 @@ def _bind(equation: JaxprEqn, args: Sequence[_Value]) -> list[Any]:
         if isinstance(atom, Var)
     }
     # JAX's own evaluation: how an operation is applied differs between its versions.
-    alone = Jaxpr([], list(given), equation.outvars, [equation])
+    said = {"arg_names": ("",) * len(given), "result_paths": ("",) * len(equation.outvars)}
+    alone = program.replace(
+        constvars=[],
+        invars=list(given),
+        outvars=equation.outvars,
+        eqns=[equation],
+        debug_info=program.debug_info._replace(**said),
+    )
     return eval_jaxpr(alone, (), *given.values())
 
 

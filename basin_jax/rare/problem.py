@@ -4,7 +4,7 @@ import abc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt32, UInt64
@@ -30,9 +30,9 @@ class Noise(NamedTuple):
     words: UInt32[ndarray, "particle word"]
     seeds: UInt64[ndarray, " particle"]
 
-    def take(self, which: ndarray) -> Self:
+    def take(self, which: ndarray) -> "Noise":
         """Return some of the particles, any number of times."""
-        return type(self)(*(x[which] for x in self))
+        return Noise(*(x[which] for x in self))
 
 
 def with_stops(sweep: Sweep) -> Sweep:
@@ -108,7 +108,7 @@ class Search(Plugin, abc.ABC):
     def trainings(self, fraction: float) -> float:
         """Predict how many particles all replications train to find an event so rare."""
 
-    def within(self, budget: int, fraction: float) -> Self:
+    def within(self, budget: int, fraction: float) -> "Search":
         """Return the search with as many particles as a budget of trainings allows.
 
         Raises:

@@ -6,13 +6,16 @@ beyond every level. A poor one only makes the search dear, or its replications d
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from basin_jax.core.plugin import Plugin
+
+
+Side: TypeAlias = Literal["above", "below"]
 
 
 class Score(Plugin, abc.ABC):
@@ -24,7 +27,7 @@ class Score(Plugin, abc.ABC):
     """
 
     evidence: str = "margin"
-    harmful: Literal["above", "below"] = "above"
+    harmful: Side = "above"
 
     def of(
         self, evidence: Mapping[str, Float[ndarray, "particle stop"]], stops: Sequence[int]

@@ -1,0 +1,55 @@
+"""Particles train as seeds do, and go on from a state as if they had never stopped."""
+
+import numpy as np
+import pytest
+
+from basin_jax import Sweep, methods, organisms, starts
+from basin_jax.engine.kernel import build_kernel
+from basin_jax.rare.particles import Particles
+
+
+SEEDS = np.arange(37, dtype=np.uint64) * 2**40
+NOISY = Sweep(
+    organism=organisms.DoubleWell(),
+    method=methods.Gradient(learning_rate=0.1, noise=0.3),
+    num_steps=60,
+    save_at=(0, 20),
+)
+PUSHED = starts.Perturbed(of=NOISY.replace(save_at=()), radius=1.0)
+
+
+@pytest.fixture(scope="module", params=["fresh", "child"])
+def particles(request):
+    sweep = NOISY if request.param == "fresh" else NOISY.replace(start=PUSHED)
+    return Particles(sweep, lanes=8)
+
+
+def test_particles_with_the_words_of_seeds_are_those_seeds(particles):
+    kernel = build_kernel(particles.sweep, lanes=8)
+    expected = kernel(SEEDS)
+    found = particles.evidence(particles.words_of(SEEDS), SEEDS)
+    assert found.keys() == expected.keys()
+    # Up to rounding: with its words given, a start is another program.
+    assert all(np.allclose(found[n], expected[n], rtol=1e-4, atol=1e-6) for n in expected)
+
+
+def test_training_in_stretches_gives_the_same_bits(particles):
+    words = particles.words_of(SEEDS)
+    state = particles.begin(words, SEEDS)
+    for first, last in ((0, 20), (20, 60)):
+        state, evidence = particles.advance(state, SEEDS, first=first, last=last)
+    whole = particles.evidence(words, SEEDS)
+    assert all((evidence[name] == whole[name][:, -1]).all() for name in whole)
+
+
+def test_a_parents_words_are_a_childs(particles):
+    child = isinstance(particles.sweep.start, starts.Perturbed)
+    assert particles.num_words == (2 if child else 1)
+
+
+def test_other_seeds_draw_other_data():
+    particles = Particles(NOISY, lanes=8)
+    words = particles.words_of(SEEDS)
+    one, other = (particles.evidence(words, SEEDS + np.uint64(n)) for n in (0, 1))
+    assert (one["x"][:, 0] == other["x"][:, 0]).all()
+    assert (one["x"][:, -1] != other["x"][:, -1]).all()

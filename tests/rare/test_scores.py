@@ -1,0 +1,42 @@
+"""Scores: how near particles have come to the event."""
+
+import numpy as np
+import pytest
+
+from basin_jax.rare import At, Peak, SettlingTime
+
+
+STOPS = (0, 10, 20, 40)
+MARGIN = np.array(
+    [
+        [-1, -3, -0.5, -2],  # never harmful: .5 away at most
+        [1, -1, -1, -1],  # harmful until halfway between 0 and 10
+        [-1, 1, 3, -1],  # until 3/4 of the way from 20 to 40
+        [-1, 1, -1, 0.5],  # at the end
+        [1, np.nan, 1, 1],
+    ]
+)
+
+
+def test_the_settling_time_is_interpolated():
+    scores = SettlingTime().of({"margin": MARGIN}, STOPS)
+    np.testing.assert_allclose(scores, [-0.5, 5, 35, 40.5, -np.inf])
+
+
+def test_the_harmful_side_may_lie_below():
+    below = SettlingTime(harmful="below", threshold=0.25).of({"margin": 0.25 - MARGIN}, STOPS)
+    np.testing.assert_allclose(below, SettlingTime().of({"margin": MARGIN}, STOPS))
+
+
+def test_peaks_and_values_at_a_step():
+    evidence = {"margin": MARGIN[:4], "fit": -MARGIN[:4]}
+    assert Peak().of(evidence, STOPS).tolist() == [-0.5, 1, 3, 1]
+    assert Peak(evidence="fit", harmful="below").of(evidence, STOPS).tolist() == [-0.5, 1, 3, 1]
+    assert At(step=20).of(evidence, STOPS).tolist() == [-0.5, -1, 3, -1]
+
+
+def test_what_is_not_there_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"evidence = 'gap'; allowed: one of margin"):
+        Peak(evidence="gap").of({"margin": MARGIN}, STOPS)
+    with pytest.raises(ValueError, match=r"step = 15; allowed: .*0, 10, 20, 40"):
+        At(step=15).of({"margin": MARGIN}, STOPS)

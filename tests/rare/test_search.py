@@ -1,0 +1,159 @@
+"""Searches against exact fractions, traps that their diagnostics have to see, and refusals."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import beta, norm
+
+from basin_jax import Rule, Sweep, Verdict, organisms, rare
+from basin_jax.methods import Gradient
+from basin_jax.rules import Behavior
+
+
+DESCENT = Gradient(learning_rate=0.05)
+XOR = Sweep(
+    organism=organisms.ReluXor(units=12, scale=0.01),
+    method=DESCENT,
+    num_steps=400,
+    save_at=tuple(range(0, 30)),
+)
+RACE = Sweep(
+    organism=organisms.TicketRace(deceptive=1, honest=12, depth=2), method=DESCENT, num_steps=300
+)
+TILTED = organisms.DoubleWell(tilt=-0.2, scale=0.06)
+WELL = Sweep(organism=TILTED, method=Gradient(learning_rate=0.3), num_steps=40)
+ANY_FIT = Behavior(min_fit=None)
+CHAINS = rare.SubsetSimulation(particles=200)
+
+
+def agrees(found: rare.RareEstimate, truth: float) -> bool:
+    """Return True if an estimate is within 4 standard errors and its interval covers."""
+    fractions = np.array([replication.fraction for replication in found.replications])
+    error = fractions.std(ddof=1) / len(fractions) ** 0.5
+    return abs(found.fraction - truth) < 4 * error
+
+
+@pytest.fixture(scope="module")
+def xor():
+    return rare.fraction(XOR, rule=Behavior(), of="UNFIT", method=CHAINS, lanes=64)
+
+
+def test_subset_simulation_counts_units_that_all_lean_to_one_side(xor):
+    assert agrees(xor, 2**-11)
+    assert xor.low < 2**-11 < xor.high
+    assert xor.trusted, xor.warnings
+
+
+def test_the_score_is_chosen_on_a_pilot(xor):
+    assert "evidence='fit', harmful='below'" in xor.score  # the margin never moves
+    assert xor.pilot >= 1000
+    assert xor.trainings == sum(r.trainings for r in xor.replications)
+
+
+def test_subset_simulation_finds_the_tail_of_a_race():
+    # Shares of paths of depth 2 are conserved, and Beta(1/2, 12/2).
+    found = rare.fraction(RACE, rule=ANY_FIT, method=CHAINS, score=rare.Peak(), lanes=64)
+    assert agrees(found, beta.sf(0.75, 0.5, 6))
+    assert found.fraction < 1e-4
+
+
+def test_importance_sampling_tilts_a_start():
+    separatrix = 0.2091488242149353
+    search = rare.ImportanceSampling(particles=1000)
+    found = rare.fraction(WELL, rule=ANY_FIT, method=search, score=rare.At(step=0), lanes=64)
+    truth = norm.sf(separatrix / 0.06)
+    assert agrees(found, truth)
+    assert found.high / found.low < 1.3
+    assert found.trusted, found.warnings
+
+
+def escapes(sweep: Sweep) -> float:
+    """Compute the fraction that noise carries over the ridge, step by step on a grid."""
+    rate, noise = sweep.method.learning_rate, sweep.method.noise
+    grid = np.linspace(-3, 3, 1201)
+    after = grid - rate * (grid**3 - grid - sweep.organism.tilt)
+    density = norm.pdf((grid[None] - after[:, None]) / (rate * noise)) / (rate * noise)
+    beyond = (grid > 0.2091488242149353).astype(float)
+    for _ in range(sweep.num_steps):
+        beyond = density @ beyond * (grid[1] - grid[0])
+    return float(np.interp(sweep.organism.mean, grid, beyond))
+
+
+def test_splitting_follows_noise_over_a_ridge():
+    hot = Sweep(
+        organism=TILTED.replace(mean=-1.0, scale=0.0),
+        method=Gradient(learning_rate=0.1, noise=1.1),
+        num_steps=100,
+        save_at=tuple(range(0, 100, 10)),
+    )
+    method = rare.Splitting(particles=400)
+    found = rare.fraction(hot, rule=ANY_FIT, method=method, score=rare.Peak(), lanes=64)
+    assert agrees(found, escapes(hot))
+    assert found.fraction < 1e-3
+
+
+def test_splitting_is_refused_where_training_draws_nothing():
+    with pytest.raises(ValueError, match=r"training draws no random numbers.*allowed"):
+        rare.fraction(WELL, rule=ANY_FIT, method=rare.Splitting(), lanes=64)
+
+
+class Still(organisms.DoubleWell):
+    """Start at one point."""
+
+    def init(self, key):
+        return jnp.float32(self.mean)
+
+
+def test_chains_are_refused_where_the_start_draws_nothing():
+    still = WELL.replace(organism=Still())
+    with pytest.raises(ValueError, match=r"start = .* draws no random numbers; allowed for Subset"):
+        rare.fraction(still, rule=ANY_FIT, lanes=64)
+
+
+class Hidden(Rule):
+    """Find the event in the far tail of x, or in a thin slice that no score leads to."""
+
+    def judge(self, evidence):
+        x = evidence["x"]
+        inside = (x > 0.3) | ((x > -0.02) & (x < -0.0197))
+        return np.where(inside, Verdict.DECEPTIVE, Verdict.INTENDED)
+
+
+class Noise(rare.Score):
+    """Score by digits that mean nothing."""
+
+    evidence: str = "x"
+
+    def score(self, values, stops):
+        return np.mod(values[:, -1] * 1e4, 1.0)
+
+
+UNTRAINED = WELL.replace(num_steps=0)
+
+
+def test_a_second_way_in_that_the_score_hides_is_noticed():
+    found = rare.fraction(UNTRAINED, rule=Hidden(), score=rare.Peak(), method=CHAINS, lanes=64)
+    truth = norm.cdf(-0.0197 / 0.06) - norm.cdf(-0.02 / 0.06) + norm.sf(5)
+    naive = np.median([replication.fraction for replication in found.replications])
+    assert truth / naive > 3
+    assert not found.trusted, found
+
+
+def test_a_score_made_of_noise_is_noticed():
+    rule = Hidden()
+    found = rare.fraction(UNTRAINED, rule=rule, score=Noise(), method=CHAINS, lanes=64)
+    assert not found.trusted, found
+
+
+def test_committed_replications_are_used_again(tmp_path, xor):
+    """So a search is a pure function of its root, too."""
+    given = {"rule": Behavior(), "of": "UNFIT", "method": CHAINS, "lanes": 64}
+    told = []
+    once = rare.fraction(XOR, folder=tmp_path, tell=told.append, **given)
+    assert once == xor
+    (tmp_path / "rare").joinpath(
+        next(p.name for p in (tmp_path / "rare").glob("*-3.json"))
+    ).unlink()
+    told.clear()
+    assert rare.fraction(XOR, folder=tmp_path, tell=told.append, **given) == xor
+    assert [line.split(":")[0] for line in told] == ["replication 4 of 8"]
