@@ -1,13 +1,12 @@
 """Estimates of rare fractions, from independent replications of a whole search."""
 
-import math
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from scipy.stats import t as student
 
 from basin_jax.statistics.estimates import Estimate
 
@@ -20,6 +19,8 @@ ACCEPTANCE, MOVED = 0.1, 0.5
 ANCESTORS = 5
 # The least effective number of weighted particles in the event.
 EFFECTIVE = 20
+# Random numbers of which an interval is made: always the same.
+PIVOTS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +130,10 @@ def rare_estimate(
     """Estimate a fraction from replications of a search.
 
     The fraction is their mean, since each is nearly without bias. They vary by factors, so that the
-    interval is that of the mean of log-normal numbers (Cox's; Zhou & Gao 1997, "Confidence
-    intervals for the log-normal mean"), around that mean. If one of them has not found the event,
-    the low end is 0, and the high end takes it to be as large as it can be.
+    interval is that of the mean of log-normal numbers (Krishnamoorthy & Mathew 2003, "Inferences on
+    the means of lognormal distributions using generalized p-values and generalized confidence
+    intervals"). If one of them has not found the event, the low end is 0, and the high end takes it
+    to be as large as it can be.
 
     Raises:
         ValueError: if there are fewer than eight.
@@ -154,11 +156,22 @@ def rare_estimate(
     )
 
 
+@functools.cache
+def _pivots(count: int) -> tuple[ndarray, ndarray]:
+    """Draw the standard normal and the chi-squared numbers of a generalized pivot."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal(PIVOTS), rng.chisquare(count - 1, PIVOTS)
+
+
 def _interval(fractions: ndarray, level: float) -> tuple[float, float]:
-    count, variance = len(fractions), np.log(fractions).var(ddof=1)
-    error = math.sqrt(variance / count + variance**2 / (2 * (count - 1)))
-    factor = math.exp(float(student.ppf((1 + level) / 2, count - 1)) * error)
-    return float(fractions.mean() / factor), float(fractions.mean() * factor)
+    """Return the interval of the mean of log-normal numbers."""
+    logs, count = np.log(fractions), len(fractions)
+    normal, squares = _pivots(count)
+    variance = logs.var(ddof=1) * (count - 1) / squares
+    means = logs.mean() + normal * np.sqrt(variance / count) + variance / 2
+    low, high = np.exp(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
+    # So few numbers may be more skewed than that.
+    return min(float(low), float(fractions.mean())), max(float(high), float(fractions.mean()))
 
 
 def _warnings(estimate: RareEstimate) -> list[str]:
