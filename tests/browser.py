@@ -59,12 +59,20 @@ class Browser:
             assert time.monotonic() < ends, condition
             time.sleep(0.05)
 
-    def point(self, selector: str, *, click: bool = False) -> None:
-        """Move the pointer onto an element, and perhaps click."""
-        self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
+    def point(
+        self, selector: str, *, click: bool = False, at: tuple[float, float] = (0.5, 0.5)
+    ) -> None:
+        """Move the pointer onto an element, at shares of its size, and perhaps click."""
+        width, height = self.run(
+            "const one = document.querySelector(arguments[0]);"
+            "one.scrollIntoView({block: 'center'});"
+            "return [one.offsetWidth, one.offsetHeight]",
+            selector,
+        )
         element = self._ask("/element", using="css selector", value=selector)
+        x, y = round((at[0] - 0.5) * width), round((at[1] - 0.5) * height)
         steps: list[dict[str, Any]] = [
-            {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": element}
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": element}
         ]
         steps += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}] * click
         mouse = {"type": "pointer", "id": "mouse", "actions": steps}

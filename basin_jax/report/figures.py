@@ -15,10 +15,10 @@ from basin_jax.core.arguments import shown
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import write_file
 from basin_jax.report import panels
-from basin_jax.report.heat_map import NOTE, heat_map
+from basin_jax.report.heat_map import heat_map, note
 from basin_jax.report.kinds import KINDS
 from basin_jax.report.panels import LOOKS, Selection
-from basin_jax.report.tables import method, seeds_meant
+from basin_jax.report.tables import ORDER, method, seeds_meant
 from basin_jax.results.records import Records
 
 
@@ -132,12 +132,12 @@ def by_cell(name: str, selection: Selection) -> Figure:
                 axes.tick_params(labelbottom=True)
         if any(axes.get_legend_handles_labels()[0] for axes in grid.flat):
             add_legend(figure)
-        note = f"{counted(selection)}. {kind.note}"
+        said = f"{counted(selection)}. {kind.note}"
         if kind.others:
-            note += f" First cell: {records.label(selection.cells[0])}."
+            said += f" First cell: {records.label(selection.cells[0])}."
         if len(cells) < len(every):
-            note += f" {len(cells)} of {len(every)} cells."
-        add_note(figure, note)
+            said += f" {len(cells)} of {len(every)} cells."
+        add_note(figure, said)
     return figure
 
 
@@ -147,7 +147,10 @@ def add_legend(figure: Figure, *, ncols: int = 5) -> None:
     for axes in figure.axes:
         artists, names = axes.get_legend_handles_labels()
         handles |= dict(zip(names, artists, strict=True))
-    figure.legend(handles.values(), handles, loc="outside upper left", ncols=ncols)
+    places = {verdict.name: place for place, verdict in enumerate(ORDER)}
+    names = sorted(handles, key=lambda name: places.get(name, -1))  # whichever came first
+    shown = [handles[name] for name in names]
+    figure.legend(shown, names, loc="outside upper left", ncols=ncols)
 
 
 def history(frame: pl.DataFrame, *, title: str) -> Figure:
@@ -249,7 +252,7 @@ def caption(records: Records, frame: pl.DataFrame, selection: Selection | None =
     """
     selection = selection or Selection(records)
     if selection.form == "heat map":
-        return f"{counted(selection)}. {NOTE}"
+        return f"{counted(selection)}. {note(selection)}"
     return (
         f"{counted(selection)}. Thick: {100 * frame['level'][0]:g} % "
         f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
@@ -280,12 +283,8 @@ def _curves(selection: Selection) -> Figure:
 
 
 def _heat_maps(selection: Selection) -> Figure:
-    parts = {
-        verdict.name: (selection.colors[verdict], selection.rows(verdict)["fraction"])
-        for verdict in selection.verdicts
-    }
     figure = Drawing(figsize=(FULL, 3.6))
-    heat_map(figure, parts, selection.fields, selection.records.varied)
+    heat_map(figure, selection)
     return figure
 
 

@@ -35,6 +35,7 @@ COLORS = {verdict: color for verdict, (color, _) in LOOKS.items()}
 GRID: Any = {"visible": True, "color": "#e4e4e4", "linewidth": 0.5}
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
+DODGE = 6.0  # points between curves
 ROWS = 200  # of a figure, beyond which cells are a heat map
 Form = Literal["curves", "heat map", "one cell", "forest"]
 
@@ -177,7 +178,13 @@ def gap_panel(
     axes.set_ylim(0, 1.2)
     axes.set_yticks([0, 0.01, 0.1, 1], ["0", ".01", ".1", "1"])
     axes.minorticks_off()
+    axes.set_axisbelow(True)  # else its lines run over the bars
     axes.grid(axis="y", **GRID)
+
+
+def dodge(i: int, curves: int) -> float:
+    """Return how far a curve of several is moved to the right, in points."""
+    return DODGE * (i - (curves - 1) / 2)
 
 
 def curves(axes: Axes, selection: Selection, verdicts: Sequence[Verdict]) -> None:
@@ -187,8 +194,8 @@ def curves(axes: Axes, selection: Selection, verdicts: Sequence[Verdict]) -> Non
     order = sorted(range(len(positions)), key=positions.__getitem__)
     places = [positions[i] for i in order]
     for i, verdict in enumerate(verdicts):
-        dodge = 6 * (i - (len(verdicts) - 1) / 2)
-        _intervals(axes, places, selection.rows(verdict)[order], selection, verdict, dodge=dodge)
+        rows, aside = selection.rows(verdict)[order], dodge(i, len(verdicts))
+        _intervals(axes, places, rows, selection, verdict, aside=aside)
     axes.grid(axis="y", **GRID)
     _limit(axes, "y", selection.rows(*verdicts))
     _number_axis(axes, places)
@@ -229,12 +236,12 @@ def _intervals(
     selection: Selection,
     verdict: Verdict,
     *,
-    dodge: float = 0.0,  # points
+    aside: float = 0.0,  # points
     flat: bool = False,  # fractions run to the right, rather than up
 ) -> None:
     color, marker = selection.colors[verdict], LOOKS[verdict][1]
     assert axes.figure is not None
-    beside = axes.transData + ScaledTranslation(dodge / 72, 0, axes.figure.dpi_scale_trans)
+    beside = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
     draw = axes.hlines if flat else axes.vlines
     for low, high, width in (("low_all", "high_all", 0.7), ("low", "high", 2.4)):
         draw(places, rows[low], rows[high], color=color, lw=width, transform=beside)
