@@ -15,6 +15,16 @@ from typing import Any
 
 HERE = shutil.which("chromium") and shutil.which("chromedriver")
 ARGUMENTS = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+# Bring a place of an element into view, and return where on the screen it then is.
+SCROLL = """const [selector, across, down] = arguments;
+const one = document.querySelector(selector);
+one.scrollIntoView({block: "center"});
+for (let around = one.parentElement; around; around = around.parentElement) {
+  const at = one.getBoundingClientRect();
+  around.scrollLeft += at.left + across * at.width - innerWidth / 2;
+}
+const at = one.getBoundingClientRect();
+return [Math.round(at.left + across * at.width), Math.round(at.top + down * at.height)];"""
 STARTED = b"was started successfully on port "
 
 
@@ -63,17 +73,8 @@ class Browser:
         self, selector: str, *, click: bool = False, at: tuple[float, float] = (0.5, 0.5)
     ) -> None:
         """Move the pointer onto an element, at shares of its size, and perhaps click."""
-        width, height = self.run(
-            "const one = document.querySelector(arguments[0]);"
-            "one.scrollIntoView({block: 'center'});"
-            "return [one.offsetWidth, one.offsetHeight]",
-            selector,
-        )
-        element = self._ask("/element", using="css selector", value=selector)
-        x, y = round((at[0] - 0.5) * width), round((at[1] - 0.5) * height)
-        steps: list[dict[str, Any]] = [
-            {"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": element}
-        ]
+        x, y = self.run(SCROLL, selector, *at)
+        steps: list[dict[str, Any]] = [{"type": "pointerMove", "duration": 0, "x": x, "y": y}]
         steps += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}] * click
         mouse = {"type": "pointer", "id": "mouse", "actions": steps}
         self._ask("/actions", actions=[mouse])
