@@ -75,7 +75,8 @@ def _of_curves(figure: Figure, selection: Selection, cells: Sequence[Cell]) -> I
 
 def _told(cell: Cell, column: int) -> str:
     share = cell.shares[column]
-    seeds = f"\nsuch as seed {', '.join(share.seeds)}" if share.seeds else ""
+    many = "s" if len(share.seeds) > 1 else ""
+    seeds = f"\nsuch as seed{many} {', '.join(share.seeds)}" if share.seeds else ""
     return f"{cell.name}\n{share.told or 'no seeds yet'}{seeds}"
 
 

@@ -182,7 +182,7 @@ def test_pointing_at_a_heat_map_tells_the_numbers_of_a_cell(chromium, grid, scre
     assert told[2:] == [
         "95 % interval, this row alone: 0.272 to 0.728;",  # of Clopper and Pearson
         "all rows at once: 0.167 to 0.833",  # of 42
-        "such as seed 0, 1, 2",
+        "such as seeds 0, 1, 2",
     ]
     chromium.picture(screenshots / f"heat-map-{width}.png")
     chromium.point(figure, at=(0.5, 0.97))  # between the color bars

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import basin_jax as bj
 from basin_jax import Verdict, load
+from basin_jax.report.dose_response import caption
 from basin_jax.statistics.intervals import clopper_pearson, confidence_sequence
 
 
@@ -138,3 +140,17 @@ def test_an_interval_of_related_seeds_is_none_of_independent_ones(tmp_path):
         with pytest.raises(ValueError, match="since seeds of one parent are related"):
             load(tmp_path).plot(kind)
     assert load(tmp_path).plot("watched")
+
+
+@pytest.mark.ci
+def test_the_profile_of_a_buffer_crosses_one_half_at_the_saddle(wells, wells_folder, tmp_path):
+    well = wells[0]
+    ends = bj.load(wells_folder).seeds("DECEPTIVE", cell="tilt=0.2")
+    pushed = well.replace(start=bj.starts.Perturbed(of=well, radius=0.0, direction="-margin"))
+    saddle, end = sorted(np.roots([1, 0, -1, -0.2]))[1:]
+    radii = end - saddle - 0.1, end - saddle + 0.1
+    records = bj.run(bj.grid(pushed, {"start.radius": radii}), ends, tmp_path, lanes=8)
+    profile = records.threshold("radius")
+    assert profile.fractions == (1.0, 0.0)
+    assert profile.between == pytest.approx(radii)
+    assert f"n = {len(ends)} chosen seeds" in caption(profile)
