@@ -127,8 +127,10 @@ def _places(cells: Sequence[dict[str, Any]], paths: Sequence[str]) -> Places:
     across = max(reversed(paths), key=counts.__getitem__)
     down = [path for path in paths if path != across]
     rows, columns = (_numbered(cells, which) for which in (down, [across]))
-    names = [", ".join(path.rpartition(".")[2] for path in which) for which in (down, [across])]
-    return Places(np.array(rows[0]), np.array(columns[0]), rows[1], columns[1], *names)
+    name, other = (
+        ", ".join(path.rpartition(".")[2] for path in which) for which in (down, [across])
+    )
+    return Places(np.array(rows[0]), np.array(columns[0]), rows[1], columns[1], name, other)
 
 
 def _numbered(cells: Sequence[dict[str, Any]], paths: Sequence[str]) -> tuple[list[int], list[str]]:

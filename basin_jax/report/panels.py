@@ -156,7 +156,10 @@ def gap_panel(
     only: Sequence[Verdict] | None = None,
     colors: Mapping[Verdict, Any] = COLORS,
 ) -> None:
-    """Draw the gap in one cell (see `Records.gaps`), with the thresholds of `Behavior` in it."""
+    """Draw the gap in one cell (see `Records.gaps`), with the thresholds of `Behavior` in it.
+
+    The bars of a bin stand behind each other, the lowest in front.
+    """
     seeds = sum(part.sum() for part in counts.values())
     parts = {verdict: counts[verdict] for verdict in only or ORDER if verdict in counts}
     if isinstance(rule, Behavior):
@@ -164,15 +167,13 @@ def gap_panel(
         axes.axvspan(*ends, color="#eeeeee", lw=0, zorder=0)
         for end in ends:
             axes.axvline(end, color="#404040", lw=0.6, ls="--")
-    if parts:  # none where all seeds are a pilot's
-        axes.hist(
-            [(EDGES[1:] + EDGES[:-1]) / 2] * len(parts),
-            bins=EDGES.tolist(),
-            weights=[part / seeds for part in parts.values()],
-            color=[colors[verdict] for verdict in parts],
-            label=[verdict.name for verdict in parts],
-            stacked=True,
-        )
+    middles, width = (EDGES[1:] + EDGES[:-1]) / 2, EDGES[1] - EDGES[0]
+    for verdict, part in parts.items():
+        heights = part / max(seeds, 1)
+        looks = {"color": colors[verdict], "label": verdict.name}
+        for bar in axes.bar(middles, heights, width, **looks):
+            # All stand on 0, since on this axis what lies on another has no height of its own.
+            bar.set_zorder(2 - bar.get_height())
     axes.set_xlim(-1.02, 1.02)
     axes.set_yscale("symlog", linthresh=0.02)
     axes.set_ylim(0, 1.2)

@@ -160,33 +160,38 @@ def place_in(chromium, figure, panel, across, up):
 
 
 def tip(chromium):
-    """Return the lines of the tip; None if it is hidden."""
+    """Return the lines of the tip; none if it is hidden."""
     hidden, text = chromium.run(
         "const tip = document.getElementById('tip'); return [tip.hidden, tip.innerText]"
     )
-    return None if hidden else text.splitlines()
+    return [] if hidden else text.splitlines()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_pointing_at_a_heat_map_tells_the_numbers_of_a_cell(chromium, grid, screenshots, width):
     chromium.open(grid, width=width)
     figure = "[data-figure=fractions]"
-    for row, column in np.ndindex(2, 3):
+    places = [*np.ndindex(2, 3)]
+    told = []
+    for row, column in places:
         place = place_in(chromium, figure, 1, (column + 0.3) / 3, (row + 0.7) / 2)
         chromium.point(figure, at=place)
-        told, hits = tip(chromium), 6 * row + 2 * column
-        assert told[0] == f"a={row}, b={column}"
-        assert told[1].startswith(
-            f"DECEPTIVE: {hits} of 20, fraction {f'{hits / 20:.2f}' if hits else 0}"
+        told.append(tip(chromium))
+    assert [lines[0] for lines in told] == [f"a={row}, b={column}" for row, column in places]
+    assert [lines[1] for lines in told] == [
+        f"DECEPTIVE: {hits} of 20, fraction {share};"
+        for hits, share in zip(
+            range(0, 12, 2), ("0", "0.100", "0.200", "0.300", "0.400", "0.500"), strict=True
         )
-    assert told[2:] == [
+    ]
+    assert told[-1][2:] == [
         "95 % interval, this row alone: 0.272 to 0.728;",  # of Clopper and Pearson
         "all rows at once: 0.167 to 0.833",  # of 42
         "such as seeds 0, 1, 2",
     ]
     chromium.picture(screenshots / f"heat-map-{width}.png")
     chromium.point(figure, at=(0.5, 0.97))  # between the color bars
-    assert tip(chromium) is None
+    assert tip(chromium) == []
     assert chromium.complaints() == []
 
 

@@ -1,11 +1,14 @@
 """Figures and tables of many cells stay readable, and are drawn in a moment."""
 
+import io
 import re
 
 import folders
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import basin_jax as bj
 from basin_jax.report import figures, panels, tables
@@ -70,6 +73,9 @@ def test_a_line_runs_where_fractions_cross_one_half(few, tmp_path):
     upright = {((x, y), (x, y + 1)) for x, y in ((1.5, -0.5), (0.5, 0.5))}
     level = {((x, y), (x + 1, y)) for x, y in ((0.5, 0.5), (0.5, 1.5), (1.5, 1.5), (2.5, 1.5))}
     assert found == upright | level
+    # A picture keeps the colors of numbers, and has a palette where there are none.
+    assert Image.open(io.BytesIO(figures.drawn(figure, ".png"))).mode == "RGBA"
+    assert Image.open(io.BytesIO(figures.drawn(Figure(), ".png"))).mode == "P"
     assert "Line: between cells on either side of one half." in figure.get_supxlabel().replace(
         "\n", " "
     )

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 import basin_jax as bj
 from basin_jax import Verdict, load
 from basin_jax.report.dose_response import caption
+from basin_jax.report.panels import gap_panel
 from basin_jax.statistics.intervals import clopper_pearson, confidence_sequence
 
 
@@ -59,6 +60,16 @@ def test_each_kind_has_a_panel_for_each_cell_and_says_how_many_seeds(records, ki
     titles = [records.label(cell) for cell in records.cells][kind == "outcomes" :]
     assert [axes.get_title("left") for axes in figure.axes] == titles
     assert f"n = {SEEDS} seeds in each cell" in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_the_bars_of_a_bin_have_their_own_heights_and_the_lowest_is_in_front(axes):
+    counts = {Verdict.INTENDED: np.full(41, 30), Verdict.DECEPTIVE: np.full(41, 10)}
+    gap_panel(axes, counts, None)
+    bars = {one.get_label(): one[20] for one in axes.containers}
+    for verdict, own in counts.items():
+        bar = bars[verdict.name]
+        assert (bar.get_y(), bar.get_height()) == pytest.approx((0, own[20] / (41 * 40)))
+    assert bars["DECEPTIVE"].get_zorder() > bars["INTENDED"].get_zorder()
 
 
 def test_rates_are_counted_once_for_each_seed(records, axes):
