@@ -196,13 +196,14 @@ class Panel:
     def draw(self, axes: Axes) -> None:
         """Draw the marks, then the axes."""
         axes.grid(visible=True, axis="y")
-        axes.margins(x=0.08)  # where marks are moved
+        moved = sum(isinstance(mark, Curve | Forest) for mark in self.marks)
+        axes.margins(x=0.05 + 0.015 * moved)  # else the first and the last would be cut
         if self.xscale == "symlog":
             axes.set_xscale("symlog", linthresh=self.ticks[1])
         elif self.xscale == "log":
             axes.set_xscale("log")
         inks = itertools.cycle(INK)
-        place = (1 - sum(isinstance(mark, Curve | Forest) for mark in self.marks)) / 2
+        place = (1 - moved) / 2
         for mark in self.marks:
             mark.draw(axes, mark.color or next(inks), DODGE * place)
             place += isinstance(mark, Curve | Forest)
