@@ -14,6 +14,8 @@ copyright = f"{date.today().year}, {author}"
 version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_title = f"basin_jax {__version__}"
 myst_heading_anchors = 3
 napoleon_use_ivar = True

@@ -20,9 +20,11 @@ from matplotlib.figure import Figure
 import basin_jax as bj
 from basin_jax.core.verdict import UNJUDGED, Verdict
 from basin_jax.report.figures import FULL, STYLE, add_legend, save
+from basin_jax.report.kinds import BEHIND
 from basin_jax.report.panels import gap_panel
 from basin_jax.report.tables import ORDER, amount
 from basin_jax.results.records import Records
+from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.sweepfile import load_sweep
 from basin_jax.studies.framework.lab import whatever_fit
 
@@ -79,8 +81,10 @@ def table(records: Records, untrained: Records) -> list[str]:
     stops, same = _stops(records)
     before = _stops(untrained)
     for cell in records.cells:
-        for step in sorted(step for own, step in stops if own == cell):
-            verdicts, agree = (stops, same) if step else before
+        steps = sorted(step for own, step in stops if own == cell)
+        for step in steps:
+            # Where nothing is trained the rule itself says who is fit.
+            verdicts, agree = (stops, same) if step or steps == [0] else before
             fractions = [_fraction(verdicts[cell, step], verdict) for verdict in VERDICTS]
             row = (_name(records, cell), f"{step:,}", f"{len(verdicts[cell, step]):,}", *fractions)
             lines.append(f"| {' | '.join(row)} | {agree.get((cell, step), '')} |")
@@ -130,6 +134,19 @@ def figure(records: Records, rule: Any) -> Figure:
     return made
 
 
+def caption(records: Records, rule: Any) -> str:
+    """Say what the figure shows, of how many seeds."""
+    cells = list(records.cells)
+    counts = {sum(int(part.sum()) for part in records.gaps()[cell].values()) for cell in cells}
+    seeds = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
+    few = f" {SHOWN} of {len(cells)} cells." if len(cells) > SHOWN else ""
+    shaded = " Gray: neither intended nor deceptive." if isinstance(rule, Behavior) else ""
+    return (
+        f"Seeds by their gap at the last stop. n = {seeds} seeds in each cell.{few}{shaded} "
+        f"{BEHIND} The axis of fractions is linear below .02; no intervals, no control."
+    )
+
+
 def section(name: str, entry: Entry, records: Records) -> list[str]:
     """Draw an organism's figure, and return its section: docstring, figure and table."""
     rule = load_sweep(entry.file).rule
@@ -142,6 +159,8 @@ def section(name: str, entry: Entry, records: Records) -> list[str]:
         doc,
         "",
         f"![Gap between unwatched and watched at the end](organisms/{name}.png)",
+        "",
+        f"*{caption(records, rule)}*",
         "",
         *table(records, untrained),
         "",

@@ -15,6 +15,16 @@ from typing import Any
 
 HERE = shutil.which("chromium") and shutil.which("chromedriver")
 ARGUMENTS = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+# Bring a place of an element into view, and return where on the screen it then is.
+SCROLL = """const [selector, across, down] = arguments;
+const one = document.querySelector(selector);
+one.scrollIntoView({block: "center"});
+for (let around = one.parentElement; around; around = around.parentElement) {
+  const at = one.getBoundingClientRect();
+  around.scrollLeft += at.left + across * at.width - innerWidth / 2;
+}
+const at = one.getBoundingClientRect();
+return [Math.round(at.left + across * at.width), Math.round(at.top + down * at.height)];"""
 STARTED = b"was started successfully on port "
 
 
@@ -59,13 +69,12 @@ class Browser:
             assert time.monotonic() < ends, condition
             time.sleep(0.05)
 
-    def point(self, selector: str, *, click: bool = False) -> None:
-        """Move the pointer onto an element, and perhaps click."""
-        self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        element = self._ask("/element", using="css selector", value=selector)
-        steps: list[dict[str, Any]] = [
-            {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": element}
-        ]
+    def point(
+        self, selector: str, *, click: bool = False, at: tuple[float, float] = (0.5, 0.5)
+    ) -> None:
+        """Move the pointer onto an element, at shares of its size, and perhaps click."""
+        x, y = self.run(SCROLL, selector, *at)
+        steps: list[dict[str, Any]] = [{"type": "pointerMove", "duration": 0, "x": x, "y": y}]
         steps += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}] * click
         mouse = {"type": "pointer", "id": "mouse", "actions": steps}
         self._ask("/actions", actions=[mouse])

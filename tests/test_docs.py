@@ -64,7 +64,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("page", "least"), [("tutorial", 5), ("paper", 1)])
+@pytest.mark.parametrize(("page", "least"), [("tutorial", 5), ("paper", 2)])
 def test_the_examples_of_a_page_run_one_after_another(tmp_path, monkeypatch, page, least):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / f"docs/{page}.md").read_text()

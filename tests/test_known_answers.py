@@ -56,7 +56,7 @@ def sources() -> dict[str, SweepFile]:
 
 
 def compared(source: SweepFile, seeds: int, folder: Path) -> pl.DataFrame:
-    lanes = 8 if "audit" in str(source.file) or "horizon" in str(source.file) else 128
+    lanes = 32 if "audit" in str(source.file) or "horizon" in str(source.file) else 128
     records = run(source.cells, seeds, folder, rule=source.rule, lanes=lanes)
     return compare(records, source.known)
 

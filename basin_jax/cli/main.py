@@ -16,6 +16,7 @@ import typer
 
 from basin_jax import __version__
 from basin_jax.cli.bench import bench
+from basin_jax.cli.plan import plan
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.runs import runs
 from basin_jax.cli.studies import studies, study
@@ -73,6 +74,7 @@ def _stopped(signum: int) -> int:
 
 
 for command in (
+    plan,
     run,
     status,
     runs,

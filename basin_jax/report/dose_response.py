@@ -1,14 +1,14 @@
 """Draw fractions over the values of a field, with the value at which they cross another."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from basin_jax.core.arguments import checked
-from basin_jax.report.figures import COLUMN, LOOKS, STYLE, add_legend, add_note
+from basin_jax.core.arguments import checked, shown
+from basin_jax.report.figures import COLUMN, LOOKS, STYLE, Drawing, add_legend, add_note
 from basin_jax.report.tables import METHODS
 from basin_jax.statistics.dose_response import Threshold
 from basin_jax.statistics.logistic import Logistic
@@ -19,10 +19,29 @@ MARGIN = 0.06  # of an axis, beyond the first and the last dose
 
 
 @checked
-def dose_response(threshold: Threshold) -> Figure:
-    """Draw a threshold (see `Records.threshold`) as a figure of one column, with a caption."""
+def dose_response(threshold: Threshold, *, ax: Any = None) -> Any:
+    """Draw a threshold (see `Records.threshold`): fractions along a field, and where they cross.
+
+    The field may be any: of a `starts.Perturbed` its radius, for the profile of a buffer.
+
+    Args:
+        threshold: the threshold.
+        ax: one's own axes, on which it is drawn in one's own style, with labels for `ax.legend()`;
+            a figure of one column with caption and legend is made if None.
+
+    Returns:
+        The Matplotlib figure; or `ax`.
+
+    Raises:
+        ValueError: if `ax` is no axes.
+    """
+    if ax is not None:
+        if not isinstance(ax, Axes):
+            raise ValueError(f"ax = {shown(ax)}; allowed: None, or one axes of Matplotlib")
+        dose_response_panel(ax, threshold)
+        return ax
     with rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 3.2))
+        figure = Drawing(figsize=(COLUMN, 3.2))
         dose_response_panel(figure.subplots(), threshold)
         add_legend(figure, ncols=2)
         add_note(figure, caption(threshold))

@@ -9,16 +9,19 @@ from typing import Any
 import polars as pl
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from PIL import Image
 
 from basin_jax.core.arguments import shown
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import write_file
 from basin_jax.report import panels
-from basin_jax.report.heat_map import NOTE, heat_map
+from basin_jax.report.heat_map import heat_map, note
 from basin_jax.report.kinds import KINDS
 from basin_jax.report.panels import LOOKS, Selection
-from basin_jax.report.tables import method, seeds_meant
+from basin_jax.report.tables import ORDER, method, seeds_meant
 from basin_jax.results.records import Records
 
 
@@ -132,12 +135,12 @@ def by_cell(name: str, selection: Selection) -> Figure:
                 axes.tick_params(labelbottom=True)
         if any(axes.get_legend_handles_labels()[0] for axes in grid.flat):
             add_legend(figure)
-        note = f"{counted(selection)}. {kind.note}"
+        said = f"{counted(selection)}. {kind.note}"
         if kind.others:
-            note += f" First cell: {records.label(selection.cells[0])}."
+            said += f" First cell: {records.label(selection.cells[0])}."
         if len(cells) < len(every):
-            note += f" {len(cells)} of {len(every)} cells."
-        add_note(figure, note)
+            said += f" {len(cells)} of {len(every)} cells."
+        add_note(figure, said)
     return figure
 
 
@@ -147,7 +150,10 @@ def add_legend(figure: Figure, *, ncols: int = 5) -> None:
     for axes in figure.axes:
         artists, names = axes.get_legend_handles_labels()
         handles |= dict(zip(names, artists, strict=True))
-    figure.legend(handles.values(), handles, loc="outside upper left", ncols=ncols)
+    places = {verdict.name: place for place, verdict in enumerate(ORDER)}
+    names = sorted(handles, key=lambda name: places.get(name, -1))  # whichever came first
+    shown = [handles[name] for name in names]
+    figure.legend(shown, names, loc="outside upper left", ncols=ncols)
 
 
 def history(frame: pl.DataFrame, *, title: str) -> Figure:
@@ -195,7 +201,7 @@ def agreement(frame: pl.DataFrame) -> Figure:
         shown = frame["z"].clip(-Z_SHOWN, Z_SHOWN)
         right.hlines(places, 0, shown, color=colors, lw=0.8)
         right.scatter(shown, places, s=7, c=colors, zorder=3)
-        right.set(xlim=(-Z_SHOWN - 0.2, Z_SHOWN + 0.2), xlabel="ours - theirs, in standard errors")
+        right.set(xlim=(-Z_SHOWN - 0.2, Z_SHOWN + 0.2), xlabel="ours - theirs,\nin standard errors")
         panels.rows_of(left, frame["name"].to_list())
         right.grid(visible=True, axis="x")
         right.tick_params(axis="y", length=0)
@@ -237,8 +243,18 @@ def drawn(figure: Figure, suffix: str) -> bytes:
     dpi = min(200.0, PIXELS / max(figure.get_size_inches()))
     undated = {"CreationDate": None} if suffix == ".pdf" else None
     content = io.BytesIO()
+    # Colors that stand for numbers stay as they are.
+    shades = figure.findobj(lambda one: isinstance(one, AxesImage | QuadMesh))
     with rc_context(STYLE):
         figure.savefig(content, format=suffix.removeprefix("."), dpi=dpi, metadata=undated)
+    return _smaller(content) if suffix == ".png" and not shades else content.getvalue()
+
+
+def _smaller(png: io.BytesIO) -> bytes:
+    """Return a picture with a palette, which takes a third of the bytes."""
+    content = io.BytesIO()
+    plain = Image.open(png).convert("RGB").quantize(dither=Image.Dither.NONE)
+    plain.save(content, "png", optimize=True)
     return content.getvalue()
 
 
@@ -249,7 +265,7 @@ def caption(records: Records, frame: pl.DataFrame, selection: Selection | None =
     """
     selection = selection or Selection(records)
     if selection.form == "heat map":
-        return f"{counted(selection)}. {NOTE}"
+        return f"{counted(selection)}. {note(selection)}"
     return (
         f"{counted(selection)}. Thick: {100 * frame['level'][0]:g} % "
         f"intervals, each by itself; thin: all {len(frame)} fractions at once. {method(records)}."
@@ -275,17 +291,13 @@ def _curves(selection: Selection) -> Figure:
     for axes, part in zip(all_axes, parts, strict=True):
         panels.curves(axes, selection, part)
         axes.label_outer()
-    add_legend(figure, ncols=3)
+    add_legend(figure, ncols=2 if len(verdicts) == 4 else 3)
     return figure
 
 
 def _heat_maps(selection: Selection) -> Figure:
-    parts = {
-        verdict.name: (selection.colors[verdict], selection.rows(verdict)["fraction"])
-        for verdict in selection.verdicts
-    }
     figure = Drawing(figsize=(FULL, 3.6))
-    heat_map(figure, parts, selection.fields, selection.records.varied)
+    heat_map(figure, selection)
     return figure
 
 

@@ -2,24 +2,35 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
+from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy import ndarray
+
+from basin_jax.core.verdict import Verdict
+from basin_jax.report.panels import Selection
 
 
 TICKS = 10  # of an axis, at most
 LETTERS = 24  # of a tick's label
+HALF = 0.5
 NOTE = "Colors: fractions, in each panel up to its largest; fractions.csv has their intervals."
+LINE = "Line: between cells on either side of one half."
 
 
 class Places(NamedTuple):
-    """Where cells stand: the row and the column of each, and what these are of."""
+    """Where cells stand: the row and the column of each, and what these are of.
+
+    Attributes:
+        grid: whether neighbors differ in what the axes say; else rows are one long row.
+    """
 
     rows: ndarray
     columns: ndarray
@@ -27,42 +38,74 @@ class Places(NamedTuple):
     column_labels: list[str]
     row_name: str
     column_name: str
+    grid: bool = True
+
+    def spread(self, values: ndarray) -> Float[ndarray, "row column"]:
+        """Return a value for each cell as rows and columns, NaN where there is no cell."""
+        found = np.full((len(self.row_labels), len(self.column_labels)), np.nan)
+        found[self.rows, self.columns] = values
+        return found
 
 
-def heat_map(
-    figure: Figure,
-    panels: Mapping[str, tuple[Any, pl.Series]],
-    cells: Sequence[dict[str, Any]],
-    varied: Sequence[str],
-) -> None:
-    """Draw panels, whose colors end at the largest fraction of each.
+def heat_map(figure: Figure, selection: Selection) -> None:
+    """Draw a panel for each verdict, whose colors end at its largest fraction.
 
-    Args:
-        figure: the figure that is filled.
-        panels: a color, and a fraction for each cell, by the title of the panel.
-        cells: the fields of each cell.
-        varied: the paths of the fields in which they differ.
+    A line runs between neighbors of which one has a fraction of at least one half.
     """
-    places = _places(cells, varied)
-    all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, (title, (color, fractions)) in zip(all_axes, panels.items(), strict=True):
-        values = np.full((len(places.row_labels), len(places.column_labels)), np.nan)
-        values[places.rows, places.columns] = fractions.to_numpy()
+    places = places_of(selection)
+    all_axes = figure.subplots(1, len(selection.verdicts), sharex=True, sharey=True, squeeze=False)
+    for axes, verdict in zip(all_axes[0], selection.verdicts, strict=True):
+        color, values = selection.colors[verdict], _fractions(places, selection, verdict)
         image = axes.imshow(
             values,
-            cmap=LinearSegmentedColormap.from_list(title, ["#f4f4f4", color]),
+            cmap=LinearSegmentedColormap.from_list(verdict.name, ["#f4f4f4", color]),
             vmin=0,
-            vmax=np.nanmax(np.append(fractions.to_numpy(), 1e-9)),
+            vmax=np.nanmax(np.append(values, 1e-9)),
             aspect="auto",
             interpolation="nearest",
             origin="lower",
         )
+        # Cased, since it runs over pale and dark cells.
+        looks = {
+            "colors": "black",
+            "lw": 1.0,
+            "path_effects": [withStroke(linewidth=2.2, foreground="white")],
+        }
+        axes.add_collection(LineCollection(_half_line(places, values), **looks), autolim=False)
         figure.colorbar(image, ax=axes, location="bottom", aspect=30)
-        axes.set_title(title, loc="left", color=color, fontweight="bold")
+        axes.set_title(verdict.name, loc="left", color=color, fontweight="bold")
         _ticks(axes, "x", places.column_labels)
         _ticks(axes, "y", places.row_labels)
         axes.set_xlabel(places.column_name, parse_math=False)
-    all_axes[0].set_ylabel(places.row_name, parse_math=False)
+    all_axes[0, 0].set_ylabel(places.row_name, parse_math=False)
+
+
+def note(selection: Selection) -> str:
+    """Say what the colors are, and the line if some panel has one."""
+    places = places_of(selection)
+    lines = (_half_line(places, _fractions(places, selection, one)) for one in selection.verdicts)
+    return f"{NOTE} {LINE}" if any(lines) else NOTE
+
+
+def _fractions(places: Places, selection: Selection, verdict: Verdict) -> ndarray:
+    return places.spread(selection.rows(verdict)["fraction"].to_numpy())
+
+
+def _half_line(places: Places, values: ndarray) -> list[ndarray]:
+    """Return the edges between neighbors on either side of one half, as pairs of points."""
+    if not places.grid:
+        return []
+    known, above = np.isfinite(values), values >= HALF
+    across = (above[:, 1:] != above[:, :-1]) & known[:, 1:] & known[:, :-1]
+    down = (above[1:] != above[:-1]) & known[1:] & known[:-1]
+    upright = [np.array([(x + 0.5, y - 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(across)]
+    level = [np.array([(x - 0.5, y + 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(down)]
+    return upright + level
+
+
+def places_of(selection: Selection) -> Places:
+    """Place the cells that are shown."""
+    return _places(selection.fields, selection.records.varied)
 
 
 def _places(cells: Sequence[dict[str, Any]], paths: Sequence[str]) -> Places:
@@ -76,14 +119,18 @@ def _places(cells: Sequence[dict[str, Any]], paths: Sequence[str]) -> Places:
         names = [_text(_values(fields, paths)) for fields in cells[::width]]
         columns = [f"+{i}" for i in range(width)]
         name = paths[0].rpartition(".")[2] if paths else "cell"
-        return Places(places // width, places % width, names, columns, name, "cells of a row")
+        return Places(
+            places // width, places % width, names, columns, name, "cells of a row", grid=False
+        )
     # The fields of a row: all but the one with the most values, so that rows are few.
     counts = {path: len({json.dumps(fields.get(path)) for fields in cells}) for path in paths}
     across = max(reversed(paths), key=counts.__getitem__)
     down = [path for path in paths if path != across]
     rows, columns = (_numbered(cells, which) for which in (down, [across]))
-    names = [", ".join(path.rpartition(".")[2] for path in which) for which in (down, [across])]
-    return Places(np.array(rows[0]), np.array(columns[0]), rows[1], columns[1], *names)
+    name, other = (
+        ", ".join(path.rpartition(".")[2] for path in which) for which in (down, [across])
+    )
+    return Places(np.array(rows[0]), np.array(columns[0]), rows[1], columns[1], name, other)
 
 
 def _numbered(cells: Sequence[dict[str, Any]], paths: Sequence[str]) -> tuple[list[int], list[str]]:

@@ -211,8 +211,9 @@ def _counted(records: Records, cell: str) -> pl.DataFrame:
 
 
 GAP = "Gap: rate of the unintended act unwatched, less that watched."
+BEHIND = "Bars of one gap stand behind each other, the lowest in front."
 KINDS = {
-    "gaps": Kind(_gap, _lacks_gap, GAP, ("unwatched - watched", "fraction of seeds")),
+    "gaps": Kind(_gap, _lacks_gap, f"{GAP} {BEHIND}", ("unwatched - watched", "fraction of seeds")),
     "watched": Kind(
         _watched,
         _lacks_gap,

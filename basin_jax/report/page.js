@@ -1,5 +1,6 @@
-// What a report does beyond being read: tables are sorted, the one of cells is filtered, and a
-// cell's numbers and the commands that replay its seeds are shown. Without it the page is whole.
+// What a report does beyond being read: tables are sorted, the one of cells is filtered, and the
+// numbers of a cell and of a place in a figure are shown, and the commands that replay a cell's
+// seeds. Without it the page is whole.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -148,6 +149,15 @@
     close();
   }
 
+  // Show a text below what is from top to bottom, or above it where there is no room.
+  function show(tip, told, left, top, bottom) {
+    tip.hidden = false;
+    tip.textContent = told;
+    const below = bottom + tip.offsetHeight < innerHeight;
+    tip.style.left = `${Math.max(0, Math.min(left, innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${Math.max(0, below ? bottom : top - tip.offsetHeight)}px`;
+  }
+
   function makeTip() {
     const tip = make("div", "", { id: "tip", role: "tooltip", hidden: true });
     document.body.append(tip);
@@ -155,14 +165,42 @@
       const place = event.target.closest("td");
       const row = rows.indexOf(place?.parentElement);
       const told = data.cells[row]?.verdicts[place.cellIndex - 2]?.told;
-      tip.hidden = !told || event.pointerType === "touch";
-      if (tip.hidden) return;
-      tip.textContent = told;
-      const at = place.getBoundingClientRect(), below = at.bottom + tip.offsetHeight < innerHeight;
-      tip.style.left = `${Math.max(0, Math.min(at.left, innerWidth - tip.offsetWidth - 8))}px`;
-      tip.style.top = `${below ? at.bottom : at.top - tip.offsetHeight}px`;
+      tip.hidden = true;
+      if (!told || event.pointerType === "touch") return;
+      const at = place.getBoundingClientRect();
+      show(tip, told, at.left, at.top, at.bottom);
     });
     cells.addEventListener("pointerleave", () => (tip.hidden = true));
+    for (const image of document.querySelectorAll("img[data-figure]")) makeFigureTell(image, tip);
+  }
+
+  // What the nearest spot tells, of the axes on which a place is.
+  function told(figure, boxes, [x, y], at) {
+    let first = 0;
+    for (const [left, top, right, bottom, places] of boxes) {
+      if (left <= x && x <= right && top <= y && y <= bottom) {
+        const far = places.map(([across, down]) =>
+          Math.hypot(((across ?? x) - x) * at.width, ((down ?? y) - y) * at.height));
+        return figure.told[first + far.indexOf(Math.min(...far))];
+      }
+      first += places.length;
+    }
+  }
+
+  function makeFigureTell(image, tip) {
+    const figure = data.figures[image.dataset.figure];
+    const narrow = image.parentElement.querySelector("source");
+    const move = (event) => {
+      const at = image.getBoundingClientRect();
+      const place = [(event.clientX - at.left) / at.width, (event.clientY - at.top) / at.height];
+      const boxes = narrow && matchMedia(narrow.media).matches ? figure.narrow : figure.wide;
+      const found = told(figure, boxes, place, at);
+      tip.hidden = true;
+      if (found) show(tip, found, event.clientX + 12, event.clientY - 12, event.clientY + 12);
+    };
+    for (const kind of ["pointermove", "pointerdown"]) image.addEventListener(kind, move);
+    for (const kind of ["pointerleave", "pointercancel"]) image.addEventListener(kind, () => (tip.hidden = true));
+    if (figure.told.length) image.classList.add("tells");
   }
 
   makeRowsOpen();

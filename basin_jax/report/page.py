@@ -1,12 +1,13 @@
 """Write the report of a sweep: table, figures, LaTeX, CSV, and a page of HTML."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
+from matplotlib.figure import Figure
 from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
@@ -15,8 +16,10 @@ from basin_jax.report import tables
 from basin_jax.report.cells import Cell, cells_of
 from basin_jax.report.explain import explain
 from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
+from basin_jax.report.panels import Selection
 from basin_jax.report.picture import Picture, picture
 from basin_jax.report.render import fill
+from basin_jax.report.spots import Spot, of_fractions, of_gaps
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.quoted import CELLS
 from basin_jax.results.records import Records
@@ -26,6 +29,7 @@ from basin_jax.rules.behavior import Behavior
 
 PAGE = "report.html"
 LISTED = 20  # values in a line, at most
+POINTED = 2_500  # cells, beyond which a pointer finds none of them in the figure
 HEADLINES = 6  # at most, of which each has a line
 WHY = {
     "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
@@ -81,8 +85,7 @@ def report_files(records: Records) -> dict[str, bytes]:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
-    pictures = {name: picture(figure) for name, figure in figures.items()}
-    content = _content(records, frames, pictures) | {"files": sorted(files)}
+    content = _content(records, frames, figures) | {"files": sorted(files)}
     page = fill(Path(__file__).with_name("page.html"), **content)
     return files | {PAGE: page.encode()}
 
@@ -154,14 +157,22 @@ def _counted(records: Records, row: dict[str, Any], suffix: str) -> str:
 
 
 def _content(
-    records: Records, frames: dict[str, pl.DataFrame], pictures: dict[str, Picture]
+    records: Records, frames: dict[str, pl.DataFrame], figures: dict[str, Figure]
 ) -> dict[str, Any]:
     whose, everything = seeds_meant(records), frames["fractions"]
     frames = {name: tables.shown(records, frame) for name, frame in frames.items()}
     frame, differences, stops = (frames.get(n) for n in ("fractions", "differences", "agreement"))
     assert frame is not None
     verdicts = tables.occurring(everything)
-    cells = cells_of(records, frame, verdicts)
+    pointed = len(records.cells) <= POINTED
+    told = cells_of(records, everything if pointed else frame, verdicts)
+    spots: dict[str, Iterable[Spot]] = (
+        {"gap": of_gaps(figures["gap"], records)} if "gap" in figures else {}
+    )
+    if pointed:
+        spots["fractions"] = of_fractions(figures["fractions"], Selection(records), told)
+    pictures = {name: picture(one, [*spots.get(name, ())]) for name, one in figures.items()}
+    cells = told[: tables.SHOWN]
     return {
         "name": printable(records.store.folder.resolve().name),
         "whose": whose,
@@ -174,7 +185,7 @@ def _content(
         "verdicts": [_chip(verdict) for verdict in verdicts],
         "absent": _either([v.name for v in tables.ORDER if v not in verdicts]),
         "cells": cells,
-        "data": _data(verdicts, cells),
+        "data": _data(verdicts, cells, pictures),
         "level": f"{100 * frame['level'][0]:g} %",
         "rows": f"{len(everything):,}",
         "left_out": tables.left_out(records),
@@ -201,7 +212,9 @@ def _control(records: Records) -> str:
     return f"No control of its own: cells are compared with the first, {first}, on the same seeds."
 
 
-def _data(verdicts: Sequence[Verdict], cells: Sequence[Cell]) -> dict[str, Any]:
+def _data(
+    verdicts: Sequence[Verdict], cells: Sequence[Cell], pictures: Mapping[str, Picture]
+) -> dict[str, Any]:
     """Return what the page's script needs."""
     told = [
         {
@@ -210,7 +223,8 @@ def _data(verdicts: Sequence[Verdict], cells: Sequence[Cell]) -> dict[str, Any]:
         }
         for cell in cells
     ]
-    return {"verdicts": [verdict.name for verdict in verdicts], "cells": told}
+    names, spots = [v.name for v in verdicts], {name: one.spots for name, one in pictures.items()}
+    return {"verdicts": names, "cells": told, "figures": spots}
 
 
 def _either(names: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ COLORS = {verdict: color for verdict, (color, _) in LOOKS.items()}
 GRID: Any = {"visible": True, "color": "#e4e4e4", "linewidth": 0.5}
 # Below this an axis from 0 to 1 would hide the interval.
 RARE = 0.1
+DODGE = 6.0  # points between curves
 ROWS = 200  # of a figure, beyond which cells are a heat map
 Form = Literal["curves", "heat map", "one cell", "forest"]
 
@@ -155,7 +156,10 @@ def gap_panel(
     only: Sequence[Verdict] | None = None,
     colors: Mapping[Verdict, Any] = COLORS,
 ) -> None:
-    """Draw the gap in one cell (see `Records.gaps`), with the thresholds of `Behavior` in it."""
+    """Draw the gap in one cell (see `Records.gaps`), with the thresholds of `Behavior` in it.
+
+    The bars of a bin stand behind each other, the lowest in front.
+    """
     seeds = sum(part.sum() for part in counts.values())
     parts = {verdict: counts[verdict] for verdict in only or ORDER if verdict in counts}
     if isinstance(rule, Behavior):
@@ -163,21 +167,25 @@ def gap_panel(
         axes.axvspan(*ends, color="#eeeeee", lw=0, zorder=0)
         for end in ends:
             axes.axvline(end, color="#404040", lw=0.6, ls="--")
-    if parts:  # none where all seeds are a pilot's
-        axes.hist(
-            [(EDGES[1:] + EDGES[:-1]) / 2] * len(parts),
-            bins=EDGES.tolist(),
-            weights=[part / seeds for part in parts.values()],
-            color=[colors[verdict] for verdict in parts],
-            label=[verdict.name for verdict in parts],
-            stacked=True,
-        )
+    middles, width = (EDGES[1:] + EDGES[:-1]) / 2, EDGES[1] - EDGES[0]
+    for verdict, part in parts.items():
+        heights = part / max(seeds, 1)
+        looks = {"color": colors[verdict], "label": verdict.name}
+        for bar in axes.bar(middles, heights, width, **looks):
+            # All stand on 0, since on this axis what lies on another has no height of its own.
+            bar.set_zorder(2 - bar.get_height())
     axes.set_xlim(-1.02, 1.02)
     axes.set_yscale("symlog", linthresh=0.02)
     axes.set_ylim(0, 1.2)
     axes.set_yticks([0, 0.01, 0.1, 1], ["0", ".01", ".1", "1"])
     axes.minorticks_off()
+    axes.set_axisbelow(True)  # else its lines run over the bars
     axes.grid(axis="y", **GRID)
+
+
+def dodge(i: int, curves: int) -> float:
+    """Return how far a curve of several is moved to the right, in points."""
+    return DODGE * (i - (curves - 1) / 2)
 
 
 def curves(axes: Axes, selection: Selection, verdicts: Sequence[Verdict]) -> None:
@@ -187,8 +195,8 @@ def curves(axes: Axes, selection: Selection, verdicts: Sequence[Verdict]) -> Non
     order = sorted(range(len(positions)), key=positions.__getitem__)
     places = [positions[i] for i in order]
     for i, verdict in enumerate(verdicts):
-        dodge = 6 * (i - (len(verdicts) - 1) / 2)
-        _intervals(axes, places, selection.rows(verdict)[order], selection, verdict, dodge=dodge)
+        rows, aside = selection.rows(verdict)[order], dodge(i, len(verdicts))
+        _intervals(axes, places, rows, selection, verdict, aside=aside)
     axes.grid(axis="y", **GRID)
     _limit(axes, "y", selection.rows(*verdicts))
     _number_axis(axes, places)
@@ -229,12 +237,12 @@ def _intervals(
     selection: Selection,
     verdict: Verdict,
     *,
-    dodge: float = 0.0,  # points
+    aside: float = 0.0,  # points
     flat: bool = False,  # fractions run to the right, rather than up
 ) -> None:
     color, marker = selection.colors[verdict], LOOKS[verdict][1]
     assert axes.figure is not None
-    beside = axes.transData + ScaledTranslation(dodge / 72, 0, axes.figure.dpi_scale_trans)
+    beside = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
     draw = axes.hlines if flat else axes.vlines
     for low, high, width in (("low_all", "high_all", 0.7), ("low", "high", 2.4)):
         draw(places, rows[low], rows[high], color=color, lw=width, transform=beside)

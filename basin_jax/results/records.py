@@ -280,13 +280,18 @@ class Records(Quoted, Shown):
         """
         return {cell: summary.gaps for cell, summary in self._summaries(NEAR).items()}
 
+    def gap_examples(self) -> dict[str, dict[Verdict, dict[int, int]]]:
+        """Find a seed for each cell, verdict and bin that `gaps` counts, if there is one."""
+        return {cell: summary.examples for cell, summary in self._summaries(NEAR).items()}
+
     def _summaries(self, within: float) -> dict[str, Summary]:
         """Read what only the evidence tells, once for each distance from thresholds."""
         if within not in self._known:
             found = {cell: Summary(self.judged_by, within) for cell in self.cells}
 
             def count(cell: str, rows: pl.DataFrame) -> None:
-                found[cell].add(self.evidence(rows), rows["verdict"].to_numpy())
+                evidence, seeds = self.evidence(rows), rows["seed"].to_numpy()
+                found[cell].add(evidence, rows["verdict"].to_numpy(), seeds)
 
             self.read(count)
             self._known[within] = found

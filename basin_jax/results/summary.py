@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int, Int8
+from jaxtyping import Int, Int8, UInt64
 from numpy import ndarray
 
 from basin_jax.core.verdict import Rule, Verdict, near_thresholds, thresholds_of
@@ -24,6 +24,7 @@ class Summary:
         trials: how many seeds they are.
         near: how many of them change their verdict, for each threshold.
         gaps: how many of each verdict have their gap in each bin, if they have one.
+        examples: one of these seeds for each bin, where there is one.
     """
 
     rule: Rule | None
@@ -31,11 +32,17 @@ class Summary:
     trials: int = 0
     near: dict[str, int] = field(init=False)
     gaps: dict[Verdict, Int[ndarray, " bin"]] = field(default_factory=dict)
+    examples: dict[Verdict, dict[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.near = {} if self.rule is None else dict.fromkeys(thresholds_of(self.rule), 0)
 
-    def add(self, evidence: Mapping[str, ndarray], verdicts: Int8[ndarray, " seed"]) -> None:
+    def add(
+        self,
+        evidence: Mapping[str, ndarray],
+        verdicts: Int8[ndarray, " seed"],
+        seeds: UInt64[ndarray, " seed"],
+    ) -> None:
         """Count some seeds more."""
         self.trials += len(verdicts)
         if self.rule is not None:
@@ -45,6 +52,11 @@ class Summary:
             with np.errstate(invalid="ignore"):
                 gap = np.clip(evidence["unwatched"] - evidence["watched"], -1, 1)
             gap[np.isnan(gap)] = 0
+            bins = np.searchsorted(EDGES[1:-1], gap, side="right")
             for verdict in map(Verdict, np.unique(verdicts)):
-                counts, _ = np.histogram(gap[verdicts == verdict], EDGES)
+                own = verdicts == verdict
+                counts = np.bincount(bins[own], minlength=GAPS)
                 self.gaps[verdict] = self.gaps.get(verdict, 0) + counts
+                places, first = np.unique(bins[own], return_index=True)
+                found = dict(zip(places.tolist(), seeds[own][first].tolist(), strict=True))
+                self.examples[verdict] = found | self.examples.get(verdict, {})

@@ -234,7 +234,8 @@ class Commitment(TestbedStudy):
         kin = Curve(rows.along("fork=*/same", self.forks), label="two children of one parent")
         strangers = Level(rows["unrelated/same"], label="unrelated")
         xlabel = "step of the fork"
-        yield Panel([kin, strangers, Level(SEALED)], xlabel=xlabel, ylabel="same verdict")
+        sealed = Level(SEALED, label="sealed")
+        yield Panel([kin, strangers, sealed], xlabel=xlabel, ylabel="same verdict")
         left = {fork: entropy(families_of(lab[f"fork_{fork}"])) for fork in self.forks}
         everyone = entropy(lab["fresh"].verdicts()[None])
         yield Panel(

@@ -245,7 +245,8 @@ class Hijack(TestbedStudy):
             half, gap = rows[f"{key}/critical-dose"].value, rows[f"{key}/critical-dose/gap"].value
             points.append(Line({half: gap}, color=color, marker="x"))
             quarters = [rows[f"{key}/gap-quarter={quarter}/deceptive"] for quarter in QUARTERS]
-            natural.append(Curve(dict(enumerate(quarters)), label=label, color=color))
+            looks = {"label": label, "color": color, "linestyle": ""}  # quarters are no numbers
+            natural.append(Curve(dict(enumerate(quarters)), **looks))
         ylabel = "deceptive (dashed: partial)"
         yield Panel([*ends, *partial], xlabel="dose of the implant", ylabel=ylabel)
         yield Panel(critical, xlabel="critical dose of a seed", ylabel="share of seeds")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from careless import BAD, FILES
 from scipy.special import ndtr
 
 import basin_jax
@@ -257,82 +258,6 @@ def test_list_names_every_kind_of_plugin(made):
     text = basin("list", cwd=made)
     for name in ("Audit", "difficulty: an integer = 2", "Fresh", "Gradient", "Behavior"):
         assert name in text
-
-
-SWEEP = (
-    "from basin_jax import *; from basin_jax.organisms import Gate; "
-    "from basin_jax.methods import Gradient; from basin_jax.rules import Nearest\n"
-    "sweep = Sweep(organism=Gate(), method=Gradient({}), num_steps=9)\n"
-)
-FILES = {
-    "good.py": SWEEP.format("learning_rate=.1"),
-    "empty.py": "x = 1\n",
-    "typo.py": SWEEP.format("learning_rat=.1"),
-    "syntax.py": "sweep = \n",
-    "crash.py": "\n\n1 / 0\n",
-    "notasweep.py": "sweep = 3\n",
-    "rule.py": SWEEP.format("learning_rate=.1") + "rule = Nearest\n",
-    "seeds.py": SWEEP.format("learning_rate=.1") + "seeds = 1e3\n",
-    "known.py": SWEEP.format("learning_rate=.1") + "known = [0.5]\n",
-    "cell.py": SWEEP.format("learning_rate=.1")
-    + "seeds = 5\nknown = [Exact(name='', cell={'scale': 2.0}, fraction=.5)]\n",
-    "half.py": SWEEP.format("learning_rate=.1") + "known = [Exact(name='', fraction=.5)]\n",
-    "over.py": SWEEP.format("learning_rate=.1") + "known = [Exact(name='', fraction=5.0)]\n",
-}
-BAD = {
-    "run": ["Missing argument", "FILE"],
-    "frobnicate": ["frobnicate"],
-    "run missing.py": ["missing.py is no file", "allowed"],
-    "run empty.py": ["empty.py defines no `sweep`", "allowed: a Sweep"],
-    "run notasweep.py": ["notasweep.py defines a wrong `sweep`"],
-    "run rule.py": ["rule.py defines no `rule`"],
-    "run seeds.py": ["seeds.py defines `seeds` = 1000.0", "allowed: a number, at least 1"],
-    "run known.py": ["known.py defines a wrong `known`", "Exact, Published"],
-    "known over.py": ["over.py, line 3", "Exact.fraction = 5.0; allowed: 0 to 1"],
-    "known cell.py --out runs/cell": ["cell = {'scale': 2.0} fits 0 cells; allowed"],
-    "known good.py": ["good.py knows no fractions beforehand"],
-    "known nowhere": ["nowhere is not there"],
-    "known half.py --seeds 0": ["seeds", "allowed: at least one"],
-    "run typo.py": ["typo.py, line 2", "mean 'learning_rate'"],
-    "run syntax.py": ["syntax.py, line 1", "SyntaxError"],
-    "run crash.py": ["crash.py, line 3", "ZeroDivisionError"],
-    "run good.py --seeds many": ["--seeds", "valid integer"],
-    "run good.py --seeds 0": ["seeds", "allowed: at least one"],
-    "run good.py --seeds -5": ["seeds", "allowed"],
-    "run good.py --seeds 9 --until-width .1": ["--seeds and --until-width", "allowed: one"],
-    "run good.py --until-width 2": ["until = 2.0", "allowed: a width above 0 and below 1"],
-    "run good.py --until-width .2 --pilot x": ["pilot = 'x' with until", "allowed: with seeds"],
-    "run good.py --lanes 0": ["lanes = 0", "allowed: at least 1"],
-    "run good.py --set nonsense": ["'nonsense'", "allowed: PATH=VALUE"],
-    "run good.py --set organism.scal=1": ["scal", "did you mean 'scale'?"],
-    "run good.py --set organism.scale=wide": ["Gate.scale = 'wide'", "allowed: a number"],
-    "run good.py --set organism.scale=-1": ["Gate.scale = -1.0", "allowed: a number above 0"],
-    "run good.py --set num_steps=1.5": ["Sweep.num_steps = 1.5", "allowed: an integer"],
-    "run good.py --set method.optimizer=adm": ["'adm'", "did you mean 'adam'?"],
-    "run good.py --set method.options.momentun=.9": ["momentun", "did you mean 'momentum'?"],
-    "run good.py --set precision=half": ["'half'", "allowed: 'float32' or"],
-    "run good.py --set rule.min_fi=1": ["min_fi", "did you mean 'min_fit'?"],
-    "run good.py --set method.minibatch=4": ["minibatch = 4", "allowed: None"],
-    "run good.py --out runs/mine": ["runs/mine holds another sweep", "--out"],
-    "run mine.py --lanes 8": ["lanes = 8", "runs/mine was made with 16"],
-    "run mine.py --set rule.x=1": ["Halves has no field 'x'"],
-    "run mine.py --set num_steps=7": ["num_steps: 200 there, 7 here"],
-    "report nowhere": ["nowhere holds no sweep"],
-    "report runs": ["runs holds no sweep"],
-    "report runs/mine --rule empty.py": ["empty.py defines no `rule`"],
-    "verify .": ["holds no sweep"],
-    "replay runs/mine --seed 5": ["--cell", "allowed: scale=0.25, scale=0.5, scale=1.0"],
-    "replay runs/mine --seed 9999 --cell scale=0.5": ["seed 9999 is not stored", "from 0 to 299"],
-    "bench --cases audit,mlp-9": ["cases = 'mlp-9'; allowed: audit", "mean 'mlp-8'?"],
-    "study": ["Missing argument", "NAME"],
-    "study hijack --organism audt": ["--organism 'audt'", "did you mean 'audit'?"],
-    "study hijack --organism empty.py": ["empty.py defines no `testbed`", "allowed: a Testbed"],
-    "study hijak": ["NAME = 'hijak'", "did you mean 'hijack'?"],
-    "bench --rounds 0": ["rounds = 0; allowed: at least 1"],
-    "bench --out runs": ["--out runs is there already; allowed: a new folder"],
-    "new mine": ["mine.py is there already"],
-    "new 9lives": ["NAME = '9lives'", "allowed"],
-}
 
 
 @pytest.mark.parametrize("line", BAD)

@@ -27,10 +27,22 @@ from scipy.special import erfinv
 from basin_jax import Organism, Sweep, build_kernel
 from basin_jax.compiler.cpu.build import compile_steps
 from basin_jax.compiler.ir import Unsupported
-from basin_jax.compiler.xla_ffi import compiler
+from basin_jax.compiler.xla_ffi import compiler, programs_folder
 from basin_jax.engine.backends import XLA, refusal
 from basin_jax.methods import EarlyStopping, Gradient
 from basin_jax.organisms import Gate, ReluXor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_as_users_have_them(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXX", "")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        compiler.cache_clear()
+        programs_folder.cache_clear()
+        yield
+    compiler.cache_clear()
+    programs_folder.cache_clear()
 
 
 def once(function, *arrays):

@@ -51,3 +51,11 @@ def test_the_band_of_the_threshold_is_within_the_axes(counts):
     assert edges.x0 == pytest.approx(max(one.low, left))
     assert edges.x1 == pytest.approx(min(one.high, right))
     assert drawn(dose_response(one), ".png").startswith(b"\x89PNG")
+
+
+def test_it_is_drawn_on_axes_of_ones_own():
+    axes = Figure().subplots()
+    assert dose_response(found((8, 30, 70, 92), [0.0, 1.0, 2.0, 3.0]), ax=axes) is axes
+    assert axes.get_xlabel() == "dose"
+    with pytest.raises(ValueError, match="ax = 3; allowed: None, or one axes of Matplotlib"):
+        dose_response(found((8, 92), [0.0, 1.0]), ax=3)

@@ -1,10 +1,14 @@
 """Figures and tables of many cells stay readable, and are drawn in a moment."""
 
+import io
 import re
 
+import folders
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import basin_jax as bj
 from basin_jax.report import figures, panels, tables
@@ -44,6 +48,43 @@ def test_many_cells_are_a_heat_map_of_their_fractions(records, few):
     rows = records.fractions().filter(verdict="DECEPTIVE")
     rows = rows.sort("method.learning_rate", "organism.tilt")
     assert np.array_equal(shown, rows["fraction"].to_numpy().reshape(4, 5))
+
+
+def grid_of(folder, hits):
+    """The records of a grid, of which so many of 10 seeds are deceptive."""
+    cells = {
+        (row, column): folders.cell_of({"organism.a": row, "organism.b": column}, (4,))
+        for row in range(3)
+        for column in range(4)
+    }
+    store = folders.new_store(folder, dict(cells.values()))
+    for (row, column), (digest, _) in cells.items():
+        made = folders.columns(range(10), (4,))
+        made["verdict"][:] = bj.Verdict.INTENDED
+        made["verdict"][: hits[row][column]] = bj.Verdict.DECEPTIVE
+        assert store.commit(digest, made)
+    return bj.load(folder)
+
+
+def test_a_line_runs_where_fractions_cross_one_half(few, tmp_path):
+    figure = grid_of(tmp_path, [[0, 4, 5, 9], [1, 6, 8, 9], [4, 3, 2, 1]]).plot(of="DECEPTIVE")
+    (line,) = figure.axes[0].collections
+    found = {tuple(map(tuple, ends)) for ends in line.get_segments()}
+    upright = {((x, y), (x, y + 1)) for x, y in ((1.5, -0.5), (0.5, 0.5))}
+    level = {((x, y), (x + 1, y)) for x, y in ((0.5, 0.5), (0.5, 1.5), (1.5, 1.5), (2.5, 1.5))}
+    assert found == upright | level
+    # A picture keeps the colors of numbers, and has a palette where there are none.
+    assert Image.open(io.BytesIO(figures.drawn(figure, ".png"))).mode == "RGBA"
+    assert Image.open(io.BytesIO(figures.drawn(Figure(), ".png"))).mode == "P"
+    assert "Line: between cells on either side of one half." in figure.get_supxlabel().replace(
+        "\n", " "
+    )
+
+
+def test_no_line_runs_where_none_crosses(few, tmp_path):
+    figure = grid_of(tmp_path, [[0, 4, 4, 4], [1, 3, 2, 4], [4, 3, 2, 1]]).plot(of="DECEPTIVE")
+    assert "Line" not in figure.get_supxlabel()
+    assert figure.axes[0].collections[0].get_segments() == []
 
 
 @pytest.mark.ci

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import basin_jax as bj
 from basin_jax import Verdict, load
+from basin_jax.report.dose_response import caption
+from basin_jax.report.panels import gap_panel
 from basin_jax.statistics.intervals import clopper_pearson, confidence_sequence
 
 
@@ -57,6 +60,16 @@ def test_each_kind_has_a_panel_for_each_cell_and_says_how_many_seeds(records, ki
     titles = [records.label(cell) for cell in records.cells][kind == "outcomes" :]
     assert [axes.get_title("left") for axes in figure.axes] == titles
     assert f"n = {SEEDS} seeds in each cell" in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_the_bars_of_a_bin_have_their_own_heights_and_the_lowest_is_in_front(axes):
+    counts = {Verdict.INTENDED: np.full(41, 30), Verdict.DECEPTIVE: np.full(41, 10)}
+    gap_panel(axes, counts, None)
+    bars = {one.get_label(): one[20] for one in axes.containers}
+    for verdict, own in counts.items():
+        bar = bars[verdict.name]
+        assert (bar.get_y(), bar.get_height()) == pytest.approx((0, own[20] / (41 * 40)))
+    assert bars["DECEPTIVE"].get_zorder() > bars["INTENDED"].get_zorder()
 
 
 def test_rates_are_counted_once_for_each_seed(records, axes):
@@ -138,3 +151,17 @@ def test_an_interval_of_related_seeds_is_none_of_independent_ones(tmp_path):
         with pytest.raises(ValueError, match="since seeds of one parent are related"):
             load(tmp_path).plot(kind)
     assert load(tmp_path).plot("watched")
+
+
+@pytest.mark.ci
+def test_the_profile_of_a_buffer_crosses_one_half_at_the_saddle(wells, wells_folder, tmp_path):
+    well = wells[0]
+    ends = bj.load(wells_folder).seeds("DECEPTIVE", cell="tilt=0.2")
+    pushed = well.replace(start=bj.starts.Perturbed(of=well, radius=0.0, direction="-margin"))
+    saddle, end = sorted(np.roots([1, 0, -1, -0.2]))[1:]
+    radii = end - saddle - 0.1, end - saddle + 0.1
+    records = bj.run(bj.grid(pushed, {"start.radius": radii}), ends, tmp_path, lanes=8)
+    profile = records.threshold("radius")
+    assert profile.fractions == (1.0, 0.0)
+    assert profile.between == pytest.approx(radii)
+    assert f"n = {len(ends)} chosen seeds" in caption(profile)

@@ -1,7 +1,5 @@
 """What a folder says: fractions, which interval holds, and verdicts by another rule."""
 
-import shutil
-
 import numpy as np
 import polars as pl
 import pytest
@@ -387,26 +385,6 @@ def test_evidence_named_like_a_column_of_the_store_is_refused(tmp_path):
     with pytest.raises(ValueError, match="evidence named 'seed'; allowed: other names"):
         loop.run(sweep, 8, tmp_path, lanes=8)
     assert not list(tmp_path.iterdir())
-
-
-def test_chunks_that_are_renamed_copied_or_of_another_sweep_are_refused(wells, tmp_path):
-    loop.run(wells, 8, tmp_path / "one", lanes=8)
-    store = Store(tmp_path / "one")
-    first, second = (store.folder / chunk for chunk in store.chunks())
-    for source, name in ((first, second.name), (first, f"{first.stem}x.parquet")):
-        copied = Store(tmp_path / name)
-        shutil.copytree(store.folder, copied.folder)
-        shutil.copy(source, copied.folder / "data" / name)
-        assert any("renamed" in fault for fault in copied.verify())
-        with pytest.raises(StoreError, match="is a copy, or was renamed"):
-            _ = load(copied.folder).frame
-
-
-def test_chunks_without_their_manifest_are_not_taken_for_ours(wells, tmp_path):
-    loop.run(wells, 8, tmp_path, lanes=8)
-    (tmp_path / "sweep.json").unlink()
-    with pytest.raises(StoreError, match=r"has chunks, but their sweep\.json is gone"):
-        loop.run(wells, 8, tmp_path, lanes=8)
 
 
 def test_two_cells_that_are_the_same_sweep_are_refused(wells, tmp_path):

@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+import basin_jax
 from basin_jax import files
 from basin_jax.results import chunk
 from basin_jax.results.store import Store, StoreError
@@ -305,6 +306,26 @@ def test_a_manifest_and_the_runs_come_back_as_they_were_written(sound):
     assert sound.runs() == runs
     assert list((sound.folder / "staging").iterdir()) == []
     assert json.loads((sound.folder / "sweep.json").read_text())["format"] == 4
+
+
+def test_chunks_that_are_renamed_copied_or_of_another_sweep_are_refused(wells, tmp_path):
+    basin_jax.run(wells, 8, tmp_path / "one", lanes=8)
+    store = Store(tmp_path / "one")
+    first, second = (store.folder / chunk for chunk in store.chunks())
+    for source, name in ((first, second.name), (first, f"{first.stem}x.parquet")):
+        copied = Store(tmp_path / name)
+        shutil.copytree(store.folder, copied.folder)
+        shutil.copy(source, copied.folder / "data" / name)
+        assert any("renamed" in fault for fault in copied.verify())
+        with pytest.raises(StoreError, match="is a copy, or was renamed"):
+            _ = basin_jax.load(copied.folder).frame
+
+
+def test_chunks_without_their_manifest_are_not_taken_for_ours(wells, tmp_path):
+    basin_jax.run(wells, 8, tmp_path, lanes=8)
+    (tmp_path / "sweep.json").unlink()
+    with pytest.raises(StoreError, match=r"has chunks, but their sweep\.json is gone"):
+        basin_jax.run(wells, 8, tmp_path, lanes=8)
 
 
 class StoreMachine(RuleBasedStateMachine):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from study_tables import number
 
 from basin_jax.studies.framework.figure import (
@@ -114,3 +115,17 @@ def test_the_rows_along_an_axis_are_found_by_one_key():
     assert rows.along("dose=*/gap", (0.5, 2.0)) == dict(zip((0.5, 2.0), rows.values(), strict=True))
     with pytest.raises(ValueError, match="dose=3/gap"):
         rows.along("dose=*/gap", (3,))
+
+
+def test_a_legend_covers_no_letter_and_a_last_point_is_within_the_axes():
+    curve = Curve({0: HALF, 10: HALF, 200: HALF}, label="one")
+    panel = Panel([curve], xlabel="steps", xscale="symlog", ticks=(0, 10, 100))
+    figure = figure_of([panel] * 4)
+    figure.draw_without_rendering()
+    for axes, name in zip(figure.axes, "abcd", strict=True):
+        assert axes.get_xlim()[1] > 200
+        legend: Any = axes.get_legend()
+        (letter,) = (
+            one.get_window_extent() for one in axes.findobj(Text) if one.get_text() == name
+        )
+        assert letter.x1 <= legend.legend_handles[0].get_window_extent().x0

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 from numpy import ndarray
 
 from basin_jax.core.arguments import checked
@@ -27,6 +27,7 @@ INK = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4
 GRAY = "#858585"
 FRACTION = (-0.03, 1.03)
 SCALES = ("linear", "log", "symlog")
+LETTER = 9.0  # points that a panel's letter takes
 DODGE = 3.0  # points between marks side by side, where intervals would cover each other
 
 
@@ -149,7 +150,7 @@ class Matrix(Mark):
         for (i, j), value in np.ndenumerate(values):
             if i != j:
                 told = "–" if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
-                axes.text(j, i, told, ha="center", va="center", fontsize=5)
+                axes.text(j, i, told, ha="center", va="center", fontsize=6)
         turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(places, self.names, **turned)
         axes.set_yticks(places, self.names)
@@ -195,17 +196,20 @@ class Panel:
     def draw(self, axes: Axes) -> None:
         """Draw the marks, then the axes."""
         axes.grid(visible=True, axis="y")
-        axes.margins(x=0.08)  # where marks are moved
+        moved = sum(isinstance(mark, Curve | Forest) for mark in self.marks)
+        axes.margins(x=0.05 + 0.015 * moved)  # else the first and the last would be cut
         if self.xscale == "symlog":
             axes.set_xscale("symlog", linthresh=self.ticks[1])
-            axes.set_xlim(-0.3 * self.ticks[1], 1.3 * self.ticks[-1])
         elif self.xscale == "log":
             axes.set_xscale("log")
         inks = itertools.cycle(INK)
-        place = (1 - sum(isinstance(mark, Curve | Forest) for mark in self.marks)) / 2
+        place = (1 - moved) / 2
         for mark in self.marks:
             mark.draw(axes, mark.color or next(inks), DODGE * place)
             place += isinstance(mark, Curve | Forest)
+        if self.xscale == "symlog":
+            end = max(self.ticks[-1], axes.dataLim.x1)  # ticks may end before
+            axes.set_xlim(-0.3 * self.ticks[1], 1.5 * end)
         lies = any(isinstance(mark, Forest) for mark in self.marks)
         square = any(isinstance(mark, Matrix) for mark in self.marks)
         axes.set(xlabel=self.xlabel, ylabel="" if lies or square else self.ylabel)
@@ -218,9 +222,9 @@ class Panel:
             axes.minorticks_off()
         if any(mark.label for mark in self.marks):
             # Above the panel, beside its letter, where it covers nothing.
-            axes.legend(
-                loc="lower left", bbox_to_anchor=(0.06, 1.0), borderpad=0, borderaxespad=0.2
-            )
+            beside = _moved(axes, axes.transAxes, LETTER, 0.0)
+            place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "bbox_transform": beside}
+            axes.legend(**place, borderpad=0, borderaxespad=0.2)
 
 
 def figure_of(panels: Iterable[Panel]) -> Figure:
@@ -245,6 +249,11 @@ def figure_of(panels: Iterable[Panel]) -> Figure:
 
 def _move(axes: Axes, artists: Iterable[Artist], x: float, y: float) -> None:
     """Move what is drawn by points; the limits of the axes are those of the data."""
-    inches = cast(Figure, axes.get_figure()).dpi_scale_trans
     for artist in artists:
-        artist.set_transform(axes.transData + ScaledTranslation(x / 72, y / 72, inches))
+        artist.set_transform(_moved(axes, axes.transData, x, y))
+
+
+def _moved(axes: Axes, places: Transform, x: float, y: float) -> Transform:
+    """Return a transform that also moves by points."""
+    inches = cast(Figure, axes.get_figure()).dpi_scale_trans
+    return places + ScaledTranslation(x / 72, y / 72, inches)

@@ -62,8 +62,8 @@ def html(
     pngs = ((folder / f"{finding.name}.png").read_bytes() for finding in findings)
     pictures = [base64.b64encode(png).decode() for png in pngs]
     content = _content(findings, answers)
-    for study, finding in zip(content["studies"], findings, strict=True):
-        study |= {"table": _without_empty(study["table"]), "caption": _caption(finding)}
+    for study in content["studies"]:
+        study["table"] = _without_empty(study["table"])
     return fill(HERE / "page.html", **content, made=made, note=NOTE, pictures=pictures)
 
 
@@ -85,6 +85,7 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
                 "root": finding.root,
                 "sentences": [f"{said.text}{_place(said, finding)}" for said in finding.sentences],
                 "table": _table(finding),
+                "caption": _caption(finding),
                 "limits": finding.limits,
             }
             for finding in findings
