@@ -26,6 +26,7 @@ LAYERS = (
     {"engine"},
     {"results"},
     {"runs"},
+    {"rare"},
     {"report"},
     {"studies", "bench"},
     {"testing", "cli"},
