@@ -25,11 +25,11 @@ PIVOTS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """One level of a search: the particles whose score is at least a threshold.
+    """One level of a search: the particles whose score exceeds a threshold.
 
     Attributes:
         threshold: the score.
-        share: the share of the particles before that reach it.
+        share: the share of the particles before that exceed it.
         moves: the moves that were made in it.
         acceptance: the share of moves that were accepted; None without moves.
         moved: the share of particles that have moved; None without moves.

@@ -41,16 +41,15 @@ class ImportanceSampling(Search):
 
     def trainings(self, fraction: float) -> float:
         # Each tilt comes to what a share `keep` of the particles before has reached, or so.
-        tilts = min(max(math.log(fraction) / math.log(self.keep), 0.0), self.max_tilts)
-        return self.particles * (self.replications + tilts)
+        tilts = min(max(math.log(fraction) / math.log(self.keep), 1.0), self.max_tilts)
+        return self.particles * self.replications * (1 + tilts)
 
     def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
-        tilt, spent = self._tilt(problem, rngs[0].spawn(1)[0])
-        return [self._replication(problem, tilt, rng, spent // len(rngs)) for rng in rngs]
+        # A tilt of their own: replications that share one miss the same ways in, and agree.
+        return [self._replication(problem, rng) for rng in rngs]
 
-    def _replication(
-        self, problem: Problem, tilt: Float[ndarray, " word"], rng: np.random.Generator, spent: int
-    ) -> Replication:
+    def _replication(self, problem: Problem, rng: np.random.Generator) -> Replication:
+        tilt, spent = self._tilt(problem, rng)
         noise, weights, fresh = self._draw(problem, tilt, rng)
         events = np.isposinf(problem.scores(noise))
         found = weights * events
@@ -92,6 +91,6 @@ class ImportanceSampling(Search):
             tilt = share @ noise_of(noise.words)
             # Twice the standard error of a mean of noise that is not tilted at all.
             tilt = np.where(np.abs(tilt) > 2 * np.sqrt((share**2).sum()), tilt, 0.0)
-            if np.isposinf(threshold):
+            if np.isposinf(threshold) or (scores >= threshold).all():
                 break
         return tilt, spent

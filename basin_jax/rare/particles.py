@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt32, UInt64
 from numpy import ndarray
 
+from basin_jax.core.seeds import seed_bits
 from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.trial import (
     Keys,
@@ -44,12 +45,13 @@ class Particles:
 
     Args:
         sweep: the sweep, whose stops are where evidence is measured.
-        lanes: the number of lanes of a block; measured if None.
+        lanes: the number of lanes of a block; those of the device if None.
         output: what is measured, as by a kernel.
 
     Attributes:
         sweep: the sweep.
-        num_words: the random words of 32 bits that its start draws, a parent's included.
+        num_words: the random words of 32 bits that a seed draws at its start, and its parent's. A
+            start that is the same for all seeds, by `vary`, has none.
 
     Raises:
         ValueError: where the start draws inside of a loop.
@@ -67,17 +69,22 @@ class Particles:
         if isinstance(sweep.start, Child):
             self._parent = Particles(with_beginning(sweep.start.of), lanes=lanes, output="params")
         shapes = abstract_inputs(self._signature)[1]
-        with numerics(sweep.precision):
-            key = jax.eval_shape(lambda inputs: self._streams(inputs).init, shapes)
-            self._start = Explicit(self._params, key, shapes)
+        self._start = None
+        if sweep.vary != "data":
+            with numerics(sweep.precision):
+                key = jax.eval_shape(lambda inputs: self._streams(inputs).init, shapes)
+                self._start = Explicit(self._params, key, shapes)
         self._programs: dict[str, tuple[Callable, Any]] = {}
-        self.num_words = self._start.num_words + (self._parent.num_words if self._parent else 0)
+        self._own = self._start.num_words if self._start else 0
+        self.num_words = self._own + (self._parent.num_words if self._parent else 0)
 
     def words_of(self, seeds: UInt64[ndarray, " seed"]) -> UInt32[ndarray, "seed word"]:
         """Return the words that seeds of the sweep draw."""
-        (words,) = self._map(self._words, (self._inputs(seeds),))
+        words = np.zeros((len(seeds), 0), np.uint32)
+        if self._own:
+            (words,) = self._map(self._words, (self._inputs(seeds),))
         if self._parent is not None:
-            words = np.concatenate([words, self._parent.words_of(seeds)], axis=1)
+            words = np.concatenate([words, self._parent.words_of(self._parents(seeds))], axis=1)
         return words
 
     def evidence(
@@ -92,7 +99,7 @@ class Particles:
         Returns:
             The evidence by its name, at each of the sweep's stops.
         """
-        own, inputs = words[:, : self._start.num_words], self._inputs(seeds, words)
+        own, inputs = words[:, : self._own], self._inputs(seeds, words)
         stops = np.asarray(self.sweep.stops, np.int32)
         return self._map(self._train, (inputs, own), stops)
 
@@ -100,11 +107,17 @@ class Particles:
         self, words: UInt32[ndarray, "particle word"], seeds: UInt64[ndarray, " particle"]
     ) -> Any:
         """Return the states of particles before their first step, arrays [particle, ...]."""
-        own = words[:, : self._start.num_words]
+        own = words[:, : self._own]
         return self._map(self._begin, (self._inputs(seeds, words), own))
 
     def advance(
-        self, state: Any, seeds: UInt64[ndarray, " particle"], *, first: int, last: int
+        self,
+        state: Any,
+        seeds: UInt64[ndarray, " particle"],
+        *,
+        first: int,
+        last: int,
+        probes: UInt64[ndarray, " particle"] | None = None,
     ) -> tuple[Any, dict[str, Float[ndarray, " particle"]]]:
         """Take the steps from `first` up to but not including `last`, and measure the evidence.
 
@@ -112,8 +125,10 @@ class Particles:
             state: the particles' states before step `first`.
             seeds: what the noise of these steps is drawn of; a clone has one of its own.
             first, last: the numbers of the steps.
+            probes: the seeds of which the noise of the probe is drawn, which one seed has at all of
+                its stops; `seeds` if None.
         """
-        given = self._inputs(seeds), state
+        given = self._inputs(seeds), state, seed_bits(seeds if probes is None else probes)
         return self._map(self._advance, given, np.array([first, last], np.int32))
 
     # Functions of one particle.
@@ -129,11 +144,16 @@ class Particles:
     def _state(self, inputs: TrialInputs, words: UInt32[Array, " word"]) -> Any:
         plugins = plugins_of(self._signature, inputs.hyperparameters)
         keys = self._streams(inputs)
-        return begin(plugins, keys, self._start(words, keys.init, inputs))[0]
+        if self._start is None:
+            params = self._params(keys.init, inputs)
+        else:
+            params = self._start(words, keys.init, inputs)
+        return begin(plugins, keys, params)[0]
 
-    def _keys(self, inputs: TrialInputs) -> Keys:
-        keys = self._streams(inputs)
-        return Keys(*map(jax.random.key_data, (keys.step, keys.probe)))
+    def _keys(self, inputs: TrialInputs, probes: UInt32[Array, "2"]) -> Keys:
+        step = self._streams(inputs).step
+        probe = self._streams(inputs._replace(seed_bits=probes)).probe
+        return Keys(*map(jax.random.key_data, (step, probe)))
 
     # Functions of a block of lanes.
 
@@ -146,8 +166,10 @@ class Particles:
     def _begin(self, _: None, inputs: TrialInputs, words: Array) -> Any:
         return map_lanes(self._state, inputs, words)
 
-    def _advance(self, span: Array, inputs: TrialInputs, state: Any) -> tuple[Any, Any]:
-        keys, first = map_lanes(self._keys, inputs), jnp.full(self._lanes, span[0])
+    def _advance(
+        self, span: Array, inputs: TrialInputs, state: Any, probes: Array
+    ) -> tuple[Any, Any]:
+        keys, first = map_lanes(self._keys, inputs, probes), jnp.full(self._lanes, span[0])
         taken = self._signature, inputs, keys, state, first, span[1] - span[0]
         state = self._backend.advance(*taken)
         probe = functools.partial(probe_trial, self._signature)
@@ -155,7 +177,7 @@ class Particles:
 
     def _train(self, stops: Array, inputs: TrialInputs, words: Array) -> Any:
         def until(state, span):
-            return self._advance(span, inputs, state)
+            return self._advance(span, inputs, state, inputs.seed_bits)
 
         state = self._begin(None, inputs, words)
         _, seen = jax.lax.scan(until, state, jnp.stack(spans(stops), -1))
@@ -168,8 +190,12 @@ class Particles:
         inputs = inputs_of(self.sweep, seeds)
         if self._parent is None or words is None:
             return inputs
-        ends = self._parent.evidence(words[:, self._start.num_words :], seeds)["params"]
+        parents = words[:, self._own :], self._parents(seeds)
+        ends = self._parent.evidence(*parents)["params"]
         return inputs._replace(parent_params=ends[:, [0, -1]].astype(inputs.parent_params.dtype))
+
+    def _parents(self, seeds: UInt64[ndarray, " seed"]) -> UInt64[ndarray, " seed"]:
+        return seeds // np.uint64(self.sweep.start.children if self._parent else 1)
 
     def _map(self, function: Callable, given: Any, common: Any = None) -> Any:
         """Apply a function of a block to arrays [particle, ...], block by block."""

@@ -16,6 +16,8 @@ from basin_jax.core.plugin import Plugin
 
 
 Side: TypeAlias = Literal["above", "below"]
+# Above all scores, but below the event.
+HIGHEST = 1e300
 
 
 class Score(Plugin, abc.ABC):
@@ -35,7 +37,8 @@ class Score(Plugin, abc.ABC):
         """Score particles, higher where they are nearer; -inf where evidence is not finite.
 
         Raises:
-            ValueError: if there is no such evidence, or none at the step that is read.
+            ValueError: if there is no such evidence, or none at the step that is read, or if it
+                does not give one number for each particle.
         """
         if self.evidence not in evidence:
             self.refuse("evidence", f"one of {', '.join(sorted(evidence))}")
@@ -43,7 +46,14 @@ class Score(Plugin, abc.ABC):
         values = values if self.harmful == "above" else -values
         with np.errstate(invalid="ignore"):
             scores = self.score(values, np.asarray(stops))
-        return np.where(np.isfinite(values).all(1), scores, -np.inf)
+        if np.shape(scores) != (len(values),):
+            raise ValueError(
+                f"{type(self).__name__}.score gives shape {np.shape(scores)}; allowed: one number "
+                f"for each particle, {(len(values),)}"
+            )
+        # A score that is infinite would be taken for the event.
+        scores = np.nan_to_num(scores, nan=-np.inf, posinf=HIGHEST, neginf=-np.inf)
+        return np.where(np.isfinite(values).all(1), np.minimum(scores, HIGHEST), -np.inf)
 
     @abc.abstractmethod
     def score(

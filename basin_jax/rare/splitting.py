@@ -71,12 +71,13 @@ class Splitting(Search):
         count, levels, fraction = self.particles, [], 1.0
         paths = _Paths(problem, count, rng)
         hits, ancestors = int(paths.events.sum()), np.arange(count)
-        while (share := paths.events.mean()) < self.keep:
-            peaks = paths.scores.max(1)
+        while True:
+            peaks, share = paths.scores.max(1), paths.events.mean()
+            # Known without a look at what is beyond it, or the estimate had a bias: so also the
+            # last level, which is the event.
             threshold = np.sort(peaks)[count - max(int(self.keep * count), 1) - 1]
             kept = np.flatnonzero(peaks > threshold)
-            if not len(kept) or fraction < self.below:
-                share = 0.0
+            if np.isposinf(threshold) or not len(kept) or fraction < self.below:
                 break
             fraction *= len(kept) / count
             replaced = np.flatnonzero(peaks <= threshold)
@@ -104,6 +105,7 @@ class _Paths:
         self._stops = (0, *(stop for stop in self._particles.sweep.stops if stop))
         noise = problem.fresh(count, rng)
         begun, self.steps = self._particles.begin(*noise), 0
+        self._probes = noise.seeds.copy()
         shape = count, len(self._stops)
         self._states = jax.tree.map(lambda x: np.empty((*shape, *x.shape[1:]), x.dtype), begun)
         self.scores, self.events = np.full(shape, -np.inf), np.zeros(count, bool)
@@ -122,6 +124,9 @@ class _Paths:
         jax.tree.map(copy, self._states)
         copy(self.scores)
         copy(self.events)
+        # What a seed draws once is its past: were it drawn anew, a clone would not go on from what
+        # raised its parent.
+        copy(self._probes)
         seeds = rng.integers(2**64, size=len(replaced), dtype=np.uint64)
         self._go_on(replaced, first, seeds)
 
@@ -132,8 +137,8 @@ class _Paths:
             if not len(due):
                 continue
             state = jax.tree.map(operator.itemgetter((due, place)), self._states)
-            span = {"first": stop, "last": following}
-            state, evidence = self._particles.advance(state, seeds[first <= place], **span)
+            given = {"first": stop, "last": following, "probes": self._probes[due]}
+            state, evidence = self._particles.advance(state, seeds[first <= place], **given)
             self._put(due, place + 1, state)
             self.steps += len(due) * (following - stop)
             self._measure(due, place + 1, {n: x[:, None] for n, x in evidence.items()})

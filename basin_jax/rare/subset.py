@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt32, UInt64
 from numpy import ndarray
 
 from basin_jax.rare.estimate import Level, Replication
-from basin_jax.rare.problem import Noise, Problem, Search, threshold_of
+from basin_jax.rare.problem import Noise, Problem, Search
 from basin_jax.rare.words import noise_of, words_of
 
 
@@ -125,6 +125,23 @@ class SubsetSimulation(Search):
         words = words_of(noise)
         anew = rng.integers(2**64, size=len(words), dtype=np.uint64)
         return Noise(words, anew if self.data == "anew" else population.seeds)
+
+
+def threshold_of(scores: Float[ndarray, " particle"], keep: float) -> float | None:
+    """Return the score that the particles of the next level exceed, or None if there is no level.
+
+    It is the highest score of those that are left behind, and not the lowest of those that are
+    kept: so the share that is kept is without bias (Guyader, Hengartner & Matzner-Lober 2011,
+    "Simulation and estimation of extreme quantiles and extreme probabilities"). Of scores that are
+    equal all are kept, or none, whichever comes nearer to the share `keep`. Particles in the event
+    alone are no level.
+    """
+    ordered = np.sort(scores)
+    middle = ordered[len(scores) - max(int(keep * len(scores)), 1) - 1]
+    finite = ordered[np.isfinite(ordered)]
+    choices = [middle, *ordered[ordered < middle][-1:]]
+    shares = [(t, np.mean(scores > t)) for t in choices if (finite > t).any()]
+    return min(shares, key=lambda choice: abs(math.log(choice[1] / keep)), default=(None,))[0]
 
 
 def _level(threshold: float, share: float, accepted: list[float], moved: ndarray) -> Level:

@@ -18,10 +18,15 @@ NOISY = Sweep(
 PUSHED = starts.Perturbed(of=NOISY.replace(save_at=()), radius=1.0)
 
 
-@pytest.fixture(scope="module", params=["fresh", "child"])
+# The start is the root's, and each parent's the parent's own.
+FORKED = NOISY.replace(start=starts.Fork(of=PUSHED.of, children=3), vary="data")
+SWEEPS = {"fresh": NOISY, "child": NOISY.replace(start=PUSHED), "fork": FORKED}
+WORDS = {"fresh": 1, "child": 2, "fork": 1}
+
+
+@pytest.fixture(scope="module", params=SWEEPS)
 def particles(request):
-    sweep = NOISY if request.param == "fresh" else NOISY.replace(start=PUSHED)
-    return Particles(sweep, lanes=8)
+    return Particles(SWEEPS[request.param], lanes=8)
 
 
 def test_particles_with_the_words_of_seeds_are_those_seeds(particles):
@@ -42,9 +47,14 @@ def test_training_in_stretches_gives_the_same_bits(particles):
     assert all((evidence[name] == whole[name][:, -1]).all() for name in whole)
 
 
-def test_a_parents_words_are_a_childs(particles):
-    child = isinstance(particles.sweep.start, starts.Perturbed)
-    assert particles.num_words == (2 if child else 1)
+def test_words_are_what_seeds_draw_at_their_start_and_their_parents(particles):
+    (kind,) = (kind for kind, sweep in SWEEPS.items() if sweep == particles.sweep)
+    assert particles.num_words == WORDS[kind]
+
+
+def test_a_start_that_is_the_same_for_all_seeds_has_no_words():
+    sweep = NOISY.replace(vary="data")
+    assert Particles(sweep, lanes=8).num_words == 0
 
 
 def test_other_seeds_draw_other_data():

@@ -1,0 +1,62 @@
+"""The bias of searches, over many replications whose particles cost next to nothing."""
+
+import numpy as np
+import pytest
+from by_numpy import Starts, Walks, problem_of, tail
+from scipy.stats import norm
+
+from basin_jax import rare
+from basin_jax.rare.subset import threshold_of
+
+
+def fractions(particles, search: rare.Search, count: int) -> np.ndarray:
+    rngs = [np.random.default_rng([5, number]) for number in range(count)]
+    found = search.replicate(problem_of(particles), rngs)
+    return np.array([replication.fraction for replication in found])
+
+
+def expect_mean(found: np.ndarray, truth: float, *, bias: float = 0.0) -> None:
+    """Expect a mean within 4 standard errors of the truth, and a relative bias of at most that."""
+    error = found.std(ddof=1) / len(found) ** 0.5
+    assert abs(found.mean() / truth - 1) < bias + 4 * error / truth, found.mean() / truth
+
+
+def test_few_chains_have_little_bias():
+    # With the lowest kept score as the threshold, and moves until enough have moved: 42 %.
+    found = fractions(tail(1e-6, 2), rare.SubsetSimulation(particles=100), 240)
+    expect_mean(found, 1e-6, bias=0.08)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.7])
+def test_splitting_is_unbiased_where_scores_are_tied_and_errors_stay(keep):
+    walks = Walks()
+    assert walks.fraction < 1e-3
+    search = rare.Splitting(particles=100, keep=keep)
+    expect_mean(fractions(walks, search, 400), walks.fraction)
+
+
+def test_importance_sampling_is_unbiased():
+    search = rare.ImportanceSampling(particles=200)
+    expect_mean(fractions(tail(1e-5, 2), search, 400), 1e-5)
+
+
+def test_scores_that_are_tied_hide_no_event():
+    """Most are alike, and a tenth are in the event: no level lies between."""
+    tied = Starts(1, lambda noise: (np.zeros(len(noise)), noise[:, 0] > norm.isf(0.1)))
+    found = fractions(tied, rare.SubsetSimulation(particles=100), 50)
+    expect_mean(found, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "keep", "threshold"),
+    [
+        ([1, 2, 3, 4], 0.5, 2),
+        ([1, 2, 2, 2], 0.5, 1),
+        ([2, 2, 2, 3], 0.5, 2),
+        ([-np.inf, -np.inf, 3, np.inf], 0.25, -np.inf),
+        ([2, 2, 2, np.inf], 0.5, None),
+        ([-np.inf, -np.inf], 0.5, None),
+    ],
+)
+def test_of_equal_scores_all_are_kept_or_none(scores, keep, threshold):
+    assert threshold_of(np.array(scores, float), keep) == threshold
