@@ -35,6 +35,7 @@ def public() -> dict[str, Any]:
     found = {name: getattr(basin_jax, name) for name in names if name not in RESULTS}
     found |= {name: getattr(figure, name) for name in ("Panel", "Curve", "Forest", "Matrix")}
     found |= {name: f for name, f in vars(testing).items() if name.startswith("check_")}
+    found["rare.fraction"] = basin_jax.rare.fraction
     methods = ("fractions", "sensitivity", "near_thresholds", "agreement", "compare", "seeds")
     methods += ("plot", "table", "to_latex", "to_markdown", "to_typst", "sql")
     methods += ("threshold",)

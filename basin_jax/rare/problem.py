@@ -106,6 +106,11 @@ class Search(Plugin, abc.ABC):
         """Return True if a score can guide it."""
         return True
 
+    def expect_score(self, score: Score) -> None:
+        """Raise `ValueError` if a score cannot guide it."""
+        if not self.accepts(score):
+            raise ValueError(f"score = {score!r}; allowed: one that {type(self).__name__} accepts")
+
     @abc.abstractmethod
     def trainings(self, fraction: float) -> float:
         """Predict how many particles all replications train to find an event so rare."""

@@ -6,8 +6,10 @@ from os import PathLike
 import numpy as np
 
 from basin_jax.core.arguments import checked
+from basin_jax.core.identity import evidence_names
 from basin_jax.core.sweep import Sweep
-from basin_jax.core.verdict import Rule, Verdict
+from basin_jax.core.verdict import Rule, Verdict, judge
+from basin_jax.engine.backends import LANES
 from basin_jax.rare.audition import audition
 from basin_jax.rare.estimate import RareEstimate, Replication, rare_estimate
 from basin_jax.rare.particles import Particles
@@ -51,11 +53,13 @@ def fraction(
         tell: called with a line for each replication.
 
     Raises:
-        ValueError: if the method cannot search the sweep, or no score tells its particles apart.
+        ValueError: if an argument is not allowed, the rule or the score needs evidence that there is
+            not, the method cannot search the sweep, or no score tells its particles apart.
         StoreError: if the folder cannot be used.
     """
     method, verdict = method or SubsetSimulation(), as_verdict(of)
     guided = with_stops(sweep)
+    _expect(guided, rule, verdict, score, method, root=root, level=level, lanes=lanes)
     particles = Particles(guided, lanes=lanes)
     method.expect(particles)
     store = None
@@ -81,6 +85,33 @@ def fraction(
         pilot=pilot,
         level=level,
     )
+
+
+def _expect(
+    sweep: Sweep,
+    rule: Rule,
+    of: Verdict,
+    score: Score | None,
+    method: Search,
+    *,
+    root: int,
+    level: float,
+    lanes: int | None,
+) -> None:
+    """Raise `ValueError` for what would otherwise be noticed after long training."""
+    if of == Verdict.ERROR:
+        raise ValueError("of = ERROR; allowed: a verdict that a rule gives")
+    if not 0 <= root < 2**63:
+        raise ValueError(f"root = {root}; allowed: 0 to 2**63 - 1")
+    if not 0 < level < 1:
+        raise ValueError(f"level = {level}; allowed: above 0 and below 1")
+    if lanes is not None and not 1 <= lanes <= LANES:
+        raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
+    nothing = {name: np.zeros((2, len(sweep.stops))) for name in evidence_names(sweep)}
+    judge(rule, {name: values[:, -1] for name, values in nothing.items()})
+    if score is not None:
+        method.expect_score(score)
+        score.of(nothing, sweep.stops)
 
 
 def _replicate(

@@ -100,6 +100,9 @@ class At(Score):
 
     step: int
 
+    def validate(self) -> None:
+        self.require(self.step >= 0, "step", "at least 0")
+
     def score(
         self, values: Float[ndarray, "particle stop"], stops: ndarray
     ) -> Float[ndarray, " particle"]:

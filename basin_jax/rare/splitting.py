@@ -16,6 +16,12 @@ from basin_jax.rare.problem import Problem, Search
 from basin_jax.rare.scores import Peak, Score
 
 
+# The bytes that the states of all particles at all stops may take.
+STATES = 2**32
+# The starts from which training is tried for noise.
+TRIED = 8
+
+
 class Splitting(Search):
     """Search over the noise of training, by clones that draw their data anew.
 
@@ -40,19 +46,33 @@ class Splitting(Search):
         self.require(0 < self.below < 1, "below", "above 0 and below 1")
 
     def expect(self, particles: Particles) -> None:
-        seeds = np.arange(2, dtype=np.uint64)
-        words, last = particles.words_of(seeds[[0, 0]]), particles.sweep.num_steps
-        # One start and one seed of it; from there on each has its own noise.
-        state = jax.tree.map(lambda x: x[[0, 0]], particles.begin(words, seeds))
+        seeds, last = np.arange(2 * TRIED, dtype=np.uint64), particles.sweep.num_steps
+        starts = np.repeat(seeds[:TRIED], 2)
+        state = particles.begin(particles.words_of(starts), starts)
+        each = sum(x[0].nbytes for x in jax.tree.leaves(state))
+        stops = len({0, *particles.sweep.stops})
+        if (needed := self.particles * stops * each) > STATES:
+            self.refuse(
+                "particles",
+                f"at most {STATES // (stops * each)}, as the states of a particle at {stops} stops "
+                f"take {stops * each / 1e6:.3g} MB, of all {needed / 1e9:.3g} GB of at most "
+                f"{STATES / 1e9:.3g}; or fewer stops, by save_at",
+            )
+        # Pairs of one start, each of which has noise of its own from there on.
         after, _ = particles.advance(state, seeds, first=0, last=last)
-        if all(np.array_equal(x[0], x[1], equal_nan=True) for x in jax.tree.leaves(after)):
+        if all(np.array_equal(x[::2], x[1::2], equal_nan=True) for x in jax.tree.leaves(after)):
             raise ValueError(
                 "training draws no random numbers, so that clones would be copies; allowed for "
                 "Splitting: training with minibatches or noise, and vary = 'both' or 'data'"
             )
 
     def accepts(self, score: Score) -> bool:
+        # Known at each stop, from this stop alone.
         return isinstance(score, Peak)
+
+    def expect_score(self, score: Score) -> None:
+        if not self.accepts(score):
+            raise ValueError(f"score = {score!r}; allowed for Splitting: Peak, known at each stop")
 
     def trainings(self, fraction: float) -> float:
         # A clone goes on from somewhere along the way: half of it, say.
@@ -60,11 +80,6 @@ class Splitting(Search):
         return self.replications * self.particles * (1 + (1 - self.keep) / 2 * levels)
 
     def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
-        if not self.accepts(problem.score):
-            raise ValueError(
-                f"score = {problem.score!r}; allowed for Splitting: Peak, which is known at each "
-                "stop"
-            )
         return [self._replication(problem, rng) for rng in rngs]
 
     def _replication(self, problem: Problem, rng: np.random.Generator) -> Replication:

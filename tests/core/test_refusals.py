@@ -7,6 +7,7 @@ from typing import Any
 import optax
 import pytest
 
+from basin_jax import rare
 from basin_jax.cli.catalog import FOLDERS, plugins
 from basin_jax.core.plugin import field_types
 from basin_jax.core.sweep import Sweep
@@ -16,6 +17,8 @@ from basin_jax.organisms import Audit, DoubleWell, Gate
 
 
 SHIPPED = {cls.__name__: cls for folder in FOLDERS for cls in plugins(folder)} | {"Sweep": Sweep}
+SEARCHES = ("SubsetSimulation", "Splitting", "ImportanceSampling")
+SHIPPED |= {name: getattr(rare, name) for name in (*SEARCHES, "SettlingTime", "Peak", "At")}
 AN_INTEGER, A_NUMBER = "allowed: an integer", "allowed: a number"
 NO_RATE = {"learning_rate": None}
 # What is refused, and what the message says after naming the field and the value.
@@ -208,6 +211,35 @@ REFUSED = [
     ("Nearest", {"within": 0}, "allowed: a number above 0"),
     ("Nearest", {"deceptive": {"x": 1.0, "y": "1"}}, "allowed: Mapping[str, float]"),
     ("Nearest", {"deceptive": {"x": 1.0, "y": math.nan}}, "allowed: a finite number"),
+    *[
+        (search, wrong, said)
+        for search in SEARCHES
+        for wrong, said in (
+            ({"particles": 19}, "allowed: at least 20"),
+            ({"particles": 500.0}, AN_INTEGER),
+            ({"replications": 7}, "allowed: at least 8"),
+            ({"keep": 0.0}, "allowed: above 0"),
+            ({"keep": 1.0}, "allowed: above 0"),
+        )
+    ],
+    ("SubsetSimulation", {"moved": 1.0}, "allowed: above 0 and below 1"),
+    ("SubsetSimulation", {"max_moves": 0}, "allowed: at least 1"),
+    ("SubsetSimulation", {"data": "new"}, "allowed: 'held' or 'anew'"),
+    ("SubsetSimulation", {"below": 0.0}, "allowed: above 0 and below 1"),
+    ("Splitting", {"below": 1.0}, "allowed: above 0 and below 1"),
+    ("ImportanceSampling", {"defense": 0.0}, "allowed: above 0 and below 1"),
+    ("ImportanceSampling", {"max_tilts": 0}, "allowed: at least 1"),
+    *[
+        (score, wrong, said)
+        for score in ("SettlingTime", "Peak", "At")
+        for wrong, said in (
+            ({"evidence": 3}, "allowed: a string"),
+            ({"harmful": "over"}, "allowed: 'above' or 'below'"),
+        )
+    ],
+    ("SettlingTime", {"threshold": math.nan}, "allowed: a finite number"),
+    ("At", {"step": 2.5}, AN_INTEGER),
+    ("At", {"step": -1}, "allowed: at least 0"),
     ("Sweep", {"organism": Audit}, "allowed: Organism"),
     ("Sweep", {"start": Audit()}, "allowed: Start"),
     ("Sweep", {"method": "sgd"}, "allowed: Method"),
@@ -228,6 +260,7 @@ REFUSED = [
 ]
 PARENT = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
 REQUIRED: dict[str, dict[str, Any]] = {
+    "At": {"step": 5},
     "Correction": {"method": PARENT.method, "objective": PARENT.organism, "end": 5},
     **{cls: {"method": PARENT.method, "radius": 0.1} for cls in ("Adversarial", "SharpnessAware")},
     "Averaged": {"method": PARENT.method},

@@ -6,7 +6,9 @@ from by_numpy import Starts, Walks, problem_of, tail
 from scipy.stats import norm
 
 from basin_jax import rare
+from basin_jax.rare.estimate import rare_estimate
 from basin_jax.rare.subset import threshold_of
+from basin_jax.statistics.estimates import estimate
 
 
 def fractions(particles, search: rare.Search, count: int) -> np.ndarray:
@@ -60,3 +62,39 @@ def test_scores_that_are_tied_hide_no_event():
 )
 def test_of_equal_scores_all_are_kept_or_none(scores, keep, threshold):
     assert threshold_of(np.array(scores, float), keep) == threshold
+
+
+def estimated(particles, root: int) -> rare.RareEstimate:
+    rngs = [np.random.default_rng([root, number]) for number in range(8)]
+    found = rare.SubsetSimulation().replicate(problem_of(particles), rngs)
+    bracket = estimate(sum(r.hits for r in found), sum(r.fresh for r in found))
+    return rare_estimate(found, bracket=bracket, method="", score="")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fraction", [1e-3, 1e-6])
+def test_intervals_cover_and_are_trusted(fraction):
+    particles, count = tail(fraction, 4), 200
+    found = [estimated(particles, root) for root in range(count)]
+    covered = np.mean([e.low <= fraction <= e.high for e in found])
+    assert covered > 0.95 - 3 * (0.95 * 0.05 / count) ** 0.5
+    assert np.mean([e.trusted for e in found]) > 0.95
+
+
+def hides(slice_: float):
+    """Make starts with a second way into the event, which the score does not lead to."""
+    low, high = norm.ppf([0.37, 0.37 + slice_])
+
+    def judged(noise):
+        x = noise[:, 0]
+        return x, (x > norm.isf(1e-6)) | ((x > low) & (x < high))
+
+    return Starts(1, judged)
+
+
+@pytest.mark.slow
+def test_a_second_way_in_and_a_score_of_noise_are_noticed():
+    noise = Starts(1, lambda x: (np.mod(x[:, 0] * 1e4, 1.0), x[:, 0] > norm.isf(1e-4)))
+    for particles in (hides(1e-3), hides(3e-4), noise):
+        trusted = np.mean([estimated(particles, root).trusted for root in range(30)])
+        assert trusted < 0.1

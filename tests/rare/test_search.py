@@ -22,6 +22,12 @@ RACE = Sweep(
 )
 TILTED = organisms.DoubleWell(tilt=-0.2, scale=0.06)
 WELL = Sweep(organism=TILTED, method=Gradient(learning_rate=0.3), num_steps=40)
+HOT = Sweep(
+    organism=TILTED.replace(mean=-1.0, scale=0.0),
+    method=Gradient(learning_rate=0.1, noise=1.1),
+    num_steps=100,
+    save_at=tuple(range(0, 100, 10)),
+)
 ANY_FIT = Behavior(min_fit=None)
 CHAINS = rare.SubsetSimulation(particles=200)
 
@@ -80,15 +86,9 @@ def escapes(sweep: Sweep) -> float:
 
 
 def test_splitting_follows_noise_over_a_ridge():
-    hot = Sweep(
-        organism=TILTED.replace(mean=-1.0, scale=0.0),
-        method=Gradient(learning_rate=0.1, noise=1.1),
-        num_steps=100,
-        save_at=tuple(range(0, 100, 10)),
-    )
-    method = rare.Splitting(particles=400)
-    found = rare.fraction(hot, rule=ANY_FIT, method=method, score=rare.Peak(), lanes=64)
-    assert agrees(found, escapes(hot))
+    method = rare.Splitting(particles=200)
+    found = rare.fraction(HOT, rule=ANY_FIT, method=method, score=rare.Peak(), lanes=64)
+    assert agrees(found, escapes(HOT))
     assert found.fraction < 1e-3
 
 
@@ -106,7 +106,9 @@ class Still(organisms.DoubleWell):
 
 def test_chains_are_refused_where_the_start_draws_nothing():
     still = WELL.replace(organism=Still())
-    with pytest.raises(ValueError, match=r"start = .* draws no random numbers; allowed for Subset"):
+    with pytest.raises(
+        ValueError, match=r"start = .* draws no random numbers .*allowed for Subset"
+    ):
         rare.fraction(still, rule=ANY_FIT, lanes=64)
 
 
@@ -115,7 +117,7 @@ class Hidden(Rule):
 
     def judge(self, evidence):
         x = evidence["x"]
-        inside = (x > 0.3) | ((x > -0.02) & (x < -0.0197))
+        inside = (x > 0.3) | ((x > -0.02) & (x < -0.0199))
         return np.where(inside, Verdict.DECEPTIVE, Verdict.INTENDED)
 
 
@@ -133,7 +135,7 @@ UNTRAINED = WELL.replace(num_steps=0)
 
 def test_a_second_way_in_that_the_score_hides_is_noticed():
     found = rare.fraction(UNTRAINED, rule=Hidden(), score=rare.Peak(), method=CHAINS, lanes=64)
-    truth = norm.cdf(-0.0197 / 0.06) - norm.cdf(-0.02 / 0.06) + norm.sf(5)
+    truth = norm.cdf(-0.0199 / 0.06) - norm.cdf(-0.02 / 0.06) + norm.sf(5)
     naive = np.median([replication.fraction for replication in found.replications])
     assert truth / naive > 3
     assert not found.trusted, found
@@ -157,3 +159,41 @@ def test_committed_replications_are_used_again(tmp_path, xor):
     told.clear()
     assert rare.fraction(XOR, folder=tmp_path, tell=told.append, **given) == xor
     assert [line.split(":")[0] for line in told] == ["replication 4 of 8"]
+
+
+class Looks(Rule):
+    """Read evidence that there is not."""
+
+    def judge(self, evidence):
+        return np.where(evidence["gap"] > 0, Verdict.DECEPTIVE, Verdict.INTENDED)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"root": -1}, r"root = -1; allowed: 0 to 2\*\*63 - 1"),
+        ({"level": 95.0}, "level = 95.0; allowed: above 0 and below 1"),
+        ({"lanes": 0}, "lanes = 0; allowed: at least 1"),
+        ({"of": "DECEPTION"}, "DECEPTION.*allowed"),
+        ({"of": Verdict.ERROR}, "of = ERROR; allowed: a verdict that a rule gives"),
+        ({"rule": Looks()}, "needs the evidence 'gap'; the organism gives: .*margin"),
+        ({"score": rare.Peak(evidence="gap")}, "evidence = 'gap'; allowed: one of .*margin"),
+        ({"score": rare.At(step=41)}, "step = 41; allowed: one of the sweep's stops"),
+        (
+            {"score": rare.SettlingTime(), "method": rare.Splitting()},
+            "score = SettlingTime.* allowed for Splitting: Peak",
+        ),
+        ({"sweep": WELL.replace(vary="data")}, "vary = 'data'; allowed for Subset.* or 'init'"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_trained(wrong, said, tmp_path):
+    given = {"sweep": WELL, "rule": ANY_FIT, "lanes": 64, "folder": tmp_path / "folder"} | wrong
+    with pytest.raises(ValueError, match=said):
+        rare.fraction(given.pop("sweep"), **given)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_more_states_than_fit_into_memory_are_refused_with_numbers():
+    many = rare.Splitting(particles=10**8)
+    with pytest.raises(ValueError, match=r"particles = 100000000; allowed: at most \d+, as .* GB"):
+        rare.fraction(HOT, rule=ANY_FIT, method=many, score=rare.Peak(), lanes=64)
