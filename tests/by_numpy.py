@@ -84,7 +84,7 @@ class Walks(Particles):
         return np.zeros(len(seeds), np.int64)
 
     def advance(
-        self, state: np.ndarray, seeds: np.ndarray, *, first: int, last: int, probes: np.ndarray
+        self, state: np.ndarray, seeds: np.ndarray, *, first: int, last: int, probes: Any = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         ups = sum(uniform(seeds, number) < self.up for number in range(first, last))
         state = state + 2 * ups - (last - first)

@@ -11,11 +11,11 @@ from numpy import ndarray
 from basin_jax.statistics.estimates import Estimate
 
 
-# Rates of false alarms by what follows, of 200 estimates by subset simulation of a linear tail of
-# 20 words and of 20 units of one sign: at 500 particles none at 1e-3 and 1 % at 1e-6, by replications
-# that disagree and by the bracket; at 100 particles 4 % and 30 to 50 %: these are too few. A second
-# way into the event, of 1e-4 beside a score that leads to 3e-7, is noticed in 88 % at 500 particles,
-# of 3e-4 and 1e-3 in all; what is never seen cannot be. Scores of noise are noticed in all.
+# Rates of false alarms by what follows, of 200 estimates by subset simulation (linear tails of 20
+# words, 20 units of one sign): at 500 particles none at 1e-3 and 1 % at 1e-6; at 100 particles 4 %
+# and 30 to 50 %, as these are too few. A second way into the event, to which the score does not
+# lead, is noticed at 500 particles if it is 3e-4 or more, and by 88 % if it is 1e-4: what no
+# replication has seen cannot be noticed. A score of noise always is.
 # The factor between replications from which on they disagree, and the least number of them.
 DISAGREEMENT, REPLICATIONS = 3.0, 8
 # Below these a chain hardly moves: the share of moves accepted, and of particles moved in a level.

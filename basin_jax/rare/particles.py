@@ -159,6 +159,7 @@ class Particles:
 
     def _words(self, _: None, inputs: TrialInputs) -> tuple[Array]:
         def one(inputs):
+            assert self._start is not None
             return self._start.words_of(self._streams(inputs).init, inputs)
 
         return (map_lanes(one, inputs),)
@@ -195,7 +196,8 @@ class Particles:
         return inputs._replace(parent_params=ends[:, [0, -1]].astype(inputs.parent_params.dtype))
 
     def _parents(self, seeds: UInt64[ndarray, " seed"]) -> UInt64[ndarray, " seed"]:
-        return seeds // np.uint64(self.sweep.start.children if self._parent else 1)
+        start = self.sweep.start
+        return seeds // np.uint64(start.children if isinstance(start, Child) else 1)
 
     def _map(self, function: Callable, given: Any, common: Any = None) -> Any:
         """Apply a function of a block to arrays [particle, ...], block by block."""

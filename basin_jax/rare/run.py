@@ -53,8 +53,8 @@ def fraction(
         tell: called with a line for each replication.
 
     Raises:
-        ValueError: if an argument is not allowed, the rule or the score needs evidence that there is
-            not, the method cannot search the sweep, or no score tells its particles apart.
+        ValueError: if an argument is not allowed, the rule or the score needs evidence that is not
+            there, the method cannot search the sweep, or no score tells its particles apart.
         StoreError: if the folder cannot be used.
     """
     method, verdict = method or SubsetSimulation(), as_verdict(of)

@@ -24,7 +24,7 @@ STEADY = 1e-6 * np.array([1, 1.2, 0.8, 1.1, 0.9, 1.3, 0.7, 1.0])
 @pytest.mark.parametrize("count", [8, 20])
 def test_the_interval_covers_the_mean_of_replications_that_vary_by_factors(spread, count):
     rng, truth = np.random.default_rng(7), 1e-7
-    draws = truth * np.exp(spread * rng.normal(size=(1500, count)) - spread**2 / 2)
+    draws = truth * np.exp(spread * rng.normal(size=(400, count)) - spread**2 / 2)
     found = [estimated(fractions) for fractions in draws]
     covered = np.mean([e.low <= truth <= e.high for e in found])
     assert covered > 0.95 - 3 * (0.95 * 0.05 / len(draws)) ** 0.5

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from basin_jax.rare import At, Peak, SettlingTime
+from basin_jax.rare import At, Peak, Score, SettlingTime
 
 
 STOPS = (0, 10, 20, 40)
@@ -40,3 +40,22 @@ def test_what_is_not_there_is_refused_by_name():
         Peak(evidence="gap").of({"margin": MARGIN}, STOPS)
     with pytest.raises(ValueError, match=r"step = 15; allowed: .*0, 10, 20, 40"):
         At(step=15).of({"margin": MARGIN}, STOPS)
+
+
+class Wild(Score):
+    """Return what it is given."""
+
+    given: tuple[float, ...]
+
+    def score(self, values, stops):
+        return np.array(self.given)
+
+
+def test_a_score_is_never_infinite_as_the_event_is():
+    found = Wild(given=(np.inf, np.nan, -np.inf)).of({"margin": MARGIN[:3]}, STOPS)
+    assert found.tolist() == [1e300, -np.inf, -np.inf]
+
+
+def test_a_score_gives_each_particle_one_number():
+    with pytest.raises(ValueError, match=r"Wild.score gives shape \(2,\); allowed: .*\(3,\)"):
+        Wild(given=(1.0, 2.0)).of({"margin": MARGIN[:3]}, STOPS)

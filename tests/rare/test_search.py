@@ -29,7 +29,7 @@ HOT = Sweep(
     save_at=tuple(range(0, 100, 10)),
 )
 ANY_FIT = Behavior(min_fit=None)
-CHAINS = rare.SubsetSimulation(particles=200)
+CHAINS, FEW = rare.SubsetSimulation(particles=200), rare.SubsetSimulation(particles=100)
 
 
 def agrees(found: rare.RareEstimate, truth: float) -> bool:
@@ -40,8 +40,13 @@ def agrees(found: rare.RareEstimate, truth: float) -> bool:
 
 
 @pytest.fixture(scope="module")
-def xor():
-    return rare.fraction(XOR, rule=Behavior(), of="UNFIT", method=CHAINS, lanes=64)
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("xor")
+
+
+@pytest.fixture(scope="module")
+def xor(folder):
+    return rare.fraction(XOR, rule=Behavior(), of="UNFIT", method=FEW, lanes=64, folder=folder)
 
 
 def test_subset_simulation_counts_units_that_all_lean_to_one_side(xor):
@@ -86,7 +91,7 @@ def escapes(sweep: Sweep) -> float:
 
 
 def test_splitting_follows_noise_over_a_ridge():
-    method = rare.Splitting(particles=200)
+    method = rare.Splitting(particles=100)
     found = rare.fraction(HOT, rule=ANY_FIT, method=method, score=rare.Peak(), lanes=64)
     assert agrees(found, escapes(HOT))
     assert found.fraction < 1e-3
@@ -117,7 +122,7 @@ class Hidden(Rule):
 
     def judge(self, evidence):
         x = evidence["x"]
-        inside = (x > 0.3) | ((x > -0.02) & (x < -0.0199))
+        inside = (x > 0.3) | ((x > -0.02) & (x < -0.01997))
         return np.where(inside, Verdict.DECEPTIVE, Verdict.INTENDED)
 
 
@@ -135,7 +140,7 @@ UNTRAINED = WELL.replace(num_steps=0)
 
 def test_a_second_way_in_that_the_score_hides_is_noticed():
     found = rare.fraction(UNTRAINED, rule=Hidden(), score=rare.Peak(), method=CHAINS, lanes=64)
-    truth = norm.cdf(-0.0199 / 0.06) - norm.cdf(-0.02 / 0.06) + norm.sf(5)
+    truth = norm.cdf(-0.01997 / 0.06) - norm.cdf(-0.02 / 0.06) + norm.sf(5)
     naive = np.median([replication.fraction for replication in found.replications])
     assert truth / naive > 3
     assert not found.trusted, found
@@ -147,17 +152,12 @@ def test_a_score_made_of_noise_is_noticed():
     assert not found.trusted, found
 
 
-def test_committed_replications_are_used_again(tmp_path, xor):
-    """So a search is a pure function of its root, too."""
-    given = {"rule": Behavior(), "of": "UNFIT", "method": CHAINS, "lanes": 64}
+def test_committed_replications_are_used_again(folder, xor):
+    """Replications that are missing are the same when they run alone, and with the same score."""
+    next((folder / "rare").glob("*-3.json")).unlink()
     told = []
-    once = rare.fraction(XOR, folder=tmp_path, tell=told.append, **given)
-    assert once == xor
-    (tmp_path / "rare").joinpath(
-        next(p.name for p in (tmp_path / "rare").glob("*-3.json"))
-    ).unlink()
-    told.clear()
-    assert rare.fraction(XOR, folder=tmp_path, tell=told.append, **given) == xor
+    given = {"rule": Behavior(), "of": "UNFIT", "method": FEW, "lanes": 64}
+    assert rare.fraction(XOR, folder=folder, tell=told.append, **given) == xor
     assert [line.split(":")[0] for line in told] == ["replication 4 of 8"]
 
 
