@@ -52,7 +52,7 @@ class Starts(Particles):
 
 def tail(fraction: float, num_words: int = 20) -> Starts:
     """Make starts whose mean is so high for a fraction of them."""
-    return Starts(num_words, lambda noise: _beyond(noise, norm.isf(fraction)))
+    return Starts(num_words, lambda noise: _beyond(noise, float(norm.isf(fraction))))
 
 
 def _beyond(noise: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
