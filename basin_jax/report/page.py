@@ -12,7 +12,8 @@ from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import make_folder, printable, write_pages
-from basin_jax.report import tables
+from basin_jax.rare import StoredSearch, load
+from basin_jax.report import rare, tables
 from basin_jax.report.cells import Cell, cells_of
 from basin_jax.report.explain import explain
 from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
@@ -68,8 +69,9 @@ def report_files(records: Records) -> dict[str, bytes]:
     They are `report.html`, which needs no other file; `fractions.csv`, `.tex` (a booktabs
     table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
     thresholds, where the evidence has a gap; for a grid `differences.csv`, of each cell from the
-    first; and where seeds were probed during training `agreement.csv`, of the verdicts at earlier
-    stops with the last. The same results give the same bytes.
+    first; where seeds were probed during training `agreement.csv`, of the verdicts at earlier
+    stops with the last; and of searches for rare basins `rare.csv`, `.tex`, `.png` and `.pdf`. The
+    same results give the same bytes.
     """
     records.near_thresholds()  # first: to count them reads the evidence and the verdicts at once
     frame = records.fractions()
@@ -85,9 +87,22 @@ def report_files(records: Records) -> dict[str, bytes]:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
+    if searches := searches_of(records):
+        files |= rare.files(searches)
     content = _content(records, frames, figures) | {"files": sorted(files)}
+    content["rare"] = rare.part_of_page(searches)
     page = fill(Path(__file__).with_name("page.html"), **content)
     return files | {PAGE: page.encode()}
+
+
+def searches_of(records: Records) -> list[StoredSearch]:
+    """Return the searches for rare basins in the records' folders.
+
+    There are none if another rule replaces the sweep's own: it was not searched for.
+    """
+    if records.rule is not None:
+        return []
+    return [search for store in records.stores for search in load(store.where)]
 
 
 def text_table(records: Records) -> RichTable:
