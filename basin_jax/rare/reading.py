@@ -76,7 +76,7 @@ class StoredSearch:
 
 
 def count_searches(keys: Iterable[str]) -> int:
-    """Count the searches that have records among the keys of a folder."""
+    """Count the searches that have records among keys of a folder."""
     return len({found[1] for key in keys if (found := RECORD.fullmatch(key))})
 
 

@@ -1,13 +1,16 @@
 """A table of the sweeps in a folder of runs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from basin_jax.core.verdict import Verdict
+from basin_jax.rare import StoredSearch, load
+from basin_jax.rare.reading import count_searches
+from basin_jax.rare.store import FOLDER as RARE
 from basin_jax.report.render import Group, Line, Table
 from basin_jax.report.tables import amount
 from basin_jax.results.layout import UNSEALED
@@ -33,6 +36,9 @@ class _Sweep(NamedTuple):
 def index(folder: Path) -> Table:
     """Return a table of the sweeps in a folder and in its subfolders, by name.
 
+    Searches for rare basins are counted beside the state of a sweep; where there is no sweep, they
+    are a row of their own.
+
     Of a complete sweep `sweep.json`, the records of runs and the table of its report are read, and
     its chunks only if the report has other numbers of seeds: `basin-jax verify` finds damage. A
     folder that cannot be read is a row that says why.
@@ -45,7 +51,8 @@ def index(folder: Path) -> Table:
     lines = []
     for path in sorted(_sweeps(folder)):
         try:
-            found = _sweep(Store(path))
+            store = Store(path)
+            found = _sweep(store) if store.exists() else _searches(load(path))
         except (OSError, ValueError) as error:
             why = " ".join(str(error).replace(f"{path}/", "").split())
             found = _Sweep(state=f"broken: {why if len(why) <= REASON else f'{why[:REASON]}…'}")
@@ -58,11 +65,31 @@ def index(folder: Path) -> Table:
 
 
 def _sweeps(folder: Path) -> Iterator[Path]:
-    """Yield the folders that hold a sweep, at any depth; none is within another."""
+    """Yield the folders that hold a sweep or searches, at any depth; none is within another."""
     for path, folders, files in os.walk(folder):
-        if MANIFEST in files:
+        if MANIFEST in files or (RARE in folders and count_searches(_keys(Path(path)))):
             yield Path(path)
             folders.clear()
+
+
+def _keys(folder: Path) -> list[str]:
+    return [f"{RARE}/{path.name}" for path in (folder / RARE).iterdir()]
+
+
+def _searches(searches: Sequence[StoredSearch]) -> _Sweep:
+    """Return the row of a folder without a sweep: what its searches estimate."""
+    ended = [one.estimate for one in searches if one.estimate is not None]
+    cells = len({one.label for one in searches})
+    state = _counted(len(searches))
+    if doubted := sum(not one.trusted for one in ended):
+        state += f", {doubted} not to be trusted"
+    if len(ended) < len(searches):
+        state += f", {len(searches) - len(ended)} incomplete"
+    return _Sweep(cells=f"{cells:,}", seeds="-", state=state)
+
+
+def _counted(searches: int) -> str:
+    return f"{searches} rare search{'es' * (searches > 1)}"
 
 
 def _sweep(store: Store) -> _Sweep:
@@ -74,11 +101,17 @@ def _sweep(store: Store) -> _Sweep:
         state = f"{live} worker{'s' * (live > 1)} live"
     elif stopped:
         state = "incomplete"
+    if searches := count_searches(store.place.list(RARE)):
+        state += f", {_counted(searches)}"
     when = max((run["began"] for run in runs), default="-")[:16].replace("T", " ")
     known = _Sweep(when, f"{len(manifest['cells']):,}", "0", "no seeds yet", state)
     if not store.chunks():
         return known
-    rows = _reported(store) if state == "complete" and manifest["format"] != UNSEALED else None
+    rows = (
+        _reported(store)
+        if state.startswith("complete") and manifest["format"] != UNSEALED
+        else None
+    )
     if rows is None:
         rows = Records(store.folder).fractions()
     rows = rows.filter(verdict=Verdict.DECEPTIVE.name)

@@ -27,11 +27,11 @@ HEAD = (
     "cell",
     "verdict",
     "fraction [interval]",
+    "to be trusted",
     "search",
     "trainings",
-    "score",
     "brute force",
-    "to be trusted",
+    "score",
 )
 MEANT = (
     "A fraction is the mean of independent replications of a search; its interval follows from how "
@@ -129,16 +129,24 @@ def write_searches(folder: str) -> Path:
 def _line(search: StoredSearch) -> Line:
     found = search.estimate
     many = f"{search.method['class']}, {search.wanted} x {search.method.get('particles')}"
-    cells = [search.label, search.of, "", many, "", _score(search)]
     if found is None:
-        cells[2] = f"{search.replications} of {search.wanted} replications"
-        return Line([*cells, "", "not finished: repeat the command"])
-    cells[2] = f"{found.fraction:.2g} [{found.low:.2g}, {found.high:.2g}]"
-    cells[4] = f"{found.trainings:,} + {found.pilot:,}" if found.pilot else f"{found.trainings:,}"
-    bracket = found.bracket
-    counted = f"{bracket.hits:,} of {bracket.trials:,} [{bracket.low:.2g}, {bracket.high:.2g}]"
+        said = (
+            f"{search.replications} of {search.wanted} replications",
+            "not finished: run it again",
+        )
+        return Line([search.label, search.of, *said, many, "", "", _score(search)])
+    amount = f"{_short(found.fraction)} [{_short(found.low)}, {_short(found.high)}]"
     said = "yes" if found.trusted else f"NO: {'; '.join(found.warnings)}"
-    return Line([*cells, counted, said], failed=not found.trusted)
+    cost = f"{found.trainings:,} + {found.pilot:,}" if found.pilot else f"{found.trainings:,}"
+    bracket = found.bracket
+    ends = f"[{_short(bracket.low)}, {_short(bracket.high)}]"
+    counted = f"{bracket.hits:,} of {bracket.trials:,} {ends}"
+    cells = [search.label, search.of, amount, said, many, cost, counted, _score(search)]
+    return Line(cells, failed=not found.trusted)
+
+
+def _short(number: float) -> str:
+    return f"{number:.2g}".replace("e-0", "e-")
 
 
 def _name(search: StoredSearch, *, between: str = ", ") -> str:
@@ -167,9 +175,9 @@ def _caption(searches: Sequence[StoredSearch]) -> str:
     said = "".join(f"{100 * level:g} % " for level in levels)
     left = f" The first {SHOWN} of {len(searches)} searches." if len(searches) > SHOWN else ""
     return (
-        f"Line: the {said}interval of the mean over replications, which are the dots (a triangle "
-        "at the left edge found no event). Grey bar: what the fresh seeds of the same searches "
-        f"tell by themselves. Hollow and red: not to be trusted.{left}"
+        f"Line: the {said}interval of the mean over replications, which are the dots above it (a "
+        "triangle at the left edge found no event). Gray bar: what the fresh seeds of the same "
+        f"search tell by themselves. Hollow and red: not to be trusted.{left}"
     )
 
 
@@ -198,11 +206,12 @@ def _draw(axes: Axes, row: int, search: StoredSearch, least: float) -> None:
         return
     color = TRUSTED if found.trusted else ALARM
     low, high = max(found.bracket.low, least), found.bracket.high
-    axes.barh(row, high - low, left=low, height=0.36, color=BRACKET, zorder=1)
+    axes.barh(row, high - low, left=low, height=0.28, color=BRACKET, zorder=1)
     for replication in found.replications:
         marker = "o" if replication.fraction else "<"
         place = max(replication.fraction, least)
-        axes.plot(place, row, marker, ms=2.4, mew=0, color=color, alpha=0.5, clip_on=False)
+        looks = {"ms": 2.6, "mew": 0, "color": color, "alpha": 0.6, "zorder": 5, "clip_on": False}
+        axes.plot(place, row - 0.25, marker, **looks)
     axes.hlines(row, max(found.low, least), found.high, color=color, lw=1.4, zorder=3)
     inside = {"mfc": color if found.trusted else "white", "mec": color, "mew": 0.9}
     axes.plot(max(found.fraction, least), row, "o", ms=5, zorder=4, clip_on=False, **inside)

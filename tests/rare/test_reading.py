@@ -56,9 +56,9 @@ def test_searches_are_named_and_sorted_by_what_tells_their_cells_apart(tmp_path)
     found = [(one.label, one.method["class"]) for one in rare.load(tmp_path)]
     assert found == [
         ("tilt=0.1, min_fit=0.25", "SubsetSimulation"),
-        ("tilt=0.2, min_fit=0.5", "SubsetSimulation"),
         ("tilt=0.2, min_fit=0.25", "Splitting"),
         ("tilt=0.2, min_fit=0.25", "SubsetSimulation"),
+        ("tilt=0.2, min_fit=0.5", "SubsetSimulation"),
     ]
 
 
