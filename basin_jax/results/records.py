@@ -26,6 +26,11 @@ from basin_jax.statistics.estimates import as_verdict
 from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
 
 
+# The columns of estimates, the last of which are those that one looks for.
+ESTIMATES = ("low_all", "high_all", "hits", "gained", "lost", "trials", "fraction", "difference")
+ESTIMATES += ("low", "high", "p_value")
+
+
 class Records(Quoted, Shown):
     """The results of a sweep: the content of its folder, and estimates from it.
 
@@ -211,9 +216,10 @@ class Records(Quoted, Shown):
 
         Returns:
             A row for each other cell, or each pair, over the seeds that it shares with the
-            baseline. `gained` counts those that have the verdict in the cell alone, `lost` those in
-            the baseline alone. The intervals `low_all` to `high_all` hold for all rows at once;
-            `p_value` is that of each row by itself: see `basin_jax.paired_difference`.
+            baseline, whose digest is `baseline` and whose label is `to`. `gained` counts those
+            that have the verdict in the cell alone, `lost` those in the baseline alone. The
+            intervals `low_all` to `high_all` hold for all rows at once; `p_value` is that of each
+            row by itself: see `basin_jax.paired_difference`.
 
         Raises:
             ValueError: if there is only one cell, or no cell `to`, or `to` is given with
@@ -231,8 +237,8 @@ class Records(Quoted, Shown):
         frame = self._fields(self.varied).join(
             pl.DataFrame(rows), on="cell", maintain_order="right"
         )
-        first = ("cell", "label", "baseline")
-        return frame.select(*first, pl.exclude(*first))
+        first = ("cell", "label", "baseline", "to")
+        return _ending(frame.select(*first, pl.exclude(*first)))
 
     def errors(self) -> pl.DataFrame:
         """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
@@ -342,12 +348,19 @@ class Records(Quoted, Shown):
             num_intervals=num_intervals,
             basis=self.interval,
         )
-        return {"cell": cell, "baseline": baseline, **row, "sample": self.sample}
+        named = {"cell": cell, "baseline": baseline, "to": self.label(baseline)}
+        return {**named, **row, "sample": self.sample}
 
     def _with_fields(self, rows: list[dict[str, Any]], paths: Sequence[str]) -> pl.DataFrame:
         """Return rows as a frame, with the fields of each cell after its digest."""
         frame = pl.DataFrame(rows, orient="row")
-        return self._fields(paths).join(frame, on="cell", maintain_order="left_right")
+        return _ending(self._fields(paths).join(frame, on="cell", maintain_order="left_right"))
+
+
+def _ending(frame: pl.DataFrame) -> pl.DataFrame:
+    """Move the estimates of a frame to its end: a prompt shows its first and last columns alone."""
+    last = [name for name in ESTIMATES if name in frame.columns]
+    return frame.select(pl.exclude(*last), *last)
 
 
 @checked

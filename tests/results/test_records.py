@@ -136,21 +136,19 @@ def test_a_baseline_is_given_by_its_digest_or_by_its_label(records):
     assert back["low"][0] == pytest.approx(-forward["high"][0])
 
 
+def test_a_frame_ends_with_what_a_prompt_shows_of_it(records):
+    assert records.fractions().columns[-4:] == ["trials", "fraction", "low", "high"]
+    assert records.compare().columns[:4] == ["cell", "label", "baseline", "to"]
+    assert records.compare().columns[-4:] == ["difference", "low", "high", "p_value"]
+    assert records.compare()["to"].to_list() == [records.label(next(iter(records.cells)))]
+    with pl.Config(tbl_width_chars=100):
+        assert "p_value" in str(records.compare())
+
+
 def test_the_differences_of_a_verdict_are_laid_out_like_the_fractions(records):
-    columns = [
-        "cell",
-        "label",
-        "baseline",
-        TILT,
-        "gained",
-        "lost",
-        "trials",
-        "difference",
-        "low",
-        "high",
-    ]
-    columns += ["low_all", "high_all", "p_value", "level", "interval", "sample"]
-    assert records.compare().columns == columns
+    columns = ["cell", "label", "baseline", "to", TILT, "level", "interval", "sample"]
+    columns += ["low_all", "high_all", "gained", "lost", "trials", "difference", "low", "high"]
+    assert records.compare().columns == [*columns, "p_value"]
     intended = records.compare("INTENDED")
     assert intended["difference"][0] == -records.compare(Verdict.DECEPTIVE)["difference"][0]
 
@@ -223,7 +221,7 @@ def test_a_threshold_moves_only_where_the_records_have_a_rule(records):
 
 def test_the_agreement_of_earlier_verdicts_with_the_last_is_counted_seed_by_seed(along):
     frame = along.agreement()
-    assert frame.columns[2:5] == [TILT, "step", "hits"]
+    assert frame.columns[2:4] == [TILT, "step"]
     assert frame["step"].to_list() == [0, 3] * 2
     for row in frame.iter_rows(named=True):
         history = along.history.filter(cell=row["cell"]).sort("seed")
