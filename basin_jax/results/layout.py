@@ -203,6 +203,7 @@ def _run_name(path: str, value: Any) -> None:
 
 def _run(path: str, value: Any) -> None:
     _made(path, value)
+    record({"note": text} if "note" in value else {})(path, value)
     record({"request": _request} if "request" in value else {"stop": _stop})(path, value)
 
 

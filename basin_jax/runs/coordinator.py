@@ -54,7 +54,7 @@ def coordinate(
     """
     until, pilot, lanes = reference.until, reference.pilot, reference.lanes
     asks = {"until": until, "whole": None, "pilot": pilot}
-    wanted, names = check_settings(sweep, reference.seeds, **asks, lanes=lanes)
+    wanted, names = check_settings(sweep, reference.seeds, **asks, lanes=lanes, note=reference.note)
     asked, request = request_of(reference.seeds, until=until, pilot=pilot)
     engine.check(workers)
     first_step = first_steps(Store(reference.out), reference.patience)

@@ -44,6 +44,7 @@ def run(
     until: float | None = None,
     whole: int | np.integer | Sequence[int] | ndarray | None = None,
     pilot: str | None = None,
+    note: str | None = None,
     lanes: int | None = None,
     shard: Shard | None = None,
     retry_errors: bool = False,
@@ -62,6 +63,7 @@ def run(
         until: the width of the confidence sequence of the deceptive fraction at which a cell stops.
         whole: the seeds, fixed beforehand, that several runs share; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
+        note: what the run is for. It changes no identity, and stays with this run.
         lanes: the number of lanes; measured if None, and then kept.
         shard: the part to train first; if None, that of a Slurm array's task or `jax.distributed`.
         retry_errors: whether to train stored seeds whose verdict is ERROR again.
@@ -83,8 +85,9 @@ def run(
     >>> len(run(sweep, 8, tempfile.mkdtemp(), lanes=8).frame)
     8
     """
-    wanted, names = check_settings(sweep, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
-    asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
+    asks = {"until": until, "whole": whole, "pilot": pilot}
+    wanted, names = check_settings(sweep, seeds, **asks, lanes=lanes, note=note)
+    asked, request = request_of(seeds, **asks)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
     shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
@@ -93,7 +96,7 @@ def run(
         with Worker(opened.folder, shard, request).alive() as worker:
             given |= {"until": until, "patience": patience, "worker": worker, "stop": stop}
             training = opened.training(**given, retry_errors=retry_errors)
-            _train(training, cells, _run_record(request, origin))
+            _train(training, cells, _run_record(request, origin, note))
     return Records(opened.folder.where)
 
 
@@ -231,8 +234,10 @@ def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
         )
 
 
-def _run_record(request: Request, origin: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
+def _run_record(
+    request: Request, origin: Mapping[str, Any] | None, note: str | None
+) -> dict[str, Any]:
+    made = {
         "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "python": platform.python_version(),
@@ -240,3 +245,4 @@ def _run_record(request: Request, origin: Mapping[str, Any] | None) -> dict[str,
         "request": request.record(),
         "origin": origin,
     }
+    return made if note is None else {**made, "note": note}
