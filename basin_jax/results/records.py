@@ -147,17 +147,19 @@ class Records(Quoted, Shown):
 
         Returns:
             A row for each cell and threshold: the rule's field, its `value`, the number of seeds
-            `near` it of all `trials`, and their `share`. There are no rows if the rule is from a
-            user's own file and was not given to `load`.
+            `near` it of all `trials`, and their `share`; or the `reason` why the rule fails where
+            it is moved. There are no rows if the rule is from a user's own file and was not given
+            to `load`.
         """
         rows = []
         for cell, summary in self._summaries(within).items():
             for field, near in summary.near.items():
                 value, trials = getattr(self.judged_by, field), summary.trials
-                share = near / trials if trials else math.nan
-                rows.append((cell, field, value, near, trials, share))
-        names = ("cell", "threshold", "value", "near", "trials", "share")
-        kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
+                share, why = near / trials if trials else math.nan, summary.failed.get(field)
+                known = (near, trials, share) if why is None else (None, trials, None)
+                rows.append((cell, field, value, *known, why))
+        names = ("cell", "threshold", "value", "near", "trials", "share", "reason")
+        kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64, pl.String)
         frame = pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
         return self._fields(()).join(frame, on="cell", maintain_order="right")
 

@@ -49,7 +49,6 @@ def check_settings(
     whole: Any,
     pilot: str | None,
     lanes: int | None,
-    note: str | None,
 ) -> tuple[list[Sweep], list[str]]:
     """Check that the settings of a run fit together, and return its cells and their names.
 
@@ -70,11 +69,15 @@ def check_settings(
         )
     if lanes is not None and not 1 <= lanes <= LANES:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
+    return cells, names
+
+
+def check_note(note: str | None) -> None:
+    """Raise `ValueError` if a note says nothing, or cannot be kept."""
     if note is not None:
         text("note", note)
         if not note.strip():
             refuse("note", note, "what the run is for, in words")
-    return cells, names
 
 
 def check_cells(

@@ -90,9 +90,9 @@ def test_report_writes_what_a_paper_needs(made):
     written = {path.name for path in (made / "runs/mine/report").iterdir()}
     wanted = {"fractions.csv", "fractions.tex", "fractions.png", "fractions.pdf", "report.html"}
     assert wanted <= written
-    # The folder has no docstring of the user's own rule.
+    # The folder has the docstring of the user's own rule, though not the rule.
     page = (made / "runs/mine/report/report.html").read_text()
-    assert "rule <code>Halves</code>.\nWhat it says of itself is not known here." in page
+    assert "rule <code>Halves</code>: Call a seed deceptive if it does the unintended act" in page
 
 
 @pytest.mark.ci
