@@ -44,6 +44,10 @@ Pilot = Annotated[
     str | None,
     typer.Option(help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"),
 ]
+Note = Annotated[
+    str | None,
+    typer.Option(help="What the run is for; `basin-jax runs` shows it.", metavar="TEXT"),
+]
 ShardOf = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +88,7 @@ def run(
         typer.Option(help="Train until the interval of each cell has this width, instead."),
     ] = None,
     pilot: Pilot = None,
+    note: Note = None,
     set_: Set = None,
     lanes: Lanes = None,
     shard: ShardOf = None,
@@ -114,7 +119,7 @@ def run(
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
     count = source.seeds if seeds is None and until_width is None else seeds
-    given = {"until": until_width, "pilot": pilot, "lanes": lanes}
+    given = {"until": until_width, "pilot": pilot, "note": note, "lanes": lanes}
     given |= {"retry_errors": retry_errors, "patience": patience}
     if engine is not None and workers is not None:
         told = {"seeds": count, "out": folder, **given}
@@ -301,6 +306,7 @@ def _train(
     *,
     until: float | None = None,
     pilot: str | None = None,
+    note: str | None = None,
     lanes: int | None = None,
     shard: str | None = None,
     retry_errors: bool = False,
@@ -326,6 +332,7 @@ def _train(
             rule=source.rule,
             until=until,
             pilot=pilot,
+            note=note,
             lanes=lanes,
             shard=None if shard is None else Shard.parse(shard),
             retry_errors=retry_errors,
