@@ -59,6 +59,10 @@ Pilot = Annotated[
     str | None,
     typer.Option(help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"),
 ]
+Note = Annotated[
+    str | None,
+    typer.Option(help="What the run is for; `basin-jax runs` shows it.", metavar="TEXT"),
+]
 ShardOf = Annotated[
     str | None,
     typer.Option(
@@ -96,6 +100,7 @@ def run(
     seeds: Seeds = None,
     until_width: UntilWidth = None,
     pilot: Pilot = None,
+    note: Note = None,
     set_: Set = None,
     lanes: Lanes = None,
     shard: ShardOf = None,
@@ -115,7 +120,7 @@ def run(
     Any number of workers, on any hosts that share the folder, may run the same command at once, or
     an engine starts them. With --rare it searches for fractions that are too small to count.
     """
-    given = {"pilot": pilot, "retry_errors": retry_errors, "patience": patience}
+    given = {"pilot": pilot, "note": note, "retry_errors": retry_errors, "patience": patience}
     others = {"seeds": seeds, "until_width": until_width, "shard": shard, "engine": engine}
     places = {"address": address, "sbatch": sbatch}
     check_search(rare, below, budget, **given, **others, workers=workers, **places)
@@ -353,6 +358,7 @@ def _train(
     *,
     until: float | None = None,
     pilot: str | None = None,
+    note: str | None = None,
     lanes: int | None = None,
     shard: str | None = None,
     retry_errors: bool = False,
@@ -378,6 +384,7 @@ def _train(
             rule=source.rule,
             until=until,
             pilot=pilot,
+            note=note,
             lanes=lanes,
             shard=None if shard is None else Shard.parse(shard),
             retry_errors=retry_errors,

@@ -93,7 +93,7 @@ class SubsetSimulation(Search):
             scores, ancestors = scores[copied], ancestors[copied]
             moved, accepted = np.zeros(count, bool), []
             while moved.mean() < self.moved and len(accepted) < self.max_moves:
-                proposed = self._move(population, size, rng)
+                proposed = self.move(population, size, rng)
                 found = yield proposed
                 takes = found >= threshold
                 population = _where(takes, proposed, population)
@@ -111,7 +111,7 @@ class SubsetSimulation(Search):
             levels=tuple(levels),
         )
 
-    def _move(self, population: Noise, size: float, rng: np.random.Generator) -> Noise:
+    def move(self, population: Noise, size: float, rng: np.random.Generator) -> Noise:
         noise = noise_of(population.words)
         noise = np.sqrt(1 - size**2) * noise + size * rng.standard_normal(noise.shape)
         words = words_of(noise)

@@ -67,8 +67,8 @@ def test_the_same_command_goes_on_with_what_is_missing(made):
     assert len(rare.load(folder / "runs/well")) == 1
 
 
-def test_reports_and_lists_show_it(made):
-    folder, _ = made
+@pytest.mark.usefixtures("made")
+def test_reports_and_lists_show_it():
     text = call("report runs/well")
     assert "DECEPTIVE" in text
     assert "Report: runs/well/report/report.html" in " ".join(text.split())
@@ -90,6 +90,7 @@ def test_a_file_names_the_verdict(made):
         ("--budget 9", "--budget 9; allowed: with --rare"),
         ("--rare subset --seeds 9", "--seeds 9 with --rare; allowed: --set, --lanes, --out, "),
         ("--rare subset --until-width .1", "--until-width 0.1 with --rare; allowed"),
+        ("--rare subset --note x", "--note x with --rare; allowed"),
         ("--rare subset --pilot x", "--pilot x with --rare; allowed"),
         ("--rare subset --shard 0/2", "--shard 0/2 with --rare; allowed"),
         ("--rare subset --engine local", "--engine local with --rare; allowed"),
