@@ -127,7 +127,7 @@ class _Records:
         search, method = self.search, self.search["method"]
         score = search["score"] or self.score
         found = [self.found[number] for number in sorted(self.found)]
-        ended = len(found) >= method["replications"] and score is not None
+        ended = len(found) >= method["replications"]
         return StoredSearch(
             name=name,
             label=label,
@@ -137,7 +137,7 @@ class _Records:
             root=search["root"],
             replications=len(found),
             wanted=method["replications"],
-            estimate=self._estimate(found, score, level) if ended else None,
+            estimate=self._estimate(found, score, level) if score and ended else None,
             fields=search["fields"],
             rule=search["rule"]["fields"],
             machine=search["machine"],

@@ -1,13 +1,15 @@
 """`run --rare` and the report of what it finds, as a user would type it."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from basin_jax import rare
-from basin_jax.cli.main import app
+from basin_jax import Verdict, rare
+from basin_jax.cli.main import app, main
+from basin_jax.runs.sweepfile import load_sweep
 
 
 # A particle that starts beyond the ridge at 0.209 stays there.
@@ -42,6 +44,7 @@ def made(tmp_path_factory):
         yield folder, call(LINE)
 
 
+@pytest.mark.ci
 def test_a_search_prints_its_estimate_and_writes_its_report(made):
     folder, text = made
     (search,) = rare.load(folder / "runs/well")
@@ -53,10 +56,12 @@ def test_a_search_prints_its_estimate_and_writes_its_report(made):
     assert f"well.py: 1 cell, DECEPTIVE, into {Path('runs/well')}" in text
     assert re.search(r"DoubleWell +DECEPTIVE +0\.0\d+ \[", text)
     assert f"SubsetSimulation, 8 x {many}" in text
+    assert search.estimate is not None
     assert ("NOT TO BE TRUSTED" in text) == (not search.estimate.trusted)
     assert (folder / "runs/well/report/rare.csv").is_file()
 
 
+@pytest.mark.ci
 def test_the_same_command_goes_on_with_what_is_missing(made):
     folder, _ = made
     assert "of 8:" not in call(LINE)
@@ -67,6 +72,7 @@ def test_the_same_command_goes_on_with_what_is_missing(made):
     assert len(rare.load(folder / "runs/well")) == 1
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("made")
 def test_reports_and_lists_show_it():
     text = call("report runs/well")
@@ -75,9 +81,11 @@ def test_reports_and_lists_show_it():
     assert re.search(r"well +- +1 +- +.* +1 rare search", call("runs"))
 
 
-def test_a_file_names_the_verdict(made):
-    folder, _ = made
-    (folder / "wrong.py").write_text(f"{WELL}of = 'UNFITT'\n")
+def test_a_file_names_the_verdict(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("well.py").write_text(f"{WELL}of = 'UNFIT'\n")
+    assert load_sweep(Path("well.py")).of == Verdict.UNFIT
+    Path("wrong.py").write_text(f"{WELL}of = 'UNFITT'\n")
     said = call("run wrong.py --rare subset", code=1)
     assert said.startswith("wrong.py defines a wrong `of`: verdict = 'UNFITT'; allowed: ")
     assert "did you mean 'UNFIT'?" in said
@@ -108,3 +116,16 @@ def test_a_file_names_the_verdict(made):
 def test_mistakes_are_named_before_the_file_is_read(line, said):
     result = CliRunner().invoke(app, ["run", "missing.py", *line.split()])
     assert said in f"{result.exception} {result.output}"
+
+
+def test_a_signal_leaves_what_has_ended_and_says_how_to_go_on(tmp_path, monkeypatch, capfd):
+    (tmp_path / "well.py").write_text(WELL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["basin-jax", *LINE.split()])
+    monkeypatch.setattr(rare, "fraction", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 128 + signal.SIGINT
+    said = capfd.readouterr().err
+    assert "the replications that had ended are committed. Go on with:" in said
+    assert f"basin-jax {LINE}" in said
