@@ -5,6 +5,7 @@ from pathlib import Path
 
 import folders
 import pytest
+from rare_folders import APART, write_search
 
 from basin_jax.report.index import index
 from basin_jax.results.records import load
@@ -105,6 +106,18 @@ def test_sweeps_are_found_by_their_names_and_notes(tmp_path):
 def test_a_note_that_could_not_be_shown_is_not_recorded(tmp_path):
     with pytest.raises(StoreError, match=r"note = 'a\\x00', allowed: text"):
         noted(tmp_path / "bad", "a\x00")
+
+
+def test_searches_for_rare_basins_are_counted(tmp_path):
+    for name, found in (("apart", APART), ("begun", APART[:2]), ("both", APART)):
+        write_search(tmp_path / name, found)
+    shutil.copytree(GOLDEN / "0.4.0", tmp_path / "both", dirs_exist_ok=True)
+    (tmp_path / "notes/rare").mkdir(parents=True)
+    found = rows(tmp_path)
+    assert found["apart"] == ["-", "1", "-", "-", "1 rare search, 1 not to be trusted"]
+    assert found["begun"][-1] == "1 rare search, 1 incomplete"
+    assert found["both"][2:] == ["16", "0.625", "complete, 1 rare search"]
+    assert len(found) == 3
 
 
 def test_a_folder_without_sweeps_is_refused(tmp_path):

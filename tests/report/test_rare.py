@@ -3,14 +3,15 @@
 import io
 
 import folders
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib.text import Text
 from rare_folders import AGREEING, APART, WELL, write_search
 from rich.console import Console
 
-from basin_jax import load, rare
-from basin_jax.report.page import report_files, write_report
+from basin_jax import Rule, Verdict, load, rare
+from basin_jax.report.page import report_files, searches_of, write_report
 from basin_jax.report.rare import figure, table, write_searches
 from basin_jax.results.folder import StoreError
 
@@ -35,6 +36,8 @@ def test_a_table_says_what_is_not_to_be_trusted(folder):
     assert trusted.cells[:2] == ["tilt=0.1", "UNFIT"]
     assert trusted.cells[2].startswith("1e-5 [")
     assert trusted.cells[3] == "yes"
+    assert trusted.cells[5] == "80,000 + 1,000"  # the pilot's
+    assert trusted.cells[6] == "0 of 4,000 [0, 0.00092]"
     assert not trusted.failed
     assert apart.failed
     assert apart.cells[3].startswith(f"NO: {WHY}")
@@ -69,7 +72,13 @@ def test_a_folder_without_a_sweep_has_a_report_of_its_searches(folder, tmp_path)
         write_searches(str(tmp_path))
 
 
-@pytest.mark.ci
+class Other(Rule):
+    """Call all seeds fit for nothing."""
+
+    def judge(self, evidence):
+        return np.full(len(evidence["x"]), Verdict.UNFIT)
+
+
 def test_the_report_of_a_sweep_has_a_part_for_its_searches(tmp_path):
     digest, cell = folders.cell_of(WELL.fields(), WELL.stops)
     store = folders.new_store(tmp_path, {digest: cell})
@@ -79,6 +88,7 @@ def test_the_report_of_a_sweep_has_a_part_for_its_searches(tmp_path):
     assert '<h2 id="rare">Rare basins</h2>' in page
     assert "Rare basins: 1 of 1 estimates not to be trusted." in page
     assert f"<b>Not to be trusted:</b> DoubleWell, UNFIT by SubsetSimulation: {WHY}" in page
+    assert searches_of(load(tmp_path, rule=Other())) == []  # for which nothing was searched
     first, second = (report_files(load(tmp_path)) for _ in range(2))
     assert {"rare.csv", "rare.png", "rare.pdf", "rare.tex"} <= {*first}
     assert first == second
