@@ -48,17 +48,17 @@ def test_a_search_that_has_not_ended_says_how_far_it_is(tmp_path):
 
 
 def test_searches_are_named_and_sorted_by_what_tells_their_cells_apart(tmp_path):
-    cells = grid(WELL, {"organism.tilt": (0.2, 0.1)})
+    cells = grid(WELL, {"num_steps": (10, 4)})
     for cell in cells:
         write_search(tmp_path, AGREEING, sweep=cell)
     write_search(tmp_path, AGREEING, sweep=cells[0], method=rare.Splitting())
     write_search(tmp_path, AGREEING, sweep=cells[0], rule=Behavior(min_fit=0.5))
     found = [(one.label, one.method["class"]) for one in rare.load(tmp_path)]
     assert found == [
-        ("tilt=0.1, min_fit=0.25", "SubsetSimulation"),
-        ("tilt=0.2, min_fit=0.25", "Splitting"),
-        ("tilt=0.2, min_fit=0.25", "SubsetSimulation"),
-        ("tilt=0.2, min_fit=0.5", "SubsetSimulation"),
+        ("num_steps=4, min_fit=0.25", "SubsetSimulation"),
+        ("num_steps=10, min_fit=0.25", "Splitting"),
+        ("num_steps=10, min_fit=0.25", "SubsetSimulation"),
+        ("num_steps=10, min_fit=0.5", "SubsetSimulation"),
     ]
 
 

@@ -47,7 +47,8 @@ def test_a_report_is_read_in_place_of_the_chunks_as_long_as_it_is_that_of_all_se
     load(path).fractions().write_csv(table)
     for chunk in (path / "data").iterdir():
         chunk.write_bytes(b"")
-    assert rows(tmp_path)["sweep"][2:] == ["16", "0.625", "complete"]
+    write_search(path, APART)
+    assert rows(tmp_path)["sweep"][2:] == ["16", "0.625", "complete, 1 rare search"]
     table.write_text(table.read_text().replace(",16,", ",15,"))
     assert rows(tmp_path)["sweep"][-1].startswith("broken: ")
 
@@ -109,15 +110,13 @@ def test_a_note_that_could_not_be_shown_is_not_recorded(tmp_path):
 
 
 def test_searches_for_rare_basins_are_counted(tmp_path):
-    for name, found in (("apart", APART), ("begun", APART[:2]), ("both", APART)):
+    for name, found in (("apart", APART), ("begun", APART[:2])):
         write_search(tmp_path / name, found)
-    shutil.copytree(GOLDEN / "0.4.0", tmp_path / "both", dirs_exist_ok=True)
     (tmp_path / "notes/rare").mkdir(parents=True)
     found = rows(tmp_path)
     assert found["apart"] == ["-", "1", "-", "-", "1 rare search, 1 not to be trusted"]
     assert found["begun"][-1] == "1 rare search, 1 incomplete"
-    assert found["both"][2:] == ["16", "0.625", "complete, 1 rare search"]
-    assert len(found) == 3
+    assert len(found) == 2
 
 
 def test_a_folder_without_sweeps_is_refused(tmp_path):
