@@ -65,7 +65,7 @@ def test_below_gives_the_seeds_of_brute_force_and_of_searches(file, monkeypatch)
 
 @pytest.mark.ci
 def test_other_questions_have_answers_of_their_own(file, monkeypatch):
-    line = "--set num_steps=5 --set organism.tilt=.1"
+    line = "--set num_steps=5 --set organism.tilt=.1 --set method.noise=0.0"
     text = planned(file, f"{line} --tell .2 .4 --power .8 --level .9", monkeypatch)
     paired = sample_size.paired_seeds_to_tell(0.2, 0.4, power=0.8, level=0.9)
     apart = sample_size.seeds_to_tell(0.2, 0.4, power=0.8, level=0.9)
