@@ -253,7 +253,8 @@ def compare(sweep: Sweep, count: int, rounds: int) -> str:
     def moves() -> None:
         problem.scores(chains.move(population, 0.5, rng))
 
-    timed(moves), timed(fresh)  # compiles
+    for compiled in (moves, fresh):
+        compiled()
     ratios = [1 / timed(moves) * timed(fresh) for _ in range(rounds)]
     return (
         f"{count} chains at {statistics.median(ratios):.2f} [{min(ratios):.2f}, "

@@ -23,6 +23,8 @@ from basin_jax.studies.framework.study import TestbedStudy
 
 # The factor within which a fraction is to be known, by an interval of 95 %.
 FACTOR = 1.5
+# The fraction from which on searching is not worth its trouble.
+RARE = 0.05
 # Steps in which the units of ReluXor take sides, at a rate of .05 or so.
 EARLY = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 
@@ -123,12 +125,12 @@ class Rare(TestbedStudy):
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         rarest = max(self.known)
         found = rows[f"units={rarest.units}/searched"]
-        cost, brute = (rows[f"units={rarest.units}/{kind}"] for kind in ("cost", "counting"))
+        cost, saving = (rows[f"units={rarest.units}/{kind}"] for kind in ("cost", "saving"))
         yield say(
-            f"Of networks that fail with the probability {2.0 ** (1 - rarest.units):.2g}, the "
-            f"search finds {found}. To know it within a factor {FACTOR:g} takes {cost} trainings; "
-            f"counting takes {brute}.",
-            *(found, cost, brute),
+            f"XOR by {rarest.units} units fails with the probability "
+            f"{2.0 ** (1 - rarest.units):.2g}; subset simulation finds {found}. To know it within "
+            f"a factor {FACTOR:g} takes {cost} trainings; counting takes {saving} times as many.",
+            *(found, cost, saving),
         )
         for d in self.searched:
             counted, searched = (rows[f"difficulty={d}/{how}"] for how in ("counted", "searched"))
@@ -141,18 +143,18 @@ class Rare(TestbedStudy):
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         places = {one.units: 2.0 ** (1 - one.units) for one in self.known}
         costs = {p: rows[f"units={units}/cost"] for units, p in places.items()}
-        counting = {p: rows[f"units={units}/counting"].value for units, p in places.items()}
+        counting = {p: (1 - p) / p / (math.log(FACTOR) / 1.96) ** 2 for p in places.values()}
         others = {
             found.fraction: rows[f"difficulty={d}/cost"]
             for d in self.searched
-            if (found := lab.found[f"difficulty={d}"]).fraction
+            if 0 < (found := lab.found[f"difficulty={d}"]).fraction < RARE
         }
         marks = [
             Line(counting, label="by counting", color=INK[6]),
             Curve(costs, label="XOR, by subset simulation", color=INK[1]),
         ]
         if others:
-            marks.append(Curve(others, label="the audit game", color=INK[0], linestyle=""))
+            marks.append(Curve(others, label="the testbed", color=INK[0], linestyle=""))
         yield Panel(
             marks,
             xlabel="fraction",
@@ -164,7 +166,7 @@ class Rare(TestbedStudy):
         searched = rows.along("difficulty=*/searched", self.searched)
         yield Panel(
             [
-                Curve(counted, label="counted", color=INK[6]),
+                Curve(counted, label="counted", color=INK[6], linestyle=""),
                 Curve(searched, label="searched", color=INK[0]),
             ],
             xlabel="difficulty of noticing oversight",
@@ -192,10 +194,15 @@ def _costs(key: str, label: str, found: RareEstimate) -> Iterator[Row]:
     each, free = found.trainings / len(found.replications), len(fractions) - 1
     variance = float(np.log(fractions).var(ddof=1))
     spread = [variance, *(variance * free / chi2.ppf(q, free) for q in (0.975, 0.025))]
-    value, low, high = (each * one / wanted**2 for one in spread)
+    cost, low, high = (_rounded(each * one / wanted**2) for one in spread)
     said = f"{label}: trainings of a search to within a factor {FACTOR:g}"
-    yield numbers(f"{key}/cost", said, (value, low, high), found.trainings)
-    brute = (1 - found.fraction) / found.fraction / wanted**2
-    low, high = ((1 - p) / p / wanted**2 if p else math.inf for p in (found.high, found.low))
-    said = f"{label}: seeds to within a factor {FACTOR:g}, by counting"
-    yield numbers(f"{key}/counting", said, (brute, low, high), found.trainings)
+    yield numbers(f"{key}/cost", said, (cost, low, high), found.trainings)
+    brute = _rounded((1 - found.fraction) / found.fraction / wanted**2)
+    said = f"{label}: as many times more to count to within a factor {FACTOR:g}"
+    savings = (brute / cost, brute / high, brute / low)
+    yield numbers(f"{key}/saving", said, tuple(map(_rounded, savings)), found.trainings)
+
+
+def _rounded(value: float) -> float:
+    """Round to the two digits that a spread of some replications carries."""
+    return float(f"{value:.2g}")
