@@ -43,6 +43,23 @@ def with_stops(sweep: Sweep) -> Sweep:
     return sweep.replace(save_at=(0, *sorted({int(step) for step in steps} - {sweep.num_steps})))
 
 
+def threshold_of(scores: Float[ndarray, " particle"], keep: float) -> float | None:
+    """Return the score that the particles of the next level exceed, or None if there is no level.
+
+    It is the highest score of those that are left behind, and not the lowest of those that are
+    kept: so the share that is kept is without bias (Guyader, Hengartner & Matzner-Lober 2011,
+    "Simulation and estimation of extreme quantiles and extreme probabilities"). Of scores that are
+    equal all are kept, or none, whichever comes nearer to the share `keep`. Particles in the event
+    alone are no level.
+    """
+    ordered = np.sort(scores)
+    middle = ordered[len(scores) - max(int(keep * len(scores)), 1) - 1]
+    finite = ordered[np.isfinite(ordered)]
+    choices = [middle, *ordered[ordered < middle][-1:]]
+    shares = [(t, np.mean(scores > t)) for t in choices if (finite > t).any()]
+    return min(shares, key=lambda choice: abs(math.log(choice[1] / keep)), default=(None,))[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """The event that a rule gives a particle one verdict.

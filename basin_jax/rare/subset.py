@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float, UInt32, UInt64
 from numpy import ndarray
 
 from basin_jax.rare.estimate import Level, Replication
-from basin_jax.rare.problem import Noise, Problem, Search
+from basin_jax.rare.problem import Noise, Problem, Search, threshold_of
 from basin_jax.rare.words import noise_of, words_of
 
 
 # The acceptance at which moves are aimed, and the range of their size.
 ACCEPTED, SMALLEST, LARGEST = 0.3, 0.02, 1.0
-# The moves of a level, at the acceptance that is aimed at and the default share that has to move.
+# The moves of a level, at the acceptance that is aimed at and the default share that should move.
 TYPICAL_MOVES = 5
 
 
@@ -35,7 +35,8 @@ class SubsetSimulation(Search):
 
     Attributes:
         keep: the share of them that reach the next level.
-        moved: the share of particles that have to move before a level ends.
+        moved: the share of particles that should move in a level: it has as many moves as that
+            takes at the acceptance of the level before.
         max_moves: the most moves in a level.
         data: "held" if a particle keeps the order of its data, and all other noise of training;
             "anew" if each move draws it again.
@@ -43,7 +44,7 @@ class SubsetSimulation(Search):
     """
 
     keep: float = 0.25
-    moved: float = 0.7
+    moved: float = 0.8
     max_moves: int = 16
     data: Literal["held", "anew"] = "anew"
     below: float = 1e-12
@@ -82,20 +83,19 @@ class SubsetSimulation(Search):
         scores = yield population
         hits, size, ancestors, fraction = np.isposinf(scores).sum(), 0.5, np.arange(count), 1.0
         while (share := np.isposinf(scores).mean()) < self.keep:
-            threshold = np.sort(scores)[-max(int(self.keep * count), 1)]
-            kept = np.flatnonzero(scores >= threshold)
-            if len(kept) == count or np.isneginf(threshold) or fraction < self.below:
-                share = 0.0
+            threshold = threshold_of(scores, self.keep)
+            if threshold is None or fraction < self.below:
                 break
+            kept = np.flatnonzero(scores > threshold)
             fraction *= len(kept) / count
             copied = kept[rng.permutation(count) % len(kept)]
             population = population.take(copied)
             scores, ancestors = scores[copied], ancestors[copied]
             moved, accepted = np.zeros(count, bool), []
-            while moved.mean() < self.moved and len(accepted) < self.max_moves:
+            for _ in range(self._moves(levels)):
                 proposed = self.move(population, size, rng)
                 found = yield proposed
-                takes = found >= threshold
+                takes = found > threshold
                 population = _where(takes, proposed, population)
                 scores, moved = np.where(takes, found, scores), moved | takes
                 accepted.append(takes.mean())
@@ -110,6 +110,14 @@ class SubsetSimulation(Search):
             ancestors=len(np.unique(ancestors[np.isposinf(scores)] if share else ancestors)),
             levels=tuple(levels),
         )
+
+    def _moves(self, levels: Sequence[Level]) -> int:
+        """Return the moves of the next level, by the acceptance of the one before."""
+        # Not until enough have moved: to stop at that prefers moves that go well, which brought a
+        # bias of 8 % at 100 particles and 1e-6.
+        refused = 1 - ((levels[-1].acceptance if levels else None) or ACCEPTED)
+        needed = math.log(1 - self.moved) / math.log(refused) if refused else 1
+        return min(math.ceil(needed), self.max_moves)
 
     def move(self, population: Noise, size: float, rng: np.random.Generator) -> Noise:
         noise = noise_of(population.words)
