@@ -23,12 +23,7 @@ from basin_jax.results.shown import Shown
 from basin_jax.results.summary import Summary
 from basin_jax.results.verdicts import CellVerdicts, shared
 from basin_jax.statistics.estimates import as_verdict
-from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
-
-
-# The columns of estimates, the last of which are those that one looks for.
-ESTIMATES = ("low_all", "high_all", "hits", "gained", "lost", "trials", "fraction", "difference")
-ESTIMATES += ("low", "high", "p_value")
+from basin_jax.statistics.rows import ESTIMATES, difference_row, fraction_row, narrowed
 
 
 class Records(Quoted, Shown):
