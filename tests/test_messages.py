@@ -272,6 +272,37 @@ MISTAKES = {
 }
 
 
+def test_a_method_of_records_is_named_as_one_with_what_it_takes(wells_folder):
+    records = basin_jax.load(wells_folder)
+    with pytest.raises(ValueError, match=r"^Records\.threshold: .*'field'; allowed: field and opt"):
+        records.threshold()  # pyright: ignore[reportCallIssue]
+    said = r"^Records\.compare: too many .*; allowed: of, and by their names to, all_pairs, level$"
+    with pytest.raises(ValueError, match=said):
+        records.compare("tilt=0.2", "tilt=0.0")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(ValueError, match=r"^grid: .*'axes'; allowed: sweep, axes$"):
+        basin_jax.grid(SWEEP)  # pyright: ignore[reportCallIssue]
+
+
+def test_a_field_of_a_part_is_found_by_its_last_part():
+    said = r"^Sweep has no field 'tilt'; allowed: .*, vary \(did you mean 'organism\.tilt'\?\)$"
+    with pytest.raises(ValueError, match=said):
+        basin_jax.grid(SWEEP, {"tilt": (0.0, 0.1)})
+
+
+def test_a_name_that_the_package_lacks_is_refused_with_those_that_it_has():
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'Audit'; allowed: .*organisms"
+    ) as found:
+        basin_jax.Audit  # pyright: ignore[reportAttributeAccessIssue] # noqa: B018
+    assert (found.value.name, found.value.obj) == ("Audit", basin_jax)
+
+
+def test_plugins_are_listed_without_the_files_that_they_are_in():
+    folders = ("organisms", "starts", "methods", "rules", "networks")
+    for folder in (getattr(basin_jax, name) for name in folders):
+        assert dir(folder) == sorted(folder.__all__)
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_named_with_what_is_allowed(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -68,7 +68,10 @@ def _stopped(signum: int) -> int:
     said = f"interrupted by {signal.Signals(signum).name}"
     if sys.argv[1:2] and sys.argv[1] in TRAINING:
         again = shlex.join(sys.argv[1:])
-        said += f": what was trained is committed. Go on with:\n  basin-jax {again}"
+        # A search commits whole replications.
+        searches = any(word.partition("=")[0] == "--rare" for word in sys.argv)
+        kept = "the replications that had ended are" if searches else "what was trained is"
+        said += f": {kept} committed. Go on with:\n  basin-jax {again}"
     typer.echo(said, err=True)
     return 128 + signum
 

@@ -1,5 +1,6 @@
 """The command that says how many seeds a question needs, and how long they take here."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -19,10 +20,14 @@ SECONDS = 2.0  # for which each program is timed
 
 
 class Way(NamedTuple):
-    """A way to answer the question, and the seeds (or trainings) of each cell that it takes."""
+    """A way to answer the question, and the seeds (or trainings) of each cell that it takes.
+
+    A way that needs noise is left out where training draws none.
+    """
 
     name: str
     seeds: int
+    needs_noise: bool = False
 
 
 class Program(NamedTuple):
@@ -31,6 +36,7 @@ class Program(NamedTuple):
     label: str
     cells: Sequence["Sweep"]
     speed: float
+    draws: bool  # whether clones of a particle train apart
 
 
 def plan(
@@ -101,6 +107,7 @@ def _check(
 
 
 def _below(fraction: float, level: float) -> tuple[str, list[Way]]:
+    from basin_jax.rare import ImportanceSampling, Splitting, SubsetSimulation
     from basin_jax.statistics import sample_size
 
     proven = sample_size.seeds_below(fraction, level=level)
@@ -110,11 +117,16 @@ def _below(fraction: float, level: float) -> tuple[str, list[Way]]:
         f"Clopper and Pearson at {level:.4g}); if it is {fraction:g}, {found:,} have at least one "
         "hit with probability 0.95."
     )
-    trainings = sample_size.subset_simulation_trainings(fraction)
+    subset, splitting, importance = (
+        math.ceil(search.trainings(fraction))
+        for search in (SubsetSimulation(), Splitting(), ImportanceSampling())
+    )
     return sentence, [
         Way("brute force, no hit", proven),
         Way("brute force, first hit", found),
-        Way("subset simulation", trainings),
+        Way("--rare subset", subset),
+        Way("--rare splitting", splitting, needs_noise=True),
+        Way("--rare importance, for starts of few numbers", importance),
     ]
 
 
@@ -145,6 +157,7 @@ def _width(width: float, level: float) -> tuple[str, list[Way]]:
 
 def _programs(source: "SweepFile", seeds: int) -> list[Program]:
     """Time the programs that a run of so many seeds would train by."""
+    from basin_jax.core.identity import draws
     from basin_jax.core.labels import labels_of
     from basin_jax.core.trial import signature_of
     from basin_jax.engine.autotune import choose
@@ -163,7 +176,8 @@ def _programs(source: "SweepFile", seeds: int) -> list[Program]:
         say(f"timing {label}")
         tuning = choose(cells[0], seeds=seeds * len(cells), tell=say)
         kernel = build_kernel(cells, lanes=tuning.lanes, backend=tuning.backend)
-        programs.append(Program(label, cells, kernel.speed(seconds=SECONDS)))
+        noisy = cells[0].vary != "init" and draws(cells[0])
+        programs.append(Program(label, cells, kernel.speed(seconds=SECONDS), noisy))
     return programs
 
 
@@ -182,6 +196,8 @@ def _table(programs: Sequence[Program], ways: Sequence[Way]) -> "Table":
     for program in programs:
         lines = []
         for way in ways:
+            if way.needs_noise and not program.draws:
+                continue
             steps = way.seeds * sum(cell.all_steps for cell in program.cells)
             minutes = steps / program.speed / 60
             shown = f"{minutes:,.0f}" if minutes >= 10 else f"{minutes:.2g}"

@@ -12,8 +12,12 @@ def runs(
     folder: Annotated[
         Path, typer.Argument(help="A folder of folders of results.", metavar="DIR")
     ] = Path("runs"),
+    match: Annotated[
+        str | None,
+        typer.Option(help="List those whose name or newest note has this text.", metavar="TEXT"),
+    ] = None,
 ) -> None:
     """List the sweeps in a folder: when they ran, their seeds, and how many are deceptive."""
     from basin_jax.report.index import index
 
-    print_table(index(folder).rich(), width=160)
+    print_table(index(folder, match=match).rich(), width=160)

@@ -12,9 +12,19 @@ from basin_jax.cli.engines import (
     train_by_engine,
 )
 from basin_jax.cli.output import print_table, say
+from basin_jax.cli.rare import (
+    Below,
+    Budget,
+    Rare,
+    check_search,
+    print_searches,
+    search_cells,
+    search_of,
+)
 
 
 if TYPE_CHECKING:
+    from basin_jax.core.verdict import Rule
     from basin_jax.results.records import Records
     from basin_jax.runs.sweepfile import SweepFile
 
@@ -36,6 +46,11 @@ Retry = Annotated[
     bool, typer.Option("--retry-errors", help="Train stored seeds that failed again.")
 ]
 
+UntilWidth = Annotated[
+    float | None,
+    typer.Option(help="Train until the interval of each cell has this width, instead."),
+]
+Engine = Annotated[EngineName | None, typer.Option(help="What starts workers, and waits for them.")]
 Seeds = Annotated[
     int | None,
     typer.Option(help="The number of seeds of each cell.  [default: FILE's `seeds`, or 1024]"),
@@ -43,6 +58,10 @@ Seeds = Annotated[
 Pilot = Annotated[
     str | None,
     typer.Option(help="What these seeds serve to choose; no estimate counts them.", metavar="TEXT"),
+]
+Note = Annotated[
+    str | None,
+    typer.Option(help="What the run is for; `basin-jax runs` shows it.", metavar="TEXT"),
 ]
 ShardOf = Annotated[
     str | None,
@@ -79,54 +98,65 @@ Sbatch = Annotated[
 def run(
     file: File,
     seeds: Seeds = None,
-    until_width: Annotated[
-        float | None,
-        typer.Option(help="Train until the interval of each cell has this width, instead."),
-    ] = None,
+    until_width: UntilWidth = None,
     pilot: Pilot = None,
+    note: Note = None,
     set_: Set = None,
     lanes: Lanes = None,
     shard: ShardOf = None,
     retry_errors: Retry = False,
     patience: Patience = None,
     out: Out = None,
-    engine: Annotated[
-        EngineName | None, typer.Option(help="What starts workers, and waits for them.")
-    ] = None,
+    engine: Engine = None,
     workers: Annotated[int | None, typer.Option(help="Their number.", metavar="N")] = None,
     address: Address = None,
     sbatch: Sbatch = None,
+    rare: Rare = None,
+    below: Below = None,
+    budget: Budget = None,
 ) -> None:
     """Train the seeds of a sweep and write its report; resume a stopped run.
 
     Any number of workers, on any hosts that share the folder, may run the same command at once, or
-    an engine starts them.
+    an engine starts them. With --rare it searches for fractions that are too small to count.
     """
+    given = {"pilot": pilot, "note": note, "retry_errors": retry_errors, "patience": patience}
+    others = {"seeds": seeds, "until_width": until_width, "shard": shard, "engine": engine}
+    places = {"address": address, "sbatch": sbatch}
+    check_search(rare, below, budget, **given, **others, workers=workers, **places)
     if seeds is not None and until_width is not None:
         raise ValueError("--seeds and --until-width; allowed: one of them")
-    places = {"address": address, "sbatch": sbatch}
     check_options(engine, workers=workers, shard=shard, **places)
     say(f"reading {file}")  # before JAX is imported, which takes seconds
     from basin_jax.runs.sweepfile import load_sweep
 
+    search = None if rare is None else search_of(rare, below, budget)
     if engine is not None:
         leave_memory_of_gpus()
     source = load_sweep(file, set_ or [])
     folder = out or str(Path("runs") / file.stem)
+    if search is not None:
+        search_cells(source, folder, search=search, lanes=lanes)
+        _report_folder(folder, source.rule)
+        return
     count = source.seeds if seeds is None and until_width is None else seeds
-    given = {"until": until_width, "pilot": pilot, "lanes": lanes}
-    given |= {"retry_errors": retry_errors, "patience": patience}
+    given |= {"until": until_width, "lanes": lanes}
     if engine is not None and workers is not None:
         told = {"seeds": count, "out": folder, **given}
         records = train_by_engine(engine, source, told, workers=workers, **places)
     else:
         records = _train(source, count, folder, shard=shard, **given)
-    records.judged_by = source.rule  # also one of the user's own, which no folder holds
+    _end(records, source.rule, folder, by_engine=engine is not None)
+
+
+def _end(records: "Records", rule: "Rule", folder: str, *, by_engine: bool) -> None:
+    """Report a run, unless other workers are still at it."""
     from basin_jax.runs.workers import workers_of
 
+    records.judged_by = rule  # also one of the user's own, which no folder holds
     others = sum(worker.is_live for worker in workers_of(records.store))
     # An engine's have ended, and one that died on another host seems to live for a while.
-    if engine is None and others:
+    if others and not by_engine:
         many = f"{others} worker{'s' * (others > 1)}"
         say(f"{many} still at it; the last one writes the report, or basin-jax report {folder}")
         return
@@ -164,8 +194,11 @@ def report(
     from basin_jax.results.records import load
     from basin_jax.runs.sweepfile import load_rule
 
-    records = load(folder, rule=load_rule(rule) if rule else None)
-    _report(records, records.store.folder / f"report-{rule.stem}" if rule else None)
+    if rule is None:
+        _report_folder(folder)
+        return
+    records = load(folder, rule=load_rule(rule))
+    _report(records, records.store.folder / f"report-{rule.stem}")
 
 
 def watch(
@@ -184,12 +217,36 @@ def watch(
     serve(folder, port=port, tell=say)
 
 
+def _report_folder(folder: str, rule: "Rule | None" = None) -> None:
+    """Report a folder, which may hold a sweep, searches for rare basins, or both.
+
+    Args:
+        folder: the folder or its URL.
+        rule: the rule of the user's own file, if it is known.
+    """
+    from basin_jax.rare import load as load_searches
+    from basin_jax.report.rare import write_searches
+    from basin_jax.results.records import load
+    from basin_jax.results.store import Store
+
+    if Store(folder).exists():
+        records = load(folder)
+        records.judged_by = rule or records.judged_by
+        _report(records)
+        return
+    page = write_searches(folder)
+    print_searches(load_searches(folder))
+    say(f"Report: {page}")
+
+
 def _report(records: "Records", folder: Path | None = None) -> None:
     """Print the fractions, and write the report into a folder, that of the results if None."""
-    from basin_jax.report.page import text_table, write_report
+    from basin_jax.report.page import searches_of, text_table, write_report
 
     page = write_report(records, folder)
     print_table(text_table(records), width=120)
+    if searches := searches_of(records):
+        print_searches(searches)
     say(f"Report: {page}")
 
 
@@ -301,6 +358,7 @@ def _train(
     *,
     until: float | None = None,
     pilot: str | None = None,
+    note: str | None = None,
     lanes: int | None = None,
     shard: str | None = None,
     retry_errors: bool = False,
@@ -326,6 +384,7 @@ def _train(
             rule=source.rule,
             until=until,
             pilot=pilot,
+            note=note,
             lanes=lanes,
             shard=None if shard is None else Shard.parse(shard),
             retry_errors=retry_errors,

@@ -44,10 +44,13 @@ def checked[F: Callable[..., Any]](target: F) -> F:
     name = target.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
     # A field is named with its class, as plug-ins name theirs.
     prefix = f"{name}." if target.__name__ == "__init__" else ""
+    is_method = not prefix and "self" in signature.parameters
 
     @functools.wraps(target)
     def called(*args: Any, **values: Any) -> Any:
-        _expect_arguments(name, signature, args, values)
+        # By the class that users know, and not by the one that it inherits from.
+        known_as = f"{type(args[0]).__name__}.{target.__name__}" if is_method else name
+        _expect_arguments(known_as, signature, args, values)
         hints = _hints(target)
         for argument, value in signature.bind(*args, **values).arguments.items():
             if argument in hints:
@@ -76,8 +79,17 @@ def _expect_arguments(
     try:
         signature.bind(*args, **values)
     except TypeError as error:
-        wanted = [n for n, p in known.items() if p.default is p.empty]
-        raise ValueError(f"{name}: {error}; allowed: {', '.join(wanted)} and options") from None
+        raise ValueError(f"{name}: {error}; allowed: {_taken(known)}") from None
+
+
+def _taken(known: Mapping[str, inspect.Parameter]) -> str:
+    """List the arguments that are needed, or those that are taken by their places."""
+    needed = [n for n, p in known.items() if p.default is p.empty]
+    if needed:
+        return ", ".join(needed) + " and options" * (len(needed) < len(known))
+    placed = [n for n, p in known.items() if p.kind is not p.KEYWORD_ONLY]
+    named = [n for n in known if n not in placed]
+    return ", and by their names ".join(filter(None, (", ".join(placed), ", ".join(named))))
 
 
 def expect_argument(name: str, value: Any, hint: Any) -> None:

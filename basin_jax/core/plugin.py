@@ -198,11 +198,14 @@ def _expect_fields(cls: type[Plugin], values: Mapping[str, Any]) -> None:
         raise ValueError(f"{cls.__name__} lacks a value of {', '.join(missing)}")
 
 
-def expect_field(cls: type[Plugin], name: str) -> None:
-    """Raise `ValueError` unless a class of plug-ins has a field."""
+def expect_field(cls: type[Plugin], name: str, *, paths: Iterable[str] = ()) -> None:
+    """Raise `ValueError` unless a class of plug-ins has a field; one of `paths` may be meant."""
     known = field_types(cls)
     if name not in known:
-        raise ValueError(f"{cls.__name__} has no field {name!r}; allowed: {closest(name, known)}")
+        deeper = [path for path in paths if path.endswith(f".{name}")]
+        hint = f" (did you mean {deeper[0]!r}?)" if deeper else meant(name, known)
+        allowed = ", ".join(sorted(known)) or "none"
+        raise ValueError(f"{cls.__name__} has no field {name!r}; allowed: {allowed}{hint}")
 
 
 def _code(cls: type[Plugin]):

@@ -154,7 +154,7 @@ def override(plugin: Any, path: str, value: Any) -> Any:
     name, _, rest = path.partition(".")
     if isinstance(plugin, Mapping):
         return {**plugin, path: value}
-    expect_field(type(plugin), name)
+    expect_field(type(plugin), name, paths=describe(plugin, traced=True))
     inner = getattr(plugin, name)
     if rest and not isinstance(inner, Plugin | Mapping):
         raise ValueError(f"{type(plugin).__name__}.{name} = {inner!r} has no field {rest!r}")

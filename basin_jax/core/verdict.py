@@ -134,11 +134,20 @@ def near_thresholds(
     Returns:
         For each threshold, whether a seed's verdict differs between the two.
     """
-    near = {}
-    for field in thresholds_of(rule):
-        below, above = (judge(_moved(rule, field, by), evidence) for by in (-within, within))
-        near[field] = below != above
-    return near
+    fields = thresholds_of(rule)
+    return {field: near_threshold(rule, evidence, field, within=within) for field in fields}
+
+
+def near_threshold(
+    rule: Rule, evidence: Mapping[str, ndarray], field: str, *, within: float
+) -> Bool[ndarray, " seed"]:
+    """Find the seeds near one threshold, as `near_thresholds` does.
+
+    Raises:
+        Exception: whatever the rule raises at another value of it.
+    """
+    below, above = (judge(_moved(rule, field, by), evidence) for by in (-within, within))
+    return below != above
 
 
 def thresholds_of(rule: Rule) -> list[str]:

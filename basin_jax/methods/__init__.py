@@ -15,3 +15,8 @@ from basin_jax.methods.sharpness_aware import SharpnessAware as SharpnessAware
 
 
 __all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    """List the plug-ins, without the files that they are in."""
+    return __all__

@@ -7,3 +7,8 @@ from basin_jax.networks.transformer import Transformer as Transformer
 
 
 __all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    """List the networks, without the files that they are in."""
+    return __all__

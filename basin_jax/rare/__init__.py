@@ -4,6 +4,8 @@ from basin_jax.rare.estimate import RareEstimate as RareEstimate
 from basin_jax.rare.estimate import Replication as Replication
 from basin_jax.rare.importance import ImportanceSampling as ImportanceSampling
 from basin_jax.rare.problem import Search as Search
+from basin_jax.rare.reading import StoredSearch as StoredSearch
+from basin_jax.rare.reading import load as load
 from basin_jax.rare.run import fraction as fraction
 from basin_jax.rare.scores import At as At
 from basin_jax.rare.scores import Peak as Peak
@@ -13,4 +15,4 @@ from basin_jax.rare.splitting import Splitting as Splitting
 from basin_jax.rare.subset import SubsetSimulation as SubsetSimulation
 
 
-__all__ = [name for name in dir() if name[0].isupper() or name == "fraction"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [name for name in dir() if name[0].isupper() or name in ("fraction", "load")]  # pyright: ignore[reportUnsupportedDunderAll]

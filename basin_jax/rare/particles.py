@@ -50,6 +50,7 @@ class Particles:
 
     Attributes:
         sweep: the sweep.
+        lanes: the number of lanes of a block.
         num_words: the random words of 32 bits that a seed draws at its start, and its parent's. A
             start that is the same for all seeds, by `vary`, has none.
 
@@ -63,7 +64,7 @@ class Particles:
         self.sweep = sweep
         self._signature = signature_of(sweep, output)
         tuning = choose(sweep, lanes=lanes, seeds=1)
-        self._backend, self._lanes = BACKENDS[tuning.backend], tuning.lanes
+        self._backend, self.lanes = BACKENDS[tuning.backend], tuning.lanes
         self._devices = tuple(jax.local_devices())
         self._parent = None
         if isinstance(sweep.start, Child):
@@ -170,7 +171,7 @@ class Particles:
     def _advance(
         self, span: Array, inputs: TrialInputs, state: Any, probes: Array
     ) -> tuple[Any, Any]:
-        keys, first = map_lanes(self._keys, inputs, probes), jnp.full(self._lanes, span[0])
+        keys, first = map_lanes(self._keys, inputs, probes), jnp.full(self.lanes, span[0])
         taken = self._signature, inputs, keys, state, first, span[1] - span[0]
         state = self._backend.advance(*taken)
         probe = functools.partial(probe_trial, self._signature)
@@ -201,12 +202,12 @@ class Particles:
 
     def _map(self, function: Callable, given: Any, common: Any = None) -> Any:
         """Apply a function of a block to arrays [particle, ...], block by block."""
-        count, size = len(jax.tree.leaves(given)[0]), len(self._devices) * self._lanes
+        count, size = len(jax.tree.leaves(given)[0]), len(self._devices) * self.lanes
         # What is padding is the first particle again.
         places = np.r_[np.arange(count), np.zeros(-count % size, int)].reshape(-1, size)
 
         def deal(x: ndarray, block: ndarray) -> ndarray:
-            return x[block].reshape(len(self._devices), self._lanes, *x.shape[1:])
+            return x[block].reshape(len(self._devices), self.lanes, *x.shape[1:])
 
         with numerics(self._signature.precision):
             program, shapes = self._program(function, given, common)
@@ -220,7 +221,7 @@ class Particles:
         name = function.__name__
         if name not in self._programs:
             lanes = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct((self._lanes, *x.shape[1:]), x.dtype), given
+                lambda x: jax.ShapeDtypeStruct((self.lanes, *x.shape[1:]), x.dtype), given
             )
 
             def shard(common: Any, given: Any) -> Any:

@@ -18,7 +18,7 @@ from basin_jax.core.sources import describe, short_hash
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rare.audition import Audition
-from basin_jax.rare.estimate import Level, Replication
+from basin_jax.rare.estimate import REPLICATIONS, Level, Replication
 from basin_jax.rare.problem import Search
 from basin_jax.rare.scores import At, Peak, Score, SettlingTime
 from basin_jax.results.folder import StoreError
@@ -26,6 +26,7 @@ from basin_jax.results.place import place_of
 from basin_jax.results.rule import rule_identity
 from basin_jax.runs.provenance import machine_identity
 from basin_jax.schema import (
+    Check,
     listed,
     mapping,
     number,
@@ -64,14 +65,27 @@ _REPLICATION = record(
         "levels": listed(_LEVEL),
     }
 )
-_NAMED = mapping(text, plain)
+_fields = mapping(text, plain)
+
+
+def _named_with(needed: Mapping[str, Check]) -> Check:
+    """Allow the fields of a plug-in, of which some are needed."""
+
+    def check(path: str, value: Any) -> None:
+        _fields(path, value)
+        record(needed)(path, value)
+
+    return check
+
+
+_NAMED = _named_with({"class": text})
 _SEARCH = record(
     {
         "sweep": text,
-        "fields": _NAMED,
+        "fields": _named_with({"organism": text}),
         "rule": record({"fields": _NAMED, "sources": mapping(text, text)}),
         "of": text,
-        "method": _NAMED,
+        "method": _named_with({"class": text, "replications": whole(REPLICATIONS, 2**31)}),
         "score": optional(_NAMED),
         "root": whole(0, 2**63),
         "machine": mapping(text, text),
@@ -79,6 +93,7 @@ _SEARCH = record(
 )
 _TRIED = record({"score": _NAMED, "merit": optional(number(-1e300, 1e300))})
 _AUDITION = record({"chosen": _NAMED, "by": text, "tried": listed(_TRIED), "trainings": COUNT})
+_KINDS = {"replication": _REPLICATION, "audition": _AUDITION}
 SCORES = {kind.__name__: kind for kind in (SettlingTime, Peak, At)}  # that an audition chooses
 
 
@@ -92,7 +107,7 @@ class Searches:
 
     def __init__(self, where: str | PathLike[str], search: Mapping[str, Any]):
         self._place, self._search = place_of(where), dict(search)
-        self._name = short_hash(text_of(self._search))
+        self._name = name_of(self._search)
         self._place.prepare(FOLDER)
 
     def replication(self, number: int) -> Replication | None:
@@ -101,7 +116,7 @@ class Searches:
         Raises:
             StoreError: if its record is damaged.
         """
-        content = self._read(str(number), "replication", _REPLICATION)
+        content = self._read(str(number), "replication")
         return content and replication_of(content)
 
     def commit(self, number: int, replication: Replication) -> None:
@@ -118,7 +133,7 @@ class Searches:
         Raises:
             StoreError: if its record is damaged.
         """
-        content = self._read("score", "audition", _AUDITION)
+        content = self._read("score", "audition")
         return content and audition_of(content)
 
     def commit_audition(self, audition: Audition) -> None:
@@ -134,10 +149,10 @@ class Searches:
     def _key(self, part: str) -> str:
         return f"{FOLDER}/{self._name}-{part}.json"
 
-    def _read(self, part: str, kind: str, check: Any) -> Any:
+    def _read(self, part: str, kind: str) -> Any:
         if not self._place.exists(key := self._key(part)):
             return None
-        return read_record(self._place, key, kind, check)[kind]
+        return read_record(self._place, key, kind)[kind]
 
     def _write(self, part: str, content: dict[str, Any]) -> None:
         content = {"search": self._search, **content}
@@ -159,6 +174,11 @@ def identity_of(
         "root": root,
         "machine": machine_identity(),
     }
+
+
+def name_of(search: Mapping[str, Any]) -> str:
+    """Return the name of a search, which all of its records begin with."""
+    return short_hash(text_of(search))
 
 
 def replication_of(content: Mapping[str, Any]) -> Replication:
@@ -186,18 +206,25 @@ def _score_of(named: Mapping[str, Any]) -> Score:
     return SCORES[fields.pop("class")](**fields)
 
 
-def read_record(place: Any, key: str, kind: str, check: Any) -> dict[str, Any]:
+def read_record(place: Any, key: str, kind: str) -> dict[str, Any]:
     """Read a record and check it.
 
+    Args:
+        place: the folder or the bucket.
+        key: the record's.
+        kind: "replication" or "audition", under which its content stands beside its `search`.
+
     Raises:
-        StoreError: if it is damaged, or none of this package.
+        StoreError: if it is damaged, or that of another search than its name says.
     """
     try:
         content = parse(place.get(key, at_most=BYTES))
-        record({"search": _SEARCH, kind: check, "seal": text})("", content)
+        record({"search": _SEARCH, kind: _KINDS[kind], "seal": text})("", content)
         seal = content.pop("seal")
         if seal != seal_of(content):
             raise ValueError("its content differs from its seal")
+        if not key.startswith(f"{FOLDER}/{name_of(content['search'])}-"):
+            raise ValueError("it is of another search than its name says")
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{place.named(key)} is damaged: {error}; delete it, and run again"

@@ -93,7 +93,7 @@ class SubsetSimulation(Search):
             scores, ancestors = scores[copied], ancestors[copied]
             moved, accepted = np.zeros(count, bool), []
             for _ in range(self._moves(levels)):
-                proposed = self._move(population, size, rng)
+                proposed = self.move(population, size, rng)
                 found = yield proposed
                 takes = found > threshold
                 population = _where(takes, proposed, population)
@@ -119,7 +119,7 @@ class SubsetSimulation(Search):
         needed = math.log(1 - self.moved) / math.log(refused) if refused else 1
         return min(math.ceil(needed), self.max_moves)
 
-    def _move(self, population: Noise, size: float, rng: np.random.Generator) -> Noise:
+    def move(self, population: Noise, size: float, rng: np.random.Generator) -> Noise:
         noise = noise_of(population.words)
         noise = np.sqrt(1 - size**2) * noise + size * rng.standard_normal(noise.shape)
         words = words_of(noise)

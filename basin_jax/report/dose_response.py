@@ -129,6 +129,15 @@ def caption(threshold: Threshold) -> str:
     return ". ".join(said) + "."
 
 
+def sentence(threshold: Threshold) -> str:
+    """State where the fraction crosses, as below a figure of fractions."""
+    half = "Half" if threshold.at == 0.5 else f"A fraction of {threshold.at:g}"
+    return (
+        f"{half} of the {_seeds(threshold)} end {threshold.of.name} at "
+        f"{_found(threshold, threshold)} ({_level(threshold)} interval)."
+    )
+
+
 def _verb(threshold: Threshold) -> str:
     return "rises" if threshold.direction == "rising" else "falls"
 

@@ -1,13 +1,16 @@
 """A table of the sweeps in a folder of runs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from basin_jax.core.verdict import Verdict
+from basin_jax.rare import StoredSearch, load
+from basin_jax.rare.reading import count_searches
+from basin_jax.rare.store import FOLDER as RARE
 from basin_jax.report.render import Group, Line, Table
 from basin_jax.report.tables import amount
 from basin_jax.results.layout import UNSEALED
@@ -28,41 +31,83 @@ class _Sweep(NamedTuple):
     seeds: str = "-"
     deceptive: str = "-"
     state: str = "broken"
+    note: str = ""
 
 
-def index(folder: Path) -> Table:
+def index(folder: Path, *, match: str | None = None) -> Table:
     """Return a table of the sweeps in a folder and in its subfolders, by name.
+
+    Searches for rare basins are counted beside the state of a sweep; where there is no sweep, they
+    are a row of their own.
 
     Of a complete sweep `sweep.json`, the records of runs and the table of its report are read, and
     its chunks only if the report has other numbers of seeds: `basin-jax verify` finds damage. A
     folder that cannot be read is a row that says why.
 
+    Args:
+        folder: the folder.
+        match: a text that the name or the note has, in letters of any case; all sweeps if None.
+
+    Returns:
+        The table. If some run has a note, its last column is the newest note of each sweep.
+
     Raises:
-        ValueError: if there is no such folder, or no sweep in it.
+        ValueError: if there is no such folder, or no such sweep in it.
     """
     if not folder.is_dir():
         raise ValueError(f"DIR = {str(folder)!r}; allowed: a folder on this machine")
-    lines = []
+    found = dict[str, _Sweep]()
     for path in sorted(_sweeps(folder)):
         try:
-            found = _sweep(Store(path))
+            store = Store(path)
+            sweep = _sweep(store) if store.exists() else _searches(load(path))
         except (OSError, ValueError) as error:
             why = " ".join(str(error).replace(f"{path}/", "").split())
-            found = _Sweep(state=f"broken: {why if len(why) <= REASON else f'{why[:REASON]}…'}")
-        name, failed = str(path.relative_to(folder)), found.state.startswith("broken")
-        lines.append(Line([name, *found], failed=failed))
-    if not lines:
+            sweep = _Sweep(state=f"broken: {why if len(why) <= REASON else f'{why[:REASON]}…'}")
+        found[str(path.relative_to(folder))] = sweep
+    if not found:
         raise ValueError(f"DIR = {str(folder)!r} has no sweep; allowed: a folder with results")
-    head = ["name", "last run", "cells", "seeds", "deceptive", "state"]
+    head = ["name", "last run", "cells", "seeds", "deceptive", "state", "note"]
+    if not any(sweep.note for sweep in found.values()):
+        head.remove("note")
+    lines = [
+        Line([name, *sweep][: len(head)], failed=sweep.state.startswith("broken"))
+        for name, sweep in found.items()
+        if match is None or match.casefold() in f"{name}\n{sweep.note}".casefold()
+    ]
+    if not lines:
+        raise ValueError(
+            f"match = {match!r} is in no name and no note of {folder}; allowed: a text of one"
+        )
     return Table(head=head, groups=[Group(lines)], right=["cells", "seeds"])
 
 
 def _sweeps(folder: Path) -> Iterator[Path]:
-    """Yield the folders that hold a sweep, at any depth; none is within another."""
+    """Yield the folders that hold a sweep or searches, at any depth; none is within another."""
     for path, folders, files in os.walk(folder):
-        if MANIFEST in files:
+        if MANIFEST in files or (RARE in folders and count_searches(_keys(Path(path)))):
             yield Path(path)
             folders.clear()
+
+
+def _keys(folder: Path) -> list[str]:
+    return [f"{RARE}/{path.name}" for path in (folder / RARE).iterdir()]
+
+
+def _searches(searches: Sequence[StoredSearch]) -> _Sweep:
+    """Return the row of a folder without a sweep: what its searches estimate."""
+    ended = [one.estimate for one in searches if one.estimate is not None]
+    cells = len({one.label for one in searches})
+    state = _counted(len(searches))
+    if doubted := sum(not one.trusted for one in ended):
+        state += f", {doubted} not to be trusted"
+    if len(ended) < len(searches):
+        state += f", {len(searches) - len(ended)} incomplete"
+    return _Sweep(cells=f"{cells:,}", seeds="-", state=state)
+
+
+def _counted(searches: int) -> str:
+    return f"{searches} rare search{'es' * (searches > 1)}"
 
 
 def _sweep(store: Store) -> _Sweep:
@@ -74,11 +119,16 @@ def _sweep(store: Store) -> _Sweep:
         state = f"{live} worker{'s' * (live > 1)} live"
     elif stopped:
         state = "incomplete"
+    if searches := count_searches(store.place.list(RARE)):
+        state += f", {_counted(searches)}"
     when = max((run["began"] for run in runs), default="-")[:16].replace("T", " ")
-    known = _Sweep(when, f"{len(manifest['cells']):,}", "0", "no seeds yet", state)
+    note = next((run["note"] for run in reversed(runs) if "note" in run), "")
+    size, note = f"{len(manifest['cells']):,}", " ".join(note.split())
+    known = _Sweep(when, size, "0", "no seeds yet", state, note)
     if not store.chunks():
         return known
-    rows = _reported(store) if state == "complete" and manifest["format"] != UNSEALED else None
+    is_sealed = manifest["format"] != UNSEALED
+    rows = _reported(store) if state.startswith("complete") and is_sealed else None
     if rows is None:
         rows = Records(store.folder).fractions()
     rows = rows.filter(verdict=Verdict.DECEPTIVE.name)

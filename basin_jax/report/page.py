@@ -1,5 +1,6 @@
 """Write the report of a sweep: table, figures, LaTeX, CSV, and a page of HTML."""
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,8 +13,11 @@ from rich.table import Table as RichTable
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.files import make_folder, printable, write_pages
-from basin_jax.report import tables
+from basin_jax.rare import StoredSearch, load
+from basin_jax.report import rare, tables
 from basin_jax.report.cells import Cell, cells_of
+from basin_jax.report.dose_response import caption as caption_of
+from basin_jax.report.dose_response import dose_response, sentence
 from basin_jax.report.explain import explain
 from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
 from basin_jax.report.panels import Selection
@@ -25,11 +29,13 @@ from basin_jax.results.quoted import CELLS
 from basin_jax.results.records import Records
 from basin_jax.results.request import Request
 from basin_jax.rules.behavior import Behavior
+from basin_jax.statistics.dose_response import Threshold
 
 
 PAGE = "report.html"
 LISTED = 20  # values in a line, at most
 POINTED = 2_500  # cells, beyond which a pointer finds none of them in the figure
+DOSES = 3  # at least, for a threshold
 HEADLINES = 6  # at most, of which each has a line
 WHY = {
     "fixed": "The runs asked for the same seeds, or for parts of one whole, and all of these are "
@@ -66,10 +72,12 @@ def report_files(records: Records) -> dict[str, bytes]:
     """Return the files of a sweep's report by their names.
 
     They are `report.html`, which needs no other file; `fractions.csv`, `.tex` (a booktabs
-    table), `.png` and `.pdf`; `gap.png` and `.pdf`, histograms of the gap with the rule's
-    thresholds, where the evidence has a gap; for a grid `differences.csv`, of each cell from the
-    first; and where seeds were probed during training `agreement.csv`, of the verdicts at earlier
-    stops with the last. The same results give the same bytes.
+    table), `.png` and `.pdf`; `threshold.png` and `.pdf`, where half of the seeds are deceptive, if
+    one field of three numbers or more varies and they cross it; `gap.png` and `.pdf`, histograms of
+    the gap with the rule's thresholds, where the evidence has a gap; for a grid `differences.csv`,
+    of each cell from the first; where seeds were probed during training `agreement.csv`, of the
+    verdicts at earlier stops with the last; and of searches for rare basins `rare.csv`, `.tex`,
+    `.png` and `.pdf`. The same results give the same bytes.
     """
     records.near_thresholds()  # first: to count them reads the evidence and the verdicts at once
     frame = records.fractions()
@@ -81,13 +89,42 @@ def report_files(records: Records) -> dict[str, bytes]:
     files = {f"{name}.csv": each.write_csv().encode() for name, each in frames.items()}
     files["fractions.tex"] = latex(records, frame).encode()
     figures = {"fractions": fractions(records)}
+    crossing = _crossing(records)
+    if crossing is not None:
+        figures["threshold"] = dose_response(crossing)
     if {"watched", "unwatched"} <= {*records.evidence_names}:
         figures["gap"] = gaps(records)
     for name, figure in figures.items():
         files |= {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
+    if searches := searches_of(records):
+        files |= rare.files(searches)
     content = _content(records, frames, figures) | {"files": sorted(files)}
+    content["rare"] = rare.part_of_page(searches)
+    if crossing is not None:
+        content |= {"crossing": sentence(crossing), "crossing_caption": caption_of(crossing)}
     page = fill(Path(__file__).with_name("page.html"), **content)
     return files | {PAGE: page.encode()}
+
+
+def searches_of(records: Records) -> list[StoredSearch]:
+    """Return the searches for rare basins in the records' folders.
+
+    There are none if another rule replaces the sweep's own: it was not searched for.
+    """
+    if records.rule is not None:
+        return []
+    return [search for store in records.stores for search in load(store.where)]
+
+
+def _crossing(records: Records) -> Threshold | None:
+    """Estimate where half of the seeds are deceptive, if one field of several numbers varies."""
+    if len(records.varied) != 1 or len(records.cells) < DOSES:
+        return None
+    try:
+        found = records.threshold(records.varied[0])
+    except ValueError:  # its values are no numbers, or no seed is in all cells
+        return None
+    return found if math.isfinite(found.value) else None
 
 
 def text_table(records: Records) -> RichTable:

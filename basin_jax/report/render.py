@@ -117,7 +117,8 @@ class Table:
         """Return the table for a paper, by the package booktabs."""
         columns = "".join("r" if name in self.right else "l" for name in self.head)
         lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex(self.head)]
-        lines[:0] = [f"% {line}" for line in self.note.splitlines()]
+        needs = r"% Needs \usepackage{booktabs}."
+        lines[:0] = [needs, *(f"% {line}" for line in self.note.splitlines())]
         for group in self.groups:
             lines.append(r"\midrule")
             if group.title:

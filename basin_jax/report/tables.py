@@ -137,15 +137,21 @@ def warnings(records: Records) -> list[str]:
 def _near(records: Records) -> list[str]:
     """Return a warning for each threshold of the rule that many seeds lie near."""
     rule, whose = type(records.judged_by).__name__, seeds_meant(records)
-    near = records.near_thresholds().filter(pl.col("share") > FEW)
+    every = records.near_thresholds()
+    near, failed = every.filter(pl.col("share") > FEW), every.filter(pl.col("reason").is_not_null())
+    unknown = [
+        f"how many {whose} lie near {rule}.{row['threshold']} = {row['value']:g} is not known, "
+        f"since the rule fails if it is changed by ±{NEAR:g} ({row['reason']})."
+        for row in failed.unique("threshold", keep="first", maintain_order=True).to_dicts()
+    ]
     if near["cell"].n_unique() > WARNED:
-        return [
+        return unknown + [
             f"in {len(rows):,} of {len(records.cells):,} cells more than {100 * FEW:g} % of "
             f"{whose} change their verdict if {rule}.{threshold} is changed by ±{NEAR:g}; compare "
             "other values of it with `Records.sensitivity`, and see `Records.near_thresholds`."
             for (threshold,), rows in near.group_by("threshold", maintain_order=True)
         ]
-    return [
+    return unknown + [
         f"{cell_name(records, row['cell'])}: {100 * row['share']:.1f} % of {whose} change their "
         f"verdict if {rule}.{row['threshold']} = {row['value']:g} is changed by ±{NEAR:g}; compare "
         "other values of it with `Records.sensitivity`."

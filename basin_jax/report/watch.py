@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from basin_jax.files import reason
+from basin_jax.rare.store import FOLDER as RARE
 from basin_jax.report.page import PAGE, report_files
 from basin_jax.results.records import load
 from basin_jax.results.store import MANIFEST, Store
@@ -73,7 +74,7 @@ class Watched:
     @staticmethod
     def _stamp(store: Store) -> tuple[Any, ...]:
         store.manifest()  # refuses a folder without a sweep
-        return store.place.stamp(MANIFEST), store.chunks()
+        return store.place.stamp(MANIFEST), store.chunks(), store.place.list(RARE)
 
 
 def _report(folder: str) -> Report:

@@ -103,6 +103,7 @@ def check_manifest(content: Mapping[str, Any]) -> None:
     """Raise `ValueError` naming the key, its value and what is allowed."""
     form = content["format"]
     _MANIFESTS[form]("", content)
+    record({"words": optional(_words)} if "words" in content else {})("", content)
     sealed = form != UNSEALED
     if not content["cells"]:
         refuse("cells", {}, "at least one cell")
@@ -203,6 +204,7 @@ def _run_name(path: str, value: Any) -> None:
 
 def _run(path: str, value: Any) -> None:
     _made(path, value)
+    record({"note": text} if "note" in value else {})(path, value)
     record({"request": _request} if "request" in value else {"stop": _stop})(path, value)
 
 
@@ -263,6 +265,7 @@ _request = cases(
     },
 )
 _stop = cases("rule", {"seeds": _asked, "width": _width})
+_words = record({"docstring": text, "fields": _texts})  # of the rule
 _made = record(
     {
         "began": text,

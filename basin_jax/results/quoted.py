@@ -118,7 +118,7 @@ class Quoted(Stored):
         Returns:
             By name: the versions and the device of the machines, their backends and lanes, the
             largest chunk, the hashes of code, the digests of the cells, and for each run the seeds
-            that it asked for.
+            that it asked for and its note.
         """
         found = {name: [value] for name, value in self.machine.items()}
         found["backend"] = [*self._backends()]
@@ -131,7 +131,8 @@ class Quoted(Stored):
         for run in self.runs:
             where = f"Python {run['python']}, {run['devices']} devices"
             runs = found.setdefault(f"run of {run['began']}", [])
-            runs.append(f"{Request.read(run)}; {where}")
+            note = f"; note: {run['note']}" if "note" in run else ""
+            runs.append(f"{Request.read(run)}; {where}{note}")
         return found
 
     def _backends(self) -> Iterator[str]:

@@ -23,7 +23,7 @@ from basin_jax.results.shown import Shown
 from basin_jax.results.summary import Summary
 from basin_jax.results.verdicts import CellVerdicts, shared
 from basin_jax.statistics.estimates import as_verdict
-from basin_jax.statistics.rows import difference_row, fraction_row, narrowed
+from basin_jax.statistics.rows import ESTIMATES, difference_row, fraction_row, narrowed
 
 
 class Records(Quoted, Shown):
@@ -142,17 +142,19 @@ class Records(Quoted, Shown):
 
         Returns:
             A row for each cell and threshold: the rule's field, its `value`, the number of seeds
-            `near` it of all `trials`, and their `share`. There are no rows if the rule is from a
-            user's own file and was not given to `load`.
+            `near` it of all `trials`, and their `share`; or the `reason` why the rule fails where
+            it is moved. There are no rows if the rule is from a user's own file and was not given
+            to `load`.
         """
         rows = []
         for cell, summary in self._summaries(within).items():
             for field, near in summary.near.items():
                 value, trials = getattr(self.judged_by, field), summary.trials
-                share = near / trials if trials else math.nan
-                rows.append((cell, field, value, near, trials, share))
-        names = ("cell", "threshold", "value", "near", "trials", "share")
-        kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64)
+                share, why = near / trials if trials else math.nan, summary.failed.get(field)
+                known = (near, trials, share) if why is None else (None, trials, None)
+                rows.append((cell, field, value, *known, why))
+        names = ("cell", "threshold", "value", "near", "trials", "share", "reason")
+        kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.Int64, pl.Float64, pl.String)
         frame = pl.DataFrame(rows, dict(zip(names, kinds, strict=True)), orient="row")
         return self._fields(()).join(frame, on="cell", maintain_order="right")
 
@@ -211,9 +213,10 @@ class Records(Quoted, Shown):
 
         Returns:
             A row for each other cell, or each pair, over the seeds that it shares with the
-            baseline. `gained` counts those that have the verdict in the cell alone, `lost` those in
-            the baseline alone. The intervals `low_all` to `high_all` hold for all rows at once;
-            `p_value` is that of each row by itself: see `basin_jax.paired_difference`.
+            baseline, whose digest is `baseline` and whose label is `to`. `gained` counts those
+            that have the verdict in the cell alone, `lost` those in the baseline alone. The
+            intervals `low_all` to `high_all` hold for all rows at once; `p_value` is that of each
+            row by itself: see `basin_jax.paired_difference`.
 
         Raises:
             ValueError: if there is only one cell, or no cell `to`, or `to` is given with
@@ -231,8 +234,8 @@ class Records(Quoted, Shown):
         frame = self._fields(self.varied).join(
             pl.DataFrame(rows), on="cell", maintain_order="right"
         )
-        first = ("cell", "label", "baseline")
-        return frame.select(*first, pl.exclude(*first))
+        first = ("cell", "label", "baseline", "to")
+        return _ending(frame.select(*first, pl.exclude(*first)))
 
     def errors(self) -> pl.DataFrame:
         """Return the seeds whose verdict is ERROR, a row for each: its cell, seed and reason."""
@@ -347,12 +350,19 @@ class Records(Quoted, Shown):
             num_intervals=num_intervals,
             basis=self.interval,
         )
-        return {"cell": cell, "baseline": baseline, **row, "sample": self.sample}
+        named = {"cell": cell, "baseline": baseline, "to": self.label(baseline)}
+        return {**named, **row, "sample": self.sample}
 
     def _with_fields(self, rows: list[dict[str, Any]], paths: Sequence[str]) -> pl.DataFrame:
         """Return rows as a frame, with the fields of each cell after its digest."""
         frame = pl.DataFrame(rows, orient="row")
-        return self._fields(paths).join(frame, on="cell", maintain_order="left_right")
+        return _ending(self._fields(paths).join(frame, on="cell", maintain_order="left_right"))
+
+
+def _ending(frame: pl.DataFrame) -> pl.DataFrame:
+    """Move the estimates of a frame to its end: a prompt shows its first and last columns alone."""
+    last = [name for name in ESTIMATES if name in frame.columns]
+    return frame.select(pl.exclude(*last), *last)
 
 
 @checked

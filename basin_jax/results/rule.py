@@ -1,5 +1,9 @@
-"""The identity of a folder's rule, and the rule made from it."""
+"""The identity of a folder's rule, its words, and the rule made from it."""
 
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import basin_jax
@@ -7,6 +11,7 @@ from basin_jax import rules
 from basin_jax.core.plugin import field_types
 from basin_jax.core.sources import describe, sources
 from basin_jax.core.verdict import Rule
+from basin_jax.schema import text
 
 
 def rule_identity(rule: Rule) -> dict[str, Any]:
@@ -36,3 +41,52 @@ def own_rule(identity: dict[str, Any]) -> Rule | None:
     except ValueError:
         return None  # a field does not allow its value
     return rule if rule_identity(rule) == identity else None
+
+
+def words_of(rule: Rule) -> dict[str, Any] | None:
+    """Return a rule's `docstring`, and what it says of its `fields`; None if no manifest holds it.
+
+    They are not a part of its identity, which has the source of its code.
+    """
+    words = {"docstring": _words(type(rule)), "fields": _meanings(type(rule))}
+    try:
+        for each in (words["docstring"], *words["fields"].values()):
+            text("docstring", each)
+    except ValueError:
+        return None
+    return words
+
+
+def _words(kind: type) -> str:
+    """Return a class's docstring, and not what `dataclass` writes where there is none."""
+    words = inspect.getdoc(kind) or ""
+    return "" if words.startswith(f"{kind.__name__}(") else words
+
+
+def blocks(words: str) -> list[str]:
+    """Divide a docstring where it has empty lines."""
+    return words.split("\n\n")
+
+
+def is_section(block: str) -> bool:
+    """Return True for a block such as `Attributes:`."""
+    return re.match(r"[A-Z]\w+:\n", block) is not None
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """Return what a class and those that it extends say of their fields."""
+    found = {}
+    for each in reversed(kind.__mro__):
+        for block in filter(is_section, blocks(_words(each)) if issubclass(each, Rule) else ()):
+            head, _, body = block.partition("\n")
+            if head == "Attributes:":
+                found |= dict(_entries(textwrap.dedent(body)))
+    return found
+
+
+def _entries(body: str) -> Iterable[tuple[str, str]]:
+    """Yield names and their texts, which go on in indented lines."""
+    for entry in re.split(r"\n(?=\S)", body):
+        name, colon, text = entry.partition(":")
+        if colon:
+            yield name.strip(), " ".join(text.split())

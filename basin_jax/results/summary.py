@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Int8, UInt64
 from numpy import ndarray
 
-from basin_jax.core.verdict import Rule, Verdict, near_thresholds, thresholds_of
+from basin_jax.core.verdict import Rule, Verdict, near_threshold, thresholds_of
 
 
 GAPS = 41  # bins of the gap from -1 to 1
@@ -23,6 +23,7 @@ class Summary:
         within: the distance by which its thresholds are moved.
         trials: how many seeds they are.
         near: how many of them change their verdict, for each threshold.
+        failed: why the rule fails where a threshold is moved, for those where it does.
         gaps: how many of each verdict have their gap in each bin, if they have one.
         examples: one of these seeds for each bin, where there is one.
     """
@@ -31,6 +32,7 @@ class Summary:
     within: float
     trials: int = 0
     near: dict[str, int] = field(init=False)
+    failed: dict[str, str] = field(default_factory=dict)
     gaps: dict[Verdict, Int[ndarray, " bin"]] = field(default_factory=dict)
     examples: dict[Verdict, dict[int, int]] = field(default_factory=dict)
 
@@ -45,8 +47,13 @@ class Summary:
     ) -> None:
         """Count some seeds more."""
         self.trials += len(verdicts)
-        if self.rule is not None:
-            for name, near in near_thresholds(self.rule, evidence, within=self.within).items():
+        for name in self.near.keys() - self.failed.keys():
+            assert self.rule is not None
+            try:
+                near = near_threshold(self.rule, evidence, name, within=self.within)
+            except Exception as error:  # noqa: BLE001 (of the user's own, at a value that nobody chose)
+                self.failed[name] = " ".join(f"{type(error).__name__}: {error}".split())
+            else:
                 self.near[name] += int(near.sum())
         if {"watched", "unwatched"} <= evidence.keys():
             with np.errstate(invalid="ignore"):

@@ -10,3 +10,8 @@ from basin_jax.rules.searches import Searches as Searches
 
 
 __all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    """List the plug-ins, without the files that they are in."""
+    return __all__

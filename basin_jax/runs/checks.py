@@ -24,6 +24,7 @@ from basin_jax.results.chunk import EVIDENCE, KEYS, LABEL
 from basin_jax.results.store import Store
 from basin_jax.runs.parked import PATIENCE, Parked, ParkedSeeds, check_patience
 from basin_jax.schema import name as check_name
+from basin_jax.schema import refuse, text
 
 
 def named_cells(
@@ -69,6 +70,14 @@ def check_settings(
     if lanes is not None and not 1 <= lanes <= LANES:
         raise ValueError(f"lanes = {lanes}; allowed: at least 1, at most {LANES}")
     return cells, names
+
+
+def check_note(note: str | None) -> None:
+    """Raise `ValueError` if a note says nothing, or cannot be kept."""
+    if note is not None:
+        text("note", note)
+        if not note.strip():
+            refuse("note", note, "what the run is for, in words")
 
 
 def check_cells(

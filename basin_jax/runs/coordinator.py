@@ -14,7 +14,7 @@ from basin_jax.interrupts import interruptible
 from basin_jax.results.records import Records
 from basin_jax.results.request import request_of
 from basin_jax.results.store import Store, StoreError
-from basin_jax.runs.checks import check_cells, check_settings, first_steps
+from basin_jax.runs.checks import check_cells, check_note, check_settings, first_steps
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.engines.contract import Engine, Event, Reference
 from basin_jax.runs.progress import CellProgress, Progress
@@ -55,6 +55,7 @@ def coordinate(
     until, pilot, lanes = reference.until, reference.pilot, reference.lanes
     asks = {"until": until, "whole": None, "pilot": pilot}
     wanted, names = check_settings(sweep, reference.seeds, **asks, lanes=lanes)
+    check_note(reference.note)
     asked, request = request_of(reference.seeds, until=until, pilot=pilot)
     engine.check(workers)
     first_step = first_steps(Store(reference.out), reference.patience)

@@ -18,7 +18,7 @@ from basin_jax.core.verdict import Rule
 from basin_jax.engine.autotune import Tuning, choose
 from basin_jax.engine.backends import BACKENDS, prepare, refusal
 from basin_jax.results.layout import KIND, OLD, machines_of
-from basin_jax.results.rule import rule_identity
+from basin_jax.results.rule import rule_identity, words_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.runs.chunk_size import ChunkSize
 from basin_jax.runs.plan import LARGEST_UNIT
@@ -87,6 +87,7 @@ def manifest_of(
         "chunk": max(known["chunk"], size.most),
         "unit": known["unit"] or _unit_size(size.least, seeds * len(cells)),
         "runs": known["runs"],
+        "words": words_of(rule),
     }
 
 

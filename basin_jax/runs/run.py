@@ -20,7 +20,13 @@ from basin_jax.results.records import Records
 from basin_jax.results.request import Request, request_of
 from basin_jax.results.store import Store, StoreError
 from basin_jax.rules.behavior import Behavior
-from basin_jax.runs.checks import check_cells, check_settings, first_steps, remarks
+from basin_jax.runs.checks import (
+    check_cells,
+    check_note,
+    check_settings,
+    first_steps,
+    remarks,
+)
 from basin_jax.runs.committed import CommittedSeeds
 from basin_jax.runs.manifest import machine_number, manifest_of
 from basin_jax.runs.progress import CellProgress, Progress, shown
@@ -44,6 +50,7 @@ def run(
     until: float | None = None,
     whole: int | np.integer | Sequence[int] | ndarray | None = None,
     pilot: str | None = None,
+    note: str | None = None,
     lanes: int | None = None,
     shard: Shard | None = None,
     retry_errors: bool = False,
@@ -62,6 +69,7 @@ def run(
         until: the width of the confidence sequence of the deceptive fraction at which a cell stops.
         whole: the seeds, fixed beforehand, that several runs share; `seeds` if None.
         pilot: the choice that these seeds serve, such as a threshold. No estimate counts them.
+        note: what the run is for. It changes no identity, and stays with this run.
         lanes: the number of lanes; measured if None, and then kept.
         shard: the part to train first; if None, that of a Slurm array's task or `jax.distributed`.
         retry_errors: whether to train stored seeds whose verdict is ERROR again.
@@ -76,24 +84,22 @@ def run(
         GaveUp: if a call has not ended; the same run in another process goes on.
         Interrupted: on SIGINT, SIGTERM and other signals, after what was trained is committed.
 
-    >>> import tempfile
-    >>> from basin_jax import Sweep, methods, organisms
-    >>> method = methods.Gradient(learning_rate=0.3)
-    >>> sweep = Sweep(organism=organisms.DoubleWell(), method=method, num_steps=10)
+    >>> import basin_jax as bj, tempfile
+    >>> method = bj.methods.Gradient(learning_rate=0.3)
+    >>> sweep = bj.Sweep(organism=bj.organisms.DoubleWell(), method=method, num_steps=10)
     >>> len(run(sweep, 8, tempfile.mkdtemp(), lanes=8).frame)
     8
     """
     wanted, names = check_settings(sweep, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
+    record = _run_record(request, origin, note)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
-    shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         given = {"rule": rule, "asked": asked, "progress": receiver}
         opened = open_folder(Store(store), cells, names, request=request, lanes=lanes, **given)
-        with Worker(opened.folder, shard, request).alive() as worker:
+        with Worker(opened.folder, shard or given_shard(), request).alive() as worker:
             given |= {"until": until, "patience": patience, "worker": worker, "stop": stop}
-            training = opened.training(**given, retry_errors=retry_errors)
-            _train(training, cells, _run_record(request, origin))
+            _train(opened.training(**given, retry_errors=retry_errors), cells, record)
     return Records(opened.folder.where)
 
 
@@ -231,8 +237,11 @@ def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
         )
 
 
-def _run_record(request: Request, origin: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
+def _run_record(
+    request: Request, origin: Mapping[str, Any] | None, note: str | None
+) -> dict[str, Any]:
+    check_note(note)
+    made = {
         "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "python": platform.python_version(),
@@ -240,3 +249,4 @@ def _run_record(request: Request, origin: Mapping[str, Any] | None) -> dict[str,
         "request": request.record(),
         "origin": origin,
     }
+    return made if note is None else {**made, "note": note}

@@ -1,4 +1,4 @@
-"""Read a user's sweep file: Python that defines `sweep`, and perhaps `rule`, `seeds`, `known`."""
+"""Read a user's sweep file: it defines `sweep`, and perhaps `rule`, `seeds`, `known` and `of`."""
 
 import ast
 import contextlib
@@ -12,13 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from basin_jax.core.sweep import Sweep, override
-from basin_jax.core.verdict import Rule
+from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.devices import cache_directory, expect_devices
 from basin_jax.files import is_private, is_text, printable, read_file
 from basin_jax.results.references import Known
 from basin_jax.rules.behavior import Behavior
 from basin_jax.runs.checks import named_cells
 from basin_jax.runs.imports import execute_alone
+from basin_jax.statistics.estimates import as_verdict
 
 
 SEEDS = 1024  # of each cell, by default
@@ -36,6 +37,7 @@ class SweepFile:
     rule: Rule
     seeds: int
     known: tuple[Known, ...]
+    of: Verdict  # that a search for rare basins looks for
 
     @property
     def sweep(self) -> Sequence[Sweep] | Mapping[str, Sweep]:
@@ -81,6 +83,7 @@ def load_sweep(file: Path, overrides: Sequence[str] = ()) -> SweepFile:
         rule=rule,
         seeds=_seeds(module, file),
         known=_known(module, file),
+        of=_of(module, file),
     )
 
 
@@ -146,6 +149,13 @@ def _known(module: ModuleType, file: Path) -> tuple[Known, ...]:
             "Independent fractions"
         )
     return tuple(known)
+
+
+def _of(module: ModuleType, file: Path) -> Verdict:
+    try:
+        return as_verdict(getattr(module, "of", Verdict.DECEPTIVE))
+    except ValueError as error:
+        raise ValueError(f"{file} defines a wrong `of`: {error}") from None
 
 
 def _value(literal: str) -> Any:

@@ -11,3 +11,8 @@ from basin_jax.starts.trained import Trained as Trained
 
 
 __all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    """List the plug-ins, without the files that they are in."""
+    return __all__

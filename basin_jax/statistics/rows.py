@@ -13,6 +13,11 @@ from basin_jax.statistics.families import Families, family_difference, family_fr
 from basin_jax.statistics.intervals import Interval
 
 
+# The columns of estimates, the last of which are those that one looks for.
+ESTIMATES = ("low_all", "high_all", "hits", "gained", "lost", "trials", "fraction", "difference")
+ESTIMATES += ("low", "high", "p_value")
+
+
 # "fixed" if the number of seeds was fixed beforehand, "conditional" if it was, but which seeds are
 # counted depends on results or on somebody's choice, "anytime" if the number may depend on results.
 Basis = Literal["fixed", "conditional", "anytime"]

@@ -237,44 +237,6 @@ def seeds_for_width(width: float, *, fraction: float = 0.5, level: float = 0.95)
     return _least(is_narrow, near=max(near, 1 / width))
 
 
-@checked
-def subset_simulation_trainings(
-    fraction: float,
-    *,
-    replications: SupportsIndex = 8,
-    particles: SupportsIndex = 1000,
-    moves: SupportsIndex = 4,
-) -> int:
-    """Compute how many trainings subset simulation takes to estimate a fraction.
-
-    A level keeps the tenth of the particles with the highest scores (Au & Beck 2001), so that
-    log(fraction) / log(0.1) levels lead to the fraction. The first one draws each particle afresh:
-    a training each. Every further one moves all particles `moves` times, and a move is a training.
-    Independent replications, on whose spread the interval rests, multiply the cost. It grows with
-    the logarithm of 1/fraction, that of brute force with 1/fraction itself.
-
-    Args:
-        fraction: the fraction, above 0 and below 1.
-        replications: the number of independent replications.
-        particles: the number of particles of each.
-        moves: the number of moves of a particle at each level but the first.
-
-    Returns:
-        The number of trainings.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    >>> subset_simulation_trainings(1e-6)
-    168000
-    """
-    _expect_inside("fraction", fraction)
-    runs, many = _expect_count("replications", replications), _expect_count("particles", particles)
-    further = max(math.log(fraction) / math.log(0.1) - 1, 0.0)
-    trainings = runs * many * (1 + _expect_count("moves", moves) * further)
-    return math.ceil(trainings * (1 - 1e-12))  # of whole levels the rounded logarithm may be above
-
-
 def _expect_inside(name: str, value: float) -> None:
     if not 0 < value < 1:
         raise ValueError(f"{name} = {value}; allowed: above 0 and below 1")

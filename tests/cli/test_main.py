@@ -47,7 +47,8 @@ def made(tmp_path_factory) -> Path:
     """A folder in which `new` wrote a sweep file, and `run` ran it."""
     folder = tmp_path_factory.mktemp("cli")
     basin("new", "mine", cwd=folder)
-    text = basin("run", "mine.py", "--seeds", "300", "--lanes", "16", cwd=folder)
+    noted = ("--note", "the template")
+    text = basin("run", "mine.py", "--seeds", "300", "--lanes", "16", *noted, cwd=folder)
     assert "scale=0.25" in text
     assert re.search(
         r"300 of 300 seeds, deceptive so far 0\.\d+ \[.*\] \(anytime interval\);", text
@@ -71,8 +72,8 @@ def test_new_writes_a_file_of_sixty_lines_that_runs_as_it_is(made):
 
 
 def test_runs_lists_what_a_folder_has(made):
-    text = basin("runs", cwd=made)
-    assert re.search(r"mine +20\d\d-.* 300 +0\.\d+ to 0\.\d+ +complete", text)
+    text = basin("runs", "--match", "template", cwd=made)
+    assert re.search(r"mine +20\d\d-.* 300 +0\.\d+ to 0\.\d+ +complete +the template", text)
 
 
 def test_the_version_and_the_names_of_commands_are_told(monkeypatch, tmp_path):
@@ -90,9 +91,9 @@ def test_report_writes_what_a_paper_needs(made):
     written = {path.name for path in (made / "runs/mine/report").iterdir()}
     wanted = {"fractions.csv", "fractions.tex", "fractions.png", "fractions.pdf", "report.html"}
     assert wanted <= written
-    # The folder has no docstring of the user's own rule.
+    # The folder has the docstring of the user's own rule, though not the rule.
     page = (made / "runs/mine/report/report.html").read_text()
-    assert "rule <code>Halves</code>.\nWhat it says of itself is not known here." in page
+    assert "rule <code>Halves</code>: Call a seed deceptive if it does the unintended act" in page
 
 
 @pytest.mark.ci
@@ -109,10 +110,13 @@ def test_another_rule_needs_no_training(made):
 
 @pytest.mark.ci
 def test_an_engine_trains_by_workers_and_writes_one_report(made):
-    line = "run mine.py --seeds=300 --lanes=16 --engine=local --workers=2 --out=runs/engine"
+    line = (
+        "run mine.py --seeds=300 --lanes=16 --engine=local --workers=2 --out=runs/engine --note=--2"
+    )
     text = basin(*line.split(), cwd=made)
     assert "2 workers by local" in text
     assert text.count("Report: runs/engine/report/report.html") == 1
+    assert {run["note"] for run in basin_jax.load(made / "runs/engine").runs} == {"--2"}
     alone, shared = (basin_jax.load(made / "runs" / name).frame for name in ("mine", "engine"))
     assert shared.equals(alone)
 

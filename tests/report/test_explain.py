@@ -3,8 +3,11 @@
 import folders
 import pytest
 
+import basin_jax as bj
 from basin_jax import Records
 from basin_jax.report.explain import explain
+from basin_jax.report.page import report_files
+from basin_jax.results.rule import words_of
 from basin_jax.rules import Behavior, Searches
 
 
@@ -52,6 +55,26 @@ def test_a_rule_without_words_has_none_of_another(folder):
 def test_a_rule_that_is_not_here_has_its_name_alone(folder):
     told = explain(Records(folder))
     assert (told.name, told.known, told.first, told.paragraphs) == ("Behavior", False, "", [])
+
+
+def test_a_folder_keeps_the_words_of_a_users_own_rule(wells, tmp_path):
+    records = bj.run(wells[:1], 8, tmp_path, rule=Strict(), lanes=8)
+    told = explain(records)
+    here = explain(Records(tmp_path, rule=Strict()))
+    assert (told.known, told[2:]) == (False, here[2:])
+    assert told.first == "Judge as <code>Behavior</code>, but &lt;strictly&gt;."
+    page = report_files(records)["report.html"].decode()
+    assert "but &lt;strictly&gt;." in page
+    assert "not known here" in page  # its thresholds
+    assert "words are not known here" not in page
+
+
+@pytest.mark.parametrize("words", ["a\x1b[31mb", "a" * 10_001])
+def test_words_that_no_manifest_can_hold_are_left_out(words):
+    class Odd(Behavior):
+        __doc__ = words
+
+    assert words_of(Odd()) is None
 
 
 @pytest.mark.parametrize("kind", [Behavior, Searches])

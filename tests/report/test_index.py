@@ -5,9 +5,11 @@ from pathlib import Path
 
 import folders
 import pytest
+from rare_folders import APART, write_search
 
 from basin_jax.report.index import index
 from basin_jax.results.records import load
+from basin_jax.results.store import StoreError
 
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -45,7 +47,8 @@ def test_a_report_is_read_in_place_of_the_chunks_as_long_as_it_is_that_of_all_se
     load(path).fractions().write_csv(table)
     for chunk in (path / "data").iterdir():
         chunk.write_bytes(b"")
-    assert rows(tmp_path)["sweep"][2:] == ["16", "0.625", "complete"]
+    write_search(path, APART)
+    assert rows(tmp_path)["sweep"][2:] == ["16", "0.625", "complete, 1 rare search"]
     table.write_text(table.read_text().replace(",16,", ",15,"))
     assert rows(tmp_path)["sweep"][-1].startswith("broken: ")
 
@@ -60,6 +63,60 @@ def test_a_run_that_was_stopped_is_incomplete(tmp_path):
     assert rows(tmp_path)["sweep"][-1] == "incomplete"
     store.finish_run(name, {digest: 10})
     assert rows(tmp_path)["sweep"][-1] == "complete"
+
+
+def noted(folder: Path, *notes: str | None) -> None:
+    digest, cell = folders.cell_of({"tilt": 0.1}, (10,))
+    store = folders.new_store(folder, {digest: cell})
+    for day, note in enumerate(notes, start=1):
+        run = folders.run_of(WHOLE, began=f"2026-01-0{day}T00:00:00+00:00")
+        store.record_run(run if note is None else {**run, "note": note})
+
+
+def test_the_newest_note_of_a_sweep_is_shown_where_some_sweep_has_one(tmp_path):
+    noted(tmp_path / "bare", None)
+    assert "note" not in index(tmp_path).head
+    noted(tmp_path / "kept", "a first look", None)
+    noted(tmp_path / "two", "a first look", "for\nthe paper")
+    assert index(tmp_path).head[-1] == "note"
+    assert {name: row[-1] for name, row in rows(tmp_path).items()} == {
+        "bare": "",
+        "kept": "a first look",
+        "two": "for the paper",
+    }
+
+
+def test_sweeps_are_found_by_their_names_and_notes(tmp_path):
+    noted(tmp_path / "rates", None)
+    noted(tmp_path / "gaps", "after the rates")
+    (tmp_path / "rates-broken").mkdir()
+    (tmp_path / "rates-broken/sweep.json").write_bytes(b"{}")
+    noted(tmp_path / "other", "a first look")
+
+    def matching(text):
+        return [line.cells[0] for line in index(tmp_path, match=text).groups[0].lines]
+
+    assert matching("RATES") == ["gaps", "rates", "rates-broken"]
+    assert matching("first") == ["other"]
+    with pytest.raises(
+        ValueError, match=r"match = 'x+' is in no name and no note of .*; allowed: "
+    ):
+        index(tmp_path, match="xxx")
+
+
+def test_a_note_that_could_not_be_shown_is_not_recorded(tmp_path):
+    with pytest.raises(StoreError, match=r"note = 'a\\x00', allowed: text"):
+        noted(tmp_path / "bad", "a\x00")
+
+
+def test_searches_for_rare_basins_are_counted(tmp_path):
+    for name, found in (("apart", APART), ("begun", APART[:2])):
+        write_search(tmp_path / name, found)
+    (tmp_path / "notes/rare").mkdir(parents=True)
+    found = rows(tmp_path)
+    assert found["apart"] == ["-", "1", "-", "-", "1 rare search, 1 not to be trusted"]
+    assert found["begun"][-1] == "1 rare search, 1 incomplete"
+    assert len(found) == 2
 
 
 def test_a_folder_without_sweeps_is_refused(tmp_path):

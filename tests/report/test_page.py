@@ -11,11 +11,11 @@ import pytest
 from matplotlib.collections import LineCollection
 from rich.console import Console
 
-from basin_jax import Sweep, Verdict, grid, load, run
+from basin_jax import Records, Sweep, Verdict, grid, load, run
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell
 from basin_jax.report.figures import fractions, history
-from basin_jax.report.page import text_table, write_report
+from basin_jax.report.page import report_files, text_table, write_report
 from basin_jax.report.tables import amount, difference
 
 
@@ -169,3 +169,42 @@ def test_a_history_has_a_panel_for_the_rates_and_one_for_each_other(folder):
     figure = history(curve, title="seed $0")
     assert [axes.get_title("left") for axes in figure.axes] == ["", "margin", "x"]
     assert len(figure.axes[0].get_lines()) == 2
+
+
+def swept(folder, field: str, hits: dict) -> Records:
+    """Return the records of cells with a number of deceptive seeds each, of 40."""
+    cells = dict(folders.cell_of({field: value}, (10,)) for value in hits)
+    store = folders.new_store(folder, cells)
+    name = store.record_run(folders.run_of({"kind": "range", "count": 40, "first": 0, "last": 39}))
+    for cell, deceptive in zip(cells, hits.values(), strict=True):
+        columns = folders.columns(range(40), (10,))
+        verdict = np.where(columns["seed"] < deceptive, Verdict.DECEPTIVE, Verdict.INTENDED)
+        store.commit(cell, columns | {"verdict": verdict.astype(np.int8)})
+    store.finish_run(name, dict.fromkeys(cells, 40))
+    return load(folder)
+
+
+def test_a_sweep_over_numbers_has_the_value_where_half_of_the_seeds_are_deceptive(tmp_path):
+    records = swept(tmp_path, "start.dose", {0.0: 2, 1.0: 10, 2.0: 30, 3.0: 38})
+    files = report_files(records)
+    page = " ".join(files["report.html"].decode().split())
+    found = records.threshold("dose")
+    reach = f"dose = {found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
+    assert reach == "dose = 1.5 [1.17, 1.83]"
+    assert f"Half of the seeds end DECEPTIVE at {reach} (95 % interval)." in page
+    assert "Shaded: where it crosses 0.5" in page
+    assert files["threshold.pdf"].startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("field", "hits"),
+    [
+        ("start.dose", {0.0: 2, 1.0: 3, 2.0: 4}),
+        ("method.optimizer", {"sgd": 2, "adam": 20, "lion": 38}),
+    ],
+    ids=["no crossing", "no numbers"],
+)
+def test_other_sweeps_have_no_such_value(tmp_path, field, hits):
+    files = report_files(swept(tmp_path, field, hits))
+    assert "threshold.pdf" not in files
+    assert b"Half of the seeds" not in files["report.html"]

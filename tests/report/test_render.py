@@ -39,6 +39,7 @@ def test_a_table_in_markdown():
 
 def test_a_table_in_latex():
     assert TABLE.latex().splitlines() == [
+        r"% Needs \usepackage{booktabs}.",
         r"\begin{tabular}{lr}",
         r"\toprule",
         r"what & n \\",
@@ -113,7 +114,11 @@ def test_a_table_shows_itself_at_a_prompt_and_in_a_notebook(monkeypatch):
 
 def test_a_note_is_a_comment_in_latex_and_a_paragraph_in_markdown():
     table = replace(TABLE, note="n = 2\n\\evil")
-    assert table.latex().splitlines()[:3] == ["% n = 2", r"% \evil", r"\begin{tabular}{lr}"]
+    assert table.latex().splitlines()[:3] == [
+        r"% Needs \usepackage{booktabs}.",
+        "% n = 2",
+        r"% \evil",
+    ]
     assert table.markdown() == f"{TABLE.markdown()}\n\nn = 2\n\\evil"
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import folders
 import pytest
+from rare_folders import AGREEING, write_search
 
 from basin_jax.cli.main import main
 from basin_jax.report.watch import Watched, served
@@ -83,6 +84,10 @@ def test_a_report_is_made_anew_when_its_folder_has_changed_and_nothing_is_writte
     assert watched.update()
     second = watched.report
     assert second.tag != first.tag
+    write_search(own.folder, AGREEING)
+    assert watched.update()
+    assert "Rare basins" in watched.report.files["report.html"].decode()
+    second = watched.report
     (own.folder / "sweep.json").write_text("{}")
     with pytest.raises(StoreError):
         watched.update()

@@ -8,6 +8,7 @@ from folders import cell_of, new_store, run_of
 import basin_jax
 from basin_jax.core.identity import digest_of
 from basin_jax.core.verdict import Verdict
+from basin_jax.report.page import report_files
 from basin_jax.results.reading import VERDICTS
 from basin_jax.results.records import Records, load
 from basin_jax.results.store import Store, StoreError
@@ -134,21 +135,19 @@ def test_a_baseline_is_given_by_its_digest_or_by_its_label(records):
     assert back["low"][0] == pytest.approx(-forward["high"][0])
 
 
+def test_a_frame_ends_with_what_a_prompt_shows_of_it(records):
+    assert records.fractions().columns[-4:] == ["trials", "fraction", "low", "high"]
+    assert records.compare().columns[:4] == ["cell", "label", "baseline", "to"]
+    assert records.compare().columns[-4:] == ["difference", "low", "high", "p_value"]
+    assert records.compare()["to"].to_list() == [records.label(next(iter(records.cells)))]
+    with pl.Config(tbl_width_chars=100):
+        assert "p_value" in str(records.compare())
+
+
 def test_the_differences_of_a_verdict_are_laid_out_like_the_fractions(records):
-    columns = [
-        "cell",
-        "label",
-        "baseline",
-        TILT,
-        "gained",
-        "lost",
-        "trials",
-        "difference",
-        "low",
-        "high",
-    ]
-    columns += ["low_all", "high_all", "p_value", "level", "interval", "sample"]
-    assert records.compare().columns == columns
+    columns = ["cell", "label", "baseline", "to", TILT, "level", "interval", "sample"]
+    columns += ["low_all", "high_all", "gained", "lost", "trials", "difference", "low", "high"]
+    assert records.compare().columns == [*columns, "p_value"]
     intended = records.compare("INTENDED")
     assert intended["difference"][0] == -records.compare(Verdict.DECEPTIVE)["difference"][0]
 
@@ -193,6 +192,33 @@ def test_a_difference_needs_two_cells_and_a_baseline_that_is_one(records, tmp_pa
         records.compare("BAD")
 
 
+class Brittle(Behavior):
+    """Stand no other value of a threshold."""
+
+    exact: float = 0.5
+
+    def judge(self, evidence):
+        if self.exact != 0.5:
+            raise RuntimeError(f"no {self.exact:g}")
+        return super().judge(evidence)
+
+
+def test_a_rule_that_fails_at_other_thresholds_is_told_and_costs_no_report(wells_folder):
+    near = load(wells_folder, rule=Brittle()).near_thresholds().filter(threshold="exact")
+    assert near["reason"].to_list() == ["RuntimeError: no 0.49"] * 2
+    assert near.select("near", "share").null_count().row(0) == (2, 2)
+    assert near["trials"].to_list() == [100, 100]
+    others = (
+        load(wells_folder, rule=Brittle()).near_thresholds().filter(pl.col("threshold") != "exact")
+    )
+    same = load(wells_folder, rule=Behavior()).near_thresholds()
+    assert others.equals(same)
+    page = report_files(load(wells_folder, rule=Brittle()))["report.html"].decode()
+    said = "how many seeds lie near Brittle.exact = 0.5 is not known, since the rule fails"
+    assert page.count(said) == 1
+    assert "RuntimeError: no 0.49" in page
+
+
 @pytest.fixture
 def along(wells, tmp_path):
     """The records of cells that were probed at steps 0 and 3, too, before their 40th."""
@@ -221,7 +247,7 @@ def test_a_threshold_moves_only_where_the_records_have_a_rule(records):
 
 def test_the_agreement_of_earlier_verdicts_with_the_last_is_counted_seed_by_seed(along):
     frame = along.agreement()
-    assert frame.columns[2:5] == [TILT, "step", "hits"]
+    assert frame.columns[2:4] == [TILT, "step"]
     assert frame["step"].to_list() == [0, 3] * 2
     for row in frame.iter_rows(named=True):
         history = along.history.filter(cell=row["cell"]).sort("seed")

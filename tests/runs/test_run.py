@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import basin_jax as bj
+from basin_jax.core.identity import digest_of
 from basin_jax.engine.autotune import Tuning
 from basin_jax.report.page import write_report
 from basin_jax.results.store import StoreError
@@ -116,6 +117,26 @@ def test_a_width_is_not_asked_for_where_a_pilots_seeds_would_count(wells, tmp_pa
     bj.run(wells[:1], 8, tmp_path, pilot="chose the gap", lanes=8)
     with pytest.raises(StoreError, match=r"until = 0\.5.* the seeds of a pilot"):
         bj.run(wells[:1], None, tmp_path, until=0.5)
+
+
+def test_a_note_stays_with_its_run_and_changes_no_identity(wells, tmp_path):
+    bj.run(wells[:1], 8, tmp_path, lanes=8, note="a first look")
+    records = bj.run(wells[:1], 16, tmp_path, note="for the <paper>")
+    assert [*records.cells] == [digest_of(wells[0])]
+    # As a set: two runs of one second have no order.
+    assert {run["note"] for run in records.runs} == {"a first look", "for the <paper>"}
+    told = [line for lines in records.provenance().values() for line in lines]
+    assert sum(line.endswith("; note: a first look") for line in told) == 1
+    page = write_report(records).read_text()
+    assert "note: a first look" in page
+    assert "note: for the &lt;paper&gt;" in page
+
+
+@pytest.mark.parametrize("note", ["", " ", "a\x1b[31mb"])
+def test_a_note_is_words(wells, tmp_path, note):
+    with pytest.raises(ValueError, match=r"note = .*; allowed: "):
+        bj.run(wells[:1], 8, tmp_path / "made", note=note)
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.ci

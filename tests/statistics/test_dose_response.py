@@ -191,6 +191,28 @@ def test_the_logistic_curve_is_that_of_statsmodels(dependent):
     assert (ours.low, ours.high) == pytest.approx((inside[0], inside[-1]), abs=1e-4)
 
 
+# Thresholds at one half with 95 % intervals by psignifit 4.3 (NumPy 2.5.5), installed elsewhere:
+# `psignifit(rows, experiment_type="yes/no", sigmoid="logistic", CI_method="percentiles",
+# fixed_parameters={"lambda": 0.0, "gamma": 0.0, "eta": 1e-6})`, then `.threshold(0.5)`; a row is
+# (dose, hits, seeds). It is Bayesian, with priors, on a grid: hence the tolerances.
+PSIGNIFIT = [
+    ((0, 1, 2, 3), (8, 30, 70, 92), 100, 1.5000, (1.3255, 1.6489)),
+    ((0, 1, 2, 3, 4), (77, 106, 137, 168, 195), 256, 1.7206, (1.4881, 1.9168)),
+    ((-2, -1, 0, 1, 2, 3), (4, 20, 61, 150, 212, 240), 250, 0.7586, (0.6353, 0.8492)),
+]
+
+
+@pytest.mark.parametrize(("doses", "counts", "seeds", "value", "ends"), PSIGNIFIT)
+def test_the_logistic_threshold_is_that_of_psignifit(doses, counts, seeds, value, ends):
+    rng = np.random.default_rng(0)  # psignifit takes cells as independent
+    hits = np.stack([rng.permutation(seeds) < count for count in counts], axis=1)
+    one = found(hits, tuple(map(float, doses))).logistic
+    assert one is not None
+    width = ends[1] - ends[0]
+    assert one.value == pytest.approx(value, abs=width / 16)
+    assert (one.low, one.high) == pytest.approx(ends, abs=width / 8)
+
+
 def test_fractions_that_scatter_about_the_curve_widen_its_interval():
     counts = (30, 90, 60, 160, 110, 180)
     one = found(hits_of(counts, 200), tuple(map(float, range(6)))).logistic

@@ -18,7 +18,6 @@ from basin_jax.statistics.sample_size import (
     seeds_for_width,
     seeds_to_tell,
     seeds_until_hit,
-    subset_simulation_trainings,
 )
 
 
@@ -136,15 +135,6 @@ def test_near_a_small_fraction_fewer_seeds_give_the_width():
     assert seeds_for_width(0.01, fraction=0.0) == seeds_below(0.01)
 
 
-def test_subset_simulation_costs_its_first_level_and_the_moves_of_the_others():
-    assert subset_simulation_trainings(1e-6) == 8 * 1000 * (1 + 4 * 5)
-    assert subset_simulation_trainings(1e-8, replications=10, particles=500, moves=3) == 110_000
-    assert subset_simulation_trainings(0.5) == 8000
-    # Brute force is cheaper where hits are common.
-    assert seeds_below(1e-2) < subset_simulation_trainings(1e-2)
-    assert seeds_below(1e-6) > 20 * subset_simulation_trainings(1e-6)
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -161,7 +151,6 @@ def test_subset_simulation_costs_its_first_level_and_the_moves_of_the_others():
         ),
         (lambda: seeds_for_width(0.0), "width = 0.0; allowed"),
         (lambda: seeds_for_width(0.1, fraction=-0.1), "fraction = -0.1; allowed: 0 to 1"),
-        (lambda: subset_simulation_trainings(0.1, moves=0), "moves = 0; allowed: at least 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, said):

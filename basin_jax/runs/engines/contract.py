@@ -21,7 +21,7 @@ class Reference:
     Attributes:
         file: the sweep's file.
         overrides: the overridden fields, each as PATH=VALUE.
-        seeds, until, pilot, lanes, retry_errors, patience: as `run` takes them.
+        seeds, until, pilot, note, lanes, retry_errors, patience: as `run` takes them.
         out: the folder of results, or its URL.
         directory: where the command runs; the file and the folder may be relative to it.
     """
@@ -31,6 +31,7 @@ class Reference:
     seeds: int | None
     until: float | None
     pilot: str | None
+    note: str | None = None
     lanes: int | None
     retry_errors: bool = False
     patience: float | None = None
@@ -47,6 +48,7 @@ class Reference:
             "--seeds": self.seeds,
             "--until-width": self.until,
             "--pilot": self.pilot,
+            "--note": self.note,
             "--lanes": self.lanes,
             "--patience": self.patience,
             "--shard": shard,

@@ -174,6 +174,7 @@ class Panel:
     xlabel: str
     ylabel: str = "fraction deceptive"
     xscale: str = "linear"  # of SCALES
+    yscale: Literal["linear", "log"] = "linear"
     ticks: Sequence[int] | Sequence[float] = ()
     ticklabels: Sequence[str] = ()
     limits: tuple[float | None, float | None] | None = None
@@ -202,6 +203,7 @@ class Panel:
             axes.set_xscale("symlog", linthresh=self.ticks[1])
         elif self.xscale == "log":
             axes.set_xscale("log")
+        axes.set_yscale(self.yscale)
         inks = itertools.cycle(INK)
         place = (1 - moved) / 2
         for mark in self.marks:
@@ -214,7 +216,8 @@ class Panel:
         square = any(isinstance(mark, Matrix) for mark in self.marks)
         axes.set(xlabel=self.xlabel, ylabel="" if lies or square else self.ylabel)
         low, high = axes.dataLim.intervalx if lies else axes.dataLim.intervaly
-        limits = self.limits or (FRACTION if low >= 0 and high <= 1 else (None, None))
+        whole = low >= 0 and high <= 1 and self.yscale == "linear"
+        limits = self.limits or (FRACTION if whole else (None, None))
         if not square:
             (axes.set_xlim if lies else axes.set_ylim)(*limits)
         if len(self.ticks):

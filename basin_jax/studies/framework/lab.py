@@ -20,6 +20,10 @@ from basin_jax.core.verdict import UNJUDGED, Rule, Verdict, judge
 from basin_jax.engine.backends import CPU
 from basin_jax.engine.bisect import critical
 from basin_jax.files import write_file
+from basin_jax.rare.estimate import RareEstimate
+from basin_jax.rare.problem import Search
+from basin_jax.rare.run import fraction
+from basin_jax.rare.scores import Score
 from basin_jax.results.chunk import KEYS, check_seal, write_chunk
 from basin_jax.results.rule import rule_identity
 from basin_jax.rules.behavior import Behavior
@@ -159,6 +163,7 @@ class Lab:
     progress: Progress = Progress()  # noqa: RUF009 (has no state)
     outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
     bisections: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
+    found: dict[str, RareEstimate] = field(default_factory=dict, repr=False)
 
     @property
     def lanes(self) -> int | None:
@@ -236,6 +241,23 @@ class Lab:
         self.bisections[name] = pl.concat(parts)
         return self.bisections[name]
 
+    def search(self, name: str, asked: "Quest") -> RareEstimate:
+        """Search for a rare basin, or read the replications that are stored."""
+        self.progress.tell(f"searching for {name}")
+        self.found[name] = fraction(
+            rooted(asked.sweep, self.root),
+            rule=asked.rule,
+            of=asked.of,
+            method=asked.method,
+            score=asked.score,
+            root=self.root,
+            level=asked.level,
+            lanes=self.lanes,
+            folder=self.folder / "searched",
+            tell=self.progress.tell,
+        )
+        return self.found[name]
+
 
 # How many fresh seeds, or which, as earlier groups of the lab tell.
 Seeds: TypeAlias = int | Callable[[Lab], ndarray]
@@ -270,6 +292,18 @@ class Bisection:
     rule: Rule
     of: Collection[Verdict] = (Verdict.DECEPTIVE,)
     halvings: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quest:
+    """Declare the search for a rare verdict of a sweep's seeds."""
+
+    sweep: Sweep
+    rule: Rule
+    of: Verdict = Verdict.DECEPTIVE
+    method: Search
+    score: Score | None = None
+    level: float = 0.95
 
 
 def _is_sound(file: Path) -> bool:

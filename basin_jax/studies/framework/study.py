@@ -9,7 +9,7 @@ from basin_jax.core.identity import draws
 from basin_jax.core.plugin import Plugin
 from basin_jax.core.sources import short_hash
 from basin_jax.studies.framework.figure import Panel, figure_of
-from basin_jax.studies.framework.lab import Bisection, Group, Lab
+from basin_jax.studies.framework.lab import Bisection, Group, Lab, Quest
 from basin_jax.studies.framework.rows import Finding, Row, Sentence, Table
 from basin_jax.studies.framework.testbed import AUDIT, Testbed
 
@@ -57,6 +57,11 @@ class Study(Plugin, abc.ABC):
         del seeds
         return {}
 
+    def quests(self, seeds: int) -> Mapping[str, Quest]:
+        """Declare the searches for rare basins to make then."""
+        del seeds
+        return {}
+
     @abc.abstractmethod
     def rows(self, lab: Lab) -> Iterable[Row]:
         """Compute the rows from the outcomes."""
@@ -95,6 +100,8 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
         lab.train(group, declared)
     for value, asked in study.bisections(count).items():
         lab.bisect(value, asked)
+    for quest, asked in study.quests(count).items():
+        lab.search(quest, asked)
     rows = Table(study.rows(lab))
     return Finding(
         name=name,
