@@ -90,6 +90,7 @@ def escapes(sweep: Sweep) -> float:
     return float(np.interp(sweep.organism.mean, grid, beyond))
 
 
+@pytest.mark.ci
 def test_splitting_follows_noise_over_a_ridge():
     method = rare.Splitting(particles=100)
     found = rare.fraction(HOT, rule=ANY_FIT, method=method, score=rare.Peak(), lanes=64)
