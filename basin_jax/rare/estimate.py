@@ -138,7 +138,7 @@ def rare_estimate(
     interval is that of the mean of log-normal numbers (Krishnamoorthy & Mathew 2003, "Inferences on
     the means of lognormal distributions using generalized p-values and generalized confidence
     intervals"). If one of them has not found the event, the low end is 0, and the high end takes it
-    to be as large as it can be.
+    to be as large as it can be, up to the end of the bracket.
 
     Raises:
         ValueError: if there are fewer than eight.
@@ -148,10 +148,12 @@ def rare_estimate(
     found = np.array([replication.fraction for replication in replications])
     bounds = np.array([max(r.fraction, r.bound) for r in replications])
     low, _ = _interval(found, level) if found.all() else (0.0, 0.0)
+    # Where some have missed the event that is far: no farther than what was counted allows.
+    high = min(_interval(bounds, level)[1], max(bracket.high, float(found.mean())))
     return RareEstimate(
         fraction=float(found.mean()),
         low=low,
-        high=min(_interval(bounds, level)[1], 1.0),
+        high=high,
         level=level,
         method=method,
         score=score,

@@ -199,8 +199,8 @@ def _costs(key: str, label: str, found: RareEstimate) -> Iterator[Row]:
     yield numbers(f"{key}/cost", said, (cost, low, high), found.trainings)
     brute = _rounded((1 - found.fraction) / found.fraction / wanted**2)
     said = f"{label}: as many times more to count to within a factor {FACTOR:g}"
-    savings = (brute / cost, brute / high, brute / low)
-    yield numbers(f"{key}/saving", said, tuple(map(_rounded, savings)), found.trainings)
+    saving = (_rounded(brute / cost), _rounded(brute / high), _rounded(brute / low))
+    yield numbers(f"{key}/saving", said, saving, found.trainings)
 
 
 def _rounded(value: float) -> float:
