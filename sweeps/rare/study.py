@@ -1,6 +1,6 @@
 """How rare can a deceptive basin be, and still be found?
 
-Run it with `basin-jax study sweeps/studies/rare.py`.
+Run it with `basin-jax study sweeps/rare/study.py`.
 """
 
 from basin_jax.studies.rare import Rare
