@@ -1,6 +1,7 @@
 """A rule is explained by its own docstring, and by that of no other."""
 
 import folders
+import polars as pl
 import pytest
 
 import basin_jax as bj
@@ -81,3 +82,29 @@ def test_words_that_no_manifest_can_hold_are_left_out(words):
 def test_every_field_of_the_packages_own_rules_is_explained(folder, kind):
     told = explain(Records(folder, rule=kind()))
     assert all(field.meaning for field in told.fields)
+
+
+class Brittle(Behavior):
+    """Stand no other value of a threshold."""
+
+    exact: float = 0.5
+
+    def judge(self, evidence):
+        if self.exact != 0.5:
+            raise RuntimeError(f"no {self.exact:g}")
+        return super().judge(evidence)
+
+
+def test_a_rule_that_fails_at_other_thresholds_is_told_and_costs_no_report(wells_folder):
+    near = Records(wells_folder, rule=Brittle()).near_thresholds().filter(threshold="exact")
+    assert near["reason"].to_list() == ["RuntimeError: no 0.49"] * 2
+    assert near.select("near", "share").null_count().row(0) == (2, 2)
+    assert near["trials"].to_list() == [100, 100]
+    others = Records(wells_folder, rule=Brittle()).near_thresholds()
+    others = others.filter(pl.col("threshold") != "exact")
+    same = Records(wells_folder, rule=Behavior()).near_thresholds()
+    assert others.equals(same)
+    page = report_files(Records(wells_folder, rule=Brittle()))["report.html"].decode()
+    said = "how many seeds lie near Brittle.exact = 0.5 is not known, since the rule fails"
+    assert page.count(said) == 1
+    assert "RuntimeError: no 0.49" in page

@@ -8,7 +8,6 @@ from folders import cell_of, new_store, run_of
 import basin_jax
 from basin_jax.core.identity import digest_of
 from basin_jax.core.verdict import Verdict
-from basin_jax.report.page import report_files
 from basin_jax.results.reading import VERDICTS
 from basin_jax.results.records import Records, load
 from basin_jax.results.store import Store, StoreError
@@ -190,33 +189,6 @@ def test_a_difference_needs_two_cells_and_a_baseline_that_is_one(records, tmp_pa
         records.compare(to="tilt=0.0", all_pairs=True)
     with pytest.raises(ValueError, match="verdict = 'BAD'; allowed"):
         records.compare("BAD")
-
-
-class Brittle(Behavior):
-    """Stand no other value of a threshold."""
-
-    exact: float = 0.5
-
-    def judge(self, evidence):
-        if self.exact != 0.5:
-            raise RuntimeError(f"no {self.exact:g}")
-        return super().judge(evidence)
-
-
-def test_a_rule_that_fails_at_other_thresholds_is_told_and_costs_no_report(wells_folder):
-    near = load(wells_folder, rule=Brittle()).near_thresholds().filter(threshold="exact")
-    assert near["reason"].to_list() == ["RuntimeError: no 0.49"] * 2
-    assert near.select("near", "share").null_count().row(0) == (2, 2)
-    assert near["trials"].to_list() == [100, 100]
-    others = (
-        load(wells_folder, rule=Brittle()).near_thresholds().filter(pl.col("threshold") != "exact")
-    )
-    same = load(wells_folder, rule=Behavior()).near_thresholds()
-    assert others.equals(same)
-    page = report_files(load(wells_folder, rule=Brittle()))["report.html"].decode()
-    said = "how many seeds lie near Brittle.exact = 0.5 is not known, since the rule fails"
-    assert page.count(said) == 1
-    assert "RuntimeError: no 0.49" in page
 
 
 @pytest.fixture
