@@ -5,6 +5,7 @@ as inputs it is a function of words, which are uniform over 32 bits and independ
 the start's prior is the uniform distribution over words, whatever distribution it makes of them.
 """
 
+import abc
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -67,11 +68,12 @@ class Explicit:
 _Draw = tuple[int, int]
 
 
-class _Source:
+class _Source(abc.ABC):
     """Where the bits of a draw come from."""
 
+    @abc.abstractmethod
     def bits(self, draw: _Draw, in_jax: Callable[[], Array]) -> Array:
-        raise NotImplementedError
+        """Return the bits of a draw; `in_jax` draws them as JAX does."""
 
 
 class _Counter(_Source):

@@ -5,7 +5,7 @@
 
 SEARCH is a hash of all that decides a replication: the sweep, the rule, the verdict, the method,
 the score that was asked for, the root, and the kind of machine. A replication is committed when it
-has ended; the same search goes on with those that are missing.
+has ended; the same search, run again, computes only those that are missing.
 """
 
 import dataclasses

@@ -92,14 +92,16 @@ def run(
     """
     wanted, names = check_settings(sweep, seeds, until=until, whole=whole, pilot=pilot, lanes=lanes)
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
-    record = _run_record(request, origin, note)
+    check_note(note)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
+    shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         given = {"rule": rule, "asked": asked, "progress": receiver}
         opened = open_folder(Store(store), cells, names, request=request, lanes=lanes, **given)
-        with Worker(opened.folder, shard or given_shard(), request).alive() as worker:
+        with Worker(opened.folder, shard, request).alive() as worker:
             given |= {"until": until, "patience": patience, "worker": worker, "stop": stop}
-            _train(opened.training(**given, retry_errors=retry_errors), cells, record)
+            training = opened.training(**given, retry_errors=retry_errors)
+            _train(training, cells, _run_record(request, origin, note))
     return Records(opened.folder.where)
 
 
@@ -240,7 +242,6 @@ def _expect_own_verdicts(folder: Store, chunk: str, rule: Rule) -> None:
 def _run_record(
     request: Request, origin: Mapping[str, Any] | None, note: str | None
 ) -> dict[str, Any]:
-    check_note(note)
     made = {
         "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
