@@ -85,8 +85,8 @@ def run(
         Interrupted: on SIGINT, SIGTERM and other signals, after what was trained is committed.
 
     >>> import basin_jax as bj, tempfile
-    >>> method = bj.methods.Gradient(learning_rate=0.3)
-    >>> sweep = bj.Sweep(organism=bj.organisms.DoubleWell(), method=method, num_steps=10)
+    >>> organism, method = bj.organisms.DoubleWell(), bj.methods.Gradient(learning_rate=0.3)
+    >>> sweep = bj.Sweep(organism=organism, method=method, num_steps=10)
     >>> len(run(sweep, 8, tempfile.mkdtemp(), lanes=8).frame)
     8
     """
@@ -94,14 +94,13 @@ def run(
     asked, request = request_of(seeds, until=until, whole=whole, pilot=pilot)
     check_note(note)
     cells = check_cells(wanted, rule, first_step=first_steps(Store(store), patience))
-    shard = shard or given_shard()
     with shown(progress) as receiver, interruptible() as stop:
         given = {"rule": rule, "asked": asked, "progress": receiver}
         opened = open_folder(Store(store), cells, names, request=request, lanes=lanes, **given)
-        with Worker(opened.folder, shard, request).alive() as worker:
+        with Worker(opened.folder, shard or given_shard(), request).alive() as worker:
             given |= {"until": until, "patience": patience, "worker": worker, "stop": stop}
-            training = opened.training(**given, retry_errors=retry_errors)
-            _train(training, cells, _run_record(request, origin, note))
+            record = _run_record(request, origin, note)
+            _train(opened.training(**given, retry_errors=retry_errors), cells, record)
     return Records(opened.folder.where)
 
 
