@@ -62,8 +62,7 @@ def run(
 
     Args:
         sweep: a sweep, or the cells of a grid, or names and cells; all cells train the same seeds.
-        seeds: their number (0 to n - 1), or the seeds; None with `until`. A number or a range is a
-            sample of all seeds. Estimates from other seeds are conditional on their choice.
+        seeds: their number n (0 to n - 1), a range, or chosen ones (no sample); None with `until`.
         store: the sweep's folder, made if it does not exist, or a URL such as s3://BUCKET/NAME.
         rule: the decision rule. It belongs to the folder's identity; give another one to `load`.
         until: the width of the confidence sequence of the deceptive fraction at which a cell stops.
