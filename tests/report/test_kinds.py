@@ -153,7 +153,7 @@ def test_an_interval_of_related_seeds_is_none_of_independent_ones(tmp_path):
     assert load(tmp_path).plot("watched")
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_profile_of_a_buffer_crosses_one_half_at_the_saddle(wells, wells_folder, tmp_path):
     well = wells[0]
     ends = bj.load(wells_folder).seeds("DECEPTIVE", cell="tilt=0.2")

@@ -60,7 +60,7 @@ def test_the_forecast_of_a_known_tail_is_of_its_order(name):
     assert (found.model, name) != ("power law", "Pareto")
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAILS)
 def test_intervals_contain_the_truth_about_as_often_as_they_say(name):
     draw, above = TAILS[name]

@@ -19,7 +19,7 @@ STUDY = Small(
 )
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_search_is_compared_with_what_is_known_and_with_counting(tmp_path):
     (finding,) = make({"rare": STUDY}, tmp_path, quick=True)
     rows = finding.rows
