@@ -1,4 +1,4 @@
-"""What a careless user types, the files that it names, and what the one line of refusal says."""
+"""Wrong commands, the files that they name, and the words of the line that refuses each."""
 
 SWEEP = (
     "from basin_jax import *; from basin_jax.organisms import Gate; "

@@ -16,15 +16,7 @@ from jax.core import eval_jaxpr
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, UInt32
 
-
-# Calls that are no operations: where each keeps what it calls.
-CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-}
+from basin_jax.compiler.lowering import INLINED
 
 
 class Explicit:
@@ -192,8 +184,8 @@ class _Interpreter:
 
     def _apply(self, program: Jaxpr, equation: JaxprEqn, args: list[_Value]) -> list[_Value]:
         name, params = equation.primitive.name, equation.params
-        if name in CALLS:
-            return self.run(params[CALLS[name]], args)
+        if name in INLINED:
+            return self.run(params[INLINED[name]], args)
         from_key = any(arg.from_key for arg in args)
         number = self._numbers.of(name, _text(params), *(arg.number for arg in args))
         if name == "random_bits" and from_key:
