@@ -235,7 +235,7 @@ def _ends(seeds: Sequence[float], level: float) -> tuple[float, float]:
 
 
 class _Split(NamedTuple):
-    """The score and the misfit of each tail, fitted to one half of the scores and tried on the other."""
+    """The score and misfit of each tail, fitted to one half of the scores, tried on the other."""
 
     scores: dict[type[Tail], float]
     misfits: dict[type[Tail], float]
