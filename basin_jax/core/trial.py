@@ -235,8 +235,8 @@ def _parent(sweep: Sweep, parent_params: Float[Array, "row param"]) -> Parent:
         shaped = [p.reshape(x.shape).astype(x.dtype) for p, x in zip(parts, leaves, strict=True)]
         return jax.tree.unflatten(structure, shaped)
 
-    rows = [*map(unravel, parent_params)]
-    return Parent(*rows[:2], *rows[3:])
+    rows = (0, 1) if len(parent_params) == 2 else (0, 1, 3)
+    return Parent(*(unravel(parent_params[row]) for row in rows))
 
 
 def _expect_alike(path: str, given: Params, expected: Any) -> None:

@@ -5,8 +5,8 @@ from jaxtyping import Array, Key
 
 from basin_jax.core.contracts import Organism, Params
 from basin_jax.core.sweep import Child, Parent
-from basin_jax.networks.alignment import aligned
 from basin_jax.networks.mlp import MLP
+from basin_jax.starts._alignment import aligned
 
 
 class Between(Child):
@@ -14,13 +14,13 @@ class Between(Child):
 
     At `weight` 0 it is the parent's end, at 1 that of the partner, the seed with the highest bit
     flipped: seeds of one half of all have partners of their own, so that pairs are independent.
-    Probed at 0 and at 1, a sweep of no steps tells both verdicts of each pair, and in between the
-    barrier of the loss (`studies.framework.barrier`): whether the two lie in one basin.
+    Probed at 0 and at 1, a sweep of no steps tells both verdicts of each pair; probed in between,
+    the barrier of the loss (`statistics.barrier`).
 
     Networks that differ in the order of their hidden units alone do the same, and lie far apart.
-    With `aligned` the partner's units are first put in the order in which its weights are nearest
-    to the parent's, which an MLP's can be (`networks.alignment`). Units of ReLU that are scaled are
-    such a symmetry, too, and stay as they are.
+    With `aligned` the hidden units of the partner, of an organism whose `network` is an `MLP`, are
+    first matched to the parent's (`starts._alignment`). That ReLU units of other scales may do the
+    same, too, is left as it is.
 
     Frankle et al. 2020, "Linear mode connectivity and the lottery ticket hypothesis"; Entezari et
     al. 2022, "The role of permutation invariance in linear mode connectivity of neural networks".

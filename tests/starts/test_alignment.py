@@ -10,8 +10,8 @@ from flax import nnx
 from scipy.optimize import linear_sum_assignment
 
 from basin_jax.networks import MLP
-from basin_jax.networks.alignment import aligned, assignment
 from basin_jax.networks.mlp import restore
+from basin_jax.starts._alignment import aligned, assignment
 
 
 X = jax.random.normal(jax.random.key(5), (20, 3))
