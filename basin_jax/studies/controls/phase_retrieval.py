@@ -10,11 +10,12 @@ from basin_jax.starts.between import Between
 from basin_jax.statistics.barrier import loss_barrier
 from basin_jax.studies.controls.double_well import RULE
 from basin_jax.studies.framework.lab import Group, Lab
-from basin_jax.studies.framework.rows import Row, largest_error
+from basin_jax.studies.framework.rows import Row, largest_error, null
 
 
 PHASE = Sweep(organism=PhaseRetrieval(), method=Gradient(learning_rate=0.1), num_steps=400)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SMALL = 0.01
 
 
 def lines(seeds: int) -> dict[str, Group]:
@@ -27,7 +28,7 @@ def lines(seeds: int) -> dict[str, Group]:
 
 
 def barriers(lab: Lab) -> list[Row]:
-    """Largest errors of the barriers (expected: derived).
+    """Barriers between equal ends (expected: 0), and largest errors of all (expected: derived).
 
     At c times the signal the loss is (1 - c²)² of that at zero, which the line from the signal to
     its negative crosses; a line between equal ends does not move.
@@ -43,4 +44,9 @@ def barriers(lab: Lab) -> list[Row]:
         return largest_error(key, label, found[among], barrier, within=1e-5)
 
     opposite = ends[0] != ends[1]
-    return [known("opposite", opposite, 1.0), known("equal", ~opposite, 0.0)]
+    key, label = "phase-retrieval/equal/above", "phase retrieval, barrier between equal ends"
+    return [
+        null(key, f"{label} above {SMALL:g}", found[~opposite] > SMALL),
+        known("opposite", opposite, 1.0),
+        known("equal", ~opposite, 0.0),
+    ]
