@@ -18,7 +18,10 @@ from basin_jax.organisms import Audit, DoubleWell, Gate
 
 SHIPPED = {cls.__name__: cls for folder in FOLDERS for cls in plugins(folder)} | {"Sweep": Sweep}
 SEARCHES = ("SubsetSimulation", "Splitting", "ImportanceSampling")
-SHIPPED |= {name: getattr(rare, name) for name in (*SEARCHES, "SettlingTime", "Peak", "At")}
+SHIPPED |= {
+    name: getattr(rare, name)
+    for name in (*SEARCHES, "SettlingTime", "Peak", "Mean", "At", "Logistic")
+}
 AN_INTEGER, A_NUMBER = "allowed: an integer", "allowed: a number"
 NO_RATE = {"learning_rate": None}
 # What is refused, and what the message says after naming the field and the value.
@@ -231,7 +234,7 @@ REFUSED = [
     ("ImportanceSampling", {"max_tilts": 0}, "allowed: at least 1"),
     *[
         (score, wrong, said)
-        for score in ("SettlingTime", "Peak", "At")
+        for score in ("SettlingTime", "Peak", "Mean", "At")
         for wrong, said in (
             ({"evidence": 3}, "allowed: a string"),
             ({"harmful": "over"}, "allowed: 'above' or 'below'"),
@@ -240,6 +243,8 @@ REFUSED = [
     ("SettlingTime", {"threshold": math.nan}, "allowed: a finite number"),
     ("At", {"step": 2.5}, AN_INTEGER),
     ("At", {"step": -1}, "allowed: at least 0"),
+    ("Logistic", {"names": "margin"}, "allowed: tuple"),
+    ("Logistic", {"weights": ((1.0,), (2.0,))}, "allowed: those of 1 names"),
     ("Sweep", {"organism": Audit}, "allowed: Organism"),
     ("Sweep", {"start": Audit()}, "allowed: Start"),
     ("Sweep", {"method": "sgd"}, "allowed: Method"),
@@ -269,6 +274,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Evolution": {"method": PARENT.method},
     "GuessAndCheck": {"threshold": 0.1},
     "Masked": {"method": PARENT.method},
+    "Logistic": {"names": ("margin",), "weights": ((1.0,),)},
     "Pushed": {"method": PARENT.method, "push": 0.1, "end": 5},
     "Interpolated": {"of": PARENT, "dose": 0.5},
     "Perturbed": {"of": PARENT, "radius": 0.5},
