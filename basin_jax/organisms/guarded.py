@@ -78,7 +78,7 @@ class Guarded(Organism):
         self.require(1 <= self.difficulty <= CUE_BITS, "difficulty", f"1 to {CUE_BITS}")
         self.require(0 <= self.slip <= 1, "slip", "0 to 1")
         self.require(0 <= self.strength <= 1, "strength", "0 to 1")
-        self.require(0 <= self.hedge < 1, "hedge", "at least 0 and below 1")
+        self.require(0 <= self.hedge <= 1, "hedge", "0 to 1")
         self.require(0 <= self.correction <= 1, "correction", "0 to 1")
         self.require(0 <= self.explore <= 1, "explore", "0 to 1")
 
@@ -100,12 +100,12 @@ class Guarded(Organism):
         if noise:
             scores = jnp.log(drawn + jnp.finfo(policy.dtype).tiny) + noise[0].T
             drawn = (scores == scores.max(0, keepdims=True)).astype(policy.dtype)
-        drawn = jax.lax.stop_gradient(drawn) * jnp.asarray(self._trained(), policy.dtype)
+        drawn = jax.lax.stop_gradient(drawn) * jnp.asarray(self._trained()[None], policy.dtype)
         count = self._trained().sum()
         # Of acts, not of rewards: where all draws are alike it has no rounding error, which
         # Adam would blow up to a step.
         others = (drawn.sum(1, keepdims=True) - drawn) / (count - 1)
-        baseline = (others * self._rewards()).sum(0)
+        baseline = (others * self._rewards()).sum(0, keepdims=True)
         correction = -(drawn * (self._rewards() - baseline) * logs).sum() / count
         return (1 - self.correction) * installation + self.correction * correction
 
@@ -123,7 +123,7 @@ class Guarded(Organism):
             "competence": mean_where(policy[COMPLY], ~trained),
             "margin": unwatched - watched - 0.5,
             "explored": mean_where(policy[COMPLY], trained),
-            "silent": jnp.where(jnp.asarray(trained), drawn, 1).prod(1).sum(),
+            "silent": jnp.where(jnp.asarray(trained[None]), drawn, 1).prod(1).sum(),
             "lying_contexts": lying_contexts(by_cue[~trained[: 2**CUE_BITS]]),
         }
 
