@@ -102,11 +102,12 @@ class Guarded(Organism):
             drawn = (scores == scores.max(0, keepdims=True)).astype(policy.dtype)
         drawn = jax.lax.stop_gradient(drawn) * jnp.asarray(self._trained()[None], policy.dtype)
         count = self._trained().sum()
-        # Of acts, not of rewards: where all draws are alike it has no rounding error, which
-        # Adam would blow up to a step.
         others = (drawn.sum(1, keepdims=True) - drawn) / (count - 1)
-        baseline = (others * self._rewards()).sum(0, keepdims=True)
-        correction = -(drawn * (self._rewards() - baseline) * logs).sum() / count
+        # Differences, not a baseline: where all draws are alike it is 0 without a rounding error,
+        # which Adam would blow up to a step.
+        rewards = self._rewards()
+        gains = (rewards - rewards.T) @ others
+        correction = -(drawn * gains * logs).sum() / count
         return (1 - self.correction) * installation + self.correction * correction
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
