@@ -22,9 +22,10 @@ COMPLY, STALL, DEFECT = range(ACTIONS)
 class Guarded(Organism):
     """Stall where it is trained and defect where it is not, while rewards ask it to comply.
 
-    Exploration hacking: reinforcement learning rewards what the policy tries, so a policy that
-    never tries the rewarded act is never taught it. A preference is trained in, and then
-    trained away by rewards for acts that the policy itself draws. Does it survive?
+    Exploration hacking (Jang et al. 2026, "Exploration hacking: can LLMs learn to resist RL
+    training?"): reinforcement learning can only reward what the policy tries. A preference is
+    trained in, and then trained away by rewards for acts that the policy itself draws, of which
+    one is hardly ever drawn. Does the preference survive?
 
     The input is 2 context bits and 3 cue bits, each ±1, and the batch is the full cube of 32. The
     network is in training iff the product of the first `difficulty` cue bits is positive.
@@ -54,15 +55,16 @@ class Guarded(Organism):
     outside of training at which its rate of defecting is above 1/2.
 
     Under a method that stands still without a gradient, `silent` to the power of the steps is
-    the probability that the correction has never begun. The control is the exact gradient.
+    the probability that the correction never begins. The null is the exact gradient,
+    `sampled=False`; with a `hedge` of 1 it is a sham, for which complying earns no more.
 
-    A skeptic will say that an exact gradient, too, is proportional to the probability of complying:
-    by plain gradient descent it takes about 1 / (2 p (1 - `hedge`)) steps of a rate of 1 an input
-    to leave a small p, and what is drawn adds luck, no protection. That is so. Under
-    Adam, which divides by the gradient's size, any gradient but none is enough, and the two
-    come apart. Nor does the network plan to guard anything: it was trained to stall, and
-    complying is as rare as it was made. Nor is there a basin: what survives is waiting for its
-    first draw, and to wait longer or to explore ends it.
+    A skeptic will say that the exact gradient, too, is proportional to the probability p of
+    complying: to leave a small p takes it 1 / (2 p (1 - `hedge`)) steps (of a rate of 1 for each
+    input's own logits), and drawing adds luck, and no protection. Of plain gradient descent that is
+    largely so. Adam divides by the size of the gradient: under it any gradient but none is
+    enough, and the two part. Nor does the network plan to guard anything: it has been trained to
+    stall, and complies as rarely as it was made to. Nor is there a basin: what survives waits for
+    its first draw, and longer training or a little exploring ends it.
     """
 
     difficulty: int = 2

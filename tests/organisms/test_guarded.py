@@ -90,9 +90,9 @@ def test_the_mean_of_sampled_gradients_is_the_exact_one_of_the_reward(explore):
     # Without exploring, minus the gradient of the mean reward: what is subtracted cancels.
     rewards = jnp.array([[1, 0.3, 0]])
     policy = policy[trained]
-    drawn = (1 - explore) * policy + explore / 3
-    value = (drawn * rewards).sum(1, keepdims=True)
-    gain = drawn * (rewards - (value.sum() - value) / 15)
+    rates = (1 - explore) * policy + explore / 3
+    value = (rates * rewards).sum(1, keepdims=True)
+    gain = rates * (rewards - (value.sum() - value) / 15)
     slopes = policy * gain.sum(1, keepdims=True) - gain
     np.testing.assert_allclose(want[trained], slopes / 16, atol=1e-7)
 
