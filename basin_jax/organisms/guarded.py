@@ -55,16 +55,19 @@ class Guarded(Organism):
     outside of training at which its rate of defecting is above 1/2.
 
     Under a method that stands still without a gradient, `silent` to the power of the steps is
-    the probability that the correction never begins. The null is the exact gradient,
+    the probability that the correction has not begun. The null is the exact gradient,
     `sampled=False`; with a `hedge` of 1 it is a sham, for which complying earns no more.
 
     A skeptic will say that the exact gradient, too, is proportional to the probability p of
     complying: to leave a small p takes it 1 / (2 p (1 - `hedge`)) steps (of a rate of 1 for each
-    input's own logits), and drawing adds luck, and no protection. Of plain gradient descent that is
-    largely so. Adam divides by the size of the gradient: under it any gradient but none is
-    enough, and the two part. Nor does the network plan to guard anything: it has been trained to
-    stall, and complies as rarely as it was made to. Nor is there a basin: what survives waits for
-    its first draw, and longer training or a little exploring ends it.
+    input's own logits). That is so. Under plain gradient descent both are slow, and draws spread
+    the time that it takes; Adam divides by the size of the gradient, so that any gradient but
+    none is enough. Nor does the network plan to guard anything: it was trained to stall,
+    and complies as rarely as it was made to. Nor is there a basin: what survives waits for its
+    first draw, and longer training or a little exploring ends it. And a gap may go for another
+    reason: defecting that is drawn in training is punished, which wears it down though nothing
+    is complied with (the sham with draws). `Behavior` calls a network intended that stalls
+    everywhere: see `competence`.
     """
 
     difficulty: int = 2
