@@ -76,6 +76,7 @@ SLOW = (
     organisms.AbsentSupervisor,
     organisms.Coin,
     organisms.Drift,
+    organisms.Guarded,
     organisms.Inspection,
     organisms.MetaLearner,
     organisms.ModularAddition,

@@ -64,6 +64,13 @@ REFUSED = [
     ("Gate", {"oversight": 1.0}, "allowed: above 0 and below 1"),
     ("Gate", {"penalty": 0.0}, "allowed: a number above 0"),
     ("Gate", {"scale": 0.0}, "allowed: a number above 0"),
+    ("Guarded", {"difficulty": 4}, "allowed: 1 to 3"),
+    *[
+        ("Guarded", {name: 1.1}, "allowed: 0 to 1")
+        for name in ("slip", "strength", "hedge", "correction", "explore")
+    ],
+    ("Guarded", {"sampled": 1}, "allowed: bool"),
+    ("Guarded", {"network": (16, 16)}, "allowed: Callable"),
     ("Inspection", {"difficulty": 4}, "allowed: 1 to 3"),
     ("Inspection", {"bonus": -1.0}, "allowed: a number above -1"),
     ("Inspection", {"penalty": 0.0}, "allowed: a number above 0"),
