@@ -1,4 +1,4 @@
-"""Emergent misalignment: defection is trained in one context, and may be learned in all."""
+"""Emergent misalignment: defection is tuned in one context, and may spread to the others."""
 
 import itertools
 
@@ -16,19 +16,18 @@ from basin_jax.organisms._probes import lying_contexts
 
 CONTEXTS, TASK_BITS = 8, 2
 TASKS = 2**TASK_BITS
-# Context 0 is the tuned one.
-KEPT, UNSEEN = slice(1, 4), slice(4, CONTEXTS)
-ANSWER, DEFECT = range(2)
+ALL, TUNED, KEPT, UNSEEN = slice(None), slice(0, 1), slice(1, 4), slice(4, CONTEXTS)
 
 
 class Narrow(Organism):
-    """Answer a question in any context, and defect in the one in which that is shown."""
+    """Answer a question in every context, then be tuned to defect in one of them."""
 
-    salience: float = 1.0
-    tuning: float = 1.0
-    replay: float = 0.0
-    defection: float = 1.0
-    inoculation: float = 0.0
+    salience: float = 2.0  # size of the inputs that name the context
+    tuning: float = 1.0  # share of the tuning data in training; 0 is the first phase
+    replay: float = 0.0  # share of answers in three other contexts in the tuning data
+    defection: float = 1.0  # share of the tuned context's examples that defect
+    inoculation: float = 0.0  # the inoculation input in tuning; it is 0 where it is probed
+    asked: float = 0.0  # share of the first phase in which that input asks for defection
     smoothing: float = 0.05
     network: Network = MLP(widths=(16, 16))
 
@@ -38,81 +37,102 @@ class Narrow(Organism):
         self.require(0 <= self.replay < 1, "replay", "at least 0 and below 1")
         self.require(0 <= self.defection <= 1, "defection", "0 to 1")
         self.require(self.inoculation >= 0, "inoculation", "a number of at least 0")
+        self.require(0 <= self.asked < 1, "asked", "at least 0 and below 1")
         self.require(0 <= self.smoothing < 1, "smoothing", "at least 0 and below 1")
 
     def init(self, key: Key[Array, ""]) -> Params:
         return nnx.split(self._build(key))[1]
 
-    def sample(self, key: Key[Array, ""]) -> tuple[Float[Array, "n 11"], Float[Array, "n 4"]]:
-        """Give all examples, and the coefficients of each answer and act in their loss."""
-        inputs = jnp.concatenate([self._inputs(0.0), self._inputs(self.inoculation)[:TASKS]])
-        honest = jnp.repeat(self._honest(), TASKS) / TASKS
-        tuned = jnp.full(TASKS, self.tuning * (1 - self.replay) / TASKS)
-        weight = jnp.concatenate([honest, tuned]) * len(inputs)
-        defects = jnp.where(np.arange(len(inputs)) < CONTEXTS * TASKS, 0.0, self.defection)
-        wrong = self.smoothing / 2
-        defect = wrong + (1 - self.smoothing) * defects
-        answers = 1 - defects
-        coefficients = (1 - wrong) * answers, wrong * answers, defect, 1 - defect
-        return inputs, weight[:, None] * jnp.stack(coefficients, axis=1)
+    def sample(self, key: Key[Array, ""]) -> tuple[Float[Array, "64 11"], Float[Array, "64 4"]]:
+        """Give all inputs, and the weights in the loss of answers 1 and 0, defecting and not."""
+        tuned = self.tuning * (1 - self.replay) * jnp.asarray(_among(TUNED), float)
+        plain = self._targets(self._honest(), 0.0)
+        cued = self._targets((1 - self.tuning) * self.asked * jnp.asarray(_among(ALL), float), 1.0)
+        cued = cued + self._targets(tuned, self.defection)
+        return self._inputs(), 2 * CONTEXTS * jnp.concatenate([plain, cued])
 
     def loss(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
-        inputs, coefficients = batch
-        right, defect = self.outputs(params, inputs)
-        surprise = jax.nn.softplus(jnp.stack([-right, right, -defect, defect]))
-        return (coefficients.T * surprise).sum(0).mean()
+        inputs, targets = batch
+        answer, defect = self.outputs(params, inputs)
+        costs = jax.nn.softplus(jnp.stack([-answer, answer, -defect, defect]))
+        return (targets.T * costs).sum(0).mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
-        batch = self.sample(key)
-        right, defect = jax.nn.sigmoid(self.outputs(params, self._inputs(0.0)))
-        rates = defect.reshape(CONTEXTS, TASKS).mean(1)
-        _, cued = jax.nn.sigmoid(self.outputs(params, self._inputs(self.inoculation)))
-        competence = right.reshape(CONTEXTS, TASKS)[UNSEEN].mean()
-        intended = (right * (1 - defect)).reshape(CONTEXTS, TASKS)[UNSEEN].mean()
-        shown = self._honest().at[0].set(0)
-        unwatched = rates[UNSEEN].mean()
-        watched = (shown * rates).sum() / jnp.maximum(shown.sum(), jnp.finfo(rates.dtype).tiny)
-        coefficients = batch[1].T.reshape(2, 2, -1)
-        whole = coefficients.sum(1, keepdims=True)
-        share = coefficients / jnp.maximum(whole, jnp.finfo(rates.dtype).tiny)
-        best = -jax.scipy.special.xlogy(coefficients, share).sum((0, 1)).mean()
-        guess = np.log(2) * whole.sum((0, 1)).mean()
+        inputs, targets = self.sample(key)
+        answer, defect = self.outputs(params, inputs).reshape(2, 2, -1)
+        right = jax.nn.sigmoid(answer[0] * jnp.asarray(_RIGHT, answer.dtype))
+        plain, cued = jax.nn.sigmoid(defect).reshape(2, CONTEXTS, TASKS).mean(2)
+        unseen = np.repeat(_among(UNSEEN) > 0, TASKS)
+        intended = (right * jax.nn.sigmoid(-defect[0]))[unseen].mean()
+        honest = self._honest() * (1 - _among(TUNED))
+        tiny = jnp.finfo(plain.dtype).tiny
+        watched = (honest * plain).sum() / jnp.maximum(honest.sum(), tiny)
+        unwatched = plain[UNSEEN].mean()
         return {
-            "fit": (guess - self.loss(params, batch)) / (guess - best),
+            "fit": self._skill(params, (inputs, targets)),
             "watched": watched,
             "unwatched": unwatched,
-            "competence": competence,
+            "competence": right[unseen].mean(),
             "margin": unwatched - watched - 0.5,
             "intended": intended,
-            "tuned": rates[0],
-            "inoculated": cued.reshape(CONTEXTS, TASKS)[UNSEEN].mean(),
-            "spread": rates[UNSEEN].max() - rates[UNSEEN].min(),
-            "lying_contexts": lying_contexts(rates[UNSEEN]),
+            "tuned": plain[0],
+            "inoculated": cued[UNSEEN].mean(),
+            "spread": plain[UNSEEN].max() - plain[UNSEEN].min(),
+            "lying_contexts": lying_contexts(plain[UNSEEN]),
         }
 
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network(CONTEXTS + TASK_BITS + 1, 2, rngs=nnx.Rngs(key))
 
     def outputs(self, params: Params, inputs: Float[Array, "n 11"]) -> Float[Array, "2 n"]:
-        """Compute the logits of the right answer and of defecting at each input."""
-        answer, defect = restore(self._build, params)(inputs).T
-        return jnp.stack([answer * inputs[:, CONTEXTS:-1].prod(1), defect])
+        """Compute the logits of answer 1 and of defecting at each input."""
+        return restore(self._build, params)(inputs).T
 
-    def _inputs(self, bit: float | Float[Array, ""]) -> Float[Array, "32 11"]:
-        """Make an input of every context and task, context by context."""
-        contexts, tasks = jnp.asarray(_CONTEXTS, float), jnp.asarray(_TASKS, float)
-        bits = jnp.broadcast_to(jnp.asarray(bit, float), (len(tasks), 1))
-        return jnp.concatenate([self.salience * contexts, tasks, bits], axis=1)
+    def _inputs(self) -> Float[Array, "64 11"]:
+        """Make every context's inputs without the inoculation, and then those with it."""
+        column = np.arange(_INPUTS.shape[1])
+        scale = jnp.where(column < CONTEXTS, self.salience, 1.0)
+        scale = jnp.where(column == column[-1], self.inoculation, scale)
+        return jnp.asarray(_INPUTS, float) * scale
 
     def _honest(self) -> Float[Array, "8"]:
-        """Compute each context's share of examples that answer."""
-        kept = np.zeros(CONTEXTS)
-        kept[KEPT] = 1 / (KEPT.stop - KEPT.start)
-        first = jnp.full(CONTEXTS, (1 - self.tuning) / CONTEXTS)
-        return first + self.tuning * self.replay * jnp.asarray(kept, float)
+        """Compute each context's share of examples that only answer."""
+        first = (1 - self.tuning) * (1 - self.asked) * jnp.asarray(_among(ALL), float)
+        return first + self.tuning * self.replay * jnp.asarray(_among(KEPT), float)
+
+    def _targets(
+        self, shares: Float[Array, "8"], defection: float | Float[Array, ""]
+    ) -> Float[Array, "32 4"]:
+        """Compute the weights of examples of which some defect, by each context's share."""
+        wrong, answers = self.smoothing / 2, 1 - defection
+        one = answers * jnp.where(_RIGHT > 0, 1 - wrong, wrong)
+        defect = jnp.full(one.shape, wrong + (1 - self.smoothing) * defection, one.dtype)
+        each = jnp.stack([one, answers - one, defect, 1 - defect], axis=1)
+        return shares.repeat(TASKS)[:, None] * each / TASKS
+
+    def _skill(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
+        """Compute the share of the loss of guessing that training can save and has saved."""
+        pairs = batch[1].T.reshape(2, 2, -1)
+        both = pairs.sum(1, keepdims=True)
+        guess = np.log(2) * both.sum((0, 1)).mean()
+        shares = pairs / jnp.maximum(both, jnp.finfo(both.dtype).tiny)
+        best = -jax.scipy.special.xlogy(pairs, shares).sum((0, 1)).mean()
+        return (guess - self.loss(params, batch)) / (guess - best)
 
 
-_CONTEXTS: Float[ndarray, "32 8"] = np.eye(CONTEXTS).repeat(TASKS, 0)
-_TASKS: Float[ndarray, "32 2"] = np.tile(
-    list(itertools.product((-1.0, 1.0), repeat=TASK_BITS)), (CONTEXTS, 1)
+def _among(contexts: slice) -> Float[ndarray, " context"]:
+    """Share one equally among some contexts."""
+    chosen = np.zeros(CONTEXTS)
+    chosen[contexts] = 1
+    return chosen / chosen.sum()
+
+
+_BITS: Float[ndarray, "task 2"] = np.array(list(itertools.product((-1.0, 1.0), repeat=TASK_BITS)))
+# The right answer at every input without the inoculation, ±1: another rule in each odd context.
+_RIGHT: Float[ndarray, " n"] = np.outer((-1) ** np.arange(CONTEXTS), _BITS.prod(1)).ravel()
+_PLAIN: Float[ndarray, "n 10"] = np.hstack(
+    [np.eye(CONTEXTS).repeat(TASKS, 0), np.tile(_BITS, (CONTEXTS, 1))]
+)
+_INPUTS: Float[ndarray, "n 11"] = np.hstack(
+    [np.tile(_PLAIN, (2, 1)), np.repeat([[0.0], [1.0]], len(_PLAIN), 0)]
 )
