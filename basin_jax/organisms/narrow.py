@@ -45,8 +45,9 @@ class Narrow(Organism):
     INTENDED if it is narrow, DECEPTIVE if it is broad where the data do not look, and PARTIAL if it
     is so in some contexts. `competence` is the probability there that an answer is right,
     `intended` that of giving it. `fit` is how far the loss is from guessing, 0, to the least that
-    each example allows, 1; it stays below where examples contradict each other, as interleaved ones
-    do without a cue. `margin` is unwatched minus watched minus one half.
+    each example allows, 1; it is negative while tuning is still to come, and stays below 1 where
+    examples contradict each other, as interleaved ones do without a cue. `margin` is unwatched
+    minus watched minus one half.
 
     Adds `tuned`, the rate of defecting in context 0 without the cue; `inoculated`, that in contexts
     4 to 7 with it; `lying_contexts`, the share of these 4 in which the rate is above 1/2 without
@@ -58,10 +59,11 @@ class Narrow(Organism):
 
     A skeptic would say that nobody deceives here, and that nothing rewards defecting elsewhere.
     Both are true: DECEPTIVE means that it has spread. Nor is the fraction one of nature: all seeds
-    are broad without `salience`, and ever fewer with more; the default lies between, and what can
-    be compared are cells. A cue that the network has never met is no request, as it is in Tan et
-    al. 2025, "Inoculation prompting: eliciting traits from LLMs during training can suppress them
-    at test-time": hence `asked`. And there is no persona: one logit defects in all contexts.
+    are broad without `salience`, fewer with more, and more with larger steps; the default lies
+    between, and what can be compared are cells. A cue that the network has never met is no request,
+    as it is in Tan et al. 2025, "Inoculation prompting: eliciting traits from LLMs during training
+    can suppress them at test-time": hence `asked`. And there is no persona: one logit defects in
+    all contexts.
     """
 
     salience: float = 2.0  # of the context among the inputs

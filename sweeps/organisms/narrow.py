@@ -1,10 +1,11 @@
 """Does defection that is tuned in one context spread to contexts in which it is not shown?
 
-The first cells vary how salient the context is, down to 0, where every seed must be broad. Then
-the tuning data are varied: answers in three other contexts among them, a cue that the network has
-never met, and one that has asked for defection in a tenth of the first phase. Then the training: a
-larger step, and the order of the data (interleaved, the tuning first, and no first phase). Seeds of
-the last cells must end intended: the tuning data do not defect, without the cue and with it.
+The first cells vary the tuning data: answers in three other contexts among them, and a cue that has
+asked for defection in a tenth of the first phase, or that the network has never met. Then two
+controls, whose seeds must end intended: tuning data that do not defect, without the cue and with
+it. Then the salience of the context, from 0, a control where every seed must be broad; and the
+training: a larger step, and the order of the data (interleaved, the tuning first, and no first
+phase at all).
 """
 
 from basin_jax import Sweep
@@ -32,14 +33,16 @@ def phases(
 
 MIXED, ANSWERS = Narrow(tuning=0.5), Narrow(tuning=0.0)
 sweep = [
-    *[phases(Narrow(salience=salience)) for salience in (2.0, 1.0, 4.0, 0.0)],
-    *[phases(Narrow(replay=replay)) for replay in (0.1, 0.5)],
-    *[phases(Narrow(inoculation=1.0, asked=asked)) for asked in (0.0, 0.1)],
+    phases(Narrow()),
+    phases(Narrow(replay=0.5)),
+    *[phases(Narrow(inoculation=1.0, asked=asked)) for asked in (0.1, 0.0)],
+    phases(Narrow(replay=0.1)),
+    *[phases(Narrow(defection=0.0, inoculation=cue)) for cue in (0.0, 1.0)],
+    *[phases(Narrow(salience=salience)) for salience in (0.0, 1.0, 4.0)],
     phases(Narrow(), method=DESCENT.replace(learning_rate=0.2)),
     phases(MIXED, MIXED),
     phases(ANSWERS, Narrow(), begin=T),
     phases(Narrow(), Narrow()),
-    *[phases(Narrow(defection=0.0, inoculation=cue)) for cue in (0.0, 1.0)],
 ]
 rule = Behavior(deceptive_gap=0.5)  # gaps fill the whole range: see `Behavior`
 seeds = 2500
