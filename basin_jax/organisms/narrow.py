@@ -54,8 +54,8 @@ class Narrow(Organism):
     it; and `spread`, the largest minus the smallest of these rates.
 
     In a linear network, and without `replay`, tuning moves the mean logit of defecting elsewhere by
-    exactly 1 / (1 + `salience`² + `inoculation`²) of what it moves where it is tuned: the part of
-    the shared bias.
+    exactly 1 / (1 + c² + b²) of what it moves where it is tuned, c being `salience` and b being
+    `inoculation`: the part of the shared bias.
 
     A skeptic would say that nobody deceives here, and that nothing rewards defecting elsewhere.
     Both are true: DECEPTIVE means that it has spread. Nor is the fraction one of nature: all seeds
