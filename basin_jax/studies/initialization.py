@@ -16,6 +16,7 @@ from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     Kind,
     Row,
@@ -139,9 +140,9 @@ class Initialization(TestbedStudy):
         apart, wide = rows["scales/largest-less-smallest"], rows["networks/largest-less-smallest"]
         yield say(
             f"After training the fraction deceptive is smallest at {_of(least)}, {least}, and "
-            f"largest at {_of(most)}, {most}; on the same seeds the difference is {apart}. By "
-            f"network it is smallest for {_of(few)}, {few}, and largest for {_of(many)}, {many}; "
-            f"the difference is {wide}.",
+            f"largest at {_of(most)}, {most}; on the same seeds the difference is {apart}"
+            f"{unseen([apart])}. By network it is smallest for {_of(few)}, {few}, and largest for "
+            f"{_of(many)}, {many}; the difference is {wide}{unseen([wide])}.",
             *(least, most, apart, few, many, wide),
         )
         some = _extremes([rows[f"{cell}/after/partial"] for cell in scales])[1]

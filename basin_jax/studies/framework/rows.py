@@ -89,10 +89,11 @@ class Row:
     def __str__(self) -> str:
         if self.undefined:
             return f"undefined: {'all seeds have one label' if self.seeds else 'no seeds'}"
-        return f"{_number(self.value)} [{_number(self.low)}, {_number(self.high)}]"
+        return f"{number_text(self.value)} [{number_text(self.low)}, {number_text(self.high)}]"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Format a number as in tables: what is not a whole number is not written as one."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == round(value):
