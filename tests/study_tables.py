@@ -100,7 +100,7 @@ def unsupported(text: str, rows: Sequence[Row]) -> set[float]:
     of_rows = [f"{row.label} {row} {row.seeds}" for row in rows]
     of_rows += [f"{row.expected:.3g}" for row in rows if row.expected is not None]
     of_rows += [unseen([row], null) for row in rows for null in (0.0, HALF)]
-    if len(rows) == 2:
+    if len(rows) == 2 and all(0 <= row.value <= 1 for row in rows):
         of_rows.append(unseen_beside(*rows))
     return numbers_in(text) - numbers_in(" ".join(of_rows))
 

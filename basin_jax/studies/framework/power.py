@@ -70,7 +70,7 @@ def unseen(rows: Iterable[Row], null: float = 0.0) -> str:
     where = "where none is shown, " if len(rows) > 1 else ""
     from_null = {0: "difference", HALF: "distance from one half"}
     what = from_null.get(null, f"distance from {number_text(null)}")
-    about = "" if all(one.counts for one in left) else "about "
+    about = "" if all(one.gained is not None for one in left) else "about "
     return f"; {where}{_told(what, least, about)}"
 
 
