@@ -57,8 +57,8 @@ def _tickets(found: Findings) -> Answer:
         [
             f"{lead}. The fifth of a deceptive network's weights that is largest at its end, "
             "trained alone from the start, ends deceptive more often than fresh weights in its "
-            f"places by {number(study, fresh.key)}{unseen([fresh])}, and more often than as many random "
-            f"places by {number(study, random.key)}{unseen([random])}.",
+            f"places by {number(study, fresh.key)}{unseen([fresh])}, and more often than as many "
+            f"random places by {number(study, random.key)}{unseen([random])}.",
             f"Fraction that ends deceptive, of a fifth of the weights: {listed(study, kept)}.",
             f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty); "
             f"after 200 steps it is {number(study, later)}.",

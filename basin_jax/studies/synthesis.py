@@ -258,7 +258,8 @@ def _fate(found: Findings) -> Answer:
             f"A fate is sealed {until}, if that means that two runs apart from there on have the "
             "same verdict with a probability above 0.9: first at step "
             f"{number(study, sealed.key)}. Of runs that share only the initialization "
-            f"{number(study, 'fork=0/same')} have the same verdict, of unrelated ones {number(study, 'unrelated/same')}.",
+            f"{number(study, 'fork=0/same')} have the same verdict, of unrelated ones "
+            f"{number(study, 'unrelated/same')}.",
             "Fraction of seeds that would end as intended which a push of 1 up the slope of the "
             f"margin makes deceptive: {listed(study, pushed)}.",
         ],
