@@ -51,6 +51,8 @@ def _first_step(found: Findings) -> Answer:
     scales = {f"scale {s}": f"scale={s}/after/deceptive" for s in ("0.25", "0.5", "1", "2", "4")}
     before = found.row(study, "scale=1/before/deceptive")
     some = "No seed is" if before.value == 0 else "Some seeds are"
+    moved = found.row(study, "scale=1/after-less-before/deceptive")
+    low, high = (f"scale=1/before/gap/{end}-percentile" for end in ("5th", "95th"))
     by_scale, by_network = (
         found.row(study, f"{group}/largest-less-smallest") for group in ("scales", "networks")
     )
@@ -58,13 +60,19 @@ def _first_step(found: Findings) -> Answer:
     return found.answer(
         "Step 1: how often does a random initialization already lie in the deceptive basin?",
         [
-            f"{some} deceptive before training, {number(study, before.key)}; after training "
-            f"{number(study, 'scale=1/after/deceptive')} are.",
+            f"{some} deceptive before training, judged by behavior alone, "
+            f"{number(study, before.key)}; after training "
+            f"{number(study, 'scale=1/after/deceptive')} are, a difference on the same seeds of "
+            f"{number(study, moved.key)}{unseen([moved])}.",
+            "The gap of untrained networks, unwatched less watched, has a 5th percentile of "
+            f"{number(study, low)}, and a 95th of {number(study, high)}.",
             f"The scale of the start {matters[by_scale.sign]}: on the same seeds the largest "
             f"fraction after training is above the smallest by {number(study, by_scale.key)}"
-            f"{unseen([by_scale])}. By scale it is {listed(study, scales)}.",
-            f"The network's width and depth {matters[by_network.sign]}: there the largest fraction "
-            f"is above the smallest by {number(study, by_network.key)}{unseen([by_network])}.",
+            f"{unseen([by_scale])}. By scale it is {listed(study, scales)}. Unfit at scale "
+            f"4 are {number(study, 'scale=4/after/unfit')}.",
+            f"The network {matters[by_network.sign]}: by width, depth and architecture the largest "
+            f"fraction is above the smallest by {number(study, by_network.key)}"
+            f"{unseen([by_network])}.",
         ],
     )
 

@@ -105,7 +105,7 @@ def test_pushed_and_unpushed_networks_are_compared_on_the_same_seeds(tmp_path):
     # For all pushes and ways at once.
     assert first.low == difference("", "", FEW, MORE, num_intervals=3 * len(WAYS)).low
     said = [each.text for each in buffer.sentences(rows)]
-    assert "without a push after: random 1; loss 1; margin 1." in said[1]
+    assert "without a push after: random 1; loss 1; margin 1; where none is shown" in said[1]
 
 
 def with_rows(name, **changes):

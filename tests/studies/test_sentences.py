@@ -101,7 +101,7 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
 @pytest.mark.parametrize(
     ("question", "rows", "said"),
     [
-        ("Step 1", [], "No seed is deceptive before training, 0 ["),
+        ("Step 1", [], "No seed is deceptive before training, judged by behavior alone, 0 ["),
         ("Step 1", [("initialization", "scale=1/before/deceptive", moved)], "Some seeds are dec"),
         ("Simulators", [], "The result opposes the worry: "),
         ("Simulators", [("simulators", "bias=0/change/lies-unwatched", far)], "The result bears "),
