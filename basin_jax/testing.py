@@ -52,7 +52,7 @@ def check_start(start: Start | Child, organism: Organism) -> None:
     """Check that a start gives an organism parameters that it can train."""
     key = jax.random.key(0)
     if isinstance(start, Child):
-        params = start.params(key, organism, Parent(*[organism.init(key)] * 2))
+        params = start.params(key, organism, Parent(*[organism.init(key)] * (2 + start.paired)))
     else:
         params = start.params(key, organism)
     expected = jax.eval_shape(organism.init, key)

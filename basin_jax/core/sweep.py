@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from jaxtyping import Array, Key
+import numpy as np
+from jaxtyping import Array, Key, UInt64
+from numpy import ndarray
 
 from basin_jax.core.abilities import requirements
 from basin_jax.core.arguments import checked
@@ -26,6 +28,7 @@ class Parent(NamedTuple):
 
     begun: Params  # before its first step
     ended: Params  # after its last
+    partner: Params = None  # those of its partner after its last, if the start is paired
 
 
 class Child(Plugin, abc.ABC):
@@ -40,16 +43,26 @@ class Child(Plugin, abc.ABC):
 
     Attributes:
         requires: the abilities that it asks of the organism, which a `Sweep` checks.
+        paired: whether it is made of the end of a second trial, too, the parent's partner.
     """
 
     of: "Sweep"
 
     requires: ClassVar[tuple[type, ...]] = ()
+    paired: ClassVar[bool] = False
     children = 1  # no annotation, or it would be a field of every start
 
     @abc.abstractmethod
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
         """Make the parameters from which training starts."""
+
+    def parents(self, seeds: Any) -> UInt64[ndarray, "*seeds parent"]:
+        """Return the seeds of each seed's parent, and of the parent's partner if it is paired.
+
+        A partner is the parent with its highest bit flipped: no two of 2**63 seeds share one.
+        """
+        own = np.asarray(seeds, np.uint64) // np.uint64(self.children)
+        return np.stack([own, own ^ np.uint64(2**63)][: 1 + self.paired], axis=-1)
 
 
 class Sweep(Plugin):

@@ -7,7 +7,7 @@ depend on how many seeds are trained at once.
 import contextlib
 import functools
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -56,7 +56,7 @@ class TrialInputs(NamedTuple):
     seed_bits: UInt32[Any, "*lane 2"]
     root_bits: UInt32[Any, "*lane 2"]
     hyperparameters: Float[Any, "*lane hyperparameter"]  # the float fields of the plug-ins
-    parent_params: Float[Any, "*lane 2 param"]  # a parent's, before and after its training
+    parent_params: Float[Any, "*lane row param"]  # of parents, before and after their training
 
 
 class Signature(NamedTuple):
@@ -67,7 +67,7 @@ class Signature(NamedTuple):
     vary: str
     precision: Precision
     num_probes: int
-    num_parent_params: int
+    parent_shape: tuple[int, int]  # two rows for each parent, and its parameters
     output: Output
 
 
@@ -80,7 +80,7 @@ def signature_of(sweep: Sweep, output: Output = "evidence") -> Signature:
         vary=sweep.vary,
         precision=sweep.precision,
         num_probes=len(sweep.stops),
-        num_parent_params=_count_parent_params(sweep),
+        parent_shape=_parent_shape(sweep.start, count_params),
         output=output,
     )
 
@@ -117,14 +117,13 @@ def _count_params(sweep: Sweep, key: Hashable) -> int:
         return _size(_params(sweep))
 
 
-def _count_parent_params(sweep: Sweep) -> int:
-    return count_params(sweep.start.of) if isinstance(sweep.start, Child) else 0
+def _parent_shape(start: Start | Child, count: Callable[[Sweep], int]) -> tuple[int, int]:
+    return (2 + 2 * start.paired, count(start.of)) if isinstance(start, Child) else (2, 0)
 
 
 def _params(sweep: Sweep) -> Any:
     """Find the shapes of a sweep's parameters, by tracing; hyperparameters may be traced."""
-    start = sweep.start
-    inputs = _abstract_inputs(0, _size(_params(start.of)) if isinstance(start, Child) else 0)
+    inputs = _abstract_inputs(0, _parent_shape(sweep.start, lambda of: _size(_params(of))))
     plugins = _plugins(sweep)
     return jax.eval_shape(lambda inputs: init(plugins, inputs, sweep.vary)[0].params, inputs)
 
@@ -137,30 +136,30 @@ def inputs_of(sweep: Sweep, seeds: Any) -> TrialInputs:
     """Make the inputs of seeds of a sweep, with zeros for their parents' parameters."""
     kind = np.float64 if sweep.precision == "float64" else np.float32
     hyperparameters = np.array(jax.tree.leaves(_plugins(sweep)), kind)
-    shape = np.shape(seeds)
+    shape, parents = np.shape(seeds), _parent_shape(sweep.start, count_params)
     return TrialInputs(
         seed_bits=seed_bits(seeds),
         root_bits=np.broadcast_to(seed_bits(sweep.root), (*shape, 2)),
         hyperparameters=np.broadcast_to(hyperparameters, (*shape, len(hyperparameters))),
-        parent_params=np.broadcast_to(np.zeros((), kind), (*shape, 2, _count_parent_params(sweep))),
+        parent_params=np.broadcast_to(np.zeros((), kind), (*shape, *parents)),
     )
 
 
 def abstract_inputs(signature: Signature, *lanes: int) -> tuple[Any, TrialInputs]:
     """Describe the stops and the inputs of lanes by their shapes, for tracing."""
     stops = jax.ShapeDtypeStruct((signature.num_probes,), np.int32)
-    count, parent = signature.num_hyperparameters, signature.num_parent_params
-    return stops, _abstract_inputs(count, parent, *lanes)
+    count, parents = signature.num_hyperparameters, signature.parent_shape
+    return stops, _abstract_inputs(count, parents, *lanes)
 
 
-def _abstract_inputs(hyperparameters: int, parent_params: int, *lanes: int) -> TrialInputs:
+def _abstract_inputs(hyperparameters: int, parents: tuple[int, int], *lanes: int) -> TrialInputs:
     bits = jax.ShapeDtypeStruct((*lanes, 2), np.uint32)
     kind = jnp.result_type(float)
     return TrialInputs(
         bits,
         bits,
         jax.ShapeDtypeStruct((*lanes, hyperparameters), kind),
-        jax.ShapeDtypeStruct((*lanes, 2, parent_params), kind),
+        jax.ShapeDtypeStruct((*lanes, *parents), kind),
     )
 
 
@@ -188,7 +187,7 @@ def streams(start: Start | Child, inputs: TrialInputs, vary: str) -> Streams:
 
 
 def start_params(
-    plugins: Plugins, init_key: Key[Array, ""], parent_params: Float[Array, "2 param"]
+    plugins: Plugins, init_key: Key[Array, ""], parent_params: Float[Array, "row param"]
 ) -> Params:
     """Make the parameters from which training starts."""
     organism, start, _ = plugins
@@ -225,7 +224,7 @@ def _generation(start: Start | Child) -> int:
     return 1 + _generation(start.of.start) if isinstance(start, Child) else 0
 
 
-def _parent(sweep: Sweep, parent_params: Float[Array, "2 param"]) -> Parent:
+def _parent(sweep: Sweep, parent_params: Float[Array, "row param"]) -> Parent:
     leaves, structure = jax.tree.flatten(_params(sweep))
     if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
         raise ValueError("start.of has parameters that are no floats; allowed: floats alone")
@@ -236,7 +235,8 @@ def _parent(sweep: Sweep, parent_params: Float[Array, "2 param"]) -> Parent:
         shaped = [p.reshape(x.shape).astype(x.dtype) for p, x in zip(parts, leaves, strict=True)]
         return jax.tree.unflatten(structure, shaped)
 
-    return Parent(unravel(parent_params[0]), unravel(parent_params[1]))
+    rows = (0, 1) if len(parent_params) == 2 else (0, 1, 3)
+    return Parent(*(unravel(parent_params[row]) for row in rows))
 
 
 def _expect_alike(path: str, given: Params, expected: Any) -> None:
@@ -370,8 +370,9 @@ def trial(sweep: Sweep, seed: int) -> dict[str, Float[Array, " stop"]]:
 def _probed(sweep: Sweep, seed: int, output: Output) -> dict[str, Array]:
     inputs, start = inputs_of(sweep, seed), sweep.start
     if isinstance(start, Child):
-        ends = _probed(with_beginning(start.of), seed // start.children, "params")["params"]
-        parent_params = np.asarray(ends, inputs.parent_params.dtype)[[0, -1]]
+        of, parents = with_beginning(start.of), start.parents(seed).tolist()
+        ends = [np.asarray(_probed(of, own, "params")["params"])[[0, -1]] for own in parents]
+        parent_params = np.concatenate(ends).astype(inputs.parent_params.dtype)
         inputs = inputs._replace(parent_params=parent_params)
     with numerics(sweep.precision):
         return _jitted_trial(signature_of(sweep, output), jnp.asarray(sweep.stops), inputs)

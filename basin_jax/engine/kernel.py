@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import jax
 import numpy as np
@@ -92,7 +92,7 @@ class Kernel:
     def _blocks(self) -> int:
         """The number of blocks in a device's queue; parents' parameters leave less room."""
         seen = count_params(self.cells[0]) if self.output == "params" else 0
-        size = 2 * 8 * self.lanes * max(seen, self._signature.num_parent_params, 1)
+        size = 8 * self.lanes * max(2 * seen, math.prod(self._signature.parent_shape), 2)
         return min(capacity(self.lanes), max(BYTES // size, 1))
 
     def compile(self) -> float:
@@ -186,17 +186,18 @@ class Kernel:
         self, parent: "Kernel", seeds: ndarray, cells: ndarray, patience: Patience
     ) -> Generator[Part, None, ndarray]:
         """Yield parts without seeds, so that signals are heard; return the parents' parameters."""
-        kinds = np.array(self.parent_cells, np.uint64)[cells]
-        sizes = [cell.start.children for cell in self.cells if isinstance(cell.start, Child)]
-        seeds = seeds // np.array(sizes, np.uint64)[cells]
+        parents = cast(Child, self.cells[0].start).parents(seeds)
+        kinds = np.repeat(np.array(self.parent_cells, np.uint64)[cells], parents.shape[1])
         # The children of one parent are a family: it is trained once.
-        (kinds, own), family = np.unique(np.stack([kinds, seeds]), axis=1, return_inverse=True)
+        pairs = np.stack([kinds, parents.ravel()])
+        (kinds, own), family = np.unique(pairs, axis=1, return_inverse=True)
         nothing = self.blank(0)
-        ends = np.empty((len(own), 2, self._signature.num_parent_params))
+        shape = self._signature.parent_shape
+        ends = np.empty((len(own), 2, shape[1]))
         for which, evidence in parent.stream(own, kinds.astype(np.int64), patience=patience):
             ends[which] = evidence["params"][:, [0, -1]]
             yield np.zeros(0, np.int64), nothing
-        return ends[family]
+        return ends[family].reshape(len(seeds), *shape)
 
     def _train_queue(
         self, inputs: TrialInputs, which: ndarray, stops: Sequence[int], budget: StepBudget

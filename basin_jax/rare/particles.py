@@ -6,7 +6,7 @@ words that its start draws are given, or the state that it goes on from.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -77,7 +77,8 @@ class Particles:
                 self._start = Explicit(self._params, key, shapes)
         self._programs: dict[str, tuple[Callable, Any]] = {}
         self._own = self._start.num_words if self._start else 0
-        self.num_words = self._own + (self._parent.num_words if self._parent else 0)
+        parents = self._signature.parent_shape[0] // 2
+        self.num_words = self._own + (parents * self._parent.num_words if self._parent else 0)
 
     def words_of(self, seeds: UInt64[ndarray, " seed"]) -> UInt32[ndarray, "seed word"]:
         """Return the words that seeds of the sweep draw."""
@@ -85,7 +86,8 @@ class Particles:
         if self._own:
             (words,) = self._map(self._words, (self._inputs(seeds),))
         if self._parent is not None:
-            words = np.concatenate([words, self._parent.words_of(self._parents(seeds))], axis=1)
+            drawn = [self._parent.words_of(own) for own in self._parents(seeds)]
+            words = np.concatenate([words, *drawn], axis=1)
         return words
 
     def evidence(
@@ -192,13 +194,15 @@ class Particles:
         inputs = inputs_of(self.sweep, seeds)
         if self._parent is None or words is None:
             return inputs
-        parents = words[:, self._own :], self._parents(seeds)
-        ends = self._parent.evidence(*parents)["params"]
-        return inputs._replace(parent_params=ends[:, [0, -1]].astype(inputs.parent_params.dtype))
+        parents = self._parents(seeds)
+        drawn = np.split(words[:, self._own :], len(parents), axis=1)
+        given = zip(drawn, parents, strict=True)
+        ends = [self._parent.evidence(*own)["params"][:, [0, -1]] for own in given]
+        parent_params = np.concatenate(ends, axis=1).astype(inputs.parent_params.dtype)
+        return inputs._replace(parent_params=parent_params)
 
-    def _parents(self, seeds: UInt64[ndarray, " seed"]) -> UInt64[ndarray, " seed"]:
-        start = self.sweep.start
-        return seeds // np.uint64(start.children if isinstance(start, Child) else 1)
+    def _parents(self, seeds: UInt64[ndarray, " seed"]) -> UInt64[ndarray, "parent seed"]:
+        return cast(Child, self.sweep.start).parents(seeds).T
 
     def _map(self, function: Callable, given: Any, common: Any = None) -> Any:
         """Apply a function of a block to arrays [particle, ...], block by block."""

@@ -17,4 +17,4 @@ class Interpolated(Child):
     dose: float
 
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
-        return jax.tree.map(lambda a, b: a + self.dose * (b - a), *parent)
+        return jax.tree.map(lambda a, b: a + self.dose * (b - a), parent.begun, parent.ended)

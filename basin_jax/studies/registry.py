@@ -16,6 +16,7 @@ from basin_jax.runs.sweepfile import execute
 from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.competence import Competence
+from basin_jax.studies.connectivity import Connectivity
 from basin_jax.studies.definitions import Definitions
 from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.framework.lab import Lab
@@ -47,6 +48,7 @@ STUDIES: dict[str, type[Study]] = {
     "competence": Competence,
     "simulators": Simulators,
     "gradient_hacking": GradientHacking,
+    "connectivity": Connectivity,
 }
 
 

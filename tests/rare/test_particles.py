@@ -20,8 +20,9 @@ PUSHED = starts.Perturbed(of=NOISY.replace(save_at=()), radius=1.0)
 
 # The start is the root's, and each parent's the parent's own.
 FORKED = NOISY.replace(start=starts.Fork(of=PUSHED.of, children=3), vary="data")
-SWEEPS = {"fresh": NOISY, "child": NOISY.replace(start=PUSHED), "fork": FORKED}
-WORDS = {"fresh": 1, "child": 2, "fork": 1}
+PAIRED = NOISY.replace(start=starts.Between(of=PUSHED.of, weight=0.3))
+SWEEPS = {"fresh": NOISY, "child": NOISY.replace(start=PUSHED), "fork": FORKED, "pair": PAIRED}
+WORDS = {"fresh": 1, "child": 2, "fork": 1, "pair": 2}
 
 
 @pytest.fixture(scope="module", params=SWEEPS)
