@@ -40,11 +40,12 @@ def _tickets(found: Findings) -> Answer:
         (False, False): "No part of the start is shown to hold it",
     }[fresh.sign > 0, random.sign > 0]
     first, later = (f"fresh/discriminant/step={step}/AUC" for step in (0, 200))
+    begun = found.row(study, first)
     known = {
         1: "Without hindsight the end is partly told by what the network does before training",
         0: "Without hindsight the end is not shown to be told by what an untrained network does",
         -1: "Without hindsight what an untrained network does tells the end the wrong way",
-    }[side(found.row(study, first))]
+    }[side(begun)]
     starts = {
         "its ticket": "ticket",
         "fresh weights in its places": "fresh-weights",
@@ -60,8 +61,8 @@ def _tickets(found: Findings) -> Answer:
             f"places by {number(study, fresh.key)}{unseen([fresh])}, and more often than as many "
             f"random places by {number(study, random.key)}{unseen([random])}.",
             f"Fraction that ends deceptive, of a fifth of the weights: {listed(study, kept)}.",
-            f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty); "
-            f"after 200 steps it is {number(study, later)}.",
+            f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty)"
+            f"{unseen([begun], HALF)}. After 200 steps it is {number(study, later)}.",
         ],
     )
 
@@ -120,7 +121,11 @@ def _definitions(found: Findings) -> Answer:
         [
             compared(
                 {
-                    where: (one, side(one), f"{number(study, one.key)} by {rule}")
+                    where: (
+                        one,
+                        side(one),
+                        f"{number(study, one.key)} by {rule}{unseen([one], HALF)}",
+                    )
                     for where, (one, rule) in also.items()
                 },
                 {

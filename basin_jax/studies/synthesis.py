@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from basin_jax.studies.framework.power import apart, unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
-from basin_jax.studies.framework.rows import Answer, Finding, Row
+from basin_jax.studies.framework.rows import HALF, Answer, Finding, Row
 from basin_jax.studies.mechanism import mechanism
 
 
@@ -83,7 +83,11 @@ def _second_step(found: Findings) -> Answer:
         sgd, beside = (
             found.row(study, key) for key in ("SGD/deceptive", "Adam-.01-less-SGD/deceptive")
         )
-        lost[where] = (sgd, side(sgd), f"{number(study, sgd.key)} are lost under SGD")
+        lost[where] = (
+            sgd,
+            side(sgd),
+            f"{number(study, sgd.key)} are lost under SGD{unseen([sgd], HALF)}",
+        )
         told = f"the difference on the same seeds is {number(study, beside.key)}{unseen([beside])}"
         adam[where] = (beside, beside.sign, told)
         methods.append(f"Lost by method, {where}: {listed(study, _methods(found, study))}.")
@@ -165,6 +169,7 @@ def _way_back(found: Findings) -> Answer:
             found.row(study, key) for key in (lengths["after 1600 steps"], HELD[study])
         )
         told = f"{number(study, returns.key)} do after 1600 steps of full oversight"
+        told = f"{told}{unseen([returns], HALF)}"
         back[where] = (returns, side(returns), told)
         told = f"kept from where seeds are deceptive, it leaves {number(study, held.key)} more"
         told = f"{told} of them so than kept from the first step on{unseen([held])}"
@@ -262,7 +267,8 @@ def _fate(found: Findings) -> Answer:
         "When is a seed's fate sealed, and by what?",
         [
             f"{lead}: {number(study, inits.key)} of the variance of verdicts lies between "
-            f"initializations, and {number(study, 'variance/data')} between orders of the data.",
+            f"initializations, and {number(study, 'variance/data')} between orders of the data"
+            f"{unseen([inits], HALF)}.",
             f"A fate is sealed {until}, if that means that two runs apart from there on have the "
             "same verdict with a probability above 0.9: first at step "
             f"{number(study, sealed.key)}. Of runs that share only the initialization "
