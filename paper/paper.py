@@ -80,6 +80,10 @@ QUESTIONS = {
             "a random set put back",
         ),
     ],
+    "13 Does a barrier part the verdicts?": [
+        ("connectivity", "mixed/matched<0.1", "pairs without one, above the line"),
+        ("connectivity", "mixed/rise<0.1", "above the higher end"),
+    ],
 }
 
 

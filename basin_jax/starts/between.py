@@ -19,8 +19,8 @@ class Between(Child):
 
     Networks that differ in the order of their hidden units alone do the same, and lie far apart.
     With `aligned` the hidden units of the partner, of an organism whose `network` is an `MLP`, are
-    first matched to the parent's (`starts._alignment`). That ReLU units of other scales may do the
-    same, too, is left as it is.
+    first matched to the parent's by their weights (Ainsworth, Hayase & Srinivasa 2023, "Git
+    Re-Basin"). ReLU units keep their scales, which may differ in networks that do the same, too.
 
     Frankle et al. 2020, "Linear mode connectivity and the lottery ticket hypothesis"; Entezari et
     al. 2022, "The role of permutation invariance in linear mode connectivity of neural networks".

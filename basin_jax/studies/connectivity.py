@@ -38,12 +38,18 @@ PAIRS = {
 }
 ALIKE, MIXED = [*PAIRS][:3], "mixed"
 LINES = {"plain": "units as they are", "matched": "units matched"}
+# What is measured of a line. Between ends of unequal losses a loss that only falls has a barrier.
+HEIGHTS = {
+    "plain": "barrier, units as they are",
+    "matched": "barrier, units matched",
+    "rise": "rise above the higher end, units matched",
+}
 # A barrier below it counts as none; 1 is the loss from the best policy to guessing.
 LOW, LOWS = 0.1, (0.05, 0.2)
 END = 0.4  # of the figure's axis of barriers
 SHARE = 24  # of the pairs that are trained, those of each kind that are joined
 
-Barriers: TypeAlias = dict[tuple[str, str], ndarray]  # of the pairs, by their kind and their line
+Heights: TypeAlias = dict[tuple[str, str], ndarray]  # of pairs, by their kind and what is measured
 
 
 class Connectivity(TestbedStudy):
@@ -55,7 +61,7 @@ class Connectivity(TestbedStudy):
     the largest rise of the loss above the line between its values at the ends, in units of `fit`:
     1 is the loss from the best policy to guessing. Each is measured with the hidden units as they
     are, and with those of the second network matched to the first's, since networks whose units
-    are in another order do the same.
+    are in another order do the same; then also by how far the loss rises above the higher end.
     """
 
     points: int = 10  # of the line, less one
@@ -63,6 +69,8 @@ class Connectivity(TestbedStudy):
 
     limits = (
         "A line is one way of many: ends that a barrier parts on it may be joined by a curve.",
+        "Between ends of unequal losses a loss that only falls has a barrier by the usual definition; "
+        "what a way must climb from the higher end on is the rise above it.",
         "Units are matched by their weights, to a local optimum, and units of ReLU keep their "
         "scales: under the best of all orders and scales barriers may be lower.",
         "Ends of two verdicts differ in what they do, and by how much is not taken into account: "
@@ -108,14 +116,12 @@ class Connectivity(TestbedStudy):
         }
 
     def rows(self, lab: Lab) -> Iterator[Row]:
-        found = {
-            (kind, line): self.barriers(lab[f"{kind}_{line}"]) for line in LINES for kind in PAIRS
-        }
-        for (kind, line), barriers in found.items():
-            label = f"{PAIRS[kind]}, {LINES[line]}: barrier, median"
-            yield median(f"{kind}/{line}/barrier", label, barriers, num_intervals=len(found))
-        for (kind, line), barriers in found.items():
-            yield self._low(kind, line, barriers, LOW, num_intervals=len(found))
+        found = {(kind, what): self._heights(lab, kind, what) for what in HEIGHTS for kind in PAIRS}
+        for (kind, what), heights in found.items():
+            label = f"{PAIRS[kind]}, {HEIGHTS[what]}: median"
+            yield median(f"{kind}/{what}", label, heights, num_intervals=len(found))
+        for (kind, what), heights in found.items():
+            yield self._low(kind, what, heights, LOW, num_intervals=len(found))
         yield from self._compared(found)
         for kind, label in PAIRS.items():
             less = found[kind, "matched"] - found[kind, "plain"]
@@ -127,12 +133,11 @@ class Connectivity(TestbedStudy):
             yield from self.along(lab[f"{MIXED}_{line}"], line)
         for low in LOWS:
             for kind in PAIRS:
-                barriers = found[kind, "matched"]
-                yield self._low(kind, "matched", barriers, low, kind="sensitivity")
+                yield self._low(kind, "matched", found[kind, "matched"], low, kind="sensitivity")
         for kind in PAIRS:
             yield median(
-                f"{kind}/matched/barrier/coarse",
-                f"{PAIRS[kind]}, units matched, every other point: barrier, median",
+                f"{kind}/matched/coarse",
+                f"{PAIRS[kind]}, {HEIGHTS['matched']}, every other point: median",
                 self.barriers(lab[f"{kind}_matched"], every=2),
                 kind="sensitivity",
             )
@@ -142,21 +147,31 @@ class Connectivity(TestbedStudy):
         """Compute the barrier of each pair, by one of so many points."""
         return loss_barrier(-self.fits(line)[:, ::every], self.weights[::every])
 
+    def rises(self, line: Outcome) -> Float[ndarray, " pair"]:
+        """Compute how far the loss of each pair rises above that of the higher end."""
+        fits = self.fits(line)
+        return fits[:, [0, -1]].min(1) - fits.min(1)
+
+    def _heights(self, lab: Lab, kind: str, what: str) -> Float[ndarray, " pair"]:
+        if what == "rise":
+            return self.rises(lab[f"{kind}_matched"])
+        return self.barriers(lab[f"{kind}_{what}"])
+
     def fits(self, line: Outcome) -> Float[ndarray, "pair weight"]:
         """Return the fit of each pair at each point of its line."""
         return np.stack([line.evidence(cell)["fit"] for cell in line.cells], axis=1)
 
-    def _compared(self, found: Barriers) -> Iterator[Row]:
-        """Yield how often the barrier of a mixed pair is higher than that of a pair alike."""
-        for line, said in LINES.items():
+    def _compared(self, found: Heights) -> Iterator[Row]:
+        """Yield how often the height of a mixed pair is above that of a pair alike."""
+        for what, said in HEIGHTS.items():
             for kind in ALIKE:
-                mixed, alike = found[MIXED, line], found[kind, line]
+                mixed, alike = found[MIXED, what], found[kind, what]
                 yield ranked(
-                    f"mixed-above-{kind}/{line}/AUC",
-                    f"{said}: AUC of the barrier for {PAIRS[MIXED]} against {PAIRS[kind]}",
+                    f"mixed-above-{kind}/{what}/AUC",
+                    f"{said}: AUC for {PAIRS[MIXED]} against {PAIRS[kind]}",
                     np.concatenate([mixed, alike]),
                     np.repeat([True, False], [len(mixed), len(alike)]),
-                    num_intervals=len(LINES) * len(ALIKE),
+                    num_intervals=len(HEIGHTS) * len(ALIKE),
                 )
 
     def _halfway(self, lab: Lab, line: str) -> Iterator[Row]:
@@ -183,7 +198,7 @@ class Connectivity(TestbedStudy):
                 num_intervals=len(LINES) * len(self.weights),
             )
 
-    def _controls(self, lab: Lab, found: Barriers) -> Iterator[Row]:
+    def _controls(self, lab: Lab, found: Heights) -> Iterator[Row]:
         yield ranked(
             "order/AUC",
             "units as they are: AUC of the barrier where the first end is deceptive against where "
@@ -207,22 +222,26 @@ class Connectivity(TestbedStudy):
         yield from phase_retrieval.barriers(lab)
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
-        for line, said in LINES.items():
-            median = {kind: rows[f"{kind}/{line}/barrier"] for kind in PAIRS}
+        for what, said in HEIGHTS.items():
+            median = {kind: rows[f"{kind}/{what}"] for kind in PAIRS}
             each = "; ".join(
                 f"{name}: {median[kind]} (n = {median[kind].seeds:,})"
                 for kind, name in PAIRS.items()
             )
             yield say(
-                f"Median barrier on the line between two ends, {said}, as a share of the loss from "
-                f"the best policy to guessing: {each}.",
+                f"On the line between two ends the median {said}, as a share of the loss from the "
+                f"best policy to guessing, is: {each}.",
                 *median.values(),
             )
-        for line, said in LINES.items():
-            yield self._parts(rows, line, said)
-        low = {kind: rows[f"{kind}/matched/barrier<{LOW:g}"] for kind in PAIRS}
-        each = "; ".join(f"{name}: {low[kind]}" for kind, name in PAIRS.items())
-        yield say(f"With units matched a barrier below {LOW:g} parts: {each}.", *low.values())
+        for what, said in HEIGHTS.items():
+            yield self._parts(rows, what, said)
+        for what in ("matched", "rise"):
+            low = {kind: rows[f"{kind}/{what}<{LOW:g}"] for kind in PAIRS}
+            each = "; ".join(f"{name}: {low[kind]}" for kind, name in PAIRS.items())
+            yield say(
+                f"Share of pairs, {HEIGHTS[what]}, below {LOW:g}: {each}.",
+                *low.values(),
+            )
         yield self._lowers(rows)
         halfway = {kind: rows[f"{kind}/matched/halfway"] for kind in ALIKE}
         each = "; ".join(f"{PAIRS[kind]}: {one}" for kind, one in halfway.items())
@@ -243,17 +262,17 @@ class Connectivity(TestbedStudy):
             *along.values(),
         )
 
-    def _parts(self, rows: Table, line: str, said: str) -> Sentence:
-        area = {kind: rows[f"mixed-above-{kind}/{line}/AUC"] for kind in ALIKE}
+    def _parts(self, rows: Table, what: str, said: str) -> Sentence:
+        area = {kind: rows[f"mixed-above-{kind}/{what}/AUC"] for kind in ALIKE}
         higher, lower = (
-            " and ".join(
+            ", ".join(
                 PAIRS[kind] for kind, one in area.items() if (one.low > HALF, one.high < HALF) == to
             )
             for to in ((True, False), (False, True))
         )
         each = "; ".join(f"{PAIRS[kind]}: {one}" for kind, one in area.items())
         return say(
-            f"With {said} the barrier between {PAIRS[MIXED]} is shown to be higher than that "
+            f"By the {said}, the line between {PAIRS[MIXED]} is shown to be higher than that "
             f"between {higher or 'none'}, and lower than that between {lower or 'none'}: its AUC "
             f"is, against {each}.",
             *area.values(),
@@ -264,7 +283,7 @@ class Connectivity(TestbedStudy):
         lowered = [PAIRS[kind] for kind, one in less.items() if one.sign < 0]
         each = "; ".join(f"{PAIRS[kind]}: {one}" for kind, one in less.items())
         return say(
-            f"Matching the units lowers the barrier between {' and '.join(lowered) or 'none'}, by "
+            f"Matching the units lowers the barrier between {', '.join(lowered) or 'none'}, by "
             f"a median of the pairs' own differences: {each}.",
             *less.values(),
         )
@@ -276,12 +295,14 @@ class Connectivity(TestbedStudy):
         barriers = [
             Cumulative(self.barriers(lab[f"{kind}_matched"]), END, label=kind) for kind in PAIRS
         ]
-        yield Panel(barriers, xlabel="barrier, units matched", ylabel="share of pairs")
+        yield Panel(barriers, xlabel="barrier, matched", ylabel="share of pairs")
+        rises = [Cumulative(self.rises(lab[f"{kind}_matched"]), END, label=kind) for kind in PAIRS]
+        yield Panel(rises, xlabel="rise above the higher end", ylabel="share of pairs")
         ways = [
             Curve(rows.along(f"along/{line}/weight=*", self.weights), label=said)
             for line, said in LINES.items()
         ]
-        yield Panel(ways, xlabel="weight of the intended end")
+        yield Panel(ways, xlabel="weight, intended end")
 
     def _rise(self, line: Outcome) -> dict[float, float]:
         """Compute the median rise of the loss above the line between its ends, by weight."""
@@ -290,11 +311,10 @@ class Connectivity(TestbedStudy):
         return dict(zip(self.weights, np.median(ends - fits, axis=0).tolist(), strict=True))
 
     def _low(
-        self, pair: str, line: str, barriers: Float[ndarray, " pair"], low: float, **terms: Any
+        self, pair: str, what: str, heights: Float[ndarray, " pair"], low: float, **terms: Any
     ) -> Row:
-        key = f"{pair}/{line}/barrier<{low:g}"
-        label = f"{PAIRS[pair]}, {LINES[line]}: barrier below {low:g}"
-        return share(key, label, barriers < low, **terms)
+        label = f"{PAIRS[pair]}, {HEIGHTS[what]}: below {low:g}"
+        return share(f"{pair}/{what}<{low:g}", label, heights < low, **terms)
 
 
 def _partners(lab: Lab) -> ndarray:

@@ -58,6 +58,7 @@ def test_pairs_are_joined_by_the_verdicts_of_their_ends(lab, kind, seeds):
 def test_a_barrier_is_the_largest_fall_of_the_fit_below_the_line():
     joined = line("mixed_plain", ["DI", "OO", "ID"], [(1.0, 0.5), (0.25, 0.75), (0.5, 1.0)])
     np.testing.assert_allclose(STUDY.barriers(joined), [0.5, 0.0])
+    np.testing.assert_allclose(STUDY.rises(joined), [0.25, 0.0])
 
 
 def test_the_way_leads_from_the_deceptive_end():
