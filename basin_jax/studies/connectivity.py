@@ -69,8 +69,8 @@ class Connectivity(TestbedStudy):
 
     limits = (
         "A line is one way of many: ends that a barrier parts on it may be joined by a curve.",
-        "Between ends of unequal losses a loss that only falls has a barrier by the usual definition; "
-        "what a way must climb from the higher end on is the rise above it.",
+        "Between ends of unequal losses a loss that only falls has a barrier by the usual "
+        "definition; what a way must climb from the higher end on is the rise above it.",
         "Units are matched by their weights, to a local optimum, and units of ReLU keep their "
         "scales: under the best of all orders and scales barriers may be lower.",
         "Ends of two verdicts differ in what they do, and by how much is not taken into account: "
