@@ -1,20 +1,23 @@
 """Measure searches for rare basins: against exact fractions, and against the speed of fresh seeds.
 
-    uv run python benchmarks/rare.py calibration [--only NAME]
+    uv run python benchmarks/rare.py calibration [--only NAME] [--out TABLE.csv]
+    uv run python benchmarks/rare.py draw TABLE.csv FIGURE.png
     uv run python benchmarks/rare.py speed
 
 `calibration` runs the whole procedure (eight replications and their interval) again and again on
 fractions that are known, and prints the ratio to the truth, the share of intervals that cover it,
-and the share of estimates that their diagnostics trust. `speed` times chains against as many fresh
-seeds of the same sweep by the engine's kernel, in turns.
+and the share of estimates that their diagnostics trust. `draw` draws its table. `speed` times
+chains against as many fresh seeds of the same sweep by the engine's kernel, in turns.
 """
 
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import typer
@@ -27,8 +30,10 @@ from basin_jax.organisms import Audit, DoubleWell, Perceptron, ReluXor, TicketRa
 from basin_jax.rare.estimate import rare_estimate
 from basin_jax.rare.particles import Particles
 from basin_jax.rare.problem import Problem
+from basin_jax.report.figures import STYLE
 from basin_jax.rules import Behavior
 from basin_jax.statistics.estimates import estimate
+from basin_jax.studies.framework.figure import INK
 
 
 class AllOnes(Rule):
@@ -56,6 +61,11 @@ class Case:
     procedures: int
 
 
+SEARCHES = {
+    rare.SubsetSimulation: "subset",
+    rare.Splitting: "splitting",
+    rare.ImportanceSampling: "importance",
+}
 EARLY = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)  # steps in which units of ReluXor take sides
 XOR_SCORE = rare.SettlingTime(evidence="fit", harmful="below", threshold=0.5)
 ANY_FIT = Behavior(min_fit=None)
@@ -188,13 +198,13 @@ def calibrate(case: Case) -> dict[str, object]:
     covers = [e.low <= case.truth <= e.high for e in found]
     return {
         "case": case.name,
+        "search": SEARCHES[type(case.method)],
         "truth": case.truth,
         "runs": len(found),
         "trainings": round(float(np.mean([e.trainings for e in found]))),
-        "mean": float(ratios.mean()),
-        "geometric": float(np.exp(np.log(np.maximum(ratios, 1e-9)).mean())),
+        "ratio": float(np.exp(np.log(np.maximum(ratios, 1e-9)).mean())),
         "spread": float(np.log(np.maximum(ratios, 1e-9)).std(ddof=1)),
-        "covers": float(np.mean(covers)),
+        "coverage": float(np.mean(covers)),
         "width": float(np.median([e.high / e.low if e.low else np.inf for e in found])),
         "trusted": float(np.mean([e.trusted for e in found])),
         "seconds": round(time.perf_counter() - began, 1),
@@ -207,6 +217,7 @@ app = typer.Typer(help=__doc__)
 @app.command()
 def calibration(
     only: Annotated[str, typer.Option(help="Part of a case's name.")] = "",
+    out: Annotated[Path | None, typer.Option(help="A file for the table.")] = None,
 ) -> None:
     """Compare the whole procedure with exact fractions."""
     rows = []
@@ -216,6 +227,38 @@ def calibration(
             print(rows[-1], flush=True)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, float_precision=3):
         print(pl.DataFrame(rows))
+    if out is not None:
+        pl.DataFrame(rows).write_csv(out)
+
+
+@app.command()
+def draw(table: Path, figure: Path) -> None:
+    """Draw ratios to the truth, and coverage, of a table by `calibration`."""
+    rows = pl.read_csv(table)
+    plt.rcParams.update(STYLE)
+    shown, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
+    for place, (name, marker) in enumerate(zip(SEARCHES.values(), "osD", strict=True)):
+        own = rows.filter(pl.col("search") == name)
+        truth, ratio, spread = (own[column].to_numpy() for column in ("truth", "ratio", "spread"))
+        truth = truth * 1.3**place  # beside each other
+        looks = {"fmt": marker, "color": INK[place], "markersize": 4, "label": name}
+        bounds = ratio - ratio * np.exp(-1.96 * spread), ratio * np.exp(1.96 * spread) - ratio
+        axes[0].errorbar(truth, ratio, bounds, **looks, elinewidth=1)
+        hits = np.rint(own["coverage"].to_numpy() * own["runs"].to_numpy()).astype(int)
+        found = [estimate(h, n) for h, n in zip(hits, own["runs"], strict=True)]
+        middle = np.array([each.fraction for each in found])
+        ends = middle - [each.low for each in found], [each.high for each in found] - middle
+        axes[1].errorbar(truth, middle, ends, **looks, elinewidth=1)
+    axes[0].axhspan(1 / 1.5, 1.5, color="0.93", zorder=0)
+    axes[0].set(yscale="log", ylabel="estimate / truth", ylim=(0.4, 2.5))
+    axes[0].set_yticks([0.5, 1 / 1.5, 1, 1.5, 2], ["1/2", "1/1.5", "1", "1.5", "2"])
+    axes[0].minorticks_off()
+    axes[1].axhline(0.95, color="0.5", linestyle="--", linewidth=1)
+    axes[1].set(ylabel="intervals that cover the truth", ylim=(0.6, 1.01))
+    for each in axes:
+        each.set(xscale="log", xlabel="known fraction")
+    shown.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    shown.savefig(figure, dpi=200)
 
 
 @app.command()

@@ -20,7 +20,8 @@ import basin_jax
 from basin_jax.runs.progress import progress_for
 from basin_jax.runs.provenance import machine_identity
 from basin_jax.studies.framework.page import markdown
-from basin_jax.studies.framework.rows import Finding, Row
+from basin_jax.studies.framework.power import apart
+from basin_jax.studies.framework.rows import Finding
 from basin_jax.studies.published import MADE, TABLES
 from basin_jax.studies.registry import STUDIES, all_named, answers_of, made_by, make
 
@@ -44,7 +45,7 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
             lines += [
                 f"- {base.name}, {row.label}: audit {base.rows[key]}, {organism} {row}."
                 for key, row in other.rows.items()
-                if row.kind == "measured" and key in base.rows and _apart(row, base.rows[key])
+                if row.kind == "measured" and key in base.rows and apart(row, base.rows[key])
             ]
     if not lines:
         return []
@@ -57,10 +58,6 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
         *lines,
         "",
     ]
-
-
-def _apart(a: Row, b: Row) -> bool:
-    return a.low > b.high or b.low > a.high
 
 
 def published(findings: Sequence[Finding], *, size: str) -> pl.DataFrame:

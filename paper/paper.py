@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from basin_jax.core.verdict import Verdict
 from basin_jax.report.figures import FULL, LOOKS, STYLE, save
+from basin_jax.studies.framework.quotes import Findings
 from basin_jax.studies.framework.rows import Finding, Row, Table
 from basin_jax.studies.published import TABLES
-from basin_jax.studies.synthesis import Findings
 
 
 HERE = Path(__file__).parent

@@ -23,7 +23,8 @@ from basin_jax.networks.mlp import MLP
 from basin_jax.organisms import Audit
 from basin_jax.rules import Behavior
 from basin_jax.studies.framework.lab import Lab, Outcome, rooted
-from basin_jax.studies.framework.rows import Finding, Row, Table, say
+from basin_jax.studies.framework.power import unseen, unseen_beside
+from basin_jax.studies.framework.rows import HALF, Finding, Row, Table, say
 from basin_jax.studies.framework.study import Study, root_of
 from basin_jax.studies.framework.testbed import Testbed
 from basin_jax.studies.registry import STUDIES, named
@@ -98,6 +99,9 @@ def unsupported(text: str, rows: Sequence[Row]) -> set[float]:
     """The numbers of a sentence that are none of the rows it rests on, nor of their labels."""
     of_rows = [f"{row.label} {row} {row.seeds}" for row in rows]
     of_rows += [f"{row.expected:.3g}" for row in rows if row.expected is not None]
+    of_rows += [unseen([row], null) for row in rows for null in (0.0, HALF)]
+    if len(rows) == 2 and all(0 <= row.value <= 1 for row in rows):
+        of_rows.append(unseen_beside(*rows))
     return numbers_in(text) - numbers_in(" ".join(of_rows))
 
 

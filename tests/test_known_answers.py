@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 from gate_oracle import EXACT
-from scipy.special import ndtr
+from scipy.special import ndtr, roots_legendre
 
 from basin_jax import Sweep, Verdict, build_kernel, run
 from basin_jax.core.verdict import judge
@@ -112,7 +112,7 @@ LEFT, _, RIGHT = np.sort(np.roots([1, 0, -1, -TILT]).real)
 def chain_committor(starts, *, rate: float, points: int = 1500):
     """Solve for P(right well first) of the chain of noisy steps, by Nyström's method."""
     step = np.sqrt(2 * TEMPERATURE * rate)
-    nodes, weights = np.polynomial.legendre.leggauss(points)
+    nodes, weights = roots_legendre(points)
     nodes = (nodes + 1) / 2 * (RIGHT - LEFT) + LEFT
     weights = weights * (RIGHT - LEFT) / 2
 

@@ -16,6 +16,7 @@ import typer
 
 from basin_jax import __version__
 from basin_jax.cli.bench import bench
+from basin_jax.cli.forecast import forecast
 from basin_jax.cli.plan import plan
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.runs import runs
@@ -78,6 +79,7 @@ def _stopped(signum: int) -> int:
 
 for command in (
     plan,
+    forecast,
     run,
     status,
     runs,

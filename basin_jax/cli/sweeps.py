@@ -306,17 +306,23 @@ def verify(folder: Folder) -> None:
     The exit code is 1 if something is damaged or missing. A run that has not finished is reported,
     and is no fault.
     """
+    from basin_jax.rare.reading import verify as verify_searches
     from basin_jax.results.store import Store
 
-    store = Store(folder)
-    faults = store.verify()
+    store, (searched, faults) = Store(folder), verify_searches(folder)
+    trained = store.exists() or not searched  # a search alone leaves a folder without a sweep
+    if trained:
+        faults = [*store.verify(), *faults]
     if faults:
         advice = "delete damaged chunks, and run again to train what is missing"
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         typer.echo("\n".join(faults))
         typer.echo(f"basin-jax: {folder}: {count}; {advice}", err=True)
         raise typer.Exit(1)
-    typer.echo("\n".join([f"{folder}: {len(store.chunks())} chunks, all sound", *store.notices()]))
+    counts = [f"{len(store.chunks())} chunks"] * trained
+    counts += [f"{searched} records of searches"] * (searched > 0)
+    notices = store.notices() if trained else []
+    typer.echo("\n".join([f"{folder}: {', '.join(counts)}, all sound", *notices]))
 
 
 def known(

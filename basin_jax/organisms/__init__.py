@@ -8,9 +8,11 @@ from basin_jax.organisms.double_well import DoubleWell as DoubleWell
 from basin_jax.organisms.drift import Drift as Drift
 from basin_jax.organisms.escape_threshold import EscapeThreshold as EscapeThreshold
 from basin_jax.organisms.gate import Gate as Gate
+from basin_jax.organisms.guarded import Guarded as Guarded
 from basin_jax.organisms.inspection import Inspection as Inspection
 from basin_jax.organisms.meta_learner import MetaLearner as MetaLearner
 from basin_jax.organisms.modular_addition import ModularAddition as ModularAddition
+from basin_jax.organisms.narrow import Narrow as Narrow
 from basin_jax.organisms.perceptron import Perceptron as Perceptron
 from basin_jax.organisms.phase_retrieval import PhaseRetrieval as PhaseRetrieval
 from basin_jax.organisms.relu_xor import ReluXor as ReluXor

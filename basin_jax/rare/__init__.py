@@ -8,6 +8,9 @@ from basin_jax.rare.reading import StoredSearch as StoredSearch
 from basin_jax.rare.reading import load as load
 from basin_jax.rare.run import fraction as fraction
 from basin_jax.rare.scores import At as At
+from basin_jax.rare.scores import Logistic as Logistic
+from basin_jax.rare.scores import Mean as Mean
+from basin_jax.rare.scores import OneEvidence as OneEvidence
 from basin_jax.rare.scores import Peak as Peak
 from basin_jax.rare.scores import Score as Score
 from basin_jax.rare.scores import SettlingTime as SettlingTime

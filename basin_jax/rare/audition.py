@@ -4,13 +4,15 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
 from scipy.stats import rankdata
 
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rare.particles import Particles
 from basin_jax.rare.problem import Problem, Search
-from basin_jax.rare.scores import At, Peak, Score, SettlingTime, Side
+from basin_jax.rare.scores import At, Mean, Peak, Score, SettlingTime, Side, fit_logistic
 
 
 # Fresh particles of a pilot, and the events among them from which on they judge the scores.
@@ -42,7 +44,8 @@ class Audition:
 def candidates(sweep: Sweep, problem: Problem, evidence: dict[str, np.ndarray]) -> list[Score]:
     """Return the scores that a sweep's evidence allows, each of which tells particles apart."""
     stops = sweep.stops
-    calm = ~problem.events(evidence)
+    events = problem.events(evidence)
+    calm = ~events
     found: list[Score] = []
     for name, threshold in (("margin", 0.0), ("fit", 0.5), ("unwatched", 0.5)):
         if name not in evidence:
@@ -52,11 +55,17 @@ def candidates(sweep: Sweep, problem: Problem, evidence: dict[str, np.ndarray]) 
         found += [
             SettlingTime(evidence=name, harmful=side, threshold=threshold),
             Peak(evidence=name, harmful=side),
+            Mean(evidence=name, harmful=side),
             *(
                 At(evidence=name, harmful=side, step=stops[int(len(stops) * share)])
                 for share in (0.5, 0.75)
             ),
         ]
+    if found:
+        near = events if events.sum() >= EVENTS else _top_decile(found[0].read(evidence)[:, -1])
+        # Fitted on half of the particles: the other half judges it.
+        half = {name: values[::2] for name, values in evidence.items()}
+        found.append(fit_logistic(half, near[::2], max(len(stops) // 2, 1)))
     graded: list[Score] = []
     ranks: list[np.ndarray] = []
     for score in found:
@@ -99,7 +108,9 @@ def audition(
             "the way; allowed: a score of other evidence, or save_at with steps in which it moves"
         )
     if events.sum() >= EVENTS:
-        merits = [_top_decile(score, evidence, events, particles.sweep) for score in tried]
+        judges = {name: values[1::2] for name, values in evidence.items()}
+        scores = [score.of(judges, particles.sweep.stops) for score in tried]
+        merits = [float(events[1::2][_top_decile(values)].mean()) for values in scores]
         by, trainings = "top decile", FRESH
     else:
         small = method.replace(particles=CHAINS)
@@ -114,7 +125,8 @@ def audition(
     )
 
 
-def _top_decile(score: Score, evidence: dict, events: np.ndarray, sweep: Sweep) -> float:
-    values = score.of(evidence, sweep.stops)
-    top = np.argsort(values, kind="stable")[-len(values) // 10 :]
-    return float(events[top].mean())
+def _top_decile(values: Float[ndarray, " particle"]) -> Bool[ndarray, " particle"]:
+    """Return which particles have the highest values."""
+    top = np.zeros(len(values), bool)
+    top[np.argsort(values, kind="stable")[-len(values) // 10 :]] = True
+    return top

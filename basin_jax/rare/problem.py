@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,14 +35,6 @@ class Noise(NamedTuple):
         return Noise(*(x[which] for x in self))
 
 
-def with_stops(sweep: Sweep) -> Sweep:
-    """Give a sweep stops along its way, unless it has its own: dense at first, as training is."""
-    if sweep.save_at or sweep.num_steps < 2:
-        return sweep
-    steps = np.geomspace(1, sweep.num_steps, min(NUM_STOPS, sweep.num_steps))
-    return sweep.replace(save_at=(0, *sorted({int(step) for step in steps} - {sweep.num_steps})))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """The event that a rule gives a particle one verdict.
@@ -52,12 +44,14 @@ class Problem:
         rule: the decision rule.
         of: the verdict.
         score: how near a particle is.
+        tell: called with a line on how far a search has come.
     """
 
     particles: Particles
     rule: Rule
     of: Verdict
     score: Score
+    tell: Callable[[str], None] = lambda line: None
 
     def events(
         self, evidence: dict[str, Float[ndarray, "particle stop"]]
@@ -101,6 +95,19 @@ class Search(Plugin, abc.ABC):
                 f"vary = {sweep.vary!r}; allowed for {type(self).__name__}: a start that does, and "
                 "vary = 'both' or 'init'"
             )
+
+    def with_stops(self, sweep: Sweep) -> Sweep:
+        """Give a sweep stops along its way, unless it has its own."""
+        if sweep.save_at or sweep.num_steps < 2:
+            return sweep
+        steps = self.spread(sweep.num_steps, min(NUM_STOPS, sweep.num_steps))
+        return sweep.replace(
+            save_at=(0, *sorted({int(step) for step in steps} - {sweep.num_steps}))
+        )
+
+    def spread(self, num_steps: int, count: int) -> Float[ndarray, " stop"]:
+        """Spread stops over the steps of training: dense at first, as training is."""
+        return np.geomspace(1, num_steps, count)
 
     def accepts(self, score: Score) -> bool:
         """Return True if a score can guide it."""

@@ -11,6 +11,7 @@ from basin_jax.core.labels import labels_of
 from basin_jax.core.sources import short_hash
 from basin_jax.rare.estimate import RareEstimate, Replication, rare_estimate
 from basin_jax.rare.store import FOLDER, read_record, replication_of
+from basin_jax.results.folder import StoreError
 from basin_jax.results.place import place_of
 from basin_jax.results.reading import Stored
 from basin_jax.results.store import Store
@@ -103,6 +104,22 @@ def load(folder: str | PathLike[str], *, level: float = 0.95) -> tuple[StoredSea
     labels = _labels({name: one.search for name, one in read.items()}, Store(folder))
     order = sorted(read, key=lambda name: _place_of(read[name].search, name))
     return tuple(read[name].stored(name, labels[name], level) for name in order)
+
+
+def verify(folder: str | PathLike[str]) -> tuple[int, list[str]]:
+    """Check the records of a folder's searches: return their number, and what is wrong with them.
+
+    Raises:
+        StoreError: if the folder cannot be read.
+    """
+    place, faults = place_of(folder), list[str]()
+    keys = [key for key in place.list(FOLDER) if RECORD.fullmatch(key)]
+    for key in keys:
+        try:
+            read_record(place, key, "audition" if key.endswith("-score.json") else "replication")
+        except StoreError as error:
+            faults.append(str(error))
+    return len(keys), faults
 
 
 class _Records:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from os import PathLike
 
+import jax
 import numpy as np
 
 from basin_jax.core.arguments import checked
@@ -13,15 +14,15 @@ from basin_jax.engine.backends import LANES
 from basin_jax.rare.audition import audition
 from basin_jax.rare.estimate import RareEstimate, Replication, rare_estimate
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem, Search, with_stops
+from basin_jax.rare.problem import Problem, Search
 from basin_jax.rare.scores import Score
 from basin_jax.rare.store import Searches, identity_of
 from basin_jax.rare.subset import SubsetSimulation
 from basin_jax.statistics.estimates import as_verdict, estimate
 
 
-# Particles that are trained at once, if replications have fewer: those of a large accelerator.
-SIDE_BY_SIDE = 4096
+# Blocks of lanes that replications fill together: the last one is half empty, say.
+BLOCKS = 16
 
 
 @checked
@@ -58,7 +59,7 @@ def fraction(
         StoreError: if the folder cannot be used.
     """
     method, verdict = method or SubsetSimulation(), as_verdict(of)
-    guided = with_stops(sweep)
+    guided = method.with_stops(sweep)
     _expect(guided, rule, verdict, score, method, root=root, level=level, lanes=lanes)
     particles = Particles(guided, lanes=lanes)
     method.expect(particles)
@@ -74,7 +75,7 @@ def fraction(
             if store is not None:
                 store.commit_audition(tried)
         score, pilot = tried.chosen, tried.trainings
-    problem = Problem(particles=particles, rule=rule, of=verdict, score=score)
+    problem = Problem(particles=particles, rule=rule, of=verdict, score=score, tell=tell)
     replications = _replicate(method, problem, root, store, tell)
     hits, fresh = (sum(getattr(r, name) for r in replications) for name in ("hits", "fresh"))
     return rare_estimate(
@@ -120,8 +121,9 @@ def _replicate(
     """Return all replications: those that are stored, and the others side by side."""
     found = {n: store.replication(n) if store else None for n in range(method.replications)}
     missing = [number for number, replication in found.items() if replication is None]
-    # As many at once as fill the devices, so that one after the other can be committed.
-    at_once = max(1, SIDE_BY_SIDE // method.particles)
+    # No more at once than fill the devices, so that one after the other is committed.
+    width = problem.particles.lanes * jax.local_device_count()
+    at_once = max(1, BLOCKS * width // method.particles)
     for first in range(0, len(missing), at_once):
         numbers = missing[first : first + at_once]
         rngs = [np.random.default_rng([root, 1, number]) for number in numbers]

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from basin_jax.core.plugin import Plugin
 
@@ -21,15 +23,7 @@ HIGHEST = 1e300
 
 
 class Score(Plugin, abc.ABC):
-    """Define how near particles have come to the event.
-
-    Attributes:
-        evidence: the name of the evidence that is read.
-        harmful: the side of it on which the event lies.
-    """
-
-    evidence: str = "margin"
-    harmful: Side = "above"
+    """Define how near particles have come to the event."""
 
     def of(
         self, evidence: Mapping[str, Float[ndarray, "particle stop"]], stops: Sequence[int]
@@ -40,10 +34,7 @@ class Score(Plugin, abc.ABC):
             ValueError: if there is no such evidence, or none at the step that is read, or if it
                 does not give one number for each particle.
         """
-        if self.evidence not in evidence:
-            self.refuse("evidence", f"one of {', '.join(sorted(evidence))}")
-        values = np.asarray(evidence[self.evidence], float)
-        values = values if self.harmful == "above" else -values
+        values = self.read(evidence)
         with np.errstate(invalid="ignore"):
             scores = self.score(values, np.asarray(stops))
         if np.shape(scores) != (len(values),):
@@ -56,13 +47,40 @@ class Score(Plugin, abc.ABC):
         return np.where(np.isfinite(values).all(1), np.minimum(scores, HIGHEST), -np.inf)
 
     @abc.abstractmethod
+    def read(
+        self, evidence: Mapping[str, Float[ndarray, "particle stop"]]
+    ) -> Float[ndarray, "particle value"]:
+        """Return the values that are scored."""
+
+    @abc.abstractmethod
     def score(
-        self, values: Float[ndarray, "particle stop"], stops: ndarray
+        self, values: Float[ndarray, "particle value"], stops: ndarray
     ) -> Float[ndarray, " particle"]:
-        """Score particles by their values at the stops, of which high ones are harmful."""
+        """Score particles by their values."""
 
 
-class SettlingTime(Score):
+class OneEvidence(Score):
+    """Define a score of one evidence along the way.
+
+    Attributes:
+        evidence: the name of the evidence that is read.
+        harmful: the side of it on which the event lies.
+    """
+
+    evidence: str = "margin"
+    harmful: Side = "above"
+
+    def read(
+        self, evidence: Mapping[str, Float[ndarray, "particle stop"]]
+    ) -> Float[ndarray, "particle stop"]:
+        """Return the evidence, of which high values are harmful."""
+        if self.evidence not in evidence:
+            self.refuse("evidence", f"one of {', '.join(sorted(evidence))}")
+        values = np.asarray(evidence[self.evidence], float)
+        return values if self.harmful == "above" else -values
+
+
+class SettlingTime(OneEvidence):
     """Score by the time at which the evidence leaves the harmful side for good.
 
     It is interpolated between stops. What was never on that side is scored by how close it came;
@@ -86,7 +104,7 @@ class SettlingTime(Score):
         return np.where(harmful.any(1), settled, beyond.max(1))
 
 
-class Peak(Score):
+class Peak(OneEvidence):
     """Score by the most harmful value along the way."""
 
     def score(
@@ -95,7 +113,16 @@ class Peak(Score):
         return values.max(1)
 
 
-class At(Score):
+class Mean(OneEvidence):
+    """Score by the mean over the stops: what turns harmful early ranks above what turns late."""
+
+    def score(
+        self, values: Float[ndarray, "particle stop"], stops: ndarray
+    ) -> Float[ndarray, " particle"]:
+        return values.mean(1)
+
+
+class At(OneEvidence):
     """Score by the value at one stop."""
 
     step: int
@@ -109,3 +136,73 @@ class At(Score):
         if self.step not in stops:
             self.refuse("step", f"one of the sweep's stops: {', '.join(map(str, stops))}")
         return values[:, list(stops).index(self.step)]
+
+
+class Logistic(Score):
+    """Score by a logistic regression on all evidence up to a stop, as `fit_logistic` fits it.
+
+    Attributes:
+        names: the evidence that is read.
+        weights: of each, the weight of its value at each of the first stops.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+    def validate(self) -> None:
+        same = len(self.weights) == len(self.names)
+        self.require(same, "weights", f"those of {len(self.names)} names")
+
+    def read(
+        self, evidence: Mapping[str, Float[ndarray, "particle stop"]]
+    ) -> Float[ndarray, "particle 1"]:
+        if not set(self.names) <= set(evidence):
+            self.refuse("names", f"some of {', '.join(sorted(evidence))}")
+        products = [
+            np.asarray(evidence[name], float)[:, : len(weights)] @ np.array(weights)
+            for name, weights in zip(self.names, self.weights, strict=True)
+        ]
+        return np.sum(products, axis=0)[:, None]
+
+    def score(
+        self, values: Float[ndarray, "particle 1"], stops: ndarray
+    ) -> Float[ndarray, " particle"]:
+        return values[:, 0]
+
+
+def fit_logistic(
+    evidence: Mapping[str, Float[ndarray, "particle stop"]],
+    near: Bool[ndarray, " particle"],
+    num_stops: int,
+) -> Logistic:
+    """Fit the score that tells particles that are near from the rest by their early evidence.
+
+    A ridge penalty of one on standardized weights decides among weights that tell alike.
+
+    Args:
+        evidence: of pilot particles. What is not finite, or is the same for all, is left out.
+        near: which of them are near the event in the end.
+        num_stops: the stops that are read, the first ones.
+    """
+    columns = {
+        (name, stop): np.asarray(values[:, stop], float)
+        for name, values in evidence.items()
+        for stop in range(num_stops)
+    }
+    columns = {at: x for at, x in columns.items() if np.isfinite(x).all() and x.std() > 0}
+    table = np.stack([(x - x.mean()) / x.std() for x in columns.values()], 1)
+    signs = np.where(near, 1.0, -1.0)
+
+    def penalized(weights: ndarray) -> tuple[float, ndarray]:
+        scores = table @ weights[1:] + weights[0]
+        ridge = np.concatenate([[0.0], weights[1:]])
+        loss = np.logaddexp(0, -signs * scores).sum() + ridge @ ridge / 2
+        slopes = -signs * expit(-signs * scores)
+        return float(loss), np.concatenate([[slopes.sum()], slopes @ table]) + ridge
+
+    found = minimize(penalized, np.zeros(len(columns) + 1), jac=True, method="L-BFGS-B").x[1:]
+    scaled = {at: w / x.std() for (at, x), w in zip(columns.items(), found, strict=True)}
+    names = tuple(sorted({name for name, _ in columns}))
+    stops = range(num_stops)
+    weights = tuple(tuple(float(scaled.get((n, stop), 0.0)) for stop in stops) for n in names)
+    return Logistic(names=names, weights=weights)

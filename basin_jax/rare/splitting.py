@@ -66,6 +66,10 @@ class Splitting(Search):
                 "Splitting: training with minibatches or noise, and vary = 'both' or 'data'"
             )
 
+    def spread(self, num_steps: int, count: int) -> Float[ndarray, " stop"]:
+        # Noise may carry a particle over at any time, and clones begin at stops.
+        return np.linspace(1, num_steps, count)
+
     def accepts(self, score: Score) -> bool:
         # Known at each stop, from this stop alone.
         return isinstance(score, Peak)

@@ -20,7 +20,7 @@ from basin_jax.core.verdict import Rule, Verdict
 from basin_jax.rare.audition import Audition
 from basin_jax.rare.estimate import REPLICATIONS, Level, Replication
 from basin_jax.rare.problem import Search
-from basin_jax.rare.scores import At, Peak, Score, SettlingTime
+from basin_jax.rare.scores import At, Logistic, Mean, Peak, Score, SettlingTime
 from basin_jax.results.folder import StoreError
 from basin_jax.results.place import place_of
 from basin_jax.results.rule import rule_identity
@@ -94,7 +94,8 @@ _SEARCH = record(
 _TRIED = record({"score": _NAMED, "merit": optional(number(-1e300, 1e300))})
 _AUDITION = record({"chosen": _NAMED, "by": text, "tried": listed(_TRIED), "trainings": COUNT})
 _KINDS = {"replication": _REPLICATION, "audition": _AUDITION}
-SCORES = {kind.__name__: kind for kind in (SettlingTime, Peak, At)}  # that an audition chooses
+# Those that an audition chooses from.
+SCORES = {kind.__name__: kind for kind in (SettlingTime, Peak, Mean, At, Logistic)}
 
 
 class Searches:
@@ -203,6 +204,8 @@ def _named(plugin: Search | Score) -> dict[str, Any]:
 
 def _score_of(named: Mapping[str, Any]) -> Score:
     fields = dict(named)
+    if "weights" in fields:
+        fields["weights"] = tuple(map(tuple, fields["weights"]))
     return SCORES[fields.pop("class")](**fields)
 
 

@@ -61,13 +61,23 @@ class SubsetSimulation(Search):
         return self.replications * self.particles * (1 + TYPICAL_MOVES * levels)
 
     def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
-        chains = [self._chain(problem, rng) for rng in rngs]
+        left: list[list[float]] = [[] for _ in rngs]  # of each chain, by level
+        chains = [self._chain(problem, rng, levels) for rng, levels in zip(rngs, left, strict=True)]
         # Side by side: what all of them ask for at once is trained at once.
         asked = {place: next(chain) for place, chain in enumerate(chains)}
         found: dict[int, Replication] = {}
+        told, trained = 0, 0
         while asked:
+            if (deepest := max(map(len, left))) > told:
+                ends = sorted(fractions[-1] for fractions in left if fractions)
+                problem.tell(
+                    f"level {deepest}: {ends[0]:.2g} to {ends[-1]:.2g} of seeds, after "
+                    f"{trained:,} trainings"
+                )
+                told = deepest
             together = Noise(*map(np.concatenate, zip(*asked.values(), strict=True)))
             answers = np.split(problem.scores(together), len(asked))
+            trained += len(together.seeds)
             for place, answer in zip(list(asked), answers, strict=True):
                 try:
                     asked[place] = chains[place].send(answer)
@@ -76,8 +86,11 @@ class SubsetSimulation(Search):
                     del asked[place]
         return [found[place] for place in range(len(chains))]
 
-    def _chain(self, problem: Problem, rng: np.random.Generator) -> Chain:
-        """Run one replication, which asks for the scores of particles."""
+    def _chain(self, problem: Problem, rng: np.random.Generator, left: list[float]) -> Chain:
+        """Run one replication, which asks for the scores of particles.
+
+        It appends to `left` the fraction of seeds that each level holds.
+        """
         count, levels = self.particles, []
         population = problem.fresh(count, rng)
         scores = yield population
@@ -88,6 +101,7 @@ class SubsetSimulation(Search):
                 break
             kept = np.flatnonzero(scores > threshold)
             fraction *= len(kept) / count
+            left.append(fraction)
             copied = kept[rng.permutation(count) % len(kept)]
             population = population.take(copied)
             scores, ancestors = scores[copied], ancestors[copied]

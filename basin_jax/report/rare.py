@@ -158,7 +158,11 @@ def _score(search: StoredSearch) -> str:
     """Return a score briefly, such as `SettlingTime(fit, below, 0.5)`."""
     if search.score is None:
         return "not chosen yet"
-    values = ", ".join(str(value) for name, value in search.score.items() if name != "class")
+    values = ", ".join(
+        ", ".join(value) if name == "names" else str(value)
+        for name, value in search.score.items()
+        if name not in ("class", "weights")
+    )
     return f"{search.score['class']}({values})"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, UInt64
 from numpy import ndarray
 
@@ -19,6 +20,7 @@ from basin_jax.results.rule import rule_identity
 from basin_jax.results.trained import seeds_of_machines
 from basin_jax.statistics.dose_response import Threshold, threshold
 from basin_jax.statistics.estimates import as_verdict
+from basin_jax.statistics.forecast import Forecast, forecast
 
 
 CELLS = "identity of the cells"  # in their provenance
@@ -70,6 +72,45 @@ class Quoted(Stored):
             basis=self.interval,
             sample=self.sample,
         )
+
+    @checked
+    def forecast(
+        self,
+        cell: str,
+        evidence: str,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        level: float = 0.95,
+    ) -> Forecast:
+        """Forecast how many fresh seeds it takes until evidence at the end is beyond a threshold.
+
+        Args:
+            cell: the cell's digest.
+            evidence: the name of the evidence.
+            above, below: the threshold; one of them.
+            level: the nominal level of the interval.
+
+        Returns:
+            The forecast from the upper tail of the cell's seeds, with its score on held-out seeds.
+
+        Raises:
+            ValueError: if there is no such cell or evidence, not one threshold, or no tail that can
+                be extrapolated.
+        """
+        if cell not in self.cells:
+            raise ValueError(f"cell = {cell!r}; allowed: {closest(cell, self.cells)}")
+        if evidence not in self.evidence_names:
+            allowed = closest(evidence, self.evidence_names)
+            raise ValueError(f"evidence = {evidence!r}; allowed: {allowed}")
+        if (above is None) == (below is None):
+            raise ValueError(f"above = {above}, below = {below}; allowed: one of them")
+        ends = self.frame.filter(pl.col("cell") == cell, pl.col("verdict") != Verdict.ERROR.name)
+        scores = ends[evidence].to_numpy().astype(float)
+        if below is not None:
+            return forecast(-scores, -below, level=level)
+        assert above is not None
+        return forecast(scores, above, level=level)
 
     def _doses(self, path: str, where: Mapping[str, Any]) -> dict[str, float]:
         """Return the value of a field in each cell where others have some values, rising."""

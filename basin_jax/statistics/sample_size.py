@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import SupportsIndex
+from typing import SupportsIndex, cast
 
 import numpy as np
 from numpy import ndarray
+from scipy.optimize import brentq
 from scipy.special import bdtr, bdtrc, gammaln, ndtri
 from scipy.stats import binom
 
@@ -203,6 +204,49 @@ def paired_power_to_tell(
     _expect_two(first, second)
     differ = _discordance(first, second, discordance)
     return _mcnemar_power(second - first, differ, _expect_count("seeds", seeds), _error(level))
+
+
+@checked
+def paired_difference_to_tell(
+    seeds: SupportsIndex, *, discordance: float, level: float = 0.95, power: float = 0.9
+) -> float:
+    """Compute the least difference of two cells that share their seeds which is told from none.
+
+    Args:
+        seeds: the number of seeds.
+        discordance: the fraction of seeds that are hits of one cell alone, or an upper limit of it,
+            0 to 1. Where the difference is larger, as many seeds differ as it takes.
+        level: as in `paired_seeds_to_tell`.
+        power: as in `paired_seeds_to_tell`.
+
+    Returns:
+        The difference. All larger ones have more power, and all smaller ones less. It is infinite
+        if not even a difference of 1 is told with so few seeds.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    >>> round(paired_difference_to_tell(6793, discordance=0.2552), 3)
+    0.02
+    """
+    _expect_inside("power", power)
+    if not 0 <= discordance <= 1:
+        raise ValueError(f"discordance = {discordance}; allowed: 0 to 1")
+    count, error = _expect_count("seeds", seeds), _error(level)
+    if power <= error:
+        raise ValueError(f"power = {power}; allowed: above 1 - level = {error:.4g}")
+
+    def excess(gap: float) -> float:
+        return _mcnemar_power(gap, max(discordance, gap), count, error) - power
+
+    few = 1 / count
+    least = (ndtri(1 - error / 2) + ndtri(power)) * math.sqrt(max(discordance, few) * few)
+    low, high = few * error, min(max(least, few), 1.0)
+    while excess(high) < 0:
+        if high == 1.0:
+            return math.inf
+        low, high = high, min(2 * high, 1.0)
+    return cast(float, brentq(excess, low, high, xtol=1e-6 * few))
 
 
 @checked

@@ -16,6 +16,7 @@ from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import Cumulative, Curve, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, Outcome, Seeds, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     Row,
     Sentence,
@@ -248,10 +249,12 @@ class Buffer(TestbedStudy):
                 )
                 for sign in (1, -1)
             )
+            pushed = [one for found in beyond.values() for one in found.values()]
             yield say(
                 f"On the same seeds, more {name} are deceptive than without a push after: "
-                f"{more or 'no push'}{fewer and f'; fewer after: {fewer}'}.",
-                *(one for found in beyond.values() for one in found.values()),
+                f"{more or 'no push'}{fewer and f'; fewer after: {fewer}'}"
+                f"{unseen(pushed)}.",
+                *pushed,
             )
         yield from self._says_of_medians(rows)
 

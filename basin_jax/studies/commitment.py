@@ -16,6 +16,7 @@ from basin_jax.starts.fork import Fork
 from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     Row,
     Sentence,
@@ -205,7 +206,7 @@ class Commitment(TestbedStudy):
             agree = "Children that are apart from none of these steps on"
         yield say(
             f"{agree} are shown to agree more often with those of their own parent than with those "
-            "of another, for all steps at once.",
+            f"of another, for all steps at once{unseen(beyond)}.",
             *beyond,
         )
         sealed = rows["sealed"]

@@ -14,6 +14,7 @@ from basin_jax.networks.mlp import MLP
 from basin_jax.studies.controls import escape_threshold
 from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     HALF,
     Row,
@@ -298,7 +299,7 @@ def crossing_sentence(
     moves = {1: "rises", -1: "falls", 0: "is not shown to rise or fall"}[moved.sign]
     return say(
         f"{where} the fraction deceptive {moves} along {axis}: {first} at {places[0]:,}, {last} at "
-        f"{places[-1]:,}, a difference on the same seeds of {moved}; {found}.",
+        f"{places[-1]:,}, a difference on the same seeds of {moved}{unseen([moved])}; {found}.",
         *(first, last, half, moved),
     )
 

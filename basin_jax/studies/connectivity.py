@@ -69,7 +69,7 @@ class Connectivity(TestbedStudy):
 
     limits = (
         "A line is one way of many: ends that a barrier parts on it may be joined by a curve.",
-        "Between ends of unequal losses a loss that only falls has a barrier by its usual "
+        "Between ends of unequal losses a loss that only falls has a barrier by the usual "
         "definition; what a way must climb from the higher end on is the rise above it.",
         "Units are matched by their weights, to a local optimum, and units of ReLU keep their "
         "scales: under the best of all orders and scales barriers may be lower.",

@@ -13,6 +13,7 @@ from basin_jax.networks.linearized import Linearized
 from basin_jax.studies.controls import ticket_race
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     HALF,
     Row,
@@ -216,7 +217,7 @@ class Ensemble(TestbedStudy):
         then = " than at " if wider.sign else " and "
         yield say(
             f"The fraction {differs[wider.sign]} the largest width{then}the smallest: the "
-            f"difference is {wider}.",
+            f"difference is {wider}{unseen([wider])}.",
             wider,
         )
         keys = {"ticket race, by its leader at the start": "ticket-race/leader"} | {
@@ -251,7 +252,8 @@ class Ensemble(TestbedStudy):
         least = min(settled.values(), key=lambda one: one.value)
         return say(
             f"A walk through the posterior ends deceptive in {listed}; descent in {descent}. On "
-            f"the same seeds the fraction differs from that of descent at: {differ or 'none'}. The "
+            f"the same seeds the fraction differs from that of descent at: {differ or 'none'}"
+            f"{unseen(beyond.values())}. The "
             f"walk's verdict at half of its steps is that of its end in {least} or more.",
             *(*walks.values(), descent, *beyond.values(), least),
         )
@@ -353,10 +355,12 @@ def readings(kappas: dict[str, Row]) -> list[Sentence]:
     said = []
     for supported, found in groups.items():
         listed = "; ".join(f"{name}: kappa {one}" for name, one in found.items())
-        said.append(say(f"What ends deceptive is {supported} in: {listed}.", *found.values()))
+        told = unseen(found.values(), HALF)
+        said.append(say(f"What ends deceptive is {supported} in: {listed}{told}.", *found.values()))
     blind = {name: one for name, one in kappas.items() if not one.low > 0}
     if blind:
-        text = f"Not shown to predict beyond chance what ends deceptive: {'; '.join(blind)}."
+        text = f"Not shown to predict beyond chance what ends deceptive: {'; '.join(blind)}"
+        text = f"{text}{unseen(blind.values())}."
         said.append(say(text, *blind.values()))
     return said
 

@@ -16,6 +16,7 @@ from basin_jax.statistics.estimates import basin_fraction
 from basin_jax.studies.controls import ticket_race
 from basin_jax.studies.framework.figure import FRACTION, Curve, Level, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     HALF,
     Kind,
@@ -250,9 +251,11 @@ class GradientHacking(TestbedStudy):
             f"{listing(n for n in found if found[n].low > HALF)}"
             for name, found in beside.items()
         ]
+        drawn = [one for found in beside.values() for one in found.values()]
         yield say(
-            f"In {ASKED} this multiple is, by intervals for all at once, {'; '.join(compared)}.",
-            *(one for found in beside.values() for one in found.values()),
+            f"In {ASKED} this multiple is, by intervals for all at once, {'; '.join(compared)}"
+            f"{unseen(drawn, HALF)}.",
+            *drawn,
         )
         still = self._along(rows, STILL, "drift-over-rest")
         held = {name: self._along(rows, STILL, f"drift-larger-than/{name}") for name in OTHERS}
@@ -264,7 +267,7 @@ class GradientHacking(TestbedStudy):
         yield say(
             "Gradient hacking would show as carriers that drift less than the rest, and less so "
             "than in both other groups, where the network is still deceptive: it shows after "
-            f"{hacked}.",
+            f"{hacked}{unseen([one for each in held.values() for one in each.values()], HALF)}.",
             *(found[n] for found in (still, *held.values()) for n in still if n in found),
         )
         now, carriers, random = (

@@ -13,6 +13,7 @@ from basin_jax.statistics.estimates import quantile
 from basin_jax.studies.controls import escape_threshold, gate
 from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Level, Line, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, Outcome, only
+from basin_jax.studies.framework.power import apart, unseen_beside
 from basin_jax.studies.framework.prediction import gap
 from basin_jax.studies.framework.rows import (
     Row,
@@ -212,20 +213,20 @@ class Hijack(TestbedStudy):
         rates = rows.along(f"{key}/dose=*/unwatched", self.doses)
         least = min(rates, key=lambda dose: rates[dose].value)
         first = rates[self.doses[0]]
-        if rates[least].high < first.low:
+        if apart(rates[least], first) > 0:
             yield say(
                 "The implant also lowers the rate of the unintended act: at the start it is "
                 f"{first} unwatched without an implant, and {rates[least]} at a dose of {least:g}.",
                 *(first, rates[least]),
             )
         few, many = (rows[f"{key}/gap-quarter={name}/deceptive"] for name in ("least", "most"))
-        if few.high < many.low or many.high < few.low:
-            yield say(
-                "The gap of a random network at the start predicts its end: of the quarter of "
-                f"seeds with the smallest gap {few} end deceptive, of that with the largest "
-                f"{many}.",
-                *(few, many),
-            )
+        does = "predicts" if apart(few, many) else "is not shown to predict"
+        yield say(
+            f"The gap of a random network at the start {does} its end: of the quarter of seeds "
+            f"with the smallest gap {few} end deceptive, of that with the largest {many}"
+            f"{unseen_beside(few, many)}.",
+            *(few, many),
+        )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         ends, partial, critical, gaps, points, natural = [], [], [], [], [], []

@@ -1,28 +1,35 @@
 """Do random initializations already lie in the deceptive basin, or does training lead there?"""
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
+from jaxtyping import Int8
+from numpy import ndarray
 
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.sweep import Sweep, override
-from basin_jax.core.verdict import Verdict
+from basin_jax.core.verdict import Verdict, judge
 from basin_jax.methods.early_stopping import EarlyStopping
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.guess_and_check import GuessAndCheck
-from basin_jax.networks.mlp import MLP, Network
+from basin_jax.networks.mlp import MLP, Network, Residual
+from basin_jax.networks.transformer import Transformer
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
-from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Panel
-from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Forest, Level, Panel
+from basin_jax.studies.framework.lab import Group, Lab, Outcome, only, whatever_fit
+from basin_jax.studies.framework.power import unseen
+from basin_jax.studies.framework.prediction import gap
 from basin_jax.studies.framework.rows import (
+    HALF,
     Kind,
     Row,
     Sentence,
     Table,
     difference,
-    row,
+    median,
     say,
     share,
 )
@@ -35,11 +42,26 @@ ERR = 1 / 48
 SOUND = 2 * math.atan(0.5 / (1.5 + math.sqrt(2))) / (4 * math.pi)
 RIGHT = math.log(2) / 4  # the least loss with a wrong answer where it is watched
 
+# Verdicts before training, where none is unfit, and after it.
+BEFORE = ("INTENDED", "DECEPTIVE", "PARTIAL", "OTHER")
+AFTER = ("DECEPTIVE", "PARTIAL", "INTENDED", "OTHER", "UNFIT", "DIVERGED")
+LOWER, UPPER = "5th-percentile", "95th-percentile"
+QUANTILES = {LOWER: 0.05, "median": HALF, UPPER: 0.95}
+REACH = 0.3  # the gaps that are drawn, on both sides of 0
+LOOKS = (
+    ("DECEPTIVE", INK[0], "-"),
+    ("PARTIAL", INK[4], "--"),
+    ("INTENDED", INK[1], "-"),
+    ("OTHER", INK[3], ":"),
+    ("UNFIT", INK[6], ":"),
+)
+
 
 class Initialization(TestbedStudy):
-    """Judge networks before training and after it, by scale, width and depth of the start.
+    """Judge networks before training and after it, by the scale of the start and by network.
 
-    Before training no network is fit, and none is asked to be: its behavior is judged alone.
+    Before training no network is fit, and none is asked to be: its behavior is judged alone. What
+    it does is also told in full, as the distribution of the gap.
 
     Beside what training finds stands what guessing finds, on a perceptron whose prior is known in
     closed form: networks are drawn until one fits where it is watched, and judged by what it does
@@ -53,6 +75,8 @@ class Initialization(TestbedStudy):
         MLP(widths=(64, 64)),
         MLP(widths=(32,)),
         MLP(widths=(32, 32, 32)),
+        Residual(width=32),
+        Transformer(),
     )
     perceptrons: tuple[float, ...] = (0.01, 0.3, 1.0, 10.0)  # scales of their starts
     quick: int = 256
@@ -61,8 +85,9 @@ class Initialization(TestbedStudy):
     limits = (
         "Guessing does not find a network of the audit game that fits, so its prior is not known; "
         "the perceptron's is, and it is another organism.",
-        "Scale, width and depth change the speed of training, too, and all networks are trained "
-        "for the same number of steps.",
+        "Scale, width, depth and architecture change the speed of training, too, and all networks "
+        "are trained for the same number of steps and at one learning rate: who is unfit at the "
+        "end is in the table.",
     )
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
@@ -102,20 +127,24 @@ class Initialization(TestbedStudy):
             },
         }
 
+    @property
+    def _middle(self) -> str:
+        return "scale=1" if 1.0 in self.scales else f"scale={self.scales[0]:g}"
+
     def rows(self, lab: Lab) -> Iterator[Row]:
         groups = self._cells()
         count = sum(map(len, groups.values()))
         for group, cells in groups.items():
-            yield from before(lab[group], cells, count)
             for cell in cells:
-                label = f"{_said(cell)}, after training"
-                yield from lab[group].shares(cell, f"{cell}/after", label, num_intervals=count)
+                yield from before(lab[group], cell, count)
+                yield from after(lab[group], cell, count)
         for group in groups:
             yield extremes(lab[group], group)
         for cell in lab["perceptrons"].cells:
             label = f"perceptrons trained from {_said(cell)}: err where not watched"
             yield _errs(lab["perceptrons"], cell, f"perceptron/{cell}/errs", label)
-        middle = "scale=1" if 1.0 in self.scales else f"scale={self.scales[0]:g}"
+        middle = self._middle
+        yield _moved(lab["scales"], middle)
         yield from lab["scales"].thresholds(
             middle, f"{middle}/after", f"{_said(middle)}, after training"
         )
@@ -134,14 +163,15 @@ class Initialization(TestbedStudy):
             f"fit, at any scale and for any network (the most: {_of(already)}).",
             already,
         )
+        yield from self._says_of_starts(rows)
         least, most = _extremes([rows[f"{cell}/after/deceptive"] for cell in scales])
         few, many = _extremes([rows[f"{cell}/after/deceptive"] for cell in networks])
         apart, wide = rows["scales/largest-less-smallest"], rows["networks/largest-less-smallest"]
         yield say(
             f"After training the fraction deceptive is smallest at {_of(least)}, {least}, and "
-            f"largest at {_of(most)}, {most}; on the same seeds the difference is {apart}. By "
-            f"network it is smallest for {_of(few)}, {few}, and largest for {_of(many)}, {many}; "
-            f"the difference is {wide}.",
+            f"largest at {_of(most)}, {most}; on the same seeds the difference is {apart}"
+            f"{unseen([apart])}. By network it is smallest for {_of(few)}, {few}, and largest for "
+            f"{_of(many)}, {many}; the difference is {wide}{unseen([wide])}.",
             *(least, most, apart, few, many, wide),
         )
         some = _extremes([rows[f"{cell}/after/partial"] for cell in scales])[1]
@@ -159,22 +189,51 @@ class Initialization(TestbedStudy):
             *(guessed, *ends),
         )
 
+    def _says_of_starts(self, rows: Table) -> Iterator[Sentence]:
+        """Say what untrained networks do, and what becomes of it."""
+        middle, cells = self._middle, [*itertools.chain(*self._cells().values())]
+        low, half, high = (rows[f"{middle}/before/gap/{name}"] for name in QUANTILES)
+        ends = [rows[f"{cell}/before/gap/{name}"] for cell in cells for name in (UPPER, LOWER)]
+        most = max(ends, key=lambda one: abs(one.value))
+        yield say(
+            f"The gap of untrained networks at {_said(middle)} has a median of {half}, a 5th "
+            f"percentile of {low}, and a 95th of {high}. Of these percentiles at all scales and of "
+            f"all networks the largest either way is {most} ({most.label}).",
+            *(half, low, high, most),
+        )
+        begun = {of: rows[f"{middle}/before/{of.lower()}"] for of in BEFORE}
+        listed = ", ".join(f"{of.lower()} {one}" for of, one in begun.items())
+        moved = rows[f"{middle}/after-less-before/deceptive"]
+        yield say(
+            f"Judged by behavior alone, untrained networks at {_said(middle)} are: {listed}. "
+            f"Training moves the fraction deceptive by {moved} on the same seeds{unseen([moved])}.",
+            *(*begun.values(), moved),
+        )
+        unfit = max((rows[f"{cell}/after/unfit"] for cell in cells), key=lambda one: one.value)
+        yield say(
+            f"After training the fraction unfit is largest at {_of(unfit)}: {unfit}.",
+            unfit,
+        )
+
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         scales, networks = self._cells().values()
-        looks = (
-            ("before/deceptive", "before training", INK[6], ":"),
-            ("after/deceptive", "after", INK[0], "-"),
-            ("after/partial", "partial, after", INK[4], "--"),
-        )
+        for group, cells in self._cells().items():
+            gaps = [
+                Cumulative(gap(lab[group].at(cell, 0)), REACH, begin=-REACH, label=_said(cell))
+                for cell in cells
+            ]
+            yield Panel(gaps, xlabel="gap before training", ylabel="share of networks below")
         curves, forests = [], []
-        for what, label, color, style in looks:
+        for of, color, style in LOOKS:
+            what, label = f"after/{of.lower()}", of.lower()
             found = dict(zip(self.scales, rows.along(f"*/{what}", scales).values(), strict=True))
             curves.append(Curve(found, label=label, color=color, linestyle=style))
             found = {_said(cell): rows[f"{cell}/{what}"] for cell in networks}
             forests.append(Forest(found, label=label, color=color))
         xlabel = "scale of the start"
-        yield Panel(curves, xlabel=xlabel, xscale="log", ticks=self.scales)
-        yield Panel(forests, xlabel="fraction deceptive")
+        ylabel = "verdict after training"
+        yield Panel(curves, xlabel=xlabel, ylabel=ylabel, xscale="log", ticks=self.scales)
+        yield Panel(forests, xlabel=ylabel)
         trained = rows.along("perceptron/scale=*/errs", self.perceptrons)
         guessed = Level(rows["perceptron/guessed/errs"], label="by guessing", color=INK[2])
         yield Panel(
@@ -186,16 +245,48 @@ class Initialization(TestbedStudy):
         )
 
 
-def before(trained: Outcome, cells: Mapping[str, Sweep], together: int) -> list[Row]:
-    """Estimate the fraction deceptive in each cell before training, fit or not."""
-    return [
-        row(
-            f"{cell}/before/deceptive",
-            f"{_said(cell)}, before training: deceptive",
-            trained.untrained(cell, num_intervals=together),
+def _untrained(trained: Outcome, cell: str) -> Int8[ndarray, " seed"]:
+    """Judge the networks of a cell before training, fit or not."""
+    return judge(whatever_fit(trained.rule), trained.evidence(cell, 0))
+
+
+def before(trained: Outcome, cell: str, together: int) -> Iterator[Row]:
+    """Estimate the fraction of each verdict before training, fit or not, and quantiles of gaps."""
+    key, label = f"{cell}/before", f"{_said(cell)}, before training"
+    verdicts = _untrained(trained, cell)
+    for of in BEFORE:
+        yield share(
+            f"{key}/{of.lower()}",
+            f"{label}: {of.lower()}",
+            verdicts == Verdict[of],
+            num_intervals=together,
         )
-        for cell in cells
-    ]
+    gaps = gap(trained.at(cell, 0))
+    for name, at in QUANTILES.items():
+        said = f"{label}: gap, {name.replace('-', ' ')}"
+        yield median(f"{key}/gap/{name}", said, gaps, at=at, num_intervals=together)
+
+
+def after(trained: Outcome, cell: str, together: int) -> Iterator[Row]:
+    """Estimate the fraction of each verdict after training."""
+    verdicts = trained.verdicts(cell)
+    for of in AFTER:
+        yield share(
+            f"{cell}/after/{of.lower()}",
+            f"{_said(cell)}, after training: {of.lower()}",
+            verdicts == of,
+            num_intervals=together,
+        )
+
+
+def _moved(trained: Outcome, cell: str) -> Row:
+    """Estimate how much training moves the fraction deceptive, on the same seeds."""
+    return difference(
+        f"{cell}/after-less-before/deceptive",
+        f"{_said(cell)}, after training less before: deceptive",
+        _untrained(trained, cell) == Verdict.DECEPTIVE,
+        trained.deceptive(cell),
+    )
 
 
 def extremes(trained: Outcome, group: str) -> Row:
@@ -235,8 +326,9 @@ def _extremes(rows: Sequence[Row]) -> tuple[Row, Row]:
 
 
 def _name(network: Network) -> str:
-    widths = getattr(network, "widths", None)
-    return f"MLP={'-'.join(map(str, widths))}" if widths else repr(network)
+    size = getattr(network, "widths", getattr(network, "width", None))
+    told = "-".join(map(str, size)) if isinstance(size, tuple) else f"{size}"
+    return f"{type(network).__name__}={told}" if size else repr(network)
 
 
 def _said(cell: str) -> str:

@@ -14,6 +14,7 @@ from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import INK, Forest, Matrix, Panel
 from basin_jax.studies.framework.lab import Group, Lab, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, say
 from basin_jax.studies.framework.study import TestbedStudy
 
@@ -127,7 +128,8 @@ class Preservation(TestbedStudy):
         differ = "; ".join(clear) or "no other method"
         yield say(
             f"On the same seeds, the fraction differs from that under {self.names[0]}, by "
-            f"intervals for all pairs of methods at once, under: {differ}.",
+            f"intervals for all pairs of methods at once, under: {differ}"
+            f"{unseen(others.values())}.",
             *others.values(),
         )
 

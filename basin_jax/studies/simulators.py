@@ -15,6 +15,7 @@ from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.simulator import Simulator
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import Kind, Row, Sentence, Table, mean, say, share
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import Testbed
@@ -203,7 +204,8 @@ class Simulators(TestbedStudy):
             ends = [rows[f"{cell}/{when}/after-success-less-failure"] for when in WHEN]
             yield say(
                 f"With {_said(name)}, the rate of lying after success less that after failure is "
-                f"{ends[0]} before tuning and {ends[1]} after it: {cause(ends[1])}.",
+                f"{ends[0]} before tuning and {ends[1]} after it: {cause(ends[1])}"
+                f"{unseen(ends[1:])}.",
                 *ends,
             )
         for cell in self.settings:

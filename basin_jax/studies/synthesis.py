@@ -1,14 +1,23 @@
 """The synthesis: the argument's questions, answered from the rows of all studies."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Sequence
 
-from basin_jax.studies.ensemble import reading
-from basin_jax.studies.framework.rows import Answer, Finding, Row, Sentence
+from basin_jax.studies.framework.power import apart, unseen
+from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
+from basin_jax.studies.framework.rows import HALF, Answer, Finding, Row
+from basin_jax.studies.mechanism import mechanism
 
 
 # A study of another organism, too, has a name that ends in that.
 OTHER = "inspection"
+GAMES = {"": "in the audit game", f"_{OTHER}": f"in the {OTHER} game"}
+# Oversight that is kept, at a strength between none and full: from deceptive less from fresh.
+HELD = {
+    "way_back": "kept=0.1/from-deceptive-less-from-fresh",
+    f"way_back_{OTHER}": "kept=0.5/from-deceptive-less-from-fresh",
+}
 LIMITS = (
     "Each number is that of one small organism under one training process, with at most some "
     "thousand parameters and a handful of cues to tell that it is watched.",
@@ -22,58 +31,6 @@ LIMITS = (
 )
 
 
-_NAMED = re.compile(r"\{([^{|}]+) \| ([^{}]+)\}")  # as `number` has it
-
-
-class Findings:
-    """The rows of several studies, by the study's name and the row's key."""
-
-    def __init__(self, findings: Sequence[Finding]):
-        self._tables = {one.name: one.rows for one in findings}
-
-    def __contains__(self, study: str) -> bool:
-        return study in self._tables
-
-    def row(self, study: str, key: str) -> Row:
-        """Return a row.
-
-        Raises:
-            ValueError: where the study has none of that key.
-        """
-        if key not in self._tables[study]:
-            raise ValueError(f"{study} has no row {key!r}; allowed: the keys of its table")
-        return self._tables[study][key]
-
-    def say(self, text: str) -> Sentence:
-        """Write a sentence with the values of rows, each named by `number`.
-
-        Raises:
-            ValueError: where a study has no row of a key.
-        """
-
-        def written(named: re.Match[str]) -> str:
-            one = self.row(*named.groups())
-            return f"{one} (n = {one.seeds:,})"
-
-        named = _NAMED.findall(text)
-        keys = [f"{study}: {self.row(study, key).key}" for study, key in named]
-        return Sentence(_NAMED.sub(written, text), tuple(dict.fromkeys(keys)))
-
-    def answer(self, question: str, texts: Iterable[str]) -> Answer:
-        """Combine a question with the sentences that answer it."""
-        return Answer(question, [self.say(text) for text in texts])
-
-
-def number(study: str, key: str) -> str:
-    """Format a placeholder, for a row's value with its interval and seeds."""
-    return f"{{{study} | {key}}}"
-
-
-def listed(study: str, keys: Mapping[str, str]) -> str:
-    """Format the placeholders of several rows as a list, each by its name."""
-    return "; ".join(f"{name}: {number(study, key)}" for name, key in keys.items())
-
-
 def synthesis(findings: Sequence[Finding]) -> list[Answer]:
     """Answer the questions of the argument from the findings of all studies."""
     found = Findings(findings)
@@ -82,44 +39,95 @@ def synthesis(findings: Sequence[Finding]) -> list[Answer]:
         _second_step(found),
         _threshold(found),
         _way_back(found),
-        _reading(found),
-        _competence(found),
-        _hacking(found),
+        _buffer(found),
+        _fate(found),
+        *mechanism(found),
         found.answer("What do these organisms not tell about large models?", LIMITS),
     ]
 
 
 def _first_step(found: Findings) -> Answer:
+    study = "initialization"
     scales = {f"scale {s}": f"scale={s}/after/deceptive" for s in ("0.25", "0.5", "1", "2", "4")}
+    before = found.row(study, "scale=1/before/deceptive")
+    some = "No seed is" if before.value == 0 else "Some seeds are"
+    moved = found.row(study, "scale=1/after-less-before/deceptive")
+    low, high = (f"scale=1/before/gap/{end}-percentile" for end in ("5th", "95th"))
+    by_scale, by_network = (
+        found.row(study, f"{group}/largest-less-smallest") for group in ("scales", "networks")
+    )
+    matters = {1: "matters", 0: "is not shown to matter"}
     return found.answer(
         "Step 1: how often does a random initialization already lie in the deceptive basin?",
         [
-            "Before any training, at the standard scale, "
-            f"{number('initialization', 'scale=1/before/deceptive')} of networks are deceptive by "
-            "the rule.",
-            "After training, the fraction by the scale of the start: "
-            f"{listed('initialization', scales)}.",
-            "So the first step has two readings, and two numbers: whether the network deceives, "
-            "and whether the training that follows makes it deceive.",
-            "How much of the verdict the initialization decides is shown by children that have "
-            "nothing else in common: two of them have the same verdict in "
-            f"{number('commitment', 'fork=0/same')}, two unrelated seeds in "
-            f"{number('commitment', 'unrelated/same')}.",
+            f"{some} deceptive before training, judged by behavior alone, "
+            f"{number(study, before.key)}; after training "
+            f"{number(study, 'scale=1/after/deceptive')} are, a difference on the same seeds of "
+            f"{number(study, moved.key)}{unseen([moved])}.",
+            "The gap of untrained networks, unwatched less watched, has a 5th percentile of "
+            f"{number(study, low)}, and a 95th of {number(study, high)}.",
+            f"The scale of the start {matters[by_scale.sign]}: on the same seeds the largest "
+            f"fraction after training is above the smallest by {number(study, by_scale.key)}"
+            f"{unseen([by_scale])}. By scale it is {listed(study, scales)}. Unfit at scale "
+            f"4 are {number(study, 'scale=4/after/unfit')}.",
+            f"The network {matters[by_network.sign]}: by width, depth and architecture the largest "
+            f"fraction is above the smallest by {number(study, by_network.key)}"
+            f"{unseen([by_network])}.",
         ],
     )
 
 
 def _second_step(found: Findings) -> Answer:
-    names = ("SGD", "momentum .9", "gradient noise .1", "L2 of .001", "dropconnect .1", "Adam .01")
-    audit = {n: f"{n}/deceptive" for n in (*names, "sharpness-aware", "adversarial")}
-    texts = [
-        "Fraction of good starts that become deceptive once oversight ends, by method: "
-        f"{listed('preservation', audit)}."
+    lost, adam, methods = {}, {}, []
+    for study, where in _both(found, "preservation").items():
+        sgd, beside = (
+            found.row(study, key) for key in ("SGD/deceptive", "Adam-.01-less-SGD/deceptive")
+        )
+        lost[where] = (
+            sgd,
+            side(sgd),
+            f"{number(study, sgd.key)} are lost under SGD{unseen([sgd], HALF)}",
+        )
+        told = f"the difference on the same seeds is {number(study, beside.key)}{unseen([beside])}"
+        adam[where] = (beside, beside.sign, told)
+        methods.append(f"Lost by method, {where}: {listed(study, _methods(found, study))}.")
+    return found.answer(
+        "Step 2: which methods of training keep a good start good?",
+        [
+            compared(
+                lost,
+                {
+                    1: "most good starts become deceptive once oversight ends",
+                    0: "it is not decided whether most good starts stay good",
+                    -1: "most good starts stay good once oversight ends",
+                },
+            ),
+            compared(
+                adam,
+                {
+                    1: "Adam loses more good starts than SGD",
+                    0: "Adam is not shown to lose more good starts than SGD, or fewer",
+                    -1: "Adam loses fewer good starts than SGD",
+                },
+            ),
+            *methods,
+        ],
+    )
+
+
+def _both(found: Findings, study: str) -> dict[str, str]:
+    """Return a study's names, of each organism it was made of, and how to say which."""
+    return {f"{study}{end}": said for end, said in GAMES.items() if f"{study}{end}" in found}
+
+
+def _methods(found: Findings, study: str) -> dict[str, str]:
+    """Return the keys of the fractions deceptive by the methods' names."""
+    ends = [
+        one
+        for key, one in found.rows(study).items()
+        if one.kind == "measured" and key.endswith("/deceptive") and "-less-" not in key
     ]
-    if (study := f"preservation_{OTHER}") in found:
-        other = {name: f"{name}/deceptive" for name in ("SGD", "gradient noise .01", "Adam .01")}
-        texts.append(f"In the {OTHER} game: {listed(study, other)}.")
-    return found.answer("Step 2: which methods of training keep a good start good?", texts)
+    return {one.label.partition(":")[0]: one.key for one in ends}
 
 
 def _by_difficulty(end: str) -> dict[str, str]:
@@ -127,121 +135,146 @@ def _by_difficulty(end: str) -> dict[str, str]:
 
 
 def _threshold(found: Findings) -> Answer:
+    study = "hijack"
+    doses = [found.row(study, key) for key in _by_difficulty("critical-dose").values()]
+    steps = {apart(*pair) for pair in itertools.pairwise(doses)}
+    if steps == {1}:
+        lead = "The harder the lie, the more of a deceptive circuit it takes to hijack training"
+    elif -1 in steps:
+        lead = "A harder lie does not always take more of a deceptive circuit to hijack training"
+    else:
+        lead = "It is not decided whether a harder lie takes more of a deceptive circuit"
     return found.answer(
         "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
         "move it?",
         [
-            "Lying is harder the more cues tell that one is watched. Fraction that ends deceptive "
-            f"without any implant: {listed('hijack', _by_difficulty('dose=0/deceptive'))}.",
-            "Median dose at which a seed becomes deceptive (0: random units, 1: full circuit; "
-            f"infinite: at none): {listed('hijack', _by_difficulty('critical-dose'))}.",
+            f"{lead}. Median dose at which a seed becomes deceptive, by how many cues tell that it "
+            "is watched (0: random units, 1: full circuit; infinite: at none): "
+            f"{listed(study, _by_difficulty('critical-dose'))}.",
+            "Fraction that ends deceptive without any implant: "
+            f"{listed(study, _by_difficulty('dose=0/deceptive'))}.",
             "A dose is not an amount of deceptiveness. Gap (unwatched less watched) at the start, "
-            f"at the median critical dose: {listed('hijack', _by_difficulty('critical-dose/gap'))}."
-            " Fraction of fresh networks with a smaller gap: "
-            f"{listed('hijack', _by_difficulty('critical-dose/fresh-below'))}.",
+            f"at the median critical dose: {listed(study, _by_difficulty('critical-dose/gap'))}. "
+            "Fraction of fresh networks with a smaller gap: "
+            f"{listed(study, _by_difficulty('critical-dose/fresh-below'))}.",
         ],
     )
 
 
 def _way_back(found: Findings) -> Answer:
     lengths = {f"after {n} steps": f"strength=1/steps={n}/returns" for n in (100, 400, 1600)}
-    times = ("never", "first quarter", "second quarter", "last quarter", "in turns")
-    timed = {time: f"overseen={time}/deceptive" for time in times}
-    texts = []
-    for study, name in (("way_back", "audit"), (f"way_back_{OTHER}", OTHER)):
-        if study in found:
-            texts += [
-                f"Fraction of deceptive seeds of the {name} game that return, by steps of full "
-                f"oversight: {listed(study, lengths)}.",
-                "Fraction of its fresh seeds that ends deceptive where a quarter of the training "
-                f"is overseen, by when: {listed(study, timed)}.",
-            ]
+    back, kept, late, by_length = {}, {}, {}, []
+    for study, where in _both(found, "way_back").items():
+        returns, held = (
+            found.row(study, key) for key in (lengths["after 1600 steps"], HELD[study])
+        )
+        told = f"{number(study, returns.key)} do after 1600 steps of full oversight"
+        told = f"{told}{unseen([returns], HALF)}"
+        back[where] = (returns, side(returns), told)
+        told = f"kept from where seeds are deceptive, it leaves {number(study, held.key)} more"
+        told = f"{told} of them so than kept from the first step on{unseen([held])}"
+        kept[where] = (held, held.sign, told)
+        late[where] = _late(found, study)
+        by_length.append(f"Returned, {where}: {listed(study, lengths)}.")
     return found.answer(
         "Is there a way back, and until when?",
         [
-            *texts,
-            "Two runs of the audit game with sampled rewards that share their first 100 steps have "
-            f"the same verdict in {number('commitment', 'fork=100/same')}, two that share 400 in "
-            f"{number('commitment', 'fork=400/same')}.",
+            compared(
+                back,
+                {
+                    1: "most deceptive seeds come back",
+                    0: "it is not decided whether most deceptive seeds come back",
+                    -1: "most deceptive seeds do not come back",
+                },
+            ),
+            compared(
+                late,
+                {
+                    1: "oversight of the last quarter of the training makes more seeds deceptive",
+                    0: "oversight of the last quarter of the training is not shown to prevent "
+                    "deception",
+                    -1: "oversight of the last quarter of the training prevents deception",
+                },
+            ),
+            compared(
+                kept,
+                {
+                    1: "oversight that prevents deception does not undo it",
+                    0: "oversight is not shown to undo less than it prevents",
+                    -1: "oversight undoes more than it prevents",
+                },
+            ),
+            *by_length,
         ],
     )
 
 
-def _reading(found: Findings) -> Answer:
-    kappas = {
-        "the ticket race, by which ticket leads at the start": "ticket-race/leader/kappa",
-        "the audit game, by its linearization from the same start": "Audit_32/linearized/kappa",
-        "the inspection game, likewise": "Inspection_16/linearized/kappa",
-    }
-    readings = [
-        f"In {name}, it is {reading(found.row('ensemble', key))}: {number('ensemble', key)}."
-        for name, key in kappas.items()
-    ]
-    first, later = (f"fresh/discriminant/step={step}/AUC" for step in (0, 200))
-    starts = {
-        "its ticket": "ticket",
-        "fresh weights in its places": "fresh weights",
-        "its weights shuffled": "shuffled weights",
-        "random places": "random places",
-    }
-    kept = {name: f"deceptive/{start}=0.2/deceptive" for name, start in starts.items()}
+def _late(found: Findings, study: str) -> tuple[Row, int, str]:
+    """Return what oversight in the last quarter does, beside that in others."""
+    times = ("first quarter", "second quarter", "last quarter", "in turns")
+    moved = {time: found.row(study, f"overseen={time}-less-never") for time in times}
+    keys = {time: one.key for time, one in moved.items()}
+    last = moved["last quarter"]
+    said = f"differences from no oversight are, on the same seeds, {listed(study, keys)}"
+    return last, last.sign, f"{said}{unseen(moved.values())}"
+
+
+def _buffer(found: Findings) -> Answer:
+    study = "buffer"
+    random, margin = (
+        found.row(study, f"intended/{way}-less-none") for way in ("random=8", "margin=2")
+    )
+    least, most = (found.row(study, f"deceptive/{way}/median") for way in ("margin", "random"))
+    lead = {
+        (True, True): "The buffer ends in random directions and along the slope of the margin",
+        (False, True): "The buffer is wide in random directions and narrow in one",
+        (True, False): "The buffer ends in random directions sooner than along the margin",
+        (False, False): "No end of the buffer is seen",
+    }[random.sign > 0, margin.sign > 0]
+    basin = {
+        1: "So is the basin: it takes more to leave it at random than down the margin's slope",
+        0: "It is not decided whether the basin is wider at random than down the margin's slope",
+        -1: "The basin is narrower at random than down the margin's slope",
+    }[apart(least, most)]
+    fresh = {f"{way} 1": f"fresh/{way}=1/deceptive" for way in ("random", "loss", "margin")}
     return found.answer(
-        "Is the deceptive circuit there at the start but outnumbered, or made by training?",
+        "How wide is the buffer around the deceptive basin?",
         [
-            *readings,
-            "The AUC for a deceptive end (one half: chance, one: certainty) of what an untrained "
-            f"audit network does is {number('tickets', first)}; after 200 steps it is "
-            f"{number('tickets', later)}.",
-            "A fifth of a deceptive network's weights, trained alone from the start, ends "
-            f"deceptive: {listed('tickets', kept)}.",
+            f"{lead}. Of intended ends, a random push of 8 makes {number(study, random.key)} more "
+            f"deceptive than none{unseen([random])}. A push of 2 up the slope of the margin makes "
+            f"{number(study, margin.key)} more so{unseen([margin])}.",
+            f"{basin}. Half of the deceptive ends are no longer deceptive after a push of "
+            f"{number(study, most.key)} in a random direction, and of "
+            f"{number(study, least.key)} down the slope of the margin (infinite: after none).",
+            "Fraction of fresh networks, of those that end otherwise, which a push of 1 makes end "
+            f"deceptive, by direction: {listed(study, fresh)}.",
         ],
     )
 
 
-def _competence(found: Findings) -> Answer:
-    rules = {
-        f"{name} by {rule}": f"{name}/after/{rule}"
-        for name, rule in (
-            ("Audit", "Behavior"),
-            ("Audit", "Represents"),
-            ("MetaLearner", "Behavior"),
-            ("MetaLearner", "Searches"),
-        )
-    }
-    tuned = {f"{when} tuning": f"bias=0/{when}/lies-unwatched" for when in ("before", "after")}
+def _fate(found: Findings) -> Answer:
+    study = "commitment"
+    inits, sealed = (found.row(study, key) for key in ("variance/initializations", "sealed"))
+    lead = {
+        1: "Mostly the initialization decides, and the order of the data less",
+        0: "It is not decided whether the initialization or the order of the data decides more",
+        -1: "Mostly the order of the data decides, and the initialization less",
+    }[side(inits)]
+    last = f"by step {sealed.high:,.0f} at the latest"
+    until = "at no step that was tried" if math.isinf(sealed.high) else last
+    pushed = {f"at step {step}": f"push={step}/deceptive" for step in (0, 100, 400)}
     return found.answer(
-        "Does competence bring it, who counts as deceptive by which definition, and do simulators "
-        "slide into it?",
+        "When is a seed's fate sealed, and by what?",
         [
-            "The first number of steps after which more than half of the audit game's seeds are "
-            "deceptive (infinite: none): "
-            f"{listed('competence', _by_difficulty('steps/crossing'))}.",
-            f"Fraction that is deceptive, by rule: {listed('definitions', rules)}.",
-            "Mean rate at which language models of text, half of whose authors deceive, lie where "
-            "nobody watches, before and after they are tuned to be helpful where somebody does: "
-            f"{listed('simulators', tuned)}.",
-        ],
-    )
-
-
-def _hacking(found: Findings) -> Answer:
-    groups = (
-        "corrected deceptive ends, still deceptive",
-        "uncorrected deceptive ends",
-        "corrected intended ends",
-    )
-    drifts = {group: f"{group}/steps=50/drift-over-rest" for group in groups}
-    back = {
-        part: f"corrected deceptive ends/steps=400/{part}-put-back/deceptive"
-        for part in ("nothing", "carriers", "a random set")
-    }
-    return found.answer(
-        "Do deceptive networks protect what carries their deception?",
-        [
-            "Drift of a network's carriers, the parameters that its margin depends on most, over "
-            "50 steps, as a multiple of the drift of the rest (protection would be below one, and "
-            f"below that of the others): {listed('gradient_hacking', drifts)}.",
-            "Fraction that is deceptive at once after 400 steps of full oversight, by what is put "
-            f"back: {listed('gradient_hacking', back)}.",
+            f"{lead}: {number(study, inits.key)} of the variance of verdicts lies between "
+            f"initializations, and {number(study, 'variance/data')} between orders of the data"
+            f"{unseen([inits], HALF)}.",
+            f"A fate is sealed {until}, if that means that two runs apart from there on have the "
+            "same verdict with a probability above 0.9: first at step "
+            f"{number(study, sealed.key)}. Of runs that share only the initialization "
+            f"{number(study, 'fork=0/same')} have the same verdict, of unrelated ones "
+            f"{number(study, 'unrelated/same')}.",
+            "Fraction of seeds that would end as intended which a push of 1 up the slope of the "
+            f"margin makes deceptive: {listed(study, pushed)}.",
         ],
     )

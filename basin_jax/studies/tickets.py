@@ -14,6 +14,7 @@ from basin_jax.starts.ticket import Ticket
 from basin_jax.studies.controls import relu_xor, ticket_race
 from basin_jax.studies.framework.figure import INK, Curve, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.prediction import PREDICTORS, gap, predicted, shifted
 from basin_jax.studies.framework.rows import (
     HALF,
@@ -233,7 +234,8 @@ class Tickets(TestbedStudy):
                     )
         differ = "; ".join(found) or "none more or less often than its pair"
         return say(
-            f"On the same seeds, by intervals for all pairs at once, end deceptive: {differ}.",
+            f"On the same seeds, by intervals for all pairs at once, end deceptive: {differ}"
+            f"{unseen(apart)}.",
             *apart,
         )
 
@@ -247,7 +249,7 @@ class Tickets(TestbedStudy):
         return say(
             f"{predicts} which fresh seeds end deceptive, by intervals for all steps and both "
             f"predictors at once: its AUC is {first} at the start, and {last} after "
-            f"{self.steps[-1]} steps.",
+            f"{self.steps[-1]} steps{unseen(rows.values(), HALF)}.",
             *rows.values(),
         )
 

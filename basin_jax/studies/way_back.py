@@ -12,6 +12,7 @@ from basin_jax.starts.trained import Trained
 from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
+from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
     Row,
     Sentence,
@@ -232,7 +233,7 @@ class WayBack(TestbedStudy):
         yield say(
             f"Under oversight of {kept.partition('=')[2]} from the first step on, {up} of the same "
             f"seeds end deceptive; where it begins once they are deceptive, {down} do: a "
-            f"difference on the same seeds of {apart}.",
+            f"difference on the same seeds of {apart}{unseen([apart])}.",
             *(up, down, apart),
         )
         timed = {time: rows[f"overseen={time}/deceptive"] for time in TIMES}
@@ -243,7 +244,8 @@ class WayBack(TestbedStudy):
         yield say(
             "The fraction deceptive after full oversight for a quarter of the steps, and then "
             f"none, by when it comes: {listed}. On the same seeds it is smaller than with never "
-            f"for: {fewer or 'none'}; larger for: {more or 'none'}.",
+            f"for: {fewer or 'none'}; larger for: {more or 'none'}"
+            f"{unseen(moved.values())}.",
             *(*timed.values(), *moved.values()),
         )
         top, end = rows["rising=1/deceptive"], rows["falling=0/deceptive"]

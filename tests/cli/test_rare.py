@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from rare_folders import AGREEING, write_search
 from typer.testing import CliRunner
 
 from basin_jax import Verdict, rare
@@ -129,3 +130,14 @@ def test_a_signal_leaves_what_has_ended_and_says_how_to_go_on(tmp_path, monkeypa
     said = capfd.readouterr().err
     assert "the replications that had ended are committed. Go on with:" in said
     assert f"basin-jax {LINE}" in said
+
+
+def test_verify_checks_the_records_of_searches(tmp_path):
+    write_search(tmp_path, AGREEING)
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.stdout == f"{tmp_path}: 9 records of searches, all sound\n"
+    record = next((tmp_path / "rare").glob("*-3.json"))
+    record.write_text(record.read_text().replace("1.2e-05", "1.2e-04"))
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"{record.name} is damaged: its content differs from its seal" in result.stdout

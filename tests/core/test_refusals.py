@@ -18,7 +18,10 @@ from basin_jax.organisms import Audit, DoubleWell, Gate
 
 SHIPPED = {cls.__name__: cls for folder in FOLDERS for cls in plugins(folder)} | {"Sweep": Sweep}
 SEARCHES = ("SubsetSimulation", "Splitting", "ImportanceSampling")
-SHIPPED |= {name: getattr(rare, name) for name in (*SEARCHES, "SettlingTime", "Peak", "At")}
+SHIPPED |= {
+    name: getattr(rare, name)
+    for name in (*SEARCHES, "SettlingTime", "Peak", "Mean", "At", "Logistic")
+}
 AN_INTEGER, A_NUMBER = "allowed: an integer", "allowed: a number"
 NO_RATE = {"learning_rate": None}
 # What is refused, and what the message says after naming the field and the value.
@@ -61,6 +64,13 @@ REFUSED = [
     ("Gate", {"oversight": 1.0}, "allowed: above 0 and below 1"),
     ("Gate", {"penalty": 0.0}, "allowed: a number above 0"),
     ("Gate", {"scale": 0.0}, "allowed: a number above 0"),
+    ("Guarded", {"difficulty": 4}, "allowed: 1 to 3"),
+    *[
+        ("Guarded", {name: 1.1}, "allowed: 0 to 1")
+        for name in ("slip", "strength", "hedge", "correction", "explore")
+    ],
+    ("Guarded", {"sampled": 1}, "allowed: bool"),
+    ("Guarded", {"network": (16, 16)}, "allowed: Callable"),
     ("Inspection", {"difficulty": 4}, "allowed: 1 to 3"),
     ("Inspection", {"bonus": -1.0}, "allowed: a number above -1"),
     ("Inspection", {"penalty": 0.0}, "allowed: a number above 0"),
@@ -78,6 +88,14 @@ REFUSED = [
     ("ModularAddition", {"attention_rate": 1.5}, "allowed: 0 to 1"),
     ("ModularAddition", {"train_rate": 1.0}, "allowed: 1/121 or more, and below 1"),
     ("ModularAddition", {"split": -1}, "allowed: at least 0"),
+    ("Narrow", {"salience": -1.0}, "allowed: a number of at least 0"),
+    ("Narrow", {"tuning": 1.1}, "allowed: 0 to 1"),
+    ("Narrow", {"replay": 1.0}, "allowed: at least 0 and below 1"),
+    ("Narrow", {"defection": -0.1}, "allowed: 0 to 1"),
+    ("Narrow", {"inoculation": -1.0}, "allowed: a number of at least 0"),
+    ("Narrow", {"asked": 1.0}, "allowed: at least 0 and below 1"),
+    ("Narrow", {"smoothing": 1.0}, "allowed: at least 0 and below 1"),
+    ("Narrow", {"network": 16}, "allowed: Callable"),
     ("Perceptron", {"bits": 1}, "allowed: 2 to 12"),
     ("PhaseRetrieval", {"dimension": 0}, "allowed: at least 1"),
     ("PhaseRetrieval", {"mean": "0"}, A_NUMBER),
@@ -234,7 +252,7 @@ REFUSED = [
     ("ImportanceSampling", {"max_tilts": 0}, "allowed: at least 1"),
     *[
         (score, wrong, said)
-        for score in ("SettlingTime", "Peak", "At")
+        for score in ("SettlingTime", "Peak", "Mean", "At")
         for wrong, said in (
             ({"evidence": 3}, "allowed: a string"),
             ({"harmful": "over"}, "allowed: 'above' or 'below'"),
@@ -243,6 +261,8 @@ REFUSED = [
     ("SettlingTime", {"threshold": math.nan}, "allowed: a finite number"),
     ("At", {"step": 2.5}, AN_INTEGER),
     ("At", {"step": -1}, "allowed: at least 0"),
+    ("Logistic", {"names": "margin"}, "allowed: tuple"),
+    ("Logistic", {"weights": ((1.0,), (2.0,))}, "allowed: those of 1 names"),
     ("Sweep", {"organism": Audit}, "allowed: Organism"),
     ("Sweep", {"start": Audit()}, "allowed: Start"),
     ("Sweep", {"method": "sgd"}, "allowed: Method"),
@@ -272,6 +292,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Evolution": {"method": PARENT.method},
     "GuessAndCheck": {"threshold": 0.1},
     "Masked": {"method": PARENT.method},
+    "Logistic": {"names": ("margin",), "weights": ((1.0,),)},
     "Pushed": {"method": PARENT.method, "push": 0.1, "end": 5},
     "Between": {"of": PARENT, "weight": 0.5},
     "Interpolated": {"of": PARENT, "dose": 0.5},

@@ -5,7 +5,8 @@ import pytest
 from by_numpy import Starts, Walks, problem_of, tail
 from scipy.stats import norm
 
-from basin_jax import rare
+from basin_jax import Sweep, organisms, rare
+from basin_jax.methods import Gradient
 from basin_jax.rare.estimate import rare_estimate
 from basin_jax.rare.subset import threshold_of
 from basin_jax.statistics.estimates import estimate
@@ -96,3 +97,17 @@ def test_a_second_way_in_and_a_score_of_noise_are_noticed():
     for particles in (hides(1e-3), hides(3e-4), noise):
         trusted = np.mean([estimated(particles, root).trusted for root in range(30)])
         assert trusted < 0.1
+
+
+def test_stops_are_even_for_splitting_and_dense_at_first_for_chains():
+    sweep = Sweep(
+        organism=organisms.DoubleWell(), method=Gradient(learning_rate=0.3), num_steps=1000
+    )
+    even, dense = (
+        kind().with_stops(sweep).stops for kind in (rare.Splitting, rare.SubsetSimulation)
+    )
+    assert max(np.diff(even)) <= 1000 / 63 + 1
+    assert dense[:8] == (0, 1, 2, 3, 4, 5, 6, 7)
+    assert even[-1] == dense[-1] == 1000
+    own = sweep.replace(save_at=(5,))
+    assert rare.Splitting().with_stops(own) == own

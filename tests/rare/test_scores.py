@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from basin_jax.rare import At, Peak, Score, SettlingTime
+from basin_jax.rare import At, Mean, OneEvidence, Peak, SettlingTime
+from basin_jax.rare.scores import fit_logistic
+from basin_jax.statistics.auc import auc
 
 
 STOPS = (0, 10, 20, 40)
@@ -42,7 +44,7 @@ def test_what_is_not_there_is_refused_by_name():
         At(step=15).of({"margin": MARGIN}, STOPS)
 
 
-class Wild(Score):
+class Wild(OneEvidence):
     """Score as no score should."""
 
     count: int = 3
@@ -59,3 +61,40 @@ def test_a_score_is_never_infinite_as_the_event_is():
 def test_a_score_gives_each_particle_one_number():
     with pytest.raises(ValueError, match=r"Wild.score gives shape \(2,\); allowed: .*\(3,\)"):
         Wild(count=2).of({"margin": MARGIN[:3]}, STOPS)
+
+
+def pilot(count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Make particles of which the sum of two early values decides, and late ones tell nothing."""
+    rng = np.random.default_rng(3)
+    early = rng.standard_normal((2, count))
+    late = rng.standard_normal(count)
+    evidence = {
+        "margin": np.stack([early[0], late], 1),
+        "fit": np.stack([100 * early[1], late], 1),
+        "still": np.ones((count, 2)),
+    }
+    return evidence, early.sum(0) > 1.8
+
+
+def test_a_logistic_score_weighs_all_early_evidence():
+    evidence, near = pilot(1000)
+    score = fit_logistic(evidence, near, 1)
+    fresh, nearer = pilot(2000)[0], pilot(2000)[1]
+    scores = score.of(fresh, (0, 10))
+    assert auc(scores, nearer)[0] > 0.99
+    assert max(auc(fresh[name][:, 0], nearer)[0] for name in ("margin", "fit")) < 0.95
+    assert score.names == ("fit", "margin")
+
+
+def test_a_logistic_score_leaves_out_what_is_not_finite():
+    evidence, near = pilot(100)
+    evidence["fit"][3, 0] = np.nan
+    score = fit_logistic(evidence, near, 1)
+    assert score.names == ("margin",)
+    with pytest.raises(ValueError, match=r"names = .*allowed: some of fit"):
+        score.of({"fit": evidence["fit"]}, (0, 10))
+
+
+def test_the_mean_ranks_what_turns_early_above_what_turns_late():
+    values = np.array([[-1, -1, 1], [-1, 1, 1], [1, 1, 1.0]])
+    assert np.argsort(Mean().of({"margin": values}, (0, 1, 2))).tolist() == [0, 1, 2]

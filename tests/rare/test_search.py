@@ -127,7 +127,7 @@ class Hidden(Rule):
         return np.where(inside, Verdict.DECEPTIVE, Verdict.INTENDED)
 
 
-class Noise(rare.Score):
+class Noise(rare.OneEvidence):
     """Score by digits that mean nothing."""
 
     evidence: str = "x"
@@ -159,7 +159,8 @@ def test_committed_replications_are_used_again(folder, xor):
     told = []
     given = {"rule": Behavior(), "of": "UNFIT", "method": FEW, "lanes": 64}
     assert rare.fraction(XOR, folder=folder, tell=told.append, **given) == xor
-    assert [line.split(":")[0] for line in told] == ["replication 4 of 8"]
+    assert [line.split(":")[0] for line in told if "replication" in line] == ["replication 4 of 8"]
+    assert told[0].startswith("level 1: 0.25 to 0.25 of seeds, after 100 trainings"), told
 
 
 class Looks(Rule):

@@ -22,7 +22,7 @@ from basin_jax.results.store import Store, StoreError
 from basin_jax.schema import seal_of, text_of
 
 
-MANY = 200
+FEW, MANY = 50, 200
 HOSTILE = (
     *(None, True, False, 0, 1, -1, 2, 3, 64, 2**31, 2**63, 2**64, 10**30, 1e-300, 0.5, 1e308),
     *("", "x", "0", "^.*$", "*", "../../etc", "<b>&$x_1$\n%s{}", "a" * 9_999, "\u202e\u0301"),
@@ -120,12 +120,13 @@ def copy(wells_folder, tmp_path) -> Path:
 
 @pytest.mark.ci
 @pytest.mark.parametrize("part", ["sweep.json", "runs"])
-def test_mutations_of_the_manifest_and_of_run_records_are_found_or_harmless(copy, part):
+@pytest.mark.parametrize("many", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_mutations_of_the_manifest_and_of_run_records_are_found_or_harmless(copy, part, many):
     expected, chance = all_of(copy), random.Random(part)
     path = next((copy / part).iterdir()) if part == "runs" else copy / part
     raw = path.read_bytes()
     found = 0
-    for i in range(MANY):
+    for i in range(many):
         if i % 2:
             path.write_bytes(garbled(raw, chance))
         else:
@@ -135,13 +136,14 @@ def test_mutations_of_the_manifest_and_of_run_records_are_found_or_harmless(copy
         if i % 20 == 0:
             assert len(Store(copy).verify()) == refused
     # Some mutations give what was there before, or change spaces alone.
-    assert found > 0.9 * MANY
+    assert found > 0.9 * many
 
 
 @pytest.mark.ci
-def test_flipped_bits_in_chunks_are_found(copy):
+@pytest.mark.parametrize("many", [FEW // 2, pytest.param(MANY // 2, marks=pytest.mark.slow)])
+def test_flipped_bits_in_chunks_are_found(copy, many):
     chance, chunks = random.Random(0), Store(copy).chunks()
-    for i in range(MANY // 2):
+    for i in range(many):
         path = copy / chunks[i % len(chunks)]
         raw = path.read_bytes()
         path.write_bytes(flipped(raw, chance))

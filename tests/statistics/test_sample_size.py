@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from basin_jax.statistics.estimates import estimate
 from basin_jax.statistics.sample_size import (
+    paired_difference_to_tell,
     paired_power_to_tell,
     paired_seeds_to_tell,
     power_to_tell,
@@ -117,6 +118,28 @@ def test_simulated_pairs_are_told_apart_as_often_as_asked():
     assert np.average(told, weights=times) == pytest.approx(0.9, abs=4 * math.sqrt(0.09 / 4000))
 
 
+@pytest.mark.parametrize(("seeds", "discordance"), [(40, 0.5), (255, 0.2), (2000, 0.1)])
+def test_the_difference_to_tell_has_the_power_that_is_asked_for(seeds, discordance):
+    settings = {"level": 0.99, "power": 0.8}
+    found = paired_difference_to_tell(seeds, discordance=discordance, **settings)
+    first = (1 - found) / 2
+    told = paired_power_to_tell(
+        first, first + found, seeds, discordance=max(discordance, found), level=0.99
+    )
+    assert told == pytest.approx(0.8, abs=1e-6)
+    # The seeds that tell such a difference are these, but for the teeth of the power.
+    asked = paired_seeds_to_tell(first, first + found, discordance=discordance, **settings)
+    assert asked == pytest.approx(seeds, rel=0.1)
+
+
+def test_where_few_seeds_differ_as_many_do_as_the_difference_takes():
+    found = paired_difference_to_tell(100, discordance=0.0, power=0.8)
+    # Six gains alone are told from none, and no five are.
+    assert binom.sf(5, 100, found) == pytest.approx(0.8, abs=1e-6)
+    assert math.isinf(paired_difference_to_tell(5, discordance=0.0))
+    assert paired_difference_to_tell(6, discordance=0.0, power=0.8) < 1
+
+
 @pytest.mark.parametrize("width", [0.3, 0.05, 0.011])
 def test_no_interval_of_so_many_seeds_is_wider(width):
     seeds = seeds_for_width(width)
@@ -144,6 +167,14 @@ def test_near_a_small_fraction_fewer_seeds_give_the_width():
         (lambda: seeds_to_tell(0.1, 0.1), "second = 0.1; allowed: another fraction than first"),
         (lambda: seeds_to_tell(0.1, 1.2), "second = 1.2; allowed"),
         (lambda: seeds_to_tell(0.1, 0.2, power=90.0), "power = 90.0; allowed"),
+        (
+            lambda: paired_difference_to_tell(9, discordance=1.5),
+            "discordance = 1.5; allowed: 0 to 1",
+        ),
+        (
+            lambda: paired_difference_to_tell(9, discordance=0.1, level=0.1, power=0.8),
+            "power = 0.8; allowed: above 1 - level = 0.9",
+        ),
         (lambda: power_to_tell(0.1, 0.2, 0), "seeds = 0; allowed: at least 1"),
         (
             lambda: paired_seeds_to_tell(0.1, 0.3, discordance=0.1),

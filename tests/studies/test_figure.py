@@ -62,6 +62,9 @@ def test_a_distribution_reaches_the_end_and_counts_the_infinite():
     assert axes.get_xlim() == (0, 4)
     places, shares = drawn(Cumulative(np.array([np.inf]), 4.0)).lines[0].get_data()
     assert ([*places], [*shares]) == ([0, 4], [0, 0])
+    axes = drawn(Cumulative(np.array([0.2, -0.1]), 0.3, begin=-0.3))
+    assert [*axes.lines[0].get_data()[0]] == [-0.3, -0.1, 0.2, 0.3]
+    assert axes.get_xlim() == (-0.3, 0.3)
 
 
 def test_a_level_of_a_row_is_its_interval_and_takes_no_color():

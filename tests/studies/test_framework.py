@@ -161,7 +161,7 @@ def test_a_difference_has_its_counts_beside_its_label():
     surely = difference("moved", "more", np.ones(9000) < 0, np.ones(9000) > 0)
     assert surely.counts == "9000 gained, 0 lost, p < 1e-300"
     text = markdown([finding(found)], made="here")
-    assert "| more (7 gained, 1 lost, p = 0.07) | 0.667 [" in text
+    assert "| more (7 gained, 1 lost, p = 0.07; seen from 0.817 on) | 0.667 [" in text
     assert [number(low=low, high=low + 1).sign for low in (-2.0, -0.5, 0.5)] == [-1, 0, 1]
 
 

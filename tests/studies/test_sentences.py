@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -24,12 +25,13 @@ from study_tables import (
 
 from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.page import html, markdown, write_finding
+from basin_jax.studies.framework.quotes import Findings, compared, listed, side
+from basin_jax.studies.framework.quotes import number as place
 from basin_jax.studies.framework.rows import Finding, Row, Table
 from basin_jax.studies.framework.study import Study
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.registry import STUDIES
-from basin_jax.studies.synthesis import Findings, listed, synthesis
-from basin_jax.studies.synthesis import number as place
+from basin_jax.studies.synthesis import synthesis
 
 
 SHIFTS = (moved, far, below, unclear)
@@ -85,6 +87,64 @@ def test_the_argument_rests_on_rows_and_moves_with_each():
                 other = with_row(found[study], moved(found[study].rows[key]))
                 others = (found | {study: other}).values()
                 assert synthesis([*others])[at].sentences[which].text != said.text, key
+
+
+def answered(question: str, *changed: tuple[str, str, Any]) -> str:
+    """The answer to a question where rows, by study and key, are others."""
+    found = {one.name: one for one in committed()}
+    for study, key, change in changed:
+        found[study] = with_row(found[study], change(found[study].rows[key]))
+    (said,) = (one for one in synthesis([*found.values()]) if question in one.question)
+    return said.sentences[0].text
+
+
+@pytest.mark.parametrize(
+    ("question", "rows", "said"),
+    [
+        ("Step 1", [], "No seed is deceptive before training, judged by behavior alone, 0 ["),
+        ("Step 1", [("initialization", "scale=1/before/deceptive", moved)], "Some seeds are dec"),
+        ("Simulators", [], "The result opposes the worry: "),
+        ("Simulators", [("simulators", "bias=0/change/lies-unwatched", far)], "The result bears "),
+        ("Simulators", [("simulators", "bias=0/change/lies-unwatched", unclear)], "It is not dec"),
+        ("way back", [], "The organisms disagree. In the audit game most deceptive seeds come b"),
+        (
+            "way back",
+            [
+                ("way_back_inspection", "strength=1/steps=1600/returns", far),
+                ("way_back_inspection", "overseen=last-quarter-less-never", below),
+            ],
+            "In both organisms most deceptive seeds come back. In the audit game, 0.962 [",
+        ),
+        ("Ensemble", [], "In both organisms it is not decided whether training picks"),
+        ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", far)], "The organisms disagree."),
+        ("Definitions", [], "The organisms disagree. In Audit most seeds deceptive by Behavior "),
+        ("fate", [], "Mostly the initialization decides"),
+        ("fate", [("commitment", "variance/initializations", moved)], "Mostly the order of the"),
+        ("buffer", [], "The buffer is wide in random directions and narrow in one."),
+        ("Tickets", [("tickets", "deceptive/ticket-less-random-places=0.2", unclear)], "It takes "),
+        ("hijacked", [("hijack", "difficulty=3/critical-dose", moved)], "A harder lie does not "),
+        ("competence", [], "It depends on the difficulty. At difficulty 1 the fraction deceptive"),
+        ("Gradient hacking", [], "No protection is seen."),
+    ],
+)
+def test_an_answer_begins_with_what_the_intervals_decide(question, rows, said):
+    assert answered(question, *rows).startswith(said)
+
+
+def test_organisms_that_are_not_apart_do_not_disagree():
+    claims = {1: "it rises", 0: "it is not shown to", -1: "it falls"}
+    near, up, down = (
+        (number(kind="measured", low=low, high=low + 1.0), sign, f"by {sign}")
+        for low, sign in ((-0.5, 0), (0.4, 1), (-3.0, -1))
+    )
+    assert compared({"here": up}, claims) == "It rises. Here, by 1."
+    assert compared({"a": up, "b": up, "c": up}, claims).startswith("In all of these it rises. A, ")
+    assert compared({"here": near, "there": up}, claims).startswith("Only some decide. Here it is ")
+    assert compared({"here": near, "there": down}, claims).endswith(" There it falls: by -1.")
+    assert compared({"here": up, "there": down}, claims).startswith("The organisms disagree. Here ")
+    first = Findings([]).answer("?", ["One.", compared({"here": up, "there": down}, claims)])
+    assert [said.text.partition(".")[0] for said in first.sentences][1] == "One"
+    assert [side(number(low=low, high=low + 0.2), 1.0) for low in (0.5, 0.9, 1.1)] == [-1, 0, 1]
 
 
 def test_the_committed_pages_say_what_their_tables_do():

@@ -85,17 +85,19 @@ class Forest(Mark):
 @checked
 @dataclass(frozen=True)
 class Cumulative(Mark):
-    """The cumulative distribution of values, from 0 to an end of the axis."""
+    """The cumulative distribution of values, from where the axis begins to where it ends."""
 
     values: Float[ndarray, " seed"]
     end: float
+    begin: float = field(default=0.0, kw_only=True)
 
     def draw(self, axes: Axes, color: str, dodge: float) -> None:
         finite = np.sort(self.values[np.isfinite(self.values)])
         shares = np.arange(len(finite) + 1) / max(len(self.values), 1)
-        places, shares = [0, *finite, max([self.end, *finite])], [*shares, shares[-1]]
+        ends = min([self.begin, *finite]), max([self.end, *finite])
+        places, shares = [ends[0], *finite, ends[1]], [*shares, shares[-1]]
         axes.step(places, shares, where="post", color=color, label=self.label)
-        axes.set_xlim(0, self.end)
+        axes.set_xlim(self.begin, self.end)
 
 
 @checked

@@ -1,6 +1,7 @@
 """Write the results of studies: figures, tables, a page of Markdown and one of HTML."""
 
 import base64
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -10,7 +11,15 @@ from typing import Any
 from basin_jax.files import write_pages
 from basin_jax.report.figures import drawn
 from basin_jax.report.render import Group, Line, Table, fill
-from basin_jax.studies.framework.rows import Answer, Finding, Kind, Row, Sentence
+from basin_jax.studies.framework.power import POWER, seen_from
+from basin_jax.studies.framework.rows import (
+    Answer,
+    Finding,
+    Kind,
+    Row,
+    Sentence,
+    number_text,
+)
 
 
 HERE = Path(__file__).parent
@@ -31,8 +40,13 @@ NOTE = (
     "Those of a crossing (the first value at which a fraction is above one half) and of shares of "
     "variance follow from the intervals of the fractions. Each study has its own root, so no two "
     "studies share seeds. The rows of one study share their seeds, so they are not independent. "
-    "Differences are between the same seeds. Where a value is expected, a row holds if its "
-    "interval contains it. Sentences name the rows that they rest on."
+    "Differences are between the same seeds. Of one that is not shown it is said from where on it "
+    "would have been seen: the least difference of which the interval leaves out 0 with "
+    f"probability {POWER:g}, where as many seeds differ as the upper limit of their fraction says; "
+    "what is told as about so much follows from the width of an interval. Of a fraction without "
+    "hits the upper end of its interval is that already: with such a fraction there would have "
+    "been a hit with a probability of at least 0.975. Where a value is expected, a row holds if "
+    "its interval contains it. Sentences name the rows that they rest on."
 )
 
 
@@ -161,10 +175,17 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ends)
 
 
+def _unseen(row: Row) -> str:
+    least = seen_from(row)
+    if row.sign or math.isinf(least):
+        return ""
+    return f"; seen from {number_text(least)} on"
+
+
 def _cells(number: int, row: Row) -> tuple[str, ...]:
     expected = "" if row.expected is None else f"{row.expected:.4g}"
     asked = "" if row.expected is None else "not known"
     holds = {None: asked, True: "yes", False: "NO"}[row.holds]
-    label = f"{row.label} ({row.counts})" if row.counts else row.label
+    label = f"{row.label} ({row.counts}{_unseen(row)})" if row.counts else row.label
     at_once = f"{row.num_intervals}" if row.num_intervals > 1 else ""
     return f"{number}", label, str(row), at_once, f"{row.seeds:,}", expected, holds

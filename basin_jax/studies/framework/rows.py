@@ -89,10 +89,11 @@ class Row:
     def __str__(self) -> str:
         if self.undefined:
             return f"undefined: {'all seeds have one label' if self.seeds else 'no seeds'}"
-        return f"{_number(self.value)} [{_number(self.low)}, {_number(self.high)}]"
+        return f"{number_text(self.value)} [{number_text(self.low)}, {number_text(self.high)}]"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Format a number as in tables: what is not a whole number is not written as one."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == round(value):
@@ -256,10 +257,17 @@ def mean(
     return numbers(key, label, (float(finite.mean()), low, high), len(finite), **terms)
 
 
-def median(key: str, label: str, values: Float[ndarray, " seed"], **terms: Unpack[Terms]) -> Row:
-    """Return the row of a median, with its interval of order statistics."""
+def median(
+    key: str,
+    label: str,
+    values: Float[ndarray, " seed"],
+    *,
+    at: float = HALF,
+    **terms: Unpack[Terms],
+) -> Row:
+    """Return the row of a median, or of another quantile, with its interval of order statistics."""
     level = 1 - bonferroni_error(**_interval(terms), interval="fixed")
-    return numbers(key, label, quantile(values, 0.5, level=level), len(values), **terms)
+    return numbers(key, label, quantile(values, at, level=level), len(values), **terms)
 
 
 def bisected(key: str, label: str, found: pl.DataFrame, *, level: float = 0.95) -> Row:
