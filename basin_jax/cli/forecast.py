@@ -21,7 +21,7 @@ def forecast(
 
     Each cell's upper tail is extrapolated; the forecast comes with its score on held-out seeds.
     """
-    from basin_jax import load
+    from basin_jax.results.records import load
 
     records = load(folder)
     for cell in records.cells:
