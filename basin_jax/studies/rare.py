@@ -12,7 +12,7 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.relu_xor import ReluXor
 from basin_jax.rare.estimate import RareEstimate
-from basin_jax.rare.scores import Peak, SettlingTime
+from basin_jax.rare.scores import Mean, SettlingTime
 from basin_jax.rare.subset import SubsetSimulation
 from basin_jax.rules.behavior import Behavior
 from basin_jax.studies.framework.figure import INK, Curve, Line, Panel
@@ -75,13 +75,13 @@ class Rare(TestbedStudy):
     def quests(self, seeds: int) -> dict[str, Quest]:
         particles = min(max(seeds // 8, 20), 500)
         chains, steps = SubsetSimulation(particles=particles), self.testbed.num_steps
-        along = tuple(sorted({max(int(steps * share), 1) for share in (0.1, 0.25, 0.5, 0.75)}))
+        along = tuple(sorted({max(steps * tenth // 10, 1) for tenth in range(1, 10)}))
         audits = {
             f"difficulty={d}": Quest(
                 sweep=self._cells()[d].replace(save_at=along),
                 rule=self.testbed.rule,
                 method=chains,
-                score=Peak(),
+                score=Mean(),
             )
             for d in self.searched
         }
