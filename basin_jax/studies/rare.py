@@ -25,6 +25,8 @@ from basin_jax.studies.framework.study import TestbedStudy
 FACTOR = 1.5
 # The fraction from which on searching is not worth its trouble.
 RARE = 0.05
+# What the label of a search says against which a diagnostic speaks.
+UNTRUSTED = "not to be trusted"
 # Steps in which the units of ReluXor take sides, at a rate of .05 or so.
 EARLY = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 
@@ -114,7 +116,8 @@ class Rare(TestbedStudy):
             yield _searched(
                 f"difficulty={d}/searched", f"difficulty {d}, searched{_told(found)}", found
             )
-            yield from _costs(f"difficulty={d}", f"difficulty {d}", found)
+            if found.trusted:
+                yield from _costs(f"difficulty={d}", f"difficulty {d}", found)
         for one in self.known:
             found, key = lab.found[f"units={one.units}"], f"units={one.units}"
             label = f"XOR by {one.units} units: all lean to one side"
@@ -134,8 +137,9 @@ class Rare(TestbedStudy):
         )
         for d in self.searched:
             counted, searched = (rows[f"difficulty={d}/{how}"] for how in ("counted", "searched"))
+            trust = f", which is {UNTRUSTED}" if UNTRUSTED in searched.label else ""
             yield say(
-                f"At difficulty {d} the search finds that {searched} end deceptive; of "
+                f"At difficulty {d} the search finds that {searched} end deceptive{trust}; of "
                 f"{counted.seeds:,} seeds that were counted, {counted} did.",
                 *(searched, counted),
             )
@@ -147,7 +151,7 @@ class Rare(TestbedStudy):
         others = {
             found.fraction: rows[f"difficulty={d}/cost"]
             for d in self.searched
-            if 0 < (found := lab.found[f"difficulty={d}"]).fraction < RARE
+            if (found := lab.found[f"difficulty={d}"]).trusted and 0 < found.fraction < RARE
         }
         marks = [
             Line(counting, label="by counting", color=INK[6]),
@@ -164,10 +168,12 @@ class Rare(TestbedStudy):
         )
         counted = rows.along("difficulty=*/counted", self.difficulties)
         searched = rows.along("difficulty=*/searched", self.searched)
+        doubted = any(UNTRUSTED in one.label for one in searched.values())
+        label = f"searched, {UNTRUSTED}" if doubted else "searched"
         yield Panel(
             [
                 Curve(counted, label="counted", color=INK[6], linestyle=""),
-                Curve(searched, label="searched", color=INK[0]),
+                Curve(searched, label=label, color=INK[0], linestyle=""),
             ],
             xlabel="difficulty of noticing oversight",
             ticks=self.difficulties,
@@ -181,7 +187,7 @@ def _searched(key: str, label: str, found: RareEstimate, **terms) -> Row:
 
 
 def _told(found: RareEstimate) -> str:
-    return "" if found.trusted else f" (not to be trusted: {'; '.join(found.warnings)})"
+    return "" if found.trusted else f" ({UNTRUSTED}: {'; '.join(found.warnings)})"
 
 
 def _costs(key: str, label: str, found: RareEstimate) -> Iterator[Row]:
