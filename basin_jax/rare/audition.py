@@ -65,7 +65,8 @@ def candidates(sweep: Sweep, problem: Problem, evidence: dict[str, np.ndarray]) 
         near = events if events.sum() >= EVENTS else _top_decile(found[0].read(evidence)[:, -1])
         # Fitted on half of the particles: the other half judges it.
         half = {name: values[::2] for name, values in evidence.items()}
-        found.append(fit_logistic(half, near[::2], max(len(stops) // 2, 1)))
+        fitted = fit_logistic(half, near[::2], max(len(stops) // 2, 1))
+        found += [fitted] if fitted is not None else []
     graded: list[Score] = []
     ranks: list[np.ndarray] = []
     for score in found:

@@ -174,10 +174,11 @@ def fit_logistic(
     evidence: Mapping[str, Float[ndarray, "particle stop"]],
     near: Bool[ndarray, " particle"],
     num_stops: int,
-) -> Logistic:
+) -> Logistic | None:
     """Fit the score that tells particles that are near from the rest by their early evidence.
 
     A ridge penalty of one on standardized weights decides among weights that tell alike.
+    There is none where no number differs between particles.
 
     Args:
         evidence: of pilot particles. What is not finite, or is the same for all, is left out.
@@ -187,9 +188,12 @@ def fit_logistic(
     columns = {
         (name, stop): np.asarray(values[:, stop], float)
         for name, values in evidence.items()
+        if np.ndim(values) == 2
         for stop in range(num_stops)
     }
     columns = {at: x for at, x in columns.items() if np.isfinite(x).all() and x.std() > 0}
+    if not columns:
+        return None
     table = np.stack([(x - x.mean()) / x.std() for x in columns.values()], 1)
     signs = np.where(near, 1.0, -1.0)
 

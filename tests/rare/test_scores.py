@@ -79,7 +79,8 @@ def pilot(count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
 def test_a_logistic_score_weighs_all_early_evidence():
     evidence, near = pilot(1000)
     score = fit_logistic(evidence, near, 1)
-    fresh, nearer = pilot(2000)[0], pilot(2000)[1]
+    assert score is not None
+    fresh, nearer = pilot(2000)
     scores = score.of(fresh, (0, 10))
     assert auc(scores, nearer)[0] > 0.99
     assert max(auc(fresh[name][:, 0], nearer)[0] for name in ("margin", "fit")) < 0.95
@@ -90,9 +91,15 @@ def test_a_logistic_score_leaves_out_what_is_not_finite():
     evidence, near = pilot(100)
     evidence["fit"][3, 0] = np.nan
     score = fit_logistic(evidence, near, 1)
+    assert score is not None
     assert score.names == ("margin",)
     with pytest.raises(ValueError, match=r"names = .*allowed: some of fit"):
         score.of({"fit": evidence["fit"]}, (0, 10))
+
+
+def test_there_is_no_logistic_score_where_all_particles_are_alike():
+    alike = {"margin": np.ones((10, 2)), "shape": np.ones((10, 2, 3))}
+    assert fit_logistic(alike, np.arange(10) < 3, 1) is None
 
 
 def test_the_mean_ranks_what_turns_early_above_what_turns_late():
