@@ -80,7 +80,7 @@ def compared(
 
     Args:
         found: by where it was found, such as "in the audit game": the row that decides, the sign
-            of what it decides, 0 if nothing, and what is said of it.
+            of the decision (0 for none), and the sentence that gives its numbers.
         claims: what each sign says.
         differ: how to say that they disagree.
     """
