@@ -1,4 +1,4 @@
-"""What all tests share: a cache of what is compiled, strict shapes, and a small sweep."""
+"""Set up all tests: a cache of compiled programs, strict shapes, and a small sweep."""
 
 import atexit
 import os

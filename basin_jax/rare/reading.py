@@ -116,10 +116,14 @@ def verify(folder: str | PathLike[str]) -> tuple[int, list[str]]:
     keys = [key for key in place.list(FOLDER) if RECORD.fullmatch(key)]
     for key in keys:
         try:
-            read_record(place, key, "audition" if key.endswith("-score.json") else "replication")
+            read_record(place, key, _kind(key))
         except StoreError as error:
             faults.append(str(error))
     return len(keys), faults
+
+
+def _kind(key: str) -> str:
+    return "audition" if key.endswith("-score.json") else "replication"
 
 
 class _Records:
@@ -131,7 +135,7 @@ class _Records:
         self.pilot, self.found = 0, dict[int, Replication]()
         for key in keys:
             part = key.rpartition("-")[2].removesuffix(".json")
-            kind = "audition" if part == "score" else "replication"
+            kind = _kind(key)
             content = read_record(place, key, kind)
             self.search = content["search"]
             if kind == "replication":

@@ -204,8 +204,6 @@ def _named(plugin: Search | Score) -> dict[str, Any]:
 
 def _score_of(named: Mapping[str, Any]) -> Score:
     fields = dict(named)
-    if "weights" in fields:
-        fields["weights"] = tuple(map(tuple, fields["weights"]))
     return SCORES[fields.pop("class")](**fields)
 
 

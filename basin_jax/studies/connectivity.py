@@ -11,7 +11,7 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.networks.mlp import MLP
 from basin_jax.starts.between import Between
-from basin_jax.statistics.barrier import loss_barrier
+from basin_jax.statistics.barrier import loss_barrier, rises
 from basin_jax.studies.controls import phase_retrieval
 from basin_jax.studies.framework.figure import Cumulative, Curve, Line, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, Seeds, only
@@ -296,8 +296,8 @@ class Connectivity(TestbedStudy):
             Cumulative(self.barriers(lab[f"{kind}_matched"]), END, label=kind) for kind in PAIRS
         ]
         yield Panel(barriers, xlabel="barrier, matched", ylabel="share of pairs")
-        rises = [Cumulative(self.rises(lab[f"{kind}_matched"]), END, label=kind) for kind in PAIRS]
-        yield Panel(rises, xlabel="rise above the higher end", ylabel="share of pairs")
+        above = [Cumulative(self.rises(lab[f"{kind}_matched"]), END, label=kind) for kind in PAIRS]
+        yield Panel(above, xlabel="rise above the higher end", ylabel="share of pairs")
         ways = [
             Curve(rows.along(f"along/{line}/weight=*", self.weights), label=said)
             for line, said in LINES.items()
@@ -306,9 +306,8 @@ class Connectivity(TestbedStudy):
 
     def _rise(self, line: Outcome) -> dict[float, float]:
         """Compute the median rise of the loss above the line between its ends, by weight."""
-        fits, along = self.fits(line), np.asarray(self.weights)
-        ends = np.outer(fits[:, 0], 1 - along) + np.outer(fits[:, -1], along)
-        return dict(zip(self.weights, np.median(ends - fits, axis=0).tolist(), strict=True))
+        found = np.median(rises(-self.fits(line), self.weights), axis=0)
+        return dict(zip(self.weights, found.tolist(), strict=True))
 
     def _low(
         self, pair: str, what: str, heights: Float[ndarray, " pair"], low: float, **terms: Any
