@@ -97,6 +97,7 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
                 "question": finding.question,
                 "setting": finding.setting,
                 "root": finding.root,
+                "seed_steps": finding.seed_steps,
                 "sentences": [f"{said.text}{_place(said, finding)}" for said in finding.sentences],
                 "table": _table(finding),
                 "caption": _caption(finding),

@@ -324,6 +324,7 @@ class Finding:
     figure: Figure
     setting: str = ""
     root: int = 0
+    seed_steps: int = 0  # of all that it trained
 
     @property
     def sound(self) -> bool:

@@ -112,6 +112,7 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
         figure=figure_of(study.panels(rows, lab) or ()),
         setting=study.setting,
         root=root_of(name),
+        seed_steps=sum(lab.seed_steps.values()),
     )
 
 
