@@ -2,8 +2,8 @@
 
     uv run python docs/results.py [--full] [--runs runs/studies]
 
-What is there is read, and what is not is trained: in half an hour on two cores, or for an
-accelerator with `--full`.
+What is there is read, and what is not is trained: in half an hour on two cores; with `--full` in
+minutes on an accelerator, or a night on two cores.
 """
 
 import re
@@ -90,7 +90,9 @@ def pages(findings: Sequence[Finding], *, made: str) -> dict[str, str]:
 
 
 def main(
-    full: Annotated[bool, typer.Option(help="Seeds for an accelerator.")] = False,
+    full: Annotated[
+        bool, typer.Option(help="Seeds for an accelerator, or a night of two cores.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
 ) -> None:
     """Make all studies, and write their pages with their figures, and the published tables."""
