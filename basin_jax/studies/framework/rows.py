@@ -325,6 +325,7 @@ class Finding:
     setting: str = ""
     root: int = 0
     seed_steps: int = 0  # of all that it trained
+    made: str = ""  # with what, if its page does not say so
 
     @property
     def sound(self) -> bool:
