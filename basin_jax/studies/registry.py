@@ -18,6 +18,7 @@ from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.competence import Competence
 from basin_jax.studies.connectivity import Connectivity
 from basin_jax.studies.definitions import Definitions
+from basin_jax.studies.emergence import Emergence
 from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.page import html, markdown, write_finding
@@ -46,6 +47,7 @@ STUDIES: dict[str, type[Study]] = {
     "ensemble": Ensemble,
     "definitions": Definitions,
     "competence": Competence,
+    "emergence": Emergence,
     "simulators": Simulators,
     "gradient_hacking": GradientHacking,
     "connectivity": Connectivity,
