@@ -59,5 +59,5 @@ sweep = {
     "watched acts of intended teachers": students(teachers(INTENDED), acts="watched"),
     "logits of untrained teachers": students(teachers(num_steps=0), auxiliary="all"),
 }
-rule = Behavior()
+rule = Behavior(deceptive_gap=0.5)  # gaps fill the whole range: see `Behavior`
 seeds = 2500
