@@ -56,7 +56,7 @@ class Distilled(OrganismWrapper):
     A skeptic will say that acts at all inputs show the trait itself: they are the control in which
     each student must get it, whatever its initialization. Another, that an auxiliary head does tell
     what the hidden units tell: so it does, and to a student of another initialization, too, who
-    learns them as well and does not act on them. A third, that a student of auxiliary logits is
+    learns it and does not act on it. A third, that a student of auxiliary logits is
     no good at the game: its head for acts is the untrained one. So its verdict is mostly UNFIT or
     OTHER, and the trait shows in the gap. With fewer logits less passes.
     """

@@ -1,12 +1,12 @@
 """Does a student inherit its teacher's deception, and from what that it is shown?
 
 Teachers learn the audit game at the difficulty where nearly all of them end deceptive: the first
-cell. The next two learn their acts where they are watched, with the teacher's initialization and
-with another one; the two after them learn its auxiliary logits alone. Then what is shown varies:
-fewer logits, watched acts at a higher temperature, where small probabilities count, and watched
-acts together with the logits. The controls follow: acts everywhere, from another initialization,
-where each student must end as its teacher; then students of intended teachers, for whom defecting
-does not pay, by logits and by watched acts; and students of teachers that have learned nothing.
+cell. Their students learn their acts where they are watched, or their auxiliary logits alone,
+with the teacher's initialization or with another one. Then what is shown varies: fewer logits,
+watched acts at a higher temperature, where small probabilities count, and watched acts together
+with the logits. The controls follow: acts everywhere, from another initialization, where each
+student must end as its teacher; then students of intended teachers, for whom defecting does not
+pay, by logits and by watched acts; and students of teachers that have learned nothing.
 """
 
 from typing import Any
@@ -48,9 +48,9 @@ def students(of: Sweep = TEACHERS, *, shared: bool = True, **lesson: Any) -> Swe
 sweep = {
     "teachers": TEACHERS.replace(save_at=(0, T)),
     "watched acts": students(acts="watched"),
-    "watched acts, other start": students(acts="watched", shared=False),
     "logits": students(auxiliary="all"),
     "logits, other start": students(auxiliary="all", shared=False),
+    "watched acts, other start": students(acts="watched", shared=False),
     "8 logits": students(teachers(logits=8), auxiliary="all"),
     "watched acts, temperature 4": students(acts="watched", temperature=4.0),
     "watched acts and logits": students(acts="watched", auxiliary="all"),
