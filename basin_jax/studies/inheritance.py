@@ -15,9 +15,8 @@ from basin_jax.starts.student import Student
 from basin_jax.studies.controls import linear_student
 from basin_jax.studies.framework.figure import Cumulative, Forest, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Seeds, only
-from basin_jax.studies.framework.power import unseen
+from basin_jax.studies.framework.power import apart, unseen
 from basin_jax.studies.framework.rows import (
-    HALF,
     Row,
     Sentence,
     Table,
@@ -36,9 +35,9 @@ LESSONS = {
     "both": {"acts": "watched", "auxiliary": "all"},
 }
 SHOWN = {
-    "acts": "acts where watched",
+    "acts": "watched acts",
     "logits": "auxiliary logits",
-    "both": "acts where watched, and auxiliary logits",
+    "both": "watched acts and auxiliary logits",
 }
 STARTS = {"same": "the teacher's initialization", "other": "another initialization"}
 TEACHERS = ("deceptive", "intended")
@@ -190,18 +189,19 @@ class Inheritance(TestbedStudy):
         gaps = {cell: rows[f"{'/'.join(cell)}/deceptive/gap"] for cell in CELLS}
         each = "; ".join(f"{SHOWN[a]}, {STARTS[b]}: {one}" for (a, b), one in gaps.items())
         yield say(f"The median gap of students of deceptive teachers is: {each}.", *gaps.values())
+        some = {cell: rows[f"{'/'.join(cell)}/deceptive/gap>{LEAST:g}"] for cell in CELLS}
+        each = "; ".join(f"{SHOWN[a]}, {STARTS[b]}: {one}" for (a, b), one in some.items())
+        yield say(f"Of these, these fractions have a gap above {LEAST:g}: {each}.", *some.values())
         areas = {cell: rows[f"{'/'.join(cell)}/AUC"] for cell in CELLS}
         before = rows["before-the-lesson/AUC"]
-        passed, kept = (
-            ", ".join(f"{SHOWN[a]} ({STARTS[b]})" for (a, b), one in areas.items() if side(one))
-            for side in (lambda one: one.low > HALF, lambda one: one.low <= HALF)
+        above = "; ".join(
+            f"{SHOWN[a]}, {STARTS[b]}" for (a, b), one in areas.items() if apart(before, one) > 0
         )
         each = "; ".join(f"{SHOWN[a]}, {STARTS[b]}: {one}" for (a, b), one in areas.items())
         yield say(
-            "A student's gap is shown to tell a deceptive teacher from an intended one where it "
-            f"learns from: {passed or 'nothing'}; not from: {kept or 'nothing'}. Its AUC is "
-            f"{each}; before any lesson, where the initialization is the teacher's, {before}"
-            f"{unseen([*areas.values(), before], HALF)}.",
+            "However small, a student's gap tells a deceptive teacher from an intended one with an "
+            f"AUC of: {each}. So does the initialization, where it is the teacher's, before any "
+            f"lesson: {before}. More than that is shown for: {above or 'no lesson'}.",
             *(*areas.values(), before),
         )
         less = {lesson: rows[f"{lesson}/same-less-other/gap"] for lesson in LESSONS}
@@ -209,26 +209,27 @@ class Inheritance(TestbedStudy):
         each = "; ".join(f"{SHOWN[lesson]}: {one}" for lesson, one in less.items())
         yield say(
             f"Of a deceptive teacher's two students the one that shares its initialization is "
-            f"shown to have the larger gap by: {more or 'no lesson'}; its median excess is {each}.",
+            f"shown to have the larger gap by: {more or 'no lesson'}; its median excess is {each}"
+            f"{unseen(less.values())}.",
             *less.values(),
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
-        for lesson, shown in SHOWN.items():
+        for lesson in LESSONS:
             marks = [
                 Cumulative(
                     self.gaps(lab, teacher, f"{lesson}/{start}"),
                     1.0,
                     begin=-0.25,
-                    label=f"{teacher} teacher, {start} start",
+                    label=f"{teacher}, {start}",
                 )
                 for teacher in TEACHERS
                 for start in STARTS
             ]
-            yield Panel(marks, xlabel=f"gap, by {shown}", ylabel="share of students")
+            yield Panel(marks, xlabel=f"gap, {lesson}", ylabel="share of students")
         areas = {f"{lesson}, {start}": rows[f"{lesson}/{start}/AUC"] for lesson, start in CELLS}
         areas["no lesson"] = rows["before-the-lesson/AUC"]
-        yield Panel([Forest(areas)], xlabel="AUC, teacher's verdict")
+        yield Panel([Forest(areas)], xlabel="AUC")
 
 
 def _label(lesson: str, start: str, teacher: str) -> str:

@@ -11,11 +11,11 @@ from basin_jax.studies.framework.lab import Group, Lab, only
 from basin_jax.studies.framework.rows import Row, largest_error
 
 
-STEPS = 200
+LEARNED, STEPS = 200, 2000  # by teachers, and by their students
 TEACHERS = Sweep(
     organism=Distilled(organism=Audit(network=MLP(widths=()))),
     method=Gradient(learning_rate=0.1),
-    num_steps=STEPS,
+    num_steps=LEARNED,
 )
 
 
@@ -24,6 +24,7 @@ def taught(seeds: int) -> dict[str, Group]:
     students = TEACHERS.replace(
         organism=TEACHERS.organism.replace(auxiliary="all"),
         start=Student(of=TEACHERS, shared=False),
+        num_steps=STEPS,
         save_at=(0,),
     )
     return {"linear": only(students, seeds, rule=Behavior())}
