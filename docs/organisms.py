@@ -2,8 +2,8 @@
 
     uv run python docs/organisms.py [NAME ...] [--runs runs/organisms]
 
-The script trains the missing seeds of the named sweeps, or of all (about an hour on two cores). The
-page shows every sweep that has results.
+The script trains the missing seeds of the named sweeps, or of all (about an hour and a half on two
+cores), and writes the sections of all sweeps that have results. Other sections stay as they are.
 """
 
 import inspect
@@ -199,11 +199,16 @@ def main(
         typer.echo(f"{name} ...")
         train(known[name], runs / name)
     (DOCS / "organisms").mkdir(exist_ok=True)
-    page = [INTRODUCTION]
+    page = DOCS / "organisms.md"
+    parts = re.split("(?m)^(?=## )", page.read_text(encoding="utf-8"))
+    before = {part.split("\n", 1)[0]: [*part.rstrip("\n").split("\n"), ""] for part in parts}
+    lines = [INTRODUCTION]
     for name, entry in known.items():
         if (runs / name).exists():
-            page += section(name, entry, bj.load(runs / name))
-    (DOCS / "organisms.md").write_text("\n".join(page), encoding="utf-8")
+            lines += section(name, entry, bj.load(runs / name))
+        else:
+            lines += before.get(f"## {entry.organism.__name__}", [])
+    page.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,37 @@
 """Make docs/results.md and a page for each study: what they found, of the audit game and of others.
 
-    uv run python docs/results.py [--full] [--runs runs/studies]
+    uv run python docs/results.py [NAME ...] [--full] [--runs runs/studies]
 
-What is there is read, and what is not is trained: in half an hour on two cores, or for an
-accelerator with `--full`.
+It makes the named studies, or all: in half an hour on two cores; with `--full` in minutes on an
+accelerator, or a night on two cores. What the folder holds is not trained again. Studies that are
+not named stay as published: their sentences are written again from their tables.
 """
 
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
+from matplotlib.figure import Figure
 from rich.console import Console
 
-import basin_jax
 from basin_jax.runs.progress import progress_for
-from basin_jax.runs.provenance import machine_identity
 from basin_jax.studies.framework.page import markdown
 from basin_jax.studies.framework.power import apart
-from basin_jax.studies.framework.rows import Finding
-from basin_jax.studies.published import MADE, TABLES
-from basin_jax.studies.registry import STUDIES, all_named, answers_of, made_by, make
+from basin_jax.studies.framework.rows import Finding, Row, Table
+from basin_jax.studies.framework.study import Study, root_of
+from basin_jax.studies.published import MADE, TABLES, published
+from basin_jax.studies.registry import (
+    STUDIES,
+    all_named,
+    answers_of,
+    made_by,
+    made_with,
+    make,
+)
 
 
 DOCS = Path(__file__).parent
@@ -60,17 +68,34 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def published(findings: Sequence[Finding], *, size: str) -> pl.DataFrame:
-    """Return the list of the studies, with what made them (see `basin_jax.published`)."""
-    machine = machine_identity()
-    by = (basin_jax.__version__, size, machine["device"], machine["jax"])
-    rows = [(finding.name, finding.question, *by) for finding in findings]
-    names = ["study", "question", "version", "size", "device", "jax"]
-    return pl.DataFrame(rows, schema=names, orient="row")
+def stored(name: str, study: Study) -> Finding:
+    """Return the finding of a study as it was published, without its figure."""
+    names = Row.__annotations__
+    rows = Table(Row(**{n: one[n] for n in names}) for one in published(name).to_dicts())
+    (made,) = published().filter(study=name).to_dicts()
+    return Finding(
+        name=name,
+        question=study.question,
+        sentences=[*study.sentences(rows)],
+        limits=study.limits,
+        rows=rows,
+        figure=Figure(),
+        setting=study.setting,
+        root=root_of(name),
+        seed_steps=made["seed_steps"] or 0,
+        made=made_by(made),
+    )
 
 
-def pages(findings: Sequence[Finding], *, made: str) -> dict[str, str]:
+def entry(finding: Finding, *, quick: bool) -> dict[str, Any]:
+    """Return the row of a study in the list of studies (see `basin_jax.published`)."""
+    own = {"study": finding.name, "question": finding.question}
+    return own | made_with(quick=quick) | {"seed_steps": finding.seed_steps}
+
+
+def pages(findings: Sequence[Finding]) -> dict[str, str]:
     """Return the pages by their names: that of the argument, and one for each study."""
+    made = "The page of each study says what it was made with, and of how many seeds."
     whole = markdown(findings, made=made, answers=answers_of(findings))
     head, *sections = re.split("^## ", whole, flags=re.MULTILINE)
     names = [finding.name for finding in findings]
@@ -90,21 +115,29 @@ def pages(findings: Sequence[Finding], *, made: str) -> dict[str, str]:
 
 
 def main(
-    full: Annotated[bool, typer.Option(help="Seeds for an accelerator.")] = False,
+    names: Annotated[list[str] | None, typer.Argument(help="Studies.  [default: all]")] = None,
+    full: Annotated[
+        bool, typer.Option(help="Seeds for an accelerator, or a night of two cores.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
 ) -> None:
-    """Make all studies, and write their pages with their figures, and the published tables."""
+    """Make studies, and write their pages with their figures, and the published tables."""
     studies = all_named([*STUDIES, *map(str, FILES)])
+    if unknown := set(names or ()) - set(studies):
+        raise typer.BadParameter(f"{min(unknown)}; allowed: {', '.join(studies)}")
+    chosen = {name: study for name, study in studies.items() if not names or name in names}
     with progress_for(Console(stderr=True)) as progress:
-        findings = make(studies, runs, quick=not full, progress=progress)
+        made = make(chosen, runs, quick=not full, progress=progress)
     figures = DOCS / "results"
     figures.mkdir(exist_ok=True)
-    for finding in findings:
+    for finding in made:
         shutil.copy(runs / f"{finding.name}.png", figures)
         shutil.copy(runs / f"{finding.name}.csv", TABLES)
-    published(findings, size="full" if full else "quick").write_csv(MADE)
-    found = pages(findings, made=made_by(quick=not full))
-    for name, page in found.items():
+    rows = {row["study"]: row for row in published().to_dicts()}
+    rows |= {one.name: entry(one, quick=not full) for one in made}
+    pl.DataFrame([rows[name] for name in studies]).write_csv(MADE)
+    findings = [stored(name, study) for name, study in studies.items()]
+    for name, page in pages(findings).items():
         (DOCS / name).write_text(page, encoding="utf-8")
 
 

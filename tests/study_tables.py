@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from basin_jax import Sweep, published
+from basin_jax import Sweep
 from basin_jax.core.identity import digest_of
 from basin_jax.core.seeds import as_seeds
 from basin_jax.core.trial import abstract_inputs, init_trial, probe_trial, signature_of
@@ -25,7 +25,7 @@ from basin_jax.rules import Behavior
 from basin_jax.studies.framework.lab import Lab, Outcome, rooted
 from basin_jax.studies.framework.power import unseen, unseen_beside
 from basin_jax.studies.framework.rows import HALF, Finding, Row, Table, say
-from basin_jax.studies.framework.study import Study, root_of
+from basin_jax.studies.framework.study import Study
 from basin_jax.studies.framework.testbed import Testbed
 from basin_jax.studies.registry import STUDIES, named
 
@@ -63,31 +63,20 @@ def studies() -> dict[str, Study]:
     return dict([named(name) for name in (*STUDIES, *map(str, FILES))])
 
 
-def pages(found: Sequence[Finding], made: str) -> dict[str, str]:
-    """The pages that docs/results.py makes of findings, by their names."""
+def results() -> Any:
+    """The script docs/results.py."""
     spec = importlib.util.spec_from_file_location("results", RESULTS.with_suffix(".py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.pages(found, made=made)
+    return module
 
 
 @functools.cache
 def committed() -> tuple[Finding, ...]:
     """The findings of docs/results.md: their tables, and the sentences that these make."""
-    found = []
-    for name, study in studies().items():
-        rows = [
-            Row(**{field: one[field] for field in Row.__annotations__})
-            for one in published(name).to_dicts()
-        ]
-        one = replace(finding(*rows), name=name, question=study.question, limits=study.limits)
-        one = replace(
-            one, sentences=[*study.sentences(one.rows)], setting=study.setting, root=root_of(name)
-        )
-        found.append(one)
-    return tuple(found)
+    return tuple(results().stored(name, study) for name, study in studies().items())
 
 
 def numbers_in(text: str) -> set[float]:

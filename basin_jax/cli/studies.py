@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Full = Annotated[
     bool,
     typer.Option(
-        "--full/--quick", help="As many seeds as suit an accelerator, or minutes of two cores."
+        "--full/--quick", help="Seeds for an accelerator or a night of two cores, or for minutes."
     ),
 ]
 STUDIED = Path("runs/studies")

@@ -84,6 +84,7 @@ class Buffer(TestbedStudy):
     pushes: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
     reach: float = 30.0  # the largest push of a deceptive end
     quick: int = 384
+    full: int = 4000
 
     limits = (
         "Three directions are not all, and the direction that is best at one step need not be best "

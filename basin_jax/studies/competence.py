@@ -50,6 +50,7 @@ class Competence(TestbedStudy):
     deep: int = 8  # the width at which depth is varied
     sized: tuple[int, ...] = (1, 2)  # difficulties at which width and depth are varied
     quick: int = 128
+    full: int = 8000
 
     limits = (
         "The crossing is read off a grid: a fraction that passes one half and comes back between "

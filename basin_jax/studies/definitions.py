@@ -58,7 +58,7 @@ class Definitions(TestbedStudy):
     """
 
     others: tuple[Testbed, ...] = (INSPECTION, META_LEARNER, SHORTCUT)
-    full: int = 50_000
+    full: int = 20_000
 
     limits = (
         "Rules are compared at their own thresholds; at others they may agree more or less, as the "

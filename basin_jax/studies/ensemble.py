@@ -52,7 +52,7 @@ class Ensemble(TestbedStudy):
     temperatures: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     other: Testbed = INSPECTION
     quick: int = 192
-    full: int = 50_000
+    full: int = 8000
 
     limits = (
         "A linearization that predicts a verdict shows that the features of the start suffice for "

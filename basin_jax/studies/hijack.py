@@ -50,6 +50,7 @@ class Hijack(TestbedStudy):
     # How hard it is to tell that one is watched, and so to lie well.
     difficulties: tuple[int, ...] = (1, 2, 3)
     quick: int = 128
+    full: int = 2000
 
     limits = (
         "The implant is one circuit, in the units of the first layers; another one of the same "

@@ -80,7 +80,7 @@ class Initialization(TestbedStudy):
     )
     perceptrons: tuple[float, ...] = (0.01, 0.3, 1.0, 10.0)  # scales of their starts
     quick: int = 256
-    full: int = 100_000
+    full: int = 8000
 
     limits = (
         "Guessing does not find a network of the audit game that fits, so its prior is not known; "

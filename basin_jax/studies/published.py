@@ -24,8 +24,8 @@ def published(study: str | None = None) -> pl.DataFrame:
     Returns:
         A row for each number of the study: its `key` and `label`, its `value` with the interval
         `low` to `high`, one of `num_intervals` that hold at once, the number of `seeds`, and the
-        `version` of the package that made it. Or a row for each study: its question, and the
-        version, the size, the device and the JAX that made it.
+        `version` of the package that made it. Or a row for each study: its question, the version,
+        the size, the device and the JAX that made it, and the seed-steps that it trained.
 
     Raises:
         ValueError: if there is no such study.
@@ -33,7 +33,7 @@ def published(study: str | None = None) -> pl.DataFrame:
     >>> published("hijack").filter(key="difficulty=1/dose=0/deceptive")["seeds"].item()
     128
     """
-    made = pl.read_csv(MADE)
+    made = pl.read_csv(MADE, schema_overrides={"seed_steps": pl.Int64})
     if study is None:
         return made
     if study not in made["study"]:

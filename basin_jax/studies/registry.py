@@ -120,12 +120,22 @@ def page_of(studies: Mapping[str, Study]) -> str:
     return "results.html" if set(studies) >= set(STUDIES) else f"{'-'.join(studies)}.html"
 
 
-def made_by(*, quick: bool) -> str:
-    """Describe version, machine and size."""
+def made_with(*, quick: bool) -> dict[str, str]:
+    """Return the version, the size and the machine that studies are made with here."""
     machine = machine_identity()
+    return {
+        "version": basin_jax.__version__,
+        "size": _size(quick=quick),
+        "device": machine["device"],
+        "jax": machine["jax"],
+    }
+
+
+def made_by(made: Mapping[str, str]) -> str:
+    """Say what studies were made with."""
     return (
-        f"Made at the size --{_size(quick=quick)} with basin_jax "
-        f"{basin_jax.__version__} on {machine['device']}, JAX {machine['jax']}."
+        f"Made at the size --{made['size']} with basin_jax {made['version']} on "
+        f"{made['device']}, JAX {made['jax']}."
     )
 
 
@@ -153,7 +163,7 @@ def make(
     """
     if folder.is_file():
         raise ValueError(f"--out {folder} is a file; allowed: a folder")
-    size, made = _size(quick=quick), made_by(quick=quick)
+    size, made = _size(quick=quick), made_by(made_with(quick=quick))
     findings: list[Finding] = []
     for name, study in studies.items():
         place = folder / name / size

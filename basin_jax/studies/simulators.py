@@ -61,6 +61,7 @@ class Simulators(TestbedStudy):
     biases: tuple[float, ...] = (-2.0, 0.0, 2.0)
     polish: float = 0.9
     quick: int = 128
+    full: int = 5000
 
     limits = (
         "Demonstrations contain no unwatched text, so that what becomes of it there is how these "

@@ -51,6 +51,7 @@ class WayBack(TestbedStudy):
     strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 1.0)
     lengths: tuple[int, ...] = (100, 400, 1600)
     quick: int = 384  # fresh seeds, of which the deceptive ones are corrected
+    full: int = 6000
 
     limits = (
         "A correction that was not tried may bring back seeds that these do not.",

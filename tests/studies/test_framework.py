@@ -15,13 +15,13 @@ from basin_jax import Sweep, Verdict, load
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Audit, DoubleWell
 from basin_jax.rules import Behavior
-from basin_jax.starts import Trained
+from basin_jax.starts import Fork, Trained
 from basin_jax.statistics.estimates import estimate
 from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.framework import lab as lab_module
-from basin_jax.studies.framework.lab import Bisection, Group, Lab, only
+from basin_jax.studies.framework.lab import Bisection, Group, Lab, only, seed_steps
 from basin_jax.studies.framework.page import markdown
 from basin_jax.studies.framework.rows import KINDS, Table, bisected, difference, largest_error, row
 from basin_jax.studies.framework.study import TestbedStudy, find, root_of
@@ -188,6 +188,7 @@ def test_a_bisection_is_read_where_it_was_made_and_made_again_where_it_is_damage
     first = lab.bisect("mean", MEAN)
     assert first["high"].to_numpy() == pytest.approx(-0.20915, abs=2 / 2**10)
     assert lab.bisections["mean"] is first
+    assert lab.seed_steps == {"mean": 10 * 3 * 60}
 
     (file,) = (tmp_path / "critical").iterdir()
     sound = file.read_bytes()
@@ -205,6 +206,13 @@ def test_a_bisection_is_read_where_it_was_made_and_made_again_where_it_is_damage
             lab.bisect("mean", replace(MEAN, **other))
 
 
+def test_seed_steps_count_each_parent_once():
+    child = WELLS.replace(start=Fork(of=WELLS, children=4), num_steps=10)
+    assert seed_steps(WELLS, np.arange(8)) == 8 * 60
+    assert seed_steps(child, np.arange(8)) == 8 * 10 + 2 * 60
+    assert seed_steps(child, np.array([0, 7])) == 2 * 10 + 2 * 60
+
+
 def test_there_must_be_seeds(tmp_path):
     lab = Lab(folder=tmp_path, quick=True)
     none = lambda _: np.zeros(0, np.uint64)  # noqa: E731
@@ -219,6 +227,7 @@ def test_an_outcome_is_that_of_its_cells_whatever_was_trained_before(tmp_path):
     cells = {f"{tilt}": WELLS.replace(organism=DoubleWell(tilt=tilt)) for tilt in (-0.3, 0.0, 0.3)}
     few = {name: cells[name] for name in ("0.3", "-0.3")}
     lab.train("wells", Group(cells=few, seeds=60, rule=Behavior()))
+    assert lab.seed_steps == {"wells": 2 * 60 * 60}
     trained = lab.train("wells", Group(cells=cells, seeds=40, rule=Behavior()))
     assert lab["wells"] is trained
     shares = [trained.fraction(cell) for cell in cells]

@@ -17,7 +17,7 @@ from study_tables import (
     finding,
     moved,
     number,
-    pages,
+    results,
     studies,
     unclear,
     unsupported,
@@ -151,9 +151,7 @@ def test_the_committed_pages_say_what_their_tables_do():
     found = [*committed()]
     assert {one.name for one in found} > {*STUDIES}
     assert all(one.sound for one in found)
-    text = RESULTS.read_text(encoding="utf-8")
-    made = re.findall(r"^Made at .*$", text, re.MULTILINE)[0]
-    for name, page in pages(found, made).items():
+    for name, page in results().pages(found).items():
         assert page == (RESULTS.parent / name).read_text(encoding="utf-8"), name
 
 

@@ -154,16 +154,18 @@ class Lab:
     """Train a study's groups and bisections that are missing, in one folder.
 
     All that it trains has its root, parents included, whatever the root of the sweep it is given.
-    So the rows of a study share seeds, and studies of different roots share none.
+    So the rows of a study share seeds, and studies of different roots share none. It counts the
+    `seed_steps` of each group, bisection and search, stored ones included.
     """
 
     folder: Path
     root: int = 0
-    quick: bool  # a figure in minutes on two cores, rather than an accelerator's hours
+    quick: bool  # a figure in minutes on two cores, rather than a night's
     progress: Progress = Progress()  # noqa: RUF009 (has no state)
     outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
     bisections: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
     found: dict[str, RareEstimate] = field(default_factory=dict, repr=False)
+    seed_steps: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def lanes(self) -> int | None:
@@ -204,6 +206,7 @@ class Lab:
         history = history.join(wanted, on="seed", how="semi")
         outcome = Outcome(cells=group.cells, history=history, rule=group.rule, root=self.root)
         self.outcomes[name] = outcome
+        self.seed_steps[name] = sum(seed_steps(cell, asked) for cell in group.cells.values())
         return outcome
 
     def bisect(self, name: str, asked: "Bisection") -> pl.DataFrame:
@@ -239,6 +242,7 @@ class Lab:
                 write_file(file, write_chunk(found))
             parts.append(pl.read_parquet(file))
         self.bisections[name] = pl.concat(parts)
+        self.seed_steps[name] = halvings * seed_steps(sweep, seeds)
         return self.bisections[name]
 
     def search(self, name: str, asked: "Quest") -> RareEstimate:
@@ -256,6 +260,7 @@ class Lab:
             folder=self.folder / "searched",
             tell=self.progress.tell,
         )
+        self.seed_steps[name] = self.found[name].trainings * asked.sweep.all_steps
         return self.found[name]
 
 
@@ -321,6 +326,17 @@ def rooted(sweep: Sweep, root: int) -> Sweep:
     if isinstance(start, Child):
         start = start.replace(of=rooted(start.of, root))
     return sweep.replace(start=start, root=root)
+
+
+def seed_steps(sweep: Sweep, seeds: ndarray) -> int:
+    """Count the steps of training seeds and their parents, each of which is trained once.
+
+    What stops early, by its method, takes fewer.
+    """
+    own, start = len(seeds) * sweep.num_steps, sweep.start
+    if not isinstance(start, Child):
+        return own
+    return own + seed_steps(start.of, np.unique(start.parents(seeds)))
 
 
 def _some(name: str, seeds: int | ndarray) -> ndarray:

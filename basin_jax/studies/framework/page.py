@@ -95,8 +95,7 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
                 "name": finding.name,
                 "title": finding.name.replace("_", " ").capitalize(),
                 "question": finding.question,
-                "setting": finding.setting,
-                "root": finding.root,
+                "setting": _setting(finding),
                 "sentences": [f"{said.text}{_place(said, finding)}" for said in finding.sentences],
                 "table": _table(finding),
                 "caption": _caption(finding),
@@ -105,6 +104,13 @@ def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str
             for finding in findings
         ],
     }
+
+
+def _setting(finding: Finding) -> str:
+    """Say what a study trains, from which root and for how long, and what it was made with."""
+    trained = f"Trained: {finding.seed_steps:.2g} seed-steps." if finding.seed_steps else ""
+    parts = finding.setting, f"Root: {finding.root}.", trained, finding.made
+    return " ".join(part for part in parts if part)
 
 
 def _table(finding: Finding) -> Table:

@@ -324,6 +324,8 @@ class Finding:
     figure: Figure
     setting: str = ""
     root: int = 0
+    seed_steps: int = 0  # of all that it trained
+    made: str = ""  # with what, if its page does not say so
 
     @property
     def sound(self) -> bool:

@@ -17,13 +17,15 @@ from basin_jax.studies.framework.testbed import AUDIT, Testbed
 class Study(Plugin, abc.ABC):
     """Declare a question: the sweeps that it trains, and the rows read from their outcome.
 
-    A group of cells trains `quick` seeds for a figure in minutes on two cores, and `full` for one
-    from an accelerator. `limits` name questions that the study leaves open. Sentences are made
+    A group of cells trains `quick` seeds for a figure in minutes on two cores. By `full` all of
+    the package's studies together take some 4·10^9 seed-steps of networks like the audit game's:
+    minutes of an accelerator, or a night of two cores. `limits` name questions that the study
+    leaves open. Sentences are made
     from rows alone, so that those of a stored table can be written again.
     """
 
     quick: int = 256
-    full: int = 20_000
+    full: int = 12_000
 
     limits: ClassVar[tuple[str, ...]]
 
@@ -112,6 +114,7 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
         figure=figure_of(study.panels(rows, lab) or ()),
         setting=study.setting,
         root=root_of(name),
+        seed_steps=sum(lab.seed_steps.values()),
     )
 
 
