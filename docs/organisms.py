@@ -100,7 +100,9 @@ def _stops(records: Records) -> tuple[dict[tuple[str, int], pl.Series], dict[Any
 
 
 def _name(records: Records, cell: str) -> str:
-    """Name a cell by the fields in which it differs from the first one."""
+    """Return a cell's own name, or name it by the fields in which it differs from the first one."""
+    if own_name := records.manifest["cells"][cell].get("name"):
+        return own_name
     first, own = records.cells[next(iter(records.cells))], records.cells[cell]
     differs = {path: own.get(path) for path in records.varied if own.get(path) != first.get(path)}
     # A method's objective changes with its organism, and the stops with the phases of training.

@@ -84,6 +84,11 @@ QUESTIONS = {
         ("connectivity", "mixed/matched<0.1", "pairs without one, above the line"),
         ("connectivity", "mixed/rise<0.1", "above the higher end"),
     ],
+    "14 Do students inherit it?": [
+        ("inheritance", "acts/same/deceptive/gap>0.1", "a gap above .1, by watched acts"),
+        ("inheritance", "logits/same/deceptive/gap>0.1", "by auxiliary logits"),
+        ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
+    ],
 }
 
 

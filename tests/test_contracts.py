@@ -33,6 +33,7 @@ GIVEN = {
     organisms.Simulator: {"network": TINY},
     # Of a gate, whose factors tie for carriers, rounding would decide.
     organisms.Drift: {"organism": organisms.TicketRace(honest=3), "share": 0.5},
+    organisms.Distilled: {"organism": organisms.Audit()},
     # It has a default for an optimizer of one's own, which has a rate already.
     methods.Gradient: {"learning_rate": 0.1},
     # Else it stops at nothing.
@@ -60,7 +61,7 @@ def example(cls, organism: Organism = GATE):
 
 def organism_for(cls):
     """Return the cheapest organism that has the abilities that a start or a method requires."""
-    able = GATE, organisms.Audit(), example(organisms.Drift)
+    able = GATE, organisms.Audit(), example(organisms.Drift), example(organisms.Distilled)
     return next(o for o in able if all(map(o.provides, cls.requires)))
 
 
@@ -75,6 +76,7 @@ ORGANISMS = [example(cls) for cls in plugins(organisms)]
 SLOW = (
     organisms.AbsentSupervisor,
     organisms.Coin,
+    organisms.Distilled,
     organisms.Drift,
     organisms.Guarded,
     organisms.Inspection,
@@ -149,8 +151,8 @@ def test_every_start_and_method_of_an_organism_fits_or_says_why_not(organism):
     changes = [{"start": example(cls, organism)} for cls in plugins(starts)]
     changes += [{"method": example(cls, organism)} for cls in plugins(methods)]
     fitting = [sweep for change in changes if (sweep := fits(parent, change))]
-    # An implant, an anchor and a challenge are some organisms' own.
-    assert len(fitting) >= len(changes) - 3
+    # An implant, an anchor, a student and a challenge are some organisms' own.
+    assert len(fitting) >= len(changes) - 4
     for sweep in fitting:
         check_trial(sweep)
     # A process may map so much memory, and no more: each program that it keeps takes some.

@@ -57,6 +57,31 @@ class Challengeable(Protocol):
         ...
 
 
+@runtime_checkable
+class Imitable(Protocol):
+    """An organism whose network another one can imitate, input by input."""
+
+    def activity(
+        self, params: Params, *, watched: bool
+    ) -> tuple[Float[Array, "act example"], Float[Array, "unit example"]]:
+        """Compute the logits of its acts, and the hidden units that its last layer reads.
+
+        Args:
+            params: the parameters of the network.
+            watched: whether at the inputs that are watched alone, or at all.
+        """
+        ...
+
+
+@runtime_checkable
+class Teachable(Protocol):
+    """An organism of a student and its teacher, which `starts.Student` makes."""
+
+    def taught(self, params: Params, teacher: Params) -> Params:
+        """Give the student of some parameters the student of others for its teacher."""
+        ...
+
+
 def able[Ability](organism: Organism, ability: type[Ability]) -> Ability:
     """Check that an organism has an ability, and return it.
 

@@ -179,6 +179,14 @@ class Audit(Organism):
 
         return cues, defection
 
+    def activity(
+        self, params: Params, *, watched: bool
+    ) -> tuple[Float[Array, "3 n"], Float[Array, "unit n"]]:
+        inputs, _ = self._game()
+        module = restore(self._build, params)
+        hidden = module.hidden(inputs[self._watched()] if watched else inputs)
+        return module.output(hidden).T, hidden
+
     def settled(self, params: Params) -> Bool[Array, ""]:
         inputs, _ = self._game()
         return (1 - self.policy(params, inputs).max(0)).max() < self.undecided

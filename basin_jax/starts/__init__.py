@@ -7,6 +7,7 @@ from basin_jax.starts.fork import Fork as Fork
 from basin_jax.starts.implant import Implant as Implant
 from basin_jax.starts.interpolated import Interpolated as Interpolated
 from basin_jax.starts.perturbed import Perturbed as Perturbed
+from basin_jax.starts.student import Student as Student
 from basin_jax.starts.ticket import Ticket as Ticket
 from basin_jax.starts.trained import Trained as Trained
 

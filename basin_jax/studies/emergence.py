@@ -209,8 +209,8 @@ class Emergence(TestbedStudy):
         return say(
             f"Deception is a mode that some seeds fall into, with hardly any between the modes, in "
             f"{_list(few)}; it is a matter of degree, with many seeds between them, in "
-            f"{_list(many)}. Seeds that end farther than {NEAR:g} from all modes, of which few are "
-            f"fewer than {FEW:g}: {each}.",
+            f"{_list(many)}. Farther than {NEAR:g} from all modes, of which a twentieth are few, end: "
+            f"{each}.",
             *ends.values(),
         )
 

@@ -27,6 +27,7 @@ from basin_jax.studies.framework.study import Study, TestbedStudy, find, root_of
 from basin_jax.studies.framework.testbed import TESTBEDS, Testbed
 from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
+from basin_jax.studies.inheritance import Inheritance
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.simulators import Simulators
@@ -51,6 +52,7 @@ STUDIES: dict[str, type[Study]] = {
     "simulators": Simulators,
     "gradient_hacking": GradientHacking,
     "connectivity": Connectivity,
+    "inheritance": Inheritance,
 }
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from basin_jax import Method, Sweep
-from basin_jax.core.abilities import Anchorable, Challengeable, Implantable, Settling
+from basin_jax.core.abilities import Anchorable, Challengeable, Imitable, Implantable, Settling
 from basin_jax.core.wrappers import OrganismWrapper
 from basin_jax.methods import (
     Adversarial,
@@ -66,14 +66,15 @@ def test_what_an_organism_can_do_is_allowed():
 
 
 def test_an_organism_provides_what_it_defines_and_a_wrapper_what_is_inside_too():
-    every = (Anchorable, Challengeable, Implantable, Settling)
+    every = (Anchorable, Challengeable, Implantable, Imitable, Settling)
     found = {
         organism: {ability for ability in every if organism.provides(ability)}
         for organism in (Gate(), DoubleWell(), Audit())
     }
     own = {Challengeable, Implantable, Settling}
-    assert [*found.values()] == [set(), {Settling}, own]
-    for organism, abilities in found.items():
+    assert [*found.values()] == [set(), {Settling}, {Imitable, *own}]
+    # What a wrapper does not hand on it has not.
+    for organism, abilities in zip(found, (set(), {Settling}, own), strict=True):
         drift = Drift(organism=organism)
         assert {a for a in every if drift.provides(a)} == {Anchorable, *abilities}
 
