@@ -207,10 +207,9 @@ class Emergence(TestbedStudy):
         many = [name for name, one in ends.items() if one.low > FEW]
         each = ", ".join(f"{name}: {one}" for name, one in ends.items())
         return say(
-            f"Deception is a mode that some seeds fall into, with hardly any between the modes, in "
-            f"{_list(few)}; it is a matter of degree, with many seeds between them, in "
-            f"{_list(many)}. Farther than {NEAR:g} from all modes, of which a twentieth are few, end: "
-            f"{each}.",
+            "Deception is a mode that some seeds fall into, with hardly any between the modes, in "
+            f"{_list(few)}; a matter of degree, with more than a twentieth between them, in "
+            f"{_list(many)}. Share that ends farther than {NEAR:g} from all modes: {each}.",
             *ends.values(),
         )
 
