@@ -20,7 +20,8 @@ def test_widths_have_that_of_the_testbed_among_them_and_stops_end_with_training(
     groups = Emergence().sweeps(4)
     assert groups["Audit"].cells[""].stops == (0, 62, 125, 250, 500, 1000, 2000)
     assert [*groups["widths"].cells] == ["8", "16", "64"]
-    rates = {name: cell.method.learning_rate for name, cell in groups["widths"].cells.items()}
+    wide = groups["widths"].cells
+    rates = {name: cell.fields()["method.learning_rate"] for name, cell in wide.items()}
     assert rates == pytest.approx({"8": 0.4, "16": 0.2, "64": 0.05})
     assert groups["overseen"].cells[""].organism == AUDIT.overseen
 
