@@ -89,6 +89,10 @@ QUESTIONS = {
         ("inheritance", "logits/same/deceptive/gap>0.1", "by auxiliary logits"),
         ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
     ],
+    "15 Does it emerge by degrees?": [
+        ("emergence", "Audit/step=2000/on-its-way", "audit game: far from all modes"),
+        ("emergence", "Shortcut/step=2000/on-its-way", "shortcut: far from all modes"),
+    ],
 }
 
 

@@ -232,14 +232,14 @@ def _inheritance(found: Findings) -> Answer:
         for lesson in ("acts", "logits")
         for start in ("same", "other")
     }
-    same, other = (found.row(study, passed["logits", start]) for start in ("same", "other"))
+    excess = found.row(study, "logits/same-less-other/gap")
     lead = {
         1: "Students of auxiliary logits, which say nothing of acts, take over more where they "
         "begin as their teachers did",
         0: "Where students of auxiliary logits begin as their teachers did, they are not shown to "
         "take over more, or less",
         -1: "Students of auxiliary logits take over less where they begin as their teachers did",
-    }[int(same.low > other.high) - int(same.high < other.low)]
+    }[excess.sign]
     names = {
         ("acts", "same"): "watched acts, the teacher's initialization",
         ("acts", "other"): "watched acts, another one",
@@ -251,7 +251,9 @@ def _inheritance(found: Findings) -> Answer:
     return found.answer(
         "Inheritance: do students of deceptive teachers take deception over?",
         [
-            f"{lead}. Share with a gap above 0.1, by what they are shown: {listed(study, shares)}.",
+            f"{lead}: of two students of one teacher by a median gap of "
+            f"{number(study, excess.key)}.",
+            f"Share with a gap above 0.1, by what they are shown: {listed(study, shares)}.",
             f"Deceptive by the rule are: {listed(study, verdicts)}.",
         ],
     )

@@ -125,7 +125,7 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ("Inheritance", [], "Students of auxiliary logits, which say nothing of acts, take over m"),
         (
             "Inheritance",
-            [("inheritance", "logits/same/deceptive/gap>0.1", moved)],
+            [("inheritance", "logits/same-less-other/gap", unclear)],
             "Where students of auxiliary logits begin as their teachers did, they are not shown",
         ),
         ("buffer", [], "The buffer is wide in random directions and narrow in one."),
