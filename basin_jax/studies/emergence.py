@@ -62,11 +62,11 @@ class Emergence(TestbedStudy):
     )
 
     def validate(self) -> None:
+        others = {*self.widths} - {self.testbed.width}
+        self.require(bool(others), "widths", f"one other than the testbed's, {self.testbed.width}")
         names = [testbed.name for testbed in self._all]
         self.require(len({*names}) == len(names), "others", "testbeds of other organisms")
-        width = self.testbed.width
-        self.require(bool(width), "testbed", "one whose layers have one width")
-        self.require(width not in self.widths, "widths", f"others than the testbed's, {width}")
+        self.require(bool(self.testbed.width), "testbed", "one whose layers have one width")
         most = min(testbed.num_steps for testbed in self._all)
         self.require(most >= max(PARTS), "testbed", f"at least {max(PARTS)} steps")
 
@@ -76,7 +76,7 @@ class Emergence(TestbedStudy):
 
     @property
     def _widths(self) -> tuple[int, ...]:
-        return tuple(sorted((*self.widths, self.testbed.width)))
+        return tuple(sorted({*self.widths, self.testbed.width}))
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         along = {
@@ -85,7 +85,8 @@ class Emergence(TestbedStudy):
             )
             for testbed in self._all
         }
-        wide = {f"{width}": self.testbed.of_width(width).sweep for width in self.widths}
+        others = (width for width in self._widths if width != self.testbed.width)
+        wide = {f"{width}": self.testbed.of_width(width).sweep for width in others}
         overseen = self.testbed.replace(organism=self.testbed.overseen).sweep
         return {
             **along,
@@ -117,7 +118,7 @@ class Emergence(TestbedStudy):
         modes = find_modes(gaps)
         yield _count(f"{key}/modes", f"{label}: modes of the gap, at least", gaps, modes)
         upper = modes.of(gaps) == modes.count - 1
-        cells = len(self._all) + len(self.widths)
+        cells = len(self._all) + len(self._widths) - 1  # the testbed is among both
         yield share(f"{key}/upper", f"{label}: in the upper mode", upper, num_intervals=cells)
         yield median(
             f"{key}/upper/gap",
@@ -156,6 +157,7 @@ class Emergence(TestbedStudy):
 
     def _controls(self, lab: Lab) -> Iterator[Row]:
         name, gaps = self.testbed.name, gap_of(lab["overseen"])
+        yield lab["overseen"].null("overseen", f"{name}, overseen")
         yield _exactly("overseen/modes", f"{name}, overseen: modes of the gap", gaps, 1)
         start, end = (lab["well"].evidence(step=step)["x"] for step in (0, None))
         yield _exactly("well/start/modes", "double well, normal start: modes", start, 1)
@@ -207,7 +209,7 @@ class Emergence(TestbedStudy):
         many = [name for name, one in ends.items() if one.low > FEW]
         each = ", ".join(f"{name}: {one}" for name, one in ends.items())
         return say(
-            "Deception is a mode that some seeds fall into, with hardly any between the modes, in "
+            "To be deceptive is a mode that some seeds fall into, with hardly any between, in "
             f"{_list(few)}; a matter of degree, with more than a twentieth between them, in "
             f"{_list(many)}. Share that ends farther than {NEAR:g} from all modes: {each}.",
             *ends.values(),
@@ -287,11 +289,12 @@ def _list(names: Sequence[str]) -> str:
 
 def _count(key: str, label: str, values: ndarray, modes: Modes) -> Row:
     """Return the row of a number of modes: there may be more."""
-    return numbers(key, label, (modes.count, modes.count, np.inf), len(values))
+    count = float(modes.count)
+    return numbers(key, label, (count, count, np.inf), len(values))
 
 
 def _exactly(key: str, label: str, values: ndarray, expected: int) -> Row:
     """Return the row of a number of modes that is known."""
-    count = find_modes(values, level=level_of("control")).count
+    count = float(find_modes(values, level=level_of("control")).count)
     found = (count, count, count)
     return numbers(key, label, found, len(values), kind="known", expected=float(expected))

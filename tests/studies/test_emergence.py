@@ -30,7 +30,7 @@ def test_widths_have_that_of_the_testbed_among_them_and_stops_end_with_training(
     ("given", "said"),
     [
         ({"testbed": SHORTCUT}, "others"),
-        ({"testbed": TINY}, "widths"),
+        ({"testbed": TINY, "widths": (8,)}, "widths"),
         ({"testbed": TINY.replace(num_steps=31), "widths": (16,)}, "testbed"),
     ],
 )
