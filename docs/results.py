@@ -22,7 +22,7 @@ from basin_jax.runs.progress import progress_for
 from basin_jax.studies.framework.page import markdown
 from basin_jax.studies.framework.power import apart
 from basin_jax.studies.framework.rows import Finding, Row, Table
-from basin_jax.studies.framework.study import Study, root_of
+from basin_jax.studies.framework.study import Study, finding_of
 from basin_jax.studies.published import MADE, TABLES, published
 from basin_jax.studies.registry import (
     STUDIES,
@@ -73,18 +73,8 @@ def stored(name: str, study: Study) -> Finding:
     names = Row.__annotations__
     rows = Table(Row(**{n: one[n] for n in names}) for one in published(name).to_dicts())
     (made,) = published().filter(study=name).to_dicts()
-    return Finding(
-        name=name,
-        question=study.question,
-        sentences=[*study.sentences(rows)],
-        limits=study.limits,
-        rows=rows,
-        figure=Figure(),
-        setting=study.setting,
-        root=root_of(name),
-        seed_steps=made["seed_steps"] or 0,
-        made=made_by(made),
-    )
+    steps = made["seed_steps"] or 0
+    return finding_of(name, study, rows, Figure(), seed_steps=steps, made=made_by(made))
 
 
 def entry(finding: Finding, *, quick: bool) -> dict[str, Any]:

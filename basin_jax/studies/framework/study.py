@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from matplotlib.figure import Figure
+
 from basin_jax.core.identity import draws
 from basin_jax.core.plugin import Plugin
 from basin_jax.core.sources import short_hash
@@ -105,16 +107,25 @@ def find(name: str, study: Study, lab: Lab) -> Finding:
     for quest, asked in study.quests(count).items():
         lab.search(quest, asked)
     rows = Table(study.rows(lab))
+    figure = figure_of(study.panels(rows, lab) or ())
+    return finding_of(name, study, rows, figure, seed_steps=sum(lab.seed_steps.values()))
+
+
+def finding_of(
+    name: str, study: Study, rows: Table, figure: Figure, *, seed_steps: int, made: str = ""
+) -> Finding:
+    """Write the sentences of a study on its rows, and return its finding."""
     return Finding(
         name=name,
         question=study.question,
         sentences=[*study.sentences(rows)],
         limits=study.limits,
         rows=rows,
-        figure=figure_of(study.panels(rows, lab) or ()),
+        figure=figure,
         setting=study.setting,
         root=root_of(name),
-        seed_steps=sum(lab.seed_steps.values()),
+        seed_steps=seed_steps,
+        made=made,
     )
 
 
