@@ -79,8 +79,8 @@ class _Density:
     def __init__(self, values: Float[ndarray, " seed"], resolution: float):
         self.values, self.resolution = values, resolution
         self._spread = max(float(np.ptp(values)), resolution)
-        # As much room again on both sides as the widest kernel needs.
         self._width = resolution / BINS
+        # With room on both sides: the transform is periodic, and a kernel up to two spreads wide.
         ends = values.min() - 4 * self._spread, values.max() + 4 * self._spread
         count = 2 ** int(np.ceil(np.log2((ends[1] - ends[0]) / self._width)))
         self._edges = ends[0] + self._width * np.arange(count + 1)

@@ -96,26 +96,26 @@ class Emergence(TestbedStudy):
         }
 
     def rows(self, lab: Lab) -> Iterator[Row]:
+        ends = {testbed.name: gap_of(lab[testbed.name]) for testbed in self._all}
+        modes = {name: find_modes(gaps) for name, gaps in ends.items()}
+        for name, gaps in ends.items():
+            yield from self._ends(name, name, gaps, modes[name])
+        own = self.testbed
+        for width in self._widths:
+            key, label = f"width={width}", f"{own.name}, width {width}"
+            if width == own.width:
+                yield from self._ends(key, label, ends[own.name], modes[own.name])
+            else:
+                gaps = gap_of(lab["widths"], f"{width}")
+                yield from self._ends(key, label, gaps, find_modes(gaps))
         for testbed in self._all:
-            yield from self._ends(testbed.name, testbed.name, gap_of(lab[testbed.name]))
-        for width, gaps in self._by_width(lab).items():
-            key = f"width={width}"
-            yield from self._ends(key, f"{self.testbed.name}, width {width}", gaps)
-        for testbed in self._all:
-            yield from self._along(testbed, lab[testbed.name])
+            yield from self._along(testbed, lab[testbed.name], modes[testbed.name])
         yield from self._controls(lab)
 
-    def _by_width(self, lab: Lab) -> dict[int, Float[ndarray, " seed"]]:
-        def gaps(width: int) -> Float[ndarray, " seed"]:
-            if width == self.testbed.width:
-                return gap_of(lab[self.testbed.name])
-            return gap_of(lab["widths"], f"{width}")
-
-        return {width: gaps(width) for width in self._widths}
-
-    def _ends(self, key: str, label: str, gaps: Float[ndarray, " seed"]) -> Iterator[Row]:
+    def _ends(
+        self, key: str, label: str, gaps: Float[ndarray, " seed"], modes: Modes
+    ) -> Iterator[Row]:
         """Yield the number of modes, the upper one's share and place, and what lies between."""
-        modes = find_modes(gaps)
         yield _count(f"{key}/modes", f"{label}: modes of the gap, at least", gaps, modes)
         upper = modes.of(gaps) == modes.count - 1
         cells = len(self._all) + len(self._widths) - 1  # the testbed is among both
@@ -127,10 +127,9 @@ class Emergence(TestbedStudy):
             num_intervals=cells,
         )
 
-    def _along(self, testbed: Testbed, outcome: Outcome) -> Iterator[Row]:
+    def _along(self, testbed: Testbed, outcome: Outcome, modes: Modes) -> Iterator[Row]:
         """Yield the shares in the upper mode of the end, and on the way, by the stop."""
         name, ends = testbed.name, gap_of(outcome)
-        modes = find_modes(ends)
         stops = (0, *_stops(testbed))
         for step in stops:
             gaps = gap_of(outcome, step=step)

@@ -22,8 +22,8 @@ class Study(Plugin, abc.ABC):
     A group of cells trains `quick` seeds for a figure in minutes on two cores. By `full` all of
     the package's studies together take some 4·10^9 seed-steps of networks like the audit game's:
     minutes of an accelerator, or a night of two cores. `limits` name questions that the study
-    leaves open. Sentences are made
-    from rows alone, so that those of a stored table can be written again.
+    leaves open. Sentences are made from rows alone, so that those of a stored table can be written
+    again.
     """
 
     quick: int = 256
