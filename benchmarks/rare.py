@@ -29,7 +29,7 @@ from basin_jax.methods import Gradient
 from basin_jax.organisms import Audit, DoubleWell, Perceptron, ReluXor, TicketRace
 from basin_jax.rare.estimate import rare_estimate
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem
+from basin_jax.rare.problem import Attempt, Problem
 from basin_jax.report.figures import STYLE
 from basin_jax.rules import Behavior
 from basin_jax.statistics.estimates import estimate
@@ -188,7 +188,8 @@ def calibrate(case: Case) -> dict[str, object]:
     for first in range(0, case.procedures, at_once):
         numbers = range(first, min(first + at_once, case.procedures))
         rngs = [np.random.default_rng([n, 1, r]) for n in numbers for r in range(each)]
-        replications = case.method.replicate(problem, rngs)
+        ended = dict(case.method.replicate(problem, [Attempt(rng=rng) for rng in rngs]))
+        replications = [ended[place] for place in range(len(rngs))]
         for place in range(0, len(replications), each):
             own = replications[place : place + each]
             hits, fresh = sum(r.hits for r in own), sum(r.fresh for r in own)

@@ -1,5 +1,6 @@
 """Particles in NumPy for searches: their fractions are exact, and a search takes milliseconds."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,9 +8,9 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from basin_jax import Rule, Verdict
-from basin_jax.rare import Peak
+from basin_jax.rare import Peak, Replication, Search
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem
+from basin_jax.rare.problem import Attempt, Problem
 from basin_jax.rare.words import noise_of
 
 
@@ -97,3 +98,11 @@ def problem_of(particles: Any) -> Problem:
     return Problem(
         particles=particles, rule=Hit(), of=Verdict.DECEPTIVE, score=Peak(evidence="score")
     )
+
+
+def replications(
+    particles: Any, search: Search, rngs: Sequence[np.random.Generator]
+) -> list[Replication]:
+    """Make a replication of each random generator."""
+    found = search.replicate(problem_of(particles), [Attempt(rng=rng) for rng in rngs])
+    return [replication for _, replication in sorted(found)]

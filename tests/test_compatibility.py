@@ -32,7 +32,13 @@ def without_programs(section: str) -> list[str]:
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "operations" else [])
+        for name in LIBRARIES
+    ],
+)
 def test_the_committed_page_says_what_is_refused(name):
     battery = COMPATIBILITY.SECTIONS[name]
     made = battery.section(list(battery.rows(train=False)))

@@ -71,7 +71,11 @@ def _stopped(signum: int) -> int:
         again = shlex.join(sys.argv[1:])
         # A search commits whole replications.
         searches = any(word.partition("=")[0] == "--rare" for word in sys.argv)
-        kept = "the replications that had ended are" if searches else "what was trained is"
+        kept = (
+            "what had ended of replications and their levels is"
+            if searches
+            else "what was trained is"
+        )
         said += f": {kept} committed. Go on with:\n  basin-jax {again}"
     typer.echo(said, err=True)
     return 128 + signum

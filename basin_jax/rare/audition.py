@@ -10,8 +10,9 @@ from scipy.stats import rankdata
 
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Rule, Verdict
+from basin_jax.rare.estimate import Replication
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem, Search
+from basin_jax.rare.problem import Attempt, Problem, Search
 from basin_jax.rare.scores import At, Mean, Peak, Score, SettlingTime, Side, fit_logistic
 
 
@@ -116,7 +117,7 @@ def audition(
     else:
         small = method.replace(particles=CHAINS)
         problems = [replace(problem, score=score) for score in tried]
-        ran = [small.replicate(guided, rng.spawn(1))[0] for guided in problems]
+        ran = [_once(small, guided, rng.spawn(1)[0]) for guided in problems]
         merits = [-float(r.trainings) if r.fraction else None for r in ran]
         by, trainings = "chains", FRESH + sum(r.trainings for r in ran)
     ranks = [-math.inf if merit is None else merit for merit in merits]
@@ -124,6 +125,11 @@ def audition(
     return Audition(
         chosen=chosen, by=by, merits=tuple(zip(tried, merits, strict=True)), trainings=trainings
     )
+
+
+def _once(search: Search, problem: Problem, rng: np.random.Generator) -> Replication:
+    ((_, replication),) = search.replicate(problem, [Attempt(rng=rng)])
+    return replication
 
 
 def _top_decile(values: Float[ndarray, " particle"]) -> Bool[ndarray, " particle"]:

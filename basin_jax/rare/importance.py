@@ -1,14 +1,14 @@
 """Importance sampling: draw from a tilted start, and weigh what is found."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from basin_jax.rare.estimate import Replication
-from basin_jax.rare.problem import Noise, Problem, Search
+from basin_jax.rare.problem import Attempt, Noise, Problem, Search
 from basin_jax.rare.words import noise_of, words_of
 
 
@@ -44,9 +44,12 @@ class ImportanceSampling(Search):
         tilts = min(max(math.log(fraction) / math.log(self.keep), 1.0), self.max_tilts)
         return self.particles * self.replications * (1 + tilts)
 
-    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
+    def replicate(
+        self, problem: Problem, attempts: Sequence[Attempt]
+    ) -> Iterator[tuple[int, Replication]]:
         # A tilt of their own: replications that share one miss the same ways in, and agree.
-        return [self._replication(problem, rng) for rng in rngs]
+        for place, attempt in enumerate(attempts):
+            yield place, self._replication(problem, attempt.rng)
 
     def _replication(self, problem: Problem, rng: np.random.Generator) -> Replication:
         tilt, spent = self._tilt(problem, rng)

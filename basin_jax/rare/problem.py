@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,6 +69,23 @@ class Problem:
         evidence = self.particles.evidence(*noise)
         scores = self.score.of(evidence, self.particles.sweep.stops)
         return np.where(self.events(evidence), np.inf, scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A replication that is to be made, from its beginning or from what was committed of it.
+
+    Attributes:
+        rng: draws all of its random numbers.
+        scores: what its particles have scored so far, in the order in which they were trained.
+        commit: called now and then with how many scores were committed before, and those since.
+    """
+
+    rng: np.random.Generator
+    scores: Sequence[Float[ndarray, " particle"]] = ()
+    commit: Callable[[int, Sequence[Float[ndarray, " particle"]]], None] = lambda first, scores: (
+        None
+    )
 
 
 class Search(Plugin, abc.ABC):
@@ -138,5 +155,7 @@ class Search(Plugin, abc.ABC):
         return self.replace(particles=particles)
 
     @abc.abstractmethod
-    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
-        """Search once for each random generator, of which one replication uses nothing else."""
+    def replicate(
+        self, problem: Problem, attempts: Sequence[Attempt]
+    ) -> Iterator[tuple[int, Replication]]:
+        """Make replications, and yield each with its place among the attempts when it has ended."""

@@ -19,7 +19,7 @@ from basin_jax.schema import text_of
 from basin_jax.statistics.estimates import estimate
 
 
-RECORD = re.compile(rf"{FOLDER}/([0-9a-f]{{12}})-(score|\d{{1,9}})\.json", re.ASCII)
+RECORD = re.compile(rf"{FOLDER}/([0-9a-f]{{12}})-(score|\d{{1,9}}(-\d{{1,9}})?)\.json", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,9 @@ def verify(folder: str | PathLike[str]) -> tuple[int, list[str]]:
 
 
 def _kind(key: str) -> str:
-    return "audition" if key.endswith("-score.json") else "replication"
+    if key.endswith("-score.json"):
+        return "audition"
+    return "scores" if key.count("-") == 2 else "replication"
 
 
 class _Records:
@@ -140,7 +142,7 @@ class _Records:
             self.search = content["search"]
             if kind == "replication":
                 self.found[int(part)] = replication_of(content[kind])
-            else:
+            elif kind == "audition":
                 self.score = content[kind]["chosen"]
                 self.pilot = content[kind]["trainings"]
 

@@ -1,5 +1,6 @@
 """Estimate a rare fraction: choose a score, replicate a search, and give the interval."""
 
+import functools
 from collections.abc import Callable
 from os import PathLike
 
@@ -14,7 +15,7 @@ from basin_jax.engine.backends import LANES
 from basin_jax.rare.audition import audition
 from basin_jax.rare.estimate import RareEstimate, Replication, rare_estimate
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem, Search
+from basin_jax.rare.problem import Attempt, Problem, Search
 from basin_jax.rare.scores import Score
 from basin_jax.rare.store import Searches, identity_of
 from basin_jax.rare.subset import SubsetSimulation
@@ -126,10 +127,23 @@ def _replicate(
     at_once = max(1, BLOCKS * width // method.particles)
     for first in range(0, len(missing), at_once):
         numbers = missing[first : first + at_once]
-        rngs = [np.random.default_rng([root, 1, number]) for number in numbers]
-        for number, replication in zip(numbers, method.replicate(problem, rngs), strict=True):
+        attempts = [_attempt(method, root, store, number) for number in numbers]
+        for place, replication in method.replicate(problem, attempts):
+            number = numbers[place]
             found[number] = replication
             if store is not None:
                 store.commit(number, replication)
             tell(f"replication {number + 1} of {len(found)}: {replication.fraction:.3g}")
     return [replication for replication in found.values() if replication is not None]
+
+
+def _attempt(method: Search, root: int, store: Searches | None, number: int) -> Attempt:
+    """Return what a replication begins with: what a run that was stopped has committed of it."""
+    rng = np.random.default_rng([root, 1, number])
+    if store is None:
+        return Attempt(rng=rng)
+    return Attempt(
+        rng=rng,
+        scores=store.scores(number, method.particles),
+        commit=functools.partial(store.commit_scores, number),
+    )

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from basin_jax.rare.estimate import Level, Replication
 from basin_jax.rare.particles import Particles
-from basin_jax.rare.problem import Problem, Search
+from basin_jax.rare.problem import Attempt, Problem, Search
 from basin_jax.rare.scores import Peak, Score
 
 
@@ -83,8 +83,11 @@ class Splitting(Search):
         levels = max(math.log(fraction) / math.log(self.keep), 0.0)
         return self.replications * self.particles * (1 + (1 - self.keep) / 2 * levels)
 
-    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
-        return [self._replication(problem, rng) for rng in rngs]
+    def replicate(
+        self, problem: Problem, attempts: Sequence[Attempt]
+    ) -> Iterator[tuple[int, Replication]]:
+        for place, attempt in enumerate(attempts):
+            yield place, self._replication(problem, attempt.rng)
 
     def _replication(self, problem: Problem, rng: np.random.Generator) -> Replication:
         count, levels, fraction = self.particles, [], 1.0

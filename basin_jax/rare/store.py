@@ -2,16 +2,25 @@
 
     FOLDER/rare/SEARCH-score.json   the score that was chosen, and those that were tried
     FOLDER/rare/SEARCH-N.json       the replication N
+    FOLDER/rare/SEARCH-N-M.json     scores of the replication N, until it is committed: from the
+                                    M-th on that it asked for
 
 SEARCH is a hash of all that decides a replication: the sweep, the rule, the verdict, the method,
 the score that was asked for, the root, and the kind of machine. A replication is committed when it
-has ended; the same search, run again, computes only those that are missing.
+has ended; the same search, run again, computes only those that are missing. Of a replication under
+way the scores are committed, level by level: with its random numbers, these are all that it is made
+of, so that it goes on from there.
 """
 
+import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from basin_jax.core.identity import digest_of
 from basin_jax.core.sources import describe, short_hash
@@ -34,6 +43,7 @@ from basin_jax.schema import (
     parse,
     plain,
     record,
+    refuse,
     seal_of,
     text,
     text_of,
@@ -41,7 +51,7 @@ from basin_jax.schema import (
 )
 
 
-FOLDER, BYTES = "rare", 2**24  # of a record, at most
+FOLDER, BYTES = "rare", 2**30  # of a record, at most
 COUNT = whole(0, 2**53)
 SHARE = number(0.0, 1.0)
 _LEVEL = record(
@@ -93,7 +103,19 @@ _SEARCH = record(
 )
 _TRIED = record({"score": _NAMED, "merit": optional(number(-1e300, 1e300))})
 _AUDITION = record({"chosen": _NAMED, "by": text, "tried": listed(_TRIED), "trainings": COUNT})
-_KINDS = {"replication": _REPLICATION, "audition": _AUDITION}
+
+
+def _numbers(path: str, value: Any) -> None:
+    """Allow float64 numbers in base64, of which some may be infinite."""
+    try:
+        whole_ones = len(base64.b64decode(value, validate=True)) % 8 == 0
+    except (TypeError, ValueError):
+        whole_ones = False
+    if not whole_ones:
+        refuse(path, value, "float64 numbers in base64")
+
+
+_KINDS = {"replication": _REPLICATION, "audition": _AUDITION, "scores": listed(_numbers)}
 # Those that an audition chooses from.
 SCORES = {kind.__name__: kind for kind in (SettlingTime, Peak, Mean, At, Logistic)}
 
@@ -121,12 +143,40 @@ class Searches:
         return content and replication_of(content)
 
     def commit(self, number: int, replication: Replication) -> None:
-        """Commit a replication.
+        """Commit a replication, in place of its scores.
 
         Raises:
             StoreError: if it cannot be written.
         """
         self._write(str(number), {"replication": dataclasses.asdict(replication)})
+        for key in self._place.list(FOLDER):
+            if key.startswith(self._key(f"{number}-").removesuffix(".json")):
+                self._place.delete(key)
+
+    def scores(self, number: int, particles: int) -> list[Float[ndarray, " particle"]]:
+        """Return the committed scores of a replication under way, each time of all particles.
+
+        Raises:
+            StoreError: if a record of them is damaged.
+        """
+        found: list[Float[ndarray, " particle"]] = []
+        while content := self._read(part := f"{number}-{len(found)}", "scores"):
+            read = [np.frombuffer(base64.b64decode(text), "<f8") for text in content]
+            if any(len(scores) != particles for scores in read):
+                raise _damaged(self._place.named(self._key(part)), "it is not of all particles")
+            found += read
+        return found
+
+    def commit_scores(
+        self, number: int, first: int, scores: Sequence[Float[ndarray, " particle"]]
+    ) -> None:
+        """Commit scores of a replication under way, of which `first` are committed.
+
+        Raises:
+            StoreError: if they cannot be written.
+        """
+        content = [base64.b64encode(x.astype("<f8").tobytes()).decode() for x in scores]
+        self._write(f"{number}-{first}", {"scores": content})
 
     def audition(self) -> Audition | None:
         """Return the committed choice of a score, or None.
@@ -213,7 +263,8 @@ def read_record(place: Any, key: str, kind: str) -> dict[str, Any]:
     Args:
         place: the folder or the bucket.
         key: the record's.
-        kind: "replication" or "audition", under which its content stands beside its `search`.
+        kind: "replication", "scores" or "audition", under which its content stands beside its
+            `search`.
 
     Raises:
         StoreError: if it is damaged, or that of another search than its name says.
@@ -227,7 +278,9 @@ def read_record(place: Any, key: str, kind: str) -> dict[str, Any]:
         if not key.startswith(f"{FOLDER}/{name_of(content['search'])}-"):
             raise ValueError("it is of another search than its name says")
     except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{place.named(key)} is damaged: {error}; delete it, and run again"
-        ) from None
+        raise _damaged(place.named(key), error) from None
     return content
+
+
+def _damaged(name: str, why: object) -> StoreError:
+    return StoreError(f"{name} is damaged: {why}; delete it, and run again")

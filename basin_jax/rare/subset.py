@@ -1,15 +1,16 @@
 """Subset simulation: a rare event as the last of many levels, each likely given the one before."""
 
 import math
-from collections.abc import Generator, Sequence
-from typing import Literal, TypeAlias
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt32, UInt64
 from numpy import ndarray
 
 from basin_jax.rare.estimate import Level, Replication
-from basin_jax.rare.problem import Noise, Problem, Search
+from basin_jax.rare.problem import Attempt, Noise, Problem, Search
 from basin_jax.rare.words import noise_of, words_of
 
 
@@ -17,10 +18,8 @@ from basin_jax.rare.words import noise_of, words_of
 ACCEPTED, SMALLEST, LARGEST = 0.3, 0.02, 1.0
 # The moves of a level, at the acceptance that is aimed at and the default share that should move.
 TYPICAL_MOVES = 5
-
-
-# A replication, as it asks for the scores of particles.
-Chain: TypeAlias = Generator[Noise, Float[ndarray, " particle"], Replication]
+# A replication commits its scores at the end of a level, after this many seconds at least.
+SECONDS = 10.0
 
 
 class SubsetSimulation(Search):
@@ -60,34 +59,37 @@ class SubsetSimulation(Search):
         levels = max(math.log(fraction) / math.log(self.keep), 0.0)
         return self.replications * self.particles * (1 + TYPICAL_MOVES * levels)
 
-    def replicate(self, problem: Problem, rngs: Sequence[np.random.Generator]) -> list[Replication]:
-        left: list[list[float]] = [[] for _ in rngs]  # of each chain, by level
-        chains = [self._chain(problem, rng, levels) for rng, levels in zip(rngs, left, strict=True)]
-        # Side by side: what all of them ask for at once is trained at once.
-        asked = {place: next(chain) for place, chain in enumerate(chains)}
-        found: dict[int, Replication] = {}
-        told, trained = 0, 0
-        while asked:
-            if (deepest := max(map(len, left))) > told:
-                ends = sorted(fractions[-1] for fractions in left if fractions)
+    def replicate(
+        self, problem: Problem, attempts: Sequence[Attempt]
+    ) -> Iterator[tuple[int, Replication]]:
+        chains = [_Chain(self, problem, attempt) for attempt in attempts]
+        going, told = dict(enumerate(chains)), 0
+        while True:
+            for place, chain in list(going.items()):
+                if chain.replication is not None:
+                    del going[place]
+                    yield place, chain.replication
+            if not going:
+                return
+            left = [chain.left for chain in chains if chain.left]
+            if (deepest := max(map(len, left), default=0)) > told:
+                ends = sorted(fractions[-1] for fractions in left)
                 problem.tell(
                     f"level {deepest}: {ends[0]:.2g} to {ends[-1]:.2g} of seeds, after "
-                    f"{trained:,} trainings"
+                    f"{sum(chain.trained for chain in chains):,} trainings"
                 )
                 told = deepest
-            together = Noise(*map(np.concatenate, zip(*asked.values(), strict=True)))
+            # Side by side: what all chains ask for at once is trained at once.
+            asked = [chain.asks for chain in going.values()]
+            together = Noise(*map(np.concatenate, zip(*asked, strict=True)))
             answers = np.split(problem.scores(together), len(asked))
-            trained += len(together.seeds)
-            for place, answer in zip(list(asked), answers, strict=True):
-                try:
-                    asked[place] = chains[place].send(answer)
-                except StopIteration as end:
-                    found[place] = end.value
-                    del asked[place]
-        return [found[place] for place in range(len(chains))]
+            for chain, answer in zip(going.values(), answers, strict=True):
+                chain.answer(answer)
 
-    def _chain(self, problem: Problem, rng: np.random.Generator, left: list[float]) -> Chain:
-        """Run one replication, which asks for the scores of particles.
+    def levels(
+        self, problem: Problem, rng: np.random.Generator, left: list[float]
+    ) -> Generator[Noise, Float[ndarray, " particle"], Replication]:
+        """Ask for the scores of particles, level by level, and return the replication.
 
         It appends to `left` the fraction of seeds that each level holds.
         """
@@ -139,6 +141,47 @@ class SubsetSimulation(Search):
         words = words_of(noise)
         anew = rng.integers(2**64, size=len(words), dtype=np.uint64)
         return Noise(words, anew if self.data == "anew" else population.seeds)
+
+
+class _Chain:
+    """A replication under way.
+
+    Attributes:
+        asks: the particles whose scores it needs next.
+        left: the fraction of seeds that each of its levels holds.
+        trained: how many particles it has trained.
+        replication: what it has found, as soon as it has ended.
+    """
+
+    def __init__(self, search: SubsetSimulation, problem: Problem, attempt: Attempt):
+        self.left: list[float] = []
+        self.trained = 0
+        self.replication: Replication | None = None
+        self._levels = search.levels(problem, attempt.rng, self.left)
+        self.asks = next(self._levels)
+        for scores in attempt.scores:
+            self._send(scores)
+        self._attempt, self._committed = attempt, len(attempt.scores)
+        self._scores: list[Float[ndarray, " particle"]] = []  # that are not committed
+        self._since = time.monotonic()
+
+    def answer(self, scores: Float[ndarray, " particle"]) -> None:
+        """Go on with the scores of the particles that it asks for."""
+        level = len(self.left)
+        self._send(scores)
+        self._scores.append(scores)
+        ended = len(self.left) > level and self.replication is None
+        if ended and time.monotonic() - self._since >= SECONDS:
+            self._attempt.commit(self._committed, self._scores)
+            self._committed += len(self._scores)
+            self._scores, self._since = [], time.monotonic()
+
+    def _send(self, scores: Float[ndarray, " particle"]) -> None:
+        self.trained += len(scores)
+        try:
+            self.asks = self._levels.send(scores)
+        except StopIteration as end:
+            self.replication = end.value
 
 
 def threshold_of(scores: Float[ndarray, " particle"], keep: float) -> float | None:

@@ -22,7 +22,7 @@ from basin_jax.report.explain import explain
 from basin_jax.report.figures import LOOKS, caption, drawn, fractions, gaps
 from basin_jax.report.panels import Selection
 from basin_jax.report.picture import Picture, picture
-from basin_jax.report.render import fill
+from basin_jax.report.render import PAGE, fill
 from basin_jax.report.spots import Spot, of_fractions, of_gaps
 from basin_jax.report.tables import cell_name, seeds_meant, warnings
 from basin_jax.results.quoted import CELLS
@@ -32,7 +32,6 @@ from basin_jax.rules.behavior import Behavior
 from basin_jax.statistics.dose_response import Threshold
 
 
-PAGE = "report.html"
 LISTED = 20  # values in a line, at most
 POINTED = 2_500  # cells, beyond which a pointer finds none of them in the figure
 DOSES = 3  # at least, for a threshold

@@ -16,7 +16,7 @@ from basin_jax.rare import RareEstimate, StoredSearch, load
 from basin_jax.report.figures import FULL, STYLE, Drawing, add_note, drawn
 from basin_jax.report.panels import rows_of
 from basin_jax.report.picture import picture
-from basin_jax.report.render import Group, Line, Table, fill
+from basin_jax.report.render import PAGE, Group, Line, Table, fill
 from basin_jax.results.folder import StoreError
 from basin_jax.results.store import Store
 
@@ -104,8 +104,10 @@ def part_of_page(searches: Sequence[StoredSearch]) -> dict[str, Any] | None:
     }
 
 
-def write_searches(folder: str) -> Path:
-    """Write the report of a folder that holds searches and no sweep; return the path of its page.
+def report_files(folder: str) -> dict[str, bytes]:
+    """Return the files of the report of a folder that holds searches and no sweep.
+
+    They are `report.html`, and `rare.csv`, `.tex`, `.png` and `.pdf`.
 
     Raises:
         StoreError: if it holds no search, either.
@@ -116,14 +118,21 @@ def write_searches(folder: str) -> Path:
             f"{store.where} holds no sweep (no sweep.json), and no searches for rare basins; "
             "allowed: a folder that `basin-jax run` made"
         )
-    written = store.folder / "report"
-    make_folder(written)
     made = files(searches)
     content = {"name": printable(store.folder.resolve().name), "files": sorted(made)}
-    page = fill(
-        Path(__file__).with_name("rare.html"), rare=part_of_page(searches), **content
-    ).encode()
-    return write_pages(written, made | {"report.html": page}) / "report.html"
+    page = fill(Path(__file__).with_name("rare.html"), rare=part_of_page(searches), **content)
+    return made | {PAGE: page.encode()}
+
+
+def write_searches(folder: str) -> Path:
+    """Write the report of a folder that holds searches and no sweep; return the path of its page.
+
+    Raises:
+        StoreError: if it holds no search, either.
+    """
+    made, written = report_files(folder), Store(folder).folder / "report"
+    make_folder(written)
+    return write_pages(written, made) / PAGE
 
 
 def _line(search: StoredSearch) -> Line:

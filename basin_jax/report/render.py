@@ -16,6 +16,7 @@ from rich.text import Text
 
 
 HERE = Path(__file__).parent
+PAGE = "report.html"
 WIDE = 10_000  # characters of a line, so that none is broken
 GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
 SIGNS = dict(zip("αβγδεζηθικλμνξπρστ", GREEK.split(), strict=True)) | {

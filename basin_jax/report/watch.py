@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from basin_jax.files import reason
 from basin_jax.rare.store import FOLDER as RARE
-from basin_jax.report.page import PAGE, report_files
+from basin_jax.report import rare
+from basin_jax.report.page import report_files
+from basin_jax.report.render import PAGE
 from basin_jax.results.records import load
 from basin_jax.results.store import MANIFEST, Store
 
@@ -52,7 +54,7 @@ class Watched:
     """A folder and its report, which is made anew when the folder has changed.
 
     Raises:
-        StoreError: if the folder holds no sweep, or something in it is damaged.
+        StoreError: if the folder holds no sweep and no search, or something in it is damaged.
     """
 
     def __init__(self, folder: str):
@@ -73,12 +75,18 @@ class Watched:
 
     @staticmethod
     def _stamp(store: Store) -> tuple[Any, ...]:
+        searches = store.place.list(RARE)
+        if searches and not store.exists():
+            return (searches,)
         store.manifest()  # refuses a folder without a sweep
-        return store.place.stamp(MANIFEST), store.chunks(), store.place.list(RARE)
+        return store.place.stamp(MANIFEST), store.chunks(), searches
 
 
 def _report(folder: str) -> Report:
-    files = report_files(load(folder))
+    if Store(folder).exists():
+        files = report_files(load(folder))
+    else:
+        files = rare.report_files(folder)
     tag = f'"{hashlib.sha256(files[PAGE]).hexdigest()[:16]}"'
     script = Path(__file__).with_name("watch.js").read_text().replace("ETAG", json.dumps(tag))
     files[PAGE] += f"<script>\n{script}</script>\n".encode()
@@ -167,7 +175,7 @@ def watch(folder: str, *, port: int, tell: Callable[[str], None]) -> NoReturn:
         tell: receives the address, and what went wrong since.
 
     Raises:
-        StoreError: if the folder holds no sweep.
+        StoreError: if the folder holds no sweep and no search.
         ValueError: if the port is taken.
     """
     tell(f"making the report of {folder}")

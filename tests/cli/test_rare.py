@@ -128,7 +128,7 @@ def test_a_signal_leaves_what_has_ended_and_says_how_to_go_on(tmp_path, monkeypa
         main()
     assert ended.value.code == 128 + signal.SIGINT
     said = capfd.readouterr().err
-    assert "the replications that had ended are committed. Go on with:" in said
+    assert "what had ended of replications and their levels is committed. Go on with:" in said
     assert f"basin-jax {LINE}" in said
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from by_numpy import Starts, Walks, problem_of, tail
+from by_numpy import Starts, Walks, replications, tail
 from scipy.stats import norm
 
 from basin_jax import Sweep, organisms, rare
@@ -14,7 +14,7 @@ from basin_jax.statistics.estimates import estimate
 
 def fractions(particles, search: rare.Search, count: int) -> np.ndarray:
     rngs = [np.random.default_rng([5, number]) for number in range(count)]
-    found = search.replicate(problem_of(particles), rngs)
+    found = replications(particles, search, rngs)
     return np.array([replication.fraction for replication in found])
 
 
@@ -65,7 +65,7 @@ def test_of_equal_scores_all_are_kept_or_none(scores, keep, threshold):
 
 def estimated(particles, root: int) -> rare.RareEstimate:
     rngs = [np.random.default_rng([root, number]) for number in range(8)]
-    found = rare.SubsetSimulation().replicate(problem_of(particles), rngs)
+    found = replications(particles, rare.SubsetSimulation(), rngs)
     bracket = estimate(sum(r.hits for r in found), sum(r.fresh for r in found))
     return rare_estimate(found, bracket=bracket, method="", score="")
 

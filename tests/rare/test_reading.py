@@ -3,10 +3,13 @@
 import json
 
 import folders
+import numpy as np
 import pytest
 from rare_folders import AGREEING, APART, WELL, write_search
 
-from basin_jax import grid, rare
+from basin_jax import Verdict, grid, rare
+from basin_jax.rare.reading import verify
+from basin_jax.rare.store import Searches, identity_of
 from basin_jax.results.folder import StoreError
 from basin_jax.rules import Behavior
 from basin_jax.schema import seal_of, text_of
@@ -94,6 +97,28 @@ def test_damage_is_named(tmp_path):
     record.write_text("{")
     with pytest.raises(StoreError, match=r"delete it, and run again"):
         rare.load(tmp_path)
+
+
+def test_scores_of_a_replication_under_way_are_checked(tmp_path):
+    """Infinite ones come back, and all stand for the search until a replication has ended."""
+    method = rare.SubsetSimulation(particles=20)
+    given = {"of": Verdict.UNFIT, "rule": Behavior(), "root": 0, "score": rare.Peak()}
+    store = Searches(tmp_path, identity_of(WELL, method=method, **given))
+    scores = [np.linspace(-1, 1, 20), np.array([np.inf, -np.inf] * 10)]
+    store.commit_scores(3, 0, scores)
+    store.commit_scores(3, 2, scores[:1])
+    assert np.array_equal(store.scores(3, 20), [*scores, scores[0]])
+    assert store.scores(2, 20) == []
+    assert [(one.replications, one.estimate) for one in rare.load(tmp_path)] == [(0, None)]
+    assert verify(tmp_path) == (2, [])
+    with pytest.raises(StoreError, match=r"-3-0\.json is damaged: it is not of all particles"):
+        store.scores(3, 21)
+    (record,) = tmp_path.glob("rare/*-3-2.json")
+    content = json.loads(record.read_text()) | {"scores": ["AAAA"]}
+    content["seal"] = seal_of({k: v for k, v in content.items() if k != "seal"})
+    record.write_text(text_of(content))
+    with pytest.raises(StoreError, match=r"-3-2\.json is damaged: .*float64 numbers in base64"):
+        store.scores(3, 20)
 
 
 def test_a_folder_is_a_path_and_a_level_a_number():

@@ -7,6 +7,8 @@ from scipy.stats import beta, norm
 
 from basin_jax import Rule, Sweep, Verdict, organisms, rare
 from basin_jax.methods import Gradient
+from basin_jax.rare import subset
+from basin_jax.rare.problem import Problem
 from basin_jax.rules import Behavior
 
 
@@ -161,6 +163,35 @@ def test_committed_replications_are_used_again(folder, xor):
     assert rare.fraction(XOR, folder=folder, tell=told.append, **given) == xor
     assert [line.split(":")[0] for line in told if "replication" in line] == ["replication 4 of 8"]
     assert told[0].startswith("level 1: 0.25 to 0.25 of seeds, after 100 trainings"), told
+
+
+@pytest.mark.ci
+def test_a_search_that_is_stopped_goes_on_from_its_last_levels(tmp_path, monkeypatch):
+    monkeypatch.setattr(subset, "SECONDS", 0.0)
+    given = {"rule": ANY_FIT, "method": FEW, "score": rare.At(step=0), "lanes": 64}
+    whole, trained = rare.fraction(WELL, **given), []
+
+    def stop(line: str) -> None:
+        if line.startswith("level 5"):
+            raise KeyboardInterrupt
+
+    def scores(problem, noise, own=Problem.scores):
+        trained.append(len(noise.seeds))
+        return own(problem, noise)
+
+    monkeypatch.setattr(Problem, "scores", scores)
+    with pytest.raises(KeyboardInterrupt):
+        rare.fraction(WELL, folder=tmp_path, tell=stop, **given)
+    (stopped,) = rare.load(tmp_path)
+    assert (stopped.replications, stopped.wanted) == (0, 8)
+    first, told = sum(trained), []
+    assert rare.fraction(WELL, folder=tmp_path, tell=told.append, **given) == whole
+    assert told[0].startswith("level 5: "), told
+    # The last level of each was under way.
+    moves = max(level.moves for one in whole.replications for level in one.levels)
+    assert whole.trainings <= sum(trained) <= whole.trainings + 8 * 100 * moves
+    assert first > 100
+    assert not [*tmp_path.glob("rare/*-*-*.json")]
 
 
 class Looks(Rule):

@@ -94,6 +94,17 @@ def test_a_report_is_made_anew_when_its_folder_has_changed_and_nothing_is_writte
     assert watched.report is second
 
 
+def test_a_folder_of_searches_alone_is_watched(tmp_path):
+    write_search(tmp_path, AGREEING[:3])
+    watched = Watched(str(tmp_path))
+    assert "3 of 8 replications" in watched.report.files["report.html"].decode()
+    assert not watched.update()
+    write_search(tmp_path, AGREEING)
+    assert watched.update()
+    assert "3 of 8 replications" not in watched.report.files["report.html"].decode()
+    assert "rare.csv" in watched.report.files
+
+
 def test_a_folder_without_a_sweep_and_a_port_that_is_taken_are_refused(watched, tmp_path):
     with pytest.raises(ValueError, match="holds no sweep"):
         Watched(str(tmp_path))
