@@ -83,10 +83,7 @@ class Watched:
 
 
 def _report(folder: str) -> Report:
-    if Store(folder).exists():
-        files = report_files(load(folder))
-    else:
-        files = rare.report_files(folder)
+    files = report_files(load(folder)) if Store(folder).exists() else rare.report_files(folder)
     tag = f'"{hashlib.sha256(files[PAGE]).hexdigest()[:16]}"'
     script = Path(__file__).with_name("watch.js").read_text().replace("ETAG", json.dumps(tag))
     files[PAGE] += f"<script>\n{script}</script>\n".encode()
