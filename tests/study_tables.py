@@ -167,11 +167,12 @@ def _drawn(cell: Sweep, stop: int, seeds: np.ndarray, salt: str) -> pl.DataFrame
     return pl.DataFrame({"cell": digest_of(cell), "seed": seeds, "step": stop} | columns)
 
 
-EVIDENCE: dict[Any, tuple[str, ...]] = {}  # its names, by organism
+EVIDENCE: dict[Any, tuple[str, ...]] = {}  # its names, by organism but for its numbers
 
 
 def _evidence(cell: Sweep) -> tuple[str, ...]:
-    if cell.organism not in EVIDENCE:
+    kind = jax.tree.structure(cell.organism)
+    if kind not in EVIDENCE:
         signature = signature_of(cell)
         _, inputs = abstract_inputs(signature)
 
@@ -179,8 +180,8 @@ def _evidence(cell: Sweep) -> tuple[str, ...]:
             state, keys = init_trial(signature, given)
             return probe_trial(signature, given, keys, state)
 
-        EVIDENCE[cell.organism] = (*jax.eval_shape(probed, inputs),)
-    return EVIDENCE[cell.organism]
+        EVIDENCE[kind] = (*jax.eval_shape(probed, inputs),)
+    return EVIDENCE[kind]
 
 
 def unclear(one: Row) -> Row:
