@@ -24,4 +24,4 @@ sweep = [
     base.replace(organism=Digits(honeypot_rate=1.0)),
 ]
 rule = Behavior(deceptive_gap=0.5)  # gaps fill the whole range: see `Behavior`
-seeds = 1000
+seeds = 500
