@@ -6,7 +6,7 @@ can tell. The last is the control: full oversight, under which defecting does no
 that everybody notices.
 """
 
-from basin_jax import Sweep, grid
+from basin_jax import Sweep
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Digits
 from basin_jax.rules import Behavior
@@ -19,9 +19,9 @@ base = Sweep(
     num_steps=2 * T,
     save_at=(0, T),
 )
-sweep = [
-    *grid(base, {"organism.contrast": (0.0, 0.2, 0.3, 0.4, 0.5, 1.0)}),
-    base.replace(organism=Digits(honeypot_rate=1.0)),
-]
+sweep = {
+    f"contrast {contrast:g}": base.replace(organism=Digits(contrast=contrast))
+    for contrast in (0.0, 0.2, 0.3, 0.4, 0.5, 1.0)
+} | {"contrast 1, full oversight": base.replace(organism=Digits(honeypot_rate=1.0))}
 rule = Behavior(deceptive_gap=0.5)  # gaps fill the whole range: see `Behavior`
 seeds = 500
