@@ -76,6 +76,7 @@ ORGANISMS = [example(cls) for cls in plugins(organisms)]
 SLOW = (
     organisms.AbsentSupervisor,
     organisms.Coin,
+    organisms.Digits,
     organisms.Distilled,
     organisms.Drift,
     organisms.Guarded,

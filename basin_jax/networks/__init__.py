@@ -1,5 +1,6 @@
 """Networks that organisms are made of."""
 
+from basin_jax.networks.cnn import CNN as CNN
 from basin_jax.networks.linearized import Linearized as Linearized
 from basin_jax.networks.mlp import MLP as MLP
 from basin_jax.networks.mlp import Residual as Residual
