@@ -69,7 +69,7 @@ def _known() -> list[Path]:
 def train(entry: Entry, folder: Path) -> Records:
     """Train the missing seeds, and return the records."""
     source = load_sweep(entry.file)
-    return bj.run(source.cells, min(source.seeds, SEEDS), folder, rule=source.rule)
+    return bj.run(source.sweep, min(source.seeds, SEEDS), folder, rule=source.rule)
 
 
 def table(records: Records, untrained: Records) -> list[str]:
