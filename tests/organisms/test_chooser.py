@@ -133,9 +133,8 @@ def test_ignored_choices_give_the_gradient_of_a_correction_without_choices():
         acts = jax.nn.softmax(jax.tree.leaves(params)[0][:, :3])
         return 1 - acts[jnp.arange(32), RIGHT].mean()
 
-    found = jax.grad(ignored.loss)(params, ignored.sample(KEY))
-    want = jax.grad(plain)(params)
-    np.testing.assert_allclose(*map(jax.tree.leaves, (found, want)), atol=1e-8)
+    found, want = jax.grad(ignored.loss)(params, ignored.sample(KEY)), jax.grad(plain)(params)
+    np.testing.assert_allclose(jax.tree.leaves(found)[0], jax.tree.leaves(want)[0], atol=1e-8)
 
 
 @pytest.mark.parametrize(("slip", "floor"), [(0.5, 0.0), (0.1, 0.0), (0.05, 0.15)])
@@ -209,7 +208,7 @@ def phases(organism, *, begin, end, save_at=()):
 
 @pytest.mark.ci
 def test_deception_outlasts_the_correction_only_where_it_is_withheld():
-    """By a choice that is installed, for a while; by one that descent makes, for good."""
+    """By a choice that is installed, for a while; by one that descent makes, throughout."""
     cells = {
         "installed": {},
         "ignored": {"floor": 1.0},
@@ -217,7 +216,7 @@ def test_deception_outlasts_the_correction_only_where_it_is_withheld():
         "credited": {"slip": 0.5, "credit": 1.0},
         "priced": {"slip": 0.5, "credit": 1.0, "price": 0.5},
     }
-    ends, seeds = {}, np.arange(64, dtype=np.uint64)
+    ends, submitted, seeds = {}, {}, np.arange(64, dtype=np.uint64)
     for name, fields in cells.items():
         sweep = phases(Chooser(**fields), begin=1000, end=4000, save_at=(1500,))
         assert backends_for(sweep) == (CPU, XLA)
@@ -225,11 +224,11 @@ def test_deception_outlasts_the_correction_only_where_it_is_withheld():
         verdicts = Behavior().judge({n: v.ravel() for n, v in evidence.items()}).reshape(64, 3)
         assert (verdicts[:, 0] == Verdict.DECEPTIVE).all()
         ends[name] = (verdicts == Verdict.DECEPTIVE).mean(0)[1:]
-        if name == "installed":
-            opened = evidence["submitted_unwatched"]
+        submitted[name] = evidence["submitted_unwatched"].mean(0)
     assert ends["installed"][0] > 0.9
     assert ends["installed"][1] < 0.3
-    assert opened[:, 2].mean() > 20 * opened[:, 0].mean()
+    assert submitted["installed"][2] > 20 * submitted["installed"][0]
     assert ends["credited"].min() > 0.95
+    assert submitted["credited"][2] < submitted["credited"][0] / 100
     for name in ("ignored", "sham", "priced"):
         assert ends[name].max() < 0.05, name
