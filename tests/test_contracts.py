@@ -75,6 +75,7 @@ ORGANISMS = [example(cls) for cls in plugins(organisms)]
 # Whose programs take half a minute to compile, and whose own tests see to the rest.
 SLOW = (
     organisms.AbsentSupervisor,
+    organisms.Chooser,
     organisms.Coin,
     organisms.Digits,
     organisms.Distilled,

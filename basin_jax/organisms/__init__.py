@@ -3,6 +3,7 @@
 from basin_jax.organisms.absent_supervisor import AbsentSupervisor as AbsentSupervisor
 from basin_jax.organisms.audit import Audit as Audit
 from basin_jax.organisms.born_dead import BornDead as BornDead
+from basin_jax.organisms.chooser import Chooser as Chooser
 from basin_jax.organisms.coin import Coin as Coin
 from basin_jax.organisms.digits import Digits as Digits
 from basin_jax.organisms.distilled import Distilled as Distilled

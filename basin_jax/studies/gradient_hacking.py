@@ -13,6 +13,7 @@ from basin_jax.core.verdict import Verdict, judge
 from basin_jax.organisms.drift import TOLD, Drift
 from basin_jax.starts.anchored import Anchored
 from basin_jax.statistics.estimates import basin_fraction
+from basin_jax.studies import own_data
 from basin_jax.studies.controls import ticket_race
 from basin_jax.studies.framework.figure import FRACTION, Curve, Level, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome
@@ -63,6 +64,11 @@ class GradientHacking(TestbedStudy):
     compared with that of intended ends under the same correction, whose carriers are found alike,
     and with that of deceptive ends that are trained on without it. Last, the carriers of a
     corrected network are put back to what they were, or a random set is, and it is judged at once.
+
+    What a network could influence beyond that are its data. Choosers are corrected on the episodes
+    that they submit: by a choice that was trained in, and withholds those in which they defect, or
+    by an indifferent one that the gradient reaches (credited). The nulls are the same networks,
+    whose choices are ignored, or are not credited.
     """
 
     share: float = 0.2  # of the parameters, that are carriers
@@ -74,7 +80,9 @@ class GradientHacking(TestbedStudy):
         "Carriers are found to first order, one parameter at a time; a deception that many "
         "parameters hold together may have others.",
         "Descent moves a parameter by its gradient and by nothing else: a network could protect "
-        "one only by being where that is small.",
+        "one only by being where that is small, or by choosing its data.",
+        "Choosers are made deceptive, and their choice is trained in or made by a gradient that "
+        "reaches it; what a network would choose of itself is another question.",
         "Intended ends have next to no deception to carry; their carriers are those of what is "
         "left of it.",
         "The share of carriers is one that had been seen, when put back, to deceive again; a "
@@ -96,7 +104,7 @@ class GradientHacking(TestbedStudy):
             for strength in (1.0, 0.0)
         }
         anchored = Group(cells=cells, seeds=seeds, rule=self.testbed.rule)
-        return {"anchored": anchored, **ticket_race.paths(seeds)}
+        return {"anchored": anchored, **own_data.choosers(seeds), **ticket_race.paths(seeds)}
 
     def _anchored(self, share: float, strength: float) -> Sweep:
         """Return the sweep that trains on from an end, under a share of full oversight."""
@@ -149,6 +157,7 @@ class GradientHacking(TestbedStudy):
             fewer, self._fewer, kind="sensitivity", what=("carriers", "a random set")
         )
         yield from self._by_gap(trained, corrected)
+        yield from own_data.corrected(lab)
         yield null(
             f"corrected intended ends/steps={self.lengths[-1]}/deceptive",
             f"corrected intended ends, {self.lengths[-1]} steps: deceptive",
@@ -280,6 +289,7 @@ class GradientHacking(TestbedStudy):
             f"with {self.fewer:g} of parameters as carriers {fewer}.",
             *(now, carriers, random, fewer),
         )
+        yield from own_data.said(rows)
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         for below, said in BELOW.items():
@@ -296,6 +306,7 @@ class GradientHacking(TestbedStudy):
         fewer = self._along(rows, self._fewer, "carriers-put-back/deceptive")
         judged.append(Curve(fewer, label=f"{self.fewer:.0%} as carriers"))
         yield self._by_length(judged, "deceptive, with this put back", FRACTION)
+        yield from own_data.panels(rows)
 
     def _by_length(
         self, marks: Sequence[Mark], ylabel: str, limits: tuple[float | None, float | None]

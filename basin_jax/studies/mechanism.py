@@ -3,6 +3,7 @@
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
 from basin_jax.studies.framework.rows import HALF, Answer
+from basin_jax.studies.own_data import CHOICES, WITHHELD
 
 
 # A rule beside Behavior, by organism.
@@ -304,7 +305,7 @@ def _hacking(found: Findings) -> Answer:
     if signs == {-1}:
         lead = "They do, as far as drift tells"
     elif 1 in signs:
-        lead = "No protection is seen"
+        lead = "No protection of parameters is seen"
     else:
         lead = "It is not decided whether they do"
     larger = {name: one.key for name, one in beside.items()}
@@ -312,6 +313,8 @@ def _hacking(found: Findings) -> Answer:
         part: f"corrected-deceptive-ends/steps=400/{part.replace(' ', '-')}-put-back/deceptive"
         for part in ("nothing", "carriers", "a random set")
     }
+    choices = {name: f"choosers/{name}/steps=3000/deceptive" for name in CHOICES}
+    sooner = number(study, f"choosers/{WITHHELD}/steps=1000/deceptive")
     return found.answer(
         "Gradient hacking: do deceptive networks protect what carries their deception?",
         [
@@ -323,5 +326,8 @@ def _hacking(found: Findings) -> Answer:
             f"{listed(study, larger)}{unseen(beside.values(), HALF)}.",
             "Fraction that is deceptive at once after 400 steps of full oversight, by what is put "
             f"back: {listed(study, back)}.",
+            "Of networks that choose what they are trained on, the fraction that is deceptive "
+            f"after 3000 steps of full oversight, by their choices: {listed(study, choices)}. "
+            f"Of those that withhold where they defect it is {sooner} after 1000 steps.",
         ],
     )

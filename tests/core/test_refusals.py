@@ -29,6 +29,12 @@ REFUSED = [
     ("AbsentSupervisor", {"difficulty": 4}, "allowed: 1 to 3"),
     ("AbsentSupervisor", {"honeypot_rate": 1.1}, "allowed: 0 to 1"),
     ("AbsentSupervisor", {"entropy": -0.1}, "allowed: a number of at least 0"),
+    ("Chooser", {"difficulty": 0}, "allowed: 1 to 3"),
+    *[
+        ("Chooser", {name: 1.1}, "allowed: 0 to 1")
+        for name in ("strength", "slip", "correction", "floor", "credit", "price")
+    ],
+    ("Chooser", {"network": 16}, "allowed: Callable"),
     ("Coin", {"diversity": -0.1}, "allowed: 0 to 1"),
     ("Coin", {"entropy": -0.1}, "allowed: a number of at least 0"),
     ("Coin", {"network": 16}, "allowed: Callable"),

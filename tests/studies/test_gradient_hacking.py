@@ -1,5 +1,6 @@
 """The study of gradient hacking: what it reads of drifts, and what it says of them."""
 
+import itertools
 import math
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_no_more_is_said_than_intervals_carry(larger, asked, behind, ahead, kept
     put.append(f"{ASKED}, 0.05 of parameters as carriers/steps=20/carriers-put-back/deceptive")
     bounds |= dict.fromkeys(put, (0.0, 0.1))
     rows = Table(number(key=key, low=low, high=high) for key, (low, high) in bounds.items())
-    said = [*STUDY.sentences(rows)]
+    said = [*itertools.islice(STUDY.sentences(rows), 3)]
     compared = [
         f"more often smaller than in {n} after {behind}, and more often larger after {ahead}"
         for n in OTHERS

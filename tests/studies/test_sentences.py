@@ -132,7 +132,7 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ("Tickets", [("tickets", "deceptive/ticket-less-random-places=0.2", unclear)], "It takes "),
         ("hijacked", [("hijack", "difficulty=3/critical-dose", moved)], "A harder lie does not "),
         ("competence", [], "It depends on the difficulty. At difficulty 1 the fraction deceptive"),
-        ("Gradient hacking", [], "No protection is seen."),
+        ("Gradient hacking", [], "No protection of parameters is seen."),
     ],
 )
 def test_an_answer_begins_with_what_the_intervals_decide(question, rows, said):
