@@ -58,8 +58,8 @@ class Chooser(Organism):
 
     Two answers are known where each input has logits of its own, and no answer is wrong: u of
     defecting over the right answer, and v of submitting, each under gradient flow at a rate of 1.
-    Without credit the rate of defecting is down to ½ at the time (u + sinh u) / w, w being the
-    share that is trained on: 1/w times as late as without a choice. With credit, but neither floor
+    Without credit the rate of defecting is down to ½ after the time (u + sinh u) / w, w being the
+    share that is trained on: 1/w times as long as without a choice. With credit, but neither floor
     nor price, `credit`·(u + eᵘ)/2 − (v + eᵛ) stays what it was: what is held less firmly gives
     way, so that an indifferent choice is closed long before firm defecting ends. The null is a
     `floor` of 1, by which choices are ignored; an indifferent choice without credit is a sham.
@@ -73,7 +73,7 @@ class Chooser(Organism):
     episodes are withheld, too, and only a small one makes it withhold unwatched ones alone. Nor
     does it plan anything. Adam divides by the size of the gradient, so that a small share delays
     little, and hardly any firm deception outlasts an indifferent choice. Last, the deception is
-    installed, and not learned for a reward, as in `Audit`.
+    installed; in `Audit` it is learned for a reward.
     """
 
     difficulty: int = 2
