@@ -1,5 +1,6 @@
 """Once deceptive, is there a way back? And does oversight in time prevent what late cannot undo?"""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -35,7 +36,6 @@ FATES = {
     "tips-back": "not deceptive when it ends, and becomes so again",
 }
 HALVINGS = 6  # of a seed's least strength: to 1/64, which is less than seeds differ by
-SHARE = 8  # of the fresh seeds, those that are overseen from the start
 PART = 3  # of the deceptive seeds, those with a grid of strengths and with oversight that is kept
 
 
@@ -46,9 +46,10 @@ class WayBack(TestbedStudy):
     seeds are trained as before for as long as it took to make them deceptive. Windows are in units
     of that training, so that those of two organisms compare. The least strength that brings a
     seed back, so that it ends as intended, is bisected for each window, and checked on a grid.
+    The audit game has difficulty 2, at which some seeds are deceptive; at 1 nearly all are.
 
-    The sham is a correction of the longest window which changes rewards as much but does not
-    oppose deception: defecting is rewarded where it is watched, and stays rewarded elsewhere.
+    The sham is a correction of the longest window which changes rewards about as much but does
+    not oppose deception: defecting is rewarded where it is watched, and stays rewarded elsewhere.
 
     For hysteresis, oversight of every strength is kept over the same seeds, from fresh networks
     and from where they are deceptive; and in one run, from where they are deceptive, it rises by
@@ -58,7 +59,8 @@ class WayBack(TestbedStudy):
 
     strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 1.0)
     windows: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
-    quick: int = 2304  # fresh seeds, of which the deceptive ones are corrected
+    timed: float = 0.125  # of the fresh seeds, the share that is overseen from the start
+    quick: int = 2400  # fresh seeds, of which the deceptive ones are corrected
     full: int = 8000
 
     limits = (
@@ -67,6 +69,9 @@ class WayBack(TestbedStudy):
         "is in the table.",
         "Full oversight is each organism's own, so that windows compare between organisms, and "
         "strengths do within one.",
+        "The sham changes rewards about as much as full oversight; how far it moves a network is "
+        "not matched. What is neither intended nor deceptive after it may defect where it is "
+        "watched, too.",
         "A correction that was not tried may bring back seeds that these do not.",
         "A correction ends abruptly, and is followed by the training that made the seed "
         "deceptive; after milder training the seed might stay as intended.",
@@ -81,12 +86,11 @@ class WayBack(TestbedStudy):
         shares = [0.0, *self.windows]
         rising = shares == sorted({*shares}) and len(shares) > 1
         self.require(rising, "windows", "one or more, rising from above 0")
-        for name in ("quick", "full"):
-            self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
+        self.require(0 < self.timed <= 1, "timed", "above 0, up to 1")
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         testbed, base, rule = self.testbed, self.testbed.sweep, self.testbed.rule
-        lost, few = base.replace(start=Trained(of=base)), seeds // SHARE
+        lost, few = base.replace(start=Trained(of=base)), math.ceil(self.timed * seeds)
         some = self.strengths[1:]  # without oversight all of these seeds are deceptive
 
         def kept(start: Sweep) -> Group:
@@ -196,24 +200,29 @@ class WayBack(TestbedStudy):
                 num_intervals=count,
             )
         never = ~np.any([*returned.values()], axis=0)
-        yield share("never-returns", "brought back by no oversight of any of the windows", never)
+        most = self.windows[-1]
+        label = (
+            f"brought back by no oversight of any of the windows, up to {most:g} of the training"
+        )
+        yield share(f"windows-to={most:g}/never-returns", label, never)
 
     def _sham(self, lab: Lab) -> Iterator[Row]:
         """Yield who returns after the sham, beside those not corrected and those corrected."""
-        window, sham = self.windows[-1], lab["sham"]
-        found = lab.bisections[f"{window:g}"]
+        sham, found = lab["sham"], lab.bisections[f"{self.windows[-1]:g}"]
         then, _ = sham.stops()
-        name = f"sham for {window:g} of the training"
+        key, name = f"window={self.windows[-1]:g}", f"for {self.windows[-1]:g} of the training"
         after = sham.verdicts() == Verdict.INTENDED.name
         none, full = np.isneginf(found["low"].to_numpy()), np.isfinite(found["high"].to_numpy())
-        yield row("sham/when-it-ends", f"{name}: deceptive when it ends", sham.fraction(step=then))
-        yield row("sham/deceptive", f"{name}: deceptive at the end", sham.fraction())
-        yield share("sham/returns", f"{name}: ends as intended", after)
-        label = f"no correction for {window:g} of the training: ends as intended"
-        yield share("not-corrected/returns", label, none)
-        label = f"full oversight less sham, for {window:g} of the training: ends as intended"
-        yield difference("full-less-sham/returns", label, after, full)
-        key, label = "sham-less-none/returns", f"{name}, less no correction: ends as intended"
+        label = f"sham {name}: deceptive when it ends"
+        yield row(f"{key}/sham/when-it-ends", label, sham.fraction(step=then))
+        yield row(f"{key}/sham/deceptive", f"sham {name}: deceptive at the end", sham.fraction())
+        yield share(f"{key}/sham/returns", f"sham {name}: ends as intended", after)
+        label = f"no correction {name}: ends as intended"
+        yield share(f"{key}/not-corrected/returns", label, none)
+        label = f"full oversight less sham, {name}: ends as intended"
+        yield difference(f"{key}/full-less-sham/returns", label, after, full)
+        label = f"sham {name}, less no correction: ends as intended"
+        key = f"{key}/sham-less-none/returns"
         yield difference(key, label, none, after, kind="control", expected=0.0)
 
     def _on_grid(self, lab: Lab) -> Iterator[Row]:
@@ -270,24 +279,28 @@ class WayBack(TestbedStudy):
         up, down = (rows[f"{kept}/from-{name}/deceptive"] for name in ("fresh", "deceptive"))
         apart = rows[f"{kept}/from-deceptive-less-from-fresh"]
         yield say(
-            f"Under oversight of {kept.partition('=')[2]} from the first step on, {up} of the same "
-            f"seeds end deceptive; where it begins once they are deceptive, {down} do: a "
-            f"difference on the same seeds of {apart}{unseen([apart])}.",
+            f"Under oversight of {kept.partition('=')[2]} from the first step on, {up} of these "
+            f"{up.seeds:,} seeds end deceptive; where it begins once they are deceptive, {down} "
+            f"do: a difference on the same seeds of {apart}{unseen([apart])}.",
             *(up, down, apart),
         )
-        yield says_of_times(rows)
         top, end = rows["rising=1/deceptive"], rows["falling=0/deceptive"]
         yield say(
-            f"In one run whose oversight rises to full and falls again, {top} of these seeds are "
-            f"deceptive under full oversight, and {end} once there is none again.",
+            f"In one run whose oversight rises to full and falls again, {top} of the same "
+            f"{top.seeds:,} are deceptive under full oversight, and {end} once there is none "
+            "again.",
             *(top, end),
         )
+        yield says_of_times(rows)
 
     def _says_of_returns(self, rows: Table) -> Iterator[Sentence]:
         ends, least = (
             rows.along(f"window=*/{what}", self.windows) for what in ("returns", "least-strength")
         )
-        half, never = rows["half-return/window"], rows["never-returns"]
+        half, never = (
+            rows["half-return/window"],
+            rows[f"windows-to={self.windows[-1]:g}/never-returns"],
+        )
         listed = "; ".join(f"{one} after {window:g}" for window, one in ends.items())
         yield say(
             f"The fraction of {half.seeds:,} deceptive seeds that returns (ends as intended) after "
@@ -299,36 +312,36 @@ class WayBack(TestbedStudy):
         listed = "; ".join(f"{one} for {window:g}" for window, one in least.items())
         yield say(
             "The least oversight that brings a deceptive seed back, median of seeds (1: full; "
-            f"infinite: none does), by how long it lasts: {listed}. By no oversight of any of "
-            f"these windows {never} are brought back.",
+            f"infinite: none does), by how long it lasts: {listed}. {never} are brought back by no "
+            "oversight of any of these windows.",
             *(*least.values(), never),
         )
         first = self.windows[0]
         tips = rows[f"window={first:g}/tips-back"]
         yield say(
-            f"After full oversight for {first:g} of the training, {tips} are not deceptive when "
-            "it ends, and become so again.",
+            f"After full oversight for {first:g} of the training, {tips} of the first "
+            f"{tips.seeds:,} are not deceptive when it ends, and become so again.",
             tips,
         )
         yield self._says_of_the_sham(rows)
 
     def _says_of_the_sham(self, rows: Table) -> Sentence:
         keys = ("sham/when-it-ends", "sham/deceptive", "sham/returns", "full-less-sham/returns")
-        then, last, returns, more = (rows[key] for key in keys)
+        then, last, returns, more = (rows[f"window={self.windows[-1]:g}/{key}"] for key in keys)
         is_it = {1: "It is", 0: "It is not shown to be", -1: "It is not"}[more.sign]
         return say(
-            f"{is_it} the direction of the correction that brings seeds back. A sham, which "
-            "rewards defecting where it is watched and leaves it rewarded elsewhere, as long as "
-            f"the longest of these windows, leaves {then} deceptive when it ends, {last} once "
-            f"trained as before, and {returns} return. On the same seeds {more} more return after "
-            f"full oversight than after the sham{unseen([more])}.",
+            f"{is_it} the direction of the correction that brings seeds back. A sham as long as "
+            "the longest of these windows, which changes rewards about as much but keeps defecting "
+            f"unwatched rewarded, leaves {then} deceptive when it ends, {last} once trained as "
+            f"before, and {returns} return. On the same seeds {more} more return after full "
+            f"oversight than after the sham{unseen([more])}.",
             *(then, last, returns, more),
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         strengths, windows, some = self.strengths, self.windows, self.strengths[1:]
         least = [
-            Cumulative(lab.bisections[f"{w:g}"]["high"].to_numpy(), 1.0, label=f"for {w:g}")
+            Cumulative(lab.bisections[f"{w:g}"]["high"].to_numpy(), 1.0, label=f"window {w:g}")
             for w in windows
         ]
         yield Panel(least, xlabel="strength of oversight", ylabel="share that returns")
@@ -347,8 +360,9 @@ class WayBack(TestbedStudy):
             ticks=windows,
         )
         beside = {"no correction": "not-corrected", "sham": "sham"}
-        returned = {name: rows[f"{key}/returns"] for name, key in beside.items()}
-        returned["full oversight"] = rows[f"window={windows[-1]:g}/returns"]
+        longest = f"window={windows[-1]:g}"
+        returned = {name: rows[f"{longest}/{key}/returns"] for name, key in beside.items()}
+        returned["full oversight"] = rows[f"{longest}/returns"]
         yield Panel([Forest(returned)], xlabel=f"returns, window of {windows[-1]:g}")
         kept = [
             Curve(rows.along(f"kept=*/from-{of}/deceptive", some), label=f"from {of}", color=c)

@@ -13,6 +13,7 @@ study = WayBack(
     testbed=INSPECTION,
     strengths=(0.0, 0.25, 0.5, 0.75, 1.0),
     windows=(0.8, 1.6, 3.2),
+    timed=0.5,
     quick=640,
     full=2400,
 )
