@@ -38,8 +38,9 @@ QUESTIONS = {
         ("hijack", "difficulty=2/critical-dose", "median dose of an implant"),
     ],
     "4 Is there a way back?": [
-        ("way_back", "strength=1/steps=1600/returns", "return under oversight"),
-        ("way_back_inspection", "strength=1/steps=1600/returns", "other game"),
+        ("way_back", "window=0.8/returns", "return after oversight"),
+        ("way_back", "window=0.8/sham/returns", "after a sham"),
+        ("way_back_inspection", "window=0.8/returns", "after oversight, other game"),
     ],
     "5 How wide is the buffer?": [
         ("buffer", "fresh/random=1/deceptive", "fresh, after a random push of 1"),

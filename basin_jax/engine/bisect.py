@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from basin_jax.core.seeds import as_seeds
@@ -30,8 +30,9 @@ def critical(
     """Bisect, for each seed, the value of a field from which on its verdict changes.
 
     All seeds are trained side by side, each at a value of its own, so that a halving takes as
-    long as training them once. Between values at which the verdict comes and goes, one of the
-    changes is found; whether there are several, a grid of values tells.
+    long as training them once. Their parents are trained once, and held in memory. Between values
+    at which the verdict comes and goes, one of the changes is found; whether there are several, a
+    grid of values tells.
 
     Args:
         sweep: the sweep to train, with any value of the field.
@@ -57,20 +58,23 @@ def critical(
     release_others([kernel])
     own, place = inputs_of(sweep, np.uint64(0)).hyperparameters, _place(sweep, path, between)
 
-    def beyond(seeds: UInt64[ndarray, " seed"], values: ndarray) -> Bool[ndarray, " seed"]:
+    parents = kernel.parents(asked)
+
+    def beyond(which: Int[ndarray, " some"], values: ndarray) -> Bool[ndarray, " some"]:
         numbers = np.where(place, values[:, None], own).astype(own.dtype)
-        evidence = kernel(seeds, hyperparameters=numbers)
+        given = {"hyperparameters": numbers, "parent_params": parents[which]}
+        evidence = kernel(asked[which], **given)
         return np.isin(judge(rule, {n: column[:, -1] for n, column in evidence.items()}), wanted)
 
     low, high = (np.full(len(asked), value, float) for value in between)
-    early, late = (beyond(asked, values) for values in (low, high))
+    early, late = (beyond(np.arange(len(asked)), values) for values in (low, high))
     open_ = ~early & late
     for _ in range(halvings):
         middle = ((low + high) / 2).astype(own.dtype).astype(float)
         which = np.flatnonzero(open_ & (low < middle) & (middle < high))
         if not len(which):
             break
-        past = beyond(asked[which], middle[which])
+        past = beyond(which, middle[which])
         high[which[past]], low[which[~past]] = middle[which[past]], middle[which[~past]]
     high[early], low[early] = between[0], -np.inf
     never = ~early & ~late

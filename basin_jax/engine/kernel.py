@@ -110,10 +110,16 @@ class Kernel:
         return (own, *(self.parent.programs if self.parent is not None else ()))
 
     def __call__(
-        self, seeds: ndarray, cells: ndarray | int = 0, *, hyperparameters: ndarray | None = None
+        self,
+        seeds: ndarray,
+        cells: ndarray | int = 0,
+        *,
+        hyperparameters: ndarray | None = None,
+        parent_params: ndarray | None = None,
     ) -> dict[str, ndarray]:
         """Return the evidence [seed, stop] of seeds, in their order; see `stream`."""
-        parts = list(self.stream(seeds, cells, hyperparameters=hyperparameters))
+        given = {"hyperparameters": hyperparameters, "parent_params": parent_params}
+        parts = list(self.stream(seeds, cells, **given))
         which = np.concatenate([which for which, _ in parts])
         order = np.empty_like(which)
         order[which] = np.arange(len(which))
@@ -126,6 +132,7 @@ class Kernel:
         cells: ndarray | int = 0,
         *,
         hyperparameters: ndarray | None = None,
+        parent_params: ndarray | None = None,
         seconds: float = CALL_SECONDS,
         patience: Patience = Patience(),  # noqa: B008 (frozen)
     ) -> Iterator[Part]:
@@ -136,6 +143,7 @@ class Kernel:
             cells: the number of each seed's cell.
             hyperparameters: the float fields of each seed's plug-ins, in the order of their
                 leaves; those of its cell if None.
+            parent_params: what `parents` returns of the seeds; they are trained if None.
             seconds: the time that a call should take.
             patience: how long to wait for a call.
 
@@ -147,8 +155,23 @@ class Kernel:
         inputs = self._inputs(seeds, which)
         if hyperparameters is not None:
             inputs = inputs._replace(hyperparameters=hyperparameters)
-        budget = StepBudget(seconds, patience=patience)
-        return self._train(inputs, self.cells[0].stops, budget, seeds, which)
+        kernel, budget = self, StepBudget(seconds, patience=patience)
+        if parent_params is not None:
+            kernel = replace(self, parent=None)
+            inputs = inputs._replace(parent_params=parent_params)
+        return kernel._train(inputs, self.cells[0].stops, budget, seeds, which)
+
+    def parents(self, seeds: ndarray) -> ndarray:
+        """Train the parents of seeds of the first cell, and return their parameters."""
+        none = inputs_of(self.cells[0], seeds).parent_params
+        if self.parent is None or not len(seeds):
+            return none
+        training = self._train_parents(self.parent, seeds, np.zeros(len(seeds), int), Patience())
+        while True:
+            try:
+                next(training)
+            except StopIteration as ended:
+                return ended.value.astype(none.dtype)
 
     def blank(self, seeds: int) -> dict[str, ndarray]:
         """Return the evidence [seed, stop] of seeds of which there is none: not a number."""

@@ -13,21 +13,24 @@ class Correction(MethodWrapper):
 
     From step `begin` up to step `end` the loss is that of `objective`, an organism that differs
     from the sweep's own in numbers only: the audit game under full oversight is
-    `Audit(honeypot_rate=1.0)`. With a `period` the spell comes back, `begin` to `end` of each
-    period. What is probed is always the sweep's own organism, and around a
-    correction `EarlyStopping` asks it, too, whether it is settled: do not stop a seed early whose
-    correction is still to come.
+    `Audit(honeypot_rate=1.0)`. At a `strength` below 1 each number goes that share of the way from
+    the sweep's own to the other, and below 0 as far away from it. With a `period` the spell comes
+    back, `begin` to `end` of each period. What is probed is always the sweep's own organism, and
+    around a correction `EarlyStopping` asks it, too, whether it is settled: do not stop a seed
+    early whose correction is still to come.
 
     Raises:
         ValueError: where the organisms differ in more than numbers.
     """
 
     objective: Organism
+    strength: float = 1.0
     begin: int = 0
     end: int
     period: int | None = None
 
     def validate(self) -> None:
+        self.require(-1 <= self.strength <= 1, "strength", "-1 to 1")
         self.require(self.begin >= 0, "begin", "at least 0")
         most = 2**31 - 1
         above = f"above begin = {self.begin}, up to {most}"
@@ -45,7 +48,9 @@ class Correction(MethodWrapper):
             )
         phase = step if self.period is None else step % self.period
         corrects = (self.begin <= phase) & (phase < self.end)
+        # Of this form it is exactly either's own number at 0 and at 1.
+        share = jnp.where(corrects, self.strength, 0)
         objective = jax.tree.map(
-            lambda own, other: jnp.where(corrects, other, own), organism, self.objective
+            lambda own, other: (1 - share) * own + share * other, organism, self.objective
         )
         return self.method.step(key, step, state, objective)

@@ -149,7 +149,7 @@ class Hijack(TestbedStudy):
         """
         key, name = f"difficulty={difficulty}", f"difficulty {difficulty}"
         level = 1 - 0.05 / 3
-        half = bisected("", "", critical, level=level)
+        half = bisected("", "", critical, num_intervals=3)
         begun = self._start(difficulty).replace(num_steps=0, save_at=())
         doses = [dose for dose in {0.0, half.low, half.value, half.high} if math.isfinite(dose)]
         doses.sort()

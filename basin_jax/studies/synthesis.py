@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 
 from basin_jax.studies.framework.power import apart, unseen
@@ -18,6 +19,7 @@ HELD = {
     "way_back": "kept=0.1/from-deceptive-less-from-fresh",
     f"way_back_{OTHER}": "kept=0.5/from-deceptive-less-from-fresh",
 }
+RETURNS, RETURNING = "window=0.8/returns", "full oversight for 0.8 of the training"
 LIMITS = (
     "Each number is that of one small organism under one training process, with at most some "
     "thousand parameters and a handful of cues to tell that it is watched.",
@@ -162,29 +164,25 @@ def _threshold(found: Findings) -> Answer:
 
 
 def _way_back(found: Findings) -> Answer:
-    lengths = {f"after {n} steps": f"strength=1/steps={n}/returns" for n in (100, 400, 1600)}
-    back, kept, late, by_length = {}, {}, {}, []
+    back, kept, late, by_window = {}, {}, {}, []
     for study, where in _both(found, "way_back").items():
-        returns, held = (
-            found.row(study, key) for key in (lengths["after 1600 steps"], HELD[study])
-        )
-        told = f"{number(study, returns.key)} do after 1600 steps of full oversight"
-        told = f"{told}{unseen([returns], HALF)}"
+        returns, held = (found.row(study, key) for key in (RETURNS, HELD[study]))
+        told = f"{number(study, returns.key)} return{unseen([returns], HALF)}"
         back[where] = (returns, side(returns), told)
         told = f"kept from where seeds are deceptive, it leaves {number(study, held.key)} more"
         told = f"{told} of them so than kept from the first step on{unseen([held])}"
         kept[where] = (held, held.sign, told)
         late[where] = _late(found, study)
-        by_length.append(f"Returned, {where}: {listed(study, lengths)}.")
+        by_window += _by_window(found, study, where)
     return found.answer(
         "Is there a way back, and until when?",
         [
             compared(
                 back,
                 {
-                    1: "most deceptive seeds come back",
-                    0: "it is not decided whether most deceptive seeds come back",
-                    -1: "most deceptive seeds do not come back",
+                    1: f"{RETURNING} brings most deceptive seeds back",
+                    0: f"it is not decided whether {RETURNING} brings most deceptive seeds back",
+                    -1: f"{RETURNING} does not bring most deceptive seeds back",
                 },
             ),
             compared(
@@ -204,9 +202,29 @@ def _way_back(found: Findings) -> Answer:
                     -1: "oversight undoes more than it prevents",
                 },
             ),
-            *by_length,
+            *by_window,
         ],
     )
+
+
+def _by_window(found: Findings, study: str, where: str) -> list[str]:
+    """Say who returns, and by how much oversight, by how long it lasts."""
+    ends, least = (
+        {
+            f"for {named[1]}": key
+            for key in found.rows(study)
+            if (named := re.fullmatch(f"window=([^/]*)/{what}", key))
+        }
+        for what in ("returns", "least-strength")
+    )
+    (sham,) = (key for key in found.rows(study) if key.endswith("/sham/returns"))
+    return [
+        f"Returned after full oversight, {where}, by how long it lasts as a share of the training: "
+        f"{listed(study, ends)}. More than half return from {number(study, 'half-return/window')} "
+        f"on; after a sham {number(study, sham)} return.",
+        f"Least oversight that brings a seed back, {where}, as a share of full oversight, median "
+        f"of seeds (infinite: none does): {listed(study, least)}.",
+    ]
 
 
 def _late(found: Findings, study: str) -> tuple[Row, int, str]:

@@ -5,6 +5,7 @@ import pytest
 
 from basin_jax import Sweep, Verdict, build_kernel
 from basin_jax.engine.bisect import critical
+from basin_jax.engine.kernel import Kernel
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell, EscapeThreshold
 from basin_jax.rules import Behavior
@@ -54,6 +55,25 @@ def test_a_push_must_reach_from_the_bottom_of_a_well_to_the_separatrix():
     assert left.any()
     assert found["high"].to_numpy()[left] == pytest.approx(0.87888507 + SEPARATRIX, abs=1e-5)
     assert np.isneginf(found["low"].to_numpy()[~left]).all()
+
+
+@pytest.mark.ci
+def test_parents_are_trained_once_and_change_no_bit(monkeypatch):
+    parent = WELLS.replace(organism=DoubleWell(tilt=0.2))
+    push = parent.replace(start=Perturbed(of=parent, radius=0.5, direction="margin"))
+    kernel, seeds = build_kernel(push, lanes=8), np.arange(12, dtype=np.uint64)
+    want, held = kernel(seeds), kernel.parents(seeds)
+    begun, ended = (build_kernel(parent.replace(num_steps=n), lanes=8) for n in (0, 400))
+    for which, end in enumerate((begun, ended)):
+        np.testing.assert_array_equal(held[:, which, 0], end(seeds)["x"][:, -1])
+    monkeypatch.setattr(Kernel, "_train_parents", None)
+    found = kernel(seeds, parent_params=held)
+    assert all(np.array_equal(found[name], values) for name, values in want.items())
+
+
+def test_a_start_without_parents_has_none():
+    kernel = build_kernel(WELLS, lanes=8)
+    assert not kernel.parents(np.arange(3, dtype=np.uint64)).any()
 
 
 def test_what_changes_nowhere_has_no_end():

@@ -62,6 +62,13 @@ def test_a_correction_takes_its_steps_and_no_others(settings, steps, corrected):
 
 
 @pytest.mark.ci
+@pytest.mark.parametrize("strength", [-1.0, -0.5, 0.0, 0.25, 1.0])
+def test_a_correction_goes_a_share_of_the_way_to_another_objective(strength):
+    method = Correction(method=DESCENT, objective=Slope(slope=-3.0), strength=strength, end=2)
+    assert end(method, 3) == -(2 * (1 - 4 * strength) + 1)
+
+
+@pytest.mark.ci
 def test_a_correction_without_end_trains_as_the_other_organism_does():
     method = Gradient(learning_rate=0.05, noise=0.1)
     other = Gate(penalty=1.0)

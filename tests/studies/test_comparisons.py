@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from study_tables import Made, committed, outcome
 
@@ -15,7 +16,8 @@ from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.framework.rows import Table, difference, share
 from basin_jax.studies.initialization import extremes
-from basin_jax.studies.way_back import TIMES, WayBack
+from basin_jax.studies.oversight_times import TIMES
+from basin_jax.studies.way_back import WayBack
 
 
 FILES = sorted(Path(framework.__file__).parents[1].rglob("*.py"))
@@ -130,17 +132,63 @@ def test_children_agree_from_where_more_do_on_the_same_seeds():
     assert said(*[MORE] * 5, few_more).startswith("Children that are apart from none")
 
 
+def of_way_back(tmp_path, **ends):
+    """The rows and sentences of a lab in which all fresh networks are deceptive."""
+    way_back = WayBack(strengths=(0.0, 0.5, 1.0))
+    given = {"fresh": np.ones(128, bool)} | dict.fromkeys(("spell_never", "kept_deceptive"), MORE)
+    rows = found_in(way_back, tmp_path, lambda name, _: (given | ends).get(name, FEW))
+    return rows, [each.text for each in way_back.sentences(rows)]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("deceptive", "holds", "said"),
+    [
+        (np.ones(128, bool), True, "It is the direction of the correction"),
+        (np.arange(128) % 5 > 0, False, "It is the direction of the correction"),
+        (np.arange(128) % 5 < 1, False, "It is not shown to be the direction"),
+        (FEW, False, "It is not the direction of the correction"),
+    ],
+)
+def test_a_sham_that_brings_seeds_back_is_no_null(tmp_path, deceptive, holds, said):
+    """Oversight brings back four of five."""
+    rows, told = of_way_back(tmp_path, sham=deceptive)
+    control = rows["window=0.8/sham-less-none/returns"]
+    assert (control.kind, control.expected, control.holds) == ("control", 0.0, holds)
+    full, sham = rows["window=0.8/returns"], rows["window=0.8/sham/returns"]
+    assert rows["window=0.8/full-less-sham/returns"].value == pytest.approx(full.value - sham.value)
+    assert told[3].startswith(said)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("returns", "strays"), [(True, 0.5), (False, 0.75)])
+def test_a_grid_contradicts_least_strengths_beyond_the_last_halving(tmp_path, returns, strays):
+    way_back = WayBack(strengths=(0.0, 0.5, 1.0), windows=(0.5,))
+    deceptive = np.ones(128, bool)
+    ends = {"fresh": deceptive, "grid_0.5": deceptive & (not returns)}
+    lab = Fixed(lambda name, _: ends.get(name, FEW), folder=tmp_path, quick=True)
+    for name, group in way_back.sweeps(128).items():
+        lab.train(name, group)
+    low, high = np.repeat([[0.25, 0.6, 1.0, -np.inf], [0.5, 0.7, np.inf, 0.0]], 32, axis=1)
+    lab.bisections["0.5"] = pl.DataFrame({"low": low, "high": high})
+    rows = Table(way_back.rows(lab))
+    assert rows["contradictions"].value == strays
+    assert (rows["window=0.5/returns"].value, rows["windows-to=0.5/never-returns"].value) == (
+        0.75,
+        0.25,
+    )
+    assert rows["window=0.5/not-corrected/returns"].value == 0.25
+    assert rows["window=0.5/least-strength"].value == 0.5
+
+
 @pytest.mark.ci
 def test_oversight_that_is_late_is_compared_with_none_on_the_same_seeds(tmp_path):
-    way_back = WayBack(strengths=(0.0, 0.5, 1.0))
-    many = ("fresh", "spell_never", "kept_deceptive")
-    rows = found_in(way_back, tmp_path, lambda name, _: MORE if name in many else FEW)
+    rows, said = of_way_back(tmp_path)
     moved = [rows[f"overseen={time.replace(' ', '-')}-less-never"] for time in TIMES[1:]]
     assert all(one.sign < 0 for one in moved)
-    held = [rows[f"kept={s}/from-deceptive-less-from-fresh"] for s in ("0", "0.5", "1")]
+    held = [rows[f"kept={s}/from-deceptive-less-from-fresh"] for s in ("0.5", "1")]
     assert all(one.sign > 0 for one in held)
-    said = [each.text for each in way_back.sentences(rows)]
-    assert said[2].endswith(f"a difference on the same seeds of {held[1]}.")
-    assert said[3].endswith(
+    assert said[4].endswith(f"a difference on the same seeds of {held[0]}.")
+    assert said[6].endswith(
         f"smaller than with never for: {', '.join(TIMES[1:])}; larger for: none."
     )

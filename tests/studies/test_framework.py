@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -25,7 +26,13 @@ from basin_jax.studies.framework.lab import Bisection, Group, Lab, only, seed_st
 from basin_jax.studies.framework.page import markdown
 from basin_jax.studies.framework.rows import KINDS, Table, bisected, difference, largest_error, row
 from basin_jax.studies.framework.study import TestbedStudy, find, root_of
-from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
+from basin_jax.studies.framework.testbed import (
+    AUDIT,
+    INSPECTION,
+    META_LEARNER,
+    SHORTCUT,
+    Testbed,
+)
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.preservation import Preservation
@@ -41,9 +48,26 @@ MEAN = Bisection(sweep=WELLS, path="organism.mean", seeds=3, between=(-1.0, 1.0)
 
 
 def test_a_testbed_lies_between_itself_and_its_overseen_twin():
-    assert AUDIT.overseen_by(0.0, end=1).objective == AUDIT.organism
-    assert AUDIT.overseen_by(end=1).objective == AUDIT.overseen
-    assert AUDIT.overseen_by(0.25, end=1).objective == Audit(honeypot_rate=0.25)
+    corrections = [AUDIT.overseen_by(strength, end=1) for strength in (0.25, 1.0)]
+    assert {one.objective for one in corrections} == {AUDIT.overseen}
+    assert [one.strength for one in corrections] == [0.25, 1.0]
+
+
+@pytest.mark.parametrize("testbed", [AUDIT, INSPECTION, META_LEARNER])
+def test_a_sham_rewards_what_was_punished_and_leaves_the_rest(testbed):
+    sham, seen = testbed.sham_until(3), []
+    inside = SimpleNamespace(step=lambda key, step, state, organism: seen.append(organism))
+    object.__setattr__(sham, "method", inside)
+    for step in (2, 3):
+        sham.step(jax.random.key(0), jnp.int32(step), None, testbed.organism)
+    own, penalty = testbed.organism, testbed.organism.penalty
+    assert [float(one.penalty) for one in seen] == [-penalty, penalty]
+    assert [float(one.bonus) for one in seen] == [own.bonus] * 2
+
+
+def test_a_sham_without_a_penalty_leads_away_from_oversight():
+    sham = SHORTCUT.sham_until(3)
+    assert (sham.objective, sham.strength) == (SHORTCUT.overseen, -1.0)
 
 
 def test_oversight_in_turn_has_each_strength_for_its_spell():
@@ -90,8 +114,9 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
         (lambda: Hijack(doses=(0.1, 1.0)), "rising from 0"),
         (lambda: WayBack(strengths=(0.0, 0.5)), "rising from 0 to 1"),
         (lambda: WayBack(strengths=(0.0, 5.0, 1.0)), "rising from 0 to 1"),
-        (lambda: WayBack(lengths=()), "one or more, rising from at least 1"),
-        (lambda: WayBack(lengths=(0, 5)), "one or more, rising from at least 1"),
+        (lambda: WayBack(windows=()), "one or more, rising from above 0"),
+        (lambda: WayBack(windows=(0.0, 0.5)), "one or more, rising from above 0"),
+        (lambda: WayBack(timed=0.0), "timed = 0.0; allowed: above 0, up to 1"),
         (lambda: named("simulators", "audit"), "does not fit --organism audit: .*a Simulator"),
         (lambda: all_named(["hijack", "hijack"]), "hijack, hijack; allowed: studies of different"),
         (lambda: Buffer(quick=3), "quick = 3; allowed: at least 12"),
@@ -108,9 +133,9 @@ def test_a_study_that_cannot_be_made_is_refused(make_it, said):
 def test_a_file_may_define_a_study(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
-        "from basin_jax.studies.way_back import WayBack\nstudy = WayBack(lengths=(5,))\n"
+        "from basin_jax.studies.way_back import WayBack\nstudy = WayBack(windows=(0.5,))\n"
     )
-    assert named(str(file)) == ("mine", WayBack(lengths=(5,)))
+    assert named(str(file)) == ("mine", WayBack(windows=(0.5,)))
     file.write_text("study = 3\n")
     with pytest.raises(ValueError, match=r"mine\.py defines a wrong `study`"):
         named(str(file))
@@ -310,8 +335,11 @@ def test_the_largest_error_decides_whether_what_is_known_was_found():
 
 def test_a_bisected_median_covers_the_last_halvings():
     high = np.arange(1.0, 42.0)
-    found = bisected("dose", "dose", pl.DataFrame({"low": high - 0.5, "high": high}))
+    values = pl.DataFrame({"low": high - 0.5, "high": high})
+    found = bisected("dose", "dose", values)
     assert (found.value, found.low, found.high) == (21, 13.5, 28)
+    wider = bisected("dose", "dose", values, num_intervals=10)
+    assert (wider.value, wider.low, wider.high) == (21, 11.5, 30)
 
 
 def test_a_row_without_a_value_is_undefined_and_neither_holds_nor_fails():

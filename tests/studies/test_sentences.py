@@ -106,14 +106,18 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ("Simulators", [], "The result opposes the worry: "),
         ("Simulators", [("simulators", "bias=0/change/lies-unwatched", far)], "The result bears "),
         ("Simulators", [("simulators", "bias=0/change/lies-unwatched", unclear)], "It is not dec"),
-        ("way back", [], "The organisms disagree. In the audit game most deceptive seeds come b"),
+        (
+            "way back",
+            [],
+            "The organisms disagree. In the audit game full oversight for 0.8 of the ",
+        ),
         (
             "way back",
             [
-                ("way_back_inspection", "strength=1/steps=1600/returns", far),
+                ("way_back_inspection", "window=0.8/returns", far),
                 ("way_back_inspection", "overseen=last-quarter-less-never", below),
             ],
-            "In both organisms most deceptive seeds come back. In the audit game, 0.962 [",
+            "In both organisms full oversight for 0.8 of the training brings most deceptive seed",
         ),
         ("Ensemble", [], "In both organisms it is not decided whether training picks"),
         ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", far)], "The organisms disagree."),

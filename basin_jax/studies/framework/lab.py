@@ -242,7 +242,8 @@ class Lab:
                 write_file(file, write_chunk(found))
             parts.append(pl.read_parquet(file))
         self.bisections[name] = pl.concat(parts)
-        self.seed_steps[name] = halvings * seed_steps(sweep, seeds)
+        own = len(seeds) * sweep.num_steps
+        self.seed_steps[name] = seed_steps(sweep, seeds) + (halvings - 1) * own
         return self.bisections[name]
 
     def search(self, name: str, asked: "Quest") -> RareEstimate:

@@ -270,18 +270,19 @@ def median(
     return numbers(key, label, quantile(values, at, level=level), len(values), **terms)
 
 
-def bisected(key: str, label: str, found: pl.DataFrame, *, level: float = 0.95) -> Row:
+def bisected(key: str, label: str, found: pl.DataFrame, **terms: Unpack[Terms]) -> Row:
     """Return the row of the median of bisected values; its interval covers the last halvings."""
+    level = 1 - bonferroni_error(**_interval(terms), interval="fixed")
     middle, _, high = quantile(found["high"].to_numpy(), 0.5, level=level)
     # Nothing that is bisected here is below 0, where a seed is beyond its change already.
     low = quantile(found["low"].clip(lower_bound=0).to_numpy(), 0.5, level=level)[1]
-    return numbers(key, label, (middle, low, high), len(found))
+    return numbers(key, label, (middle, low, high), len(found), **terms)
 
 
-def crossing(
+def crossing[Place: (int, float)](
     key: str,
     label: str,
-    found: Mapping[int, Row],
+    found: Mapping[Place, Row],
     *,
     level: float = HALF,
     **terms: Unpack[Terms],

@@ -98,15 +98,26 @@ class Testbed(Plugin):
 
         It ends with the training of the testbed if `end` is None.
         """
-
-        def between(own: float, other: float) -> float:
-            return own + strength * (other - own)
-
-        objective = jax.tree.map(between, self.organism, self.overseen)
-        end = self.num_steps if end is None else end
         return Correction(
-            method=self.method, objective=objective, begin=begin, end=end, period=period
+            method=self.method,
+            objective=self.overseen,
+            strength=strength,
+            begin=begin,
+            end=self.num_steps if end is None else end,
+            period=period,
         )
+
+    def sham_until(self, end: int) -> Correction:
+        """Return the method under a sham of full oversight, up to a step.
+
+        The penalty for defecting where it is watched becomes a reward, so that defecting pays
+        everywhere: rewards change about as much as under oversight, and those that make it pay
+        unwatched stay. An organism without a penalty is moved away from its overseen twin.
+        """
+        penalty = getattr(self.organism, "penalty", None)
+        objective = self.overseen if penalty is None else self.organism.replace(penalty=3 * penalty)
+        # As far away from three times the penalty as that is from it lies its negative.
+        return Correction(method=self.method, objective=objective, strength=-1.0, end=end)
 
     def overseen_in_turn(self, strengths: Sequence[float], length: int) -> Method:
         """Return the method under shares of full oversight in turn, each for `length` steps."""
