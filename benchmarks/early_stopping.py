@@ -21,6 +21,7 @@ from basin_jax.rules import Behavior
 from basin_jax.runs.sweepfile import load_sweep
 
 
+LANES = 16
 COUNTED = Path(__file__).parent.parent / "sweeps/rare/counted.py"
 
 
@@ -31,8 +32,8 @@ def main(
     """Time both sweeps in turns, and compare their verdicts."""
     (stopping,) = load_sweep(COUNTED).cells
     assert isinstance(stopping.method, EarlyStopping)
-    kernels = [build_kernel(stopping.replace(method=stopping.method.method))]
-    kernels.append(build_kernel(stopping))
+    sweeps = stopping.replace(method=stopping.method.method), stopping
+    kernels = [build_kernel(sweep, lanes=LANES) for sweep in sweeps]
     for kernel in kernels:  # compiles
         kernel(np.arange(1, dtype=np.uint64))
     ratios, differ = [], 0

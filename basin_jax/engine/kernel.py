@@ -110,15 +110,9 @@ class Kernel:
         return (own, *(self.parent.programs if self.parent is not None else ()))
 
     def __call__(
-        self,
-        seeds: ndarray,
-        cells: ndarray | int = 0,
-        *,
-        hyperparameters: ndarray | None = None,
-        parent_params: ndarray | None = None,
+        self, seeds: ndarray, cells: ndarray | int = 0, **given: Any
     ) -> dict[str, ndarray]:
-        """Return the evidence [seed, stop] of seeds, in their order; see `stream`."""
-        given = {"hyperparameters": hyperparameters, "parent_params": parent_params}
+        """Return the evidence [seed, stop] of seeds, in their order; `given` is as in `stream`."""
         parts = list(self.stream(seeds, cells, **given))
         which = np.concatenate([which for which, _ in parts])
         order = np.empty_like(which)

@@ -160,7 +160,7 @@ def images() -> Images:
             "Digits needs scikit-learn, which has its images; install it: "
             'pip install "basin-jax[digits]"'
         ) from None
-    pixels, digits = load_digits(return_X_y=True)
+    pixels, digits = map(np.asarray, load_digits(return_X_y=True))
     return Images((pixels / 16).astype(np.float32), digits.astype(np.int32))
 
 

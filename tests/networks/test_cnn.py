@@ -1,5 +1,7 @@
 """The convolutional network: against NumPy, and the images that it refuses."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from basin_jax.networks import CNN
 @pytest.mark.parametrize("channels", [(), (3,), (3, 4)])
 def test_it_is_a_convolution_in_numpy(channels):
     network = CNN(channels=channels, activation=jnp.tanh)
-    module = network(64, 5, rngs=nnx.Rngs(0))
+    module: Any = network(64, 5, rngs=nnx.Rngs(0))
     x = jax.random.normal(jax.random.key(1), (6, 64))
     images = np.asarray(x).reshape(1, 6, 8, 8)
     for layer in module.layers:
