@@ -169,6 +169,7 @@ REFUSED = [
     ("Averaged", {"begin": -1}, "allowed: 0 to 2**31 - 1"),
     ("Correction", {"method": None}, "allowed: Method"),
     ("Correction", {"objective": None}, "allowed: Organism"),
+    ("Correction", {"strength": -1.1}, "allowed: -1 to 1"),
     ("Correction", {"begin": -1}, "allowed: at least 0"),
     ("Correction", {"end": 2**31}, "allowed: above begin = 0"),
     ("Correction", {"period": 4}, "allowed: None, or at least end = 5"),
