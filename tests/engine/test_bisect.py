@@ -1,11 +1,12 @@
 """Bisection of each seed's own critical value, against separatrices in closed form."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from basin_jax import Sweep, Verdict, build_kernel
 from basin_jax.engine.bisect import critical
-from basin_jax.engine.kernel import Kernel
 from basin_jax.methods import Gradient
 from basin_jax.organisms import DoubleWell, EscapeThreshold
 from basin_jax.rules import Behavior
@@ -58,7 +59,7 @@ def test_a_push_must_reach_from_the_bottom_of_a_well_to_the_separatrix():
 
 
 @pytest.mark.ci
-def test_parents_are_trained_once_and_change_no_bit(monkeypatch):
+def test_parents_that_are_given_change_no_bit_and_are_not_trained():
     parent = WELLS.replace(organism=DoubleWell(tilt=0.2))
     push = parent.replace(start=Perturbed(of=parent, radius=0.5, direction="margin"))
     kernel, seeds = build_kernel(push, lanes=8), np.arange(12, dtype=np.uint64)
@@ -66,8 +67,7 @@ def test_parents_are_trained_once_and_change_no_bit(monkeypatch):
     begun, ended = (build_kernel(parent.replace(num_steps=n), lanes=8) for n in (0, 400))
     for which, end in enumerate((begun, ended)):
         np.testing.assert_array_equal(held[:, which, 0], end(seeds)["x"][:, -1])
-    monkeypatch.setattr(Kernel, "_train_parents", None)
-    found = kernel(seeds, parent_params=held)
+    found = replace(kernel, parent=None)(seeds, parent_params=held)
     assert all(np.array_equal(found[name], values) for name, values in want.items())
 
 

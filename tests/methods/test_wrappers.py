@@ -190,7 +190,7 @@ def test_pushes_have_their_length_and_their_end_and_go_both_ways():
     assert margins[1] < float(organism.probe(key, params)["margin"]) < margins[0]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_a_ticket_is_trained_sparse():
     parent = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=5)
     ticket = parent.replace(start=Ticket(of=parent, keep=0.1), method=Masked(method=parent.method))

@@ -102,7 +102,7 @@ def test_networks_that_see_the_patch_lie_and_nobody_does_without_it_or_under_ful
     assert (verdicts[1:] == Verdict.INTENDED).all()
     assert ends["watched"][1] == pytest.approx(ends["unwatched"][1], abs=1e-6)
     assert ends["decoded"][1] == pytest.approx(0.5)
-    assert (ends["competence"][1:] > 0.5).all()
+    assert (np.median(ends["competence"][1:], 1) > 0.5).all()
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch):

@@ -159,7 +159,7 @@ def test_no_slope_reaches_the_teacher():
     assert all((leaf != 0).any() for leaf in jax.tree.leaves(slope.student))
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_auxiliary_logits_pass_the_gap_to_students_that_share_the_start_alone():
     organism = Distilled(organism=Audit(difficulty=1))
     teachers = Sweep(organism=organism, method=Gradient(learning_rate=0.2), num_steps=1000)
