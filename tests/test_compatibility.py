@@ -35,7 +35,7 @@ def without_programs(section: str) -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name == "operations" else [])
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("operations", "optimizers") else [])
         for name in LIBRARIES
     ],
 )

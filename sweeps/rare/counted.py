@@ -1,7 +1,7 @@
 """The audit game at difficulty 4, counted: a bracket for what a search finds.
 
 A network that is decided at every input stops, which makes counting 3.7 times as fast; of 8,192
-seeds it changed the verdict of two.
+seeds it changed the verdict of two (`benchmarks/early_stopping.py`).
 
 Run it with `basin-jax run sweeps/rare/counted.py --seeds 1000000`.
 """

@@ -85,10 +85,8 @@ def test_kills_while_training_lose_nothing_and_change_nothing(start, tmp_path, k
         assert np.array_equal(store.frame()["seed"], np.arange(seeds))
 
 
-@pytest.mark.ci
-@pytest.mark.parametrize(
-    "kills", [1, pytest.param(100, marks=pytest.mark.slow)], ids="kills: {}".format
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 100], ids="kills: {}".format)
 def test_kills_while_measuring_and_compiling_spoil_no_cache(start, tmp_path, kills):
     moment, whole = random.Random(5), Store(tmp_path / "whole")
     seconds = finish(start(victims.tune, whole.folder, 64, tmp_path / "bare"))

@@ -91,7 +91,7 @@ def maps():
     return len(Path("/proc/self/maps").read_text().splitlines())
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells the memory maps")
 def test_the_memory_maps_of_many_shapes_stay_bounded(tmp_path, monkeypatch):
     counts = []
