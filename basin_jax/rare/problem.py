@@ -71,6 +71,10 @@ class Problem:
         return np.where(self.events(evidence), np.inf, scores)
 
 
+def _forget(first: int, scores: Sequence[Float[ndarray, " particle"]]) -> None:
+    """Commit nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
     """A replication that is to be made, from its beginning or from what was committed of it.
@@ -83,9 +87,7 @@ class Attempt:
 
     rng: np.random.Generator
     scores: Sequence[Float[ndarray, " particle"]] = ()
-    commit: Callable[[int, Sequence[Float[ndarray, " particle"]]], None] = lambda first, scores: (
-        None
-    )
+    commit: Callable[[int, Sequence[Float[ndarray, " particle"]]], None] = _forget
 
 
 class Search(Plugin, abc.ABC):

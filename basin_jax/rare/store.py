@@ -51,7 +51,7 @@ from basin_jax.schema import (
 )
 
 
-FOLDER, BYTES = "rare", 2**30  # of a record, at most
+FOLDER, BYTES, SCORES_BYTES = "rare", 2**24, 2**30  # of a record, at most, and of scores
 COUNT = whole(0, 2**53)
 SHARE = number(0.0, 1.0)
 _LEVEL = record(
@@ -270,7 +270,8 @@ def read_record(place: Any, key: str, kind: str) -> dict[str, Any]:
         StoreError: if it is damaged, or that of another search than its name says.
     """
     try:
-        content = parse(place.get(key, at_most=BYTES))
+        at_most = SCORES_BYTES if kind == "scores" else BYTES
+        content = parse(place.get(key, at_most=at_most))
         record({"search": _SEARCH, kind: _KINDS[kind], "seal": text})("", content)
         seal = content.pop("seal")
         if seal != seal_of(content):
