@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -65,17 +65,18 @@ class Progress:
 
 @dataclass
 class Pace:
-    """Seed-steps per second, and the time left at that pace."""
+    """Seed-steps per second of a run, and the time left at that pace."""
 
-    began: float = field(default_factory=time.monotonic)
-    before: int | None = None
+    began: float = 0.0
+    before: int = 0
+    first: CellProgress | None = None  # the first cell, by which one run is told from another
 
     def measure(self, cells: Sequence[CellProgress]) -> str:
-        """Return the speed since the first call, and the time left if that is known."""
+        """Return the speed since a run's first call, and the time left if that is known."""
         steps = sum(cell.done * cell.steps for cell in cells)
-        if self.before is None:
+        if self.first is not cells[0]:
             # Seeds of the first call are from an earlier run, or were not timed.
-            self.began, self.before = time.monotonic(), steps
+            self.began, self.before, self.first = time.monotonic(), steps, cells[0]
             return "starting"
         speed = (steps - self.before) / max(time.monotonic() - self.began, 1e-9)
         if any(cell.asked is None for cell in cells) or speed == 0:
@@ -92,7 +93,7 @@ class Lines(Progress):
         self._console = console
         self._pace = Pace()
         self._last = -LINE_SECONDS
-        self._has_seeds = False
+        self._first: CellProgress | None = None  # of the run whose seeds have been shown
 
     def tell(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -100,10 +101,11 @@ class Lines(Progress):
     def update(self, cells: Sequence[CellProgress], current: CellProgress) -> None:
         now = time.monotonic()
         ends = current.finished and len(cells) <= SHOWN
-        first = current.done > 0 and not self._has_seeds
+        first = current.done > 0 and self._first is not cells[0]
         if now - self._last < LINE_SECONDS and not ends and not first:
             return
-        self._has_seeds |= first
+        if first:
+            self._first = cells[0]
         self._last, pace = now, self._pace.measure(cells)
         asked = f"{current.asked:,}" if current.asked is not None else "as needed"
         self.tell(

@@ -34,6 +34,23 @@ def test_the_first_seeds_are_shown_at_once_and_others_now_and_then(clock):
     ]
 
 
+def test_another_run_has_a_pace_of_its_own(clock):
+    written = io.StringIO()
+    lines, (before,), (after,) = Lines(Console(file=written, width=200)), cells_of(1), cells_of(1)
+    for cell, done in ((before, 0), (before, 1024), (after, 0), (after, 32), (after, 64)):
+        cell.done = done
+        lines.update([cell], cell)
+        clock[0] += 20
+    said = [line.rsplit("; ")[1].split(",")[0] for line in written.getvalue().splitlines()]
+    assert said == [
+        "starting",
+        "512 seed-steps/s",
+        "starting",
+        "16 seed-steps/s",
+        "16 seed-steps/s",
+    ]
+
+
 def test_many_cells_do_not_each_have_a_line_at_their_end(clock):
     written = io.StringIO()
     lines, cells = Lines(Console(file=written, width=200)), cells_of(1000)
