@@ -1,4 +1,4 @@
-"""Networks that choose their own data: what is compared, and what is said of it."""
+"""Networks that choose their own data: the rows that compare them, and their sentences."""
 
 import numpy as np
 import pytest
