@@ -65,20 +65,25 @@ def critical(
         evidence = kernel(asked[which], **given)
         return np.isin(judge(rule, {n: column[:, -1] for n, column in evidence.items()}), wanted)
 
-    low, high = (np.full(len(asked), value, own.dtype) for value in between)
-    low, high = _bisected(beyond, low, high, halvings=halvings)
+    low, high = (np.full(len(asked), value, float) for value in between)
+    low, high = _bisected(beyond, low, high, halvings=halvings, dtype=own.dtype)
     return pl.DataFrame({"seed": asked, "low": low, "high": high})
 
 
 def _bisected(
-    beyond: Callable[[ndarray, ndarray], ndarray], first: ndarray, last: ndarray, *, halvings: int
+    beyond: Callable[[ndarray, ndarray], ndarray],
+    first: ndarray,
+    last: ndarray,
+    *,
+    halvings: int,
+    dtype: np.dtype,
 ) -> tuple[Float[ndarray, " seed"], Float[ndarray, " seed"]]:
     """Bisect between two values of each seed, by a function that says which are beyond a change."""
-    every, low, high = np.arange(len(first)), first.astype(float), last.astype(float)
+    every, low, high = np.arange(len(first)), first.copy(), last.copy()
     early, late = beyond(every, low), beyond(every, high)
     open_ = ~early & late
     for _ in range(halvings):
-        middle = ((low + high) / 2).astype(first.dtype).astype(float)
+        middle = ((low + high) / 2).astype(dtype).astype(float)
         which = np.flatnonzero(open_ & (low < middle) & (middle < high))
         if not len(which):
             break
