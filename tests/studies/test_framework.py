@@ -1,5 +1,6 @@
 """Studies: their testbeds, what they train and find, and the page that says so."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +21,10 @@ from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.framework import lab as lab_module
+from basin_jax.studies.framework.figure import Level, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, only, seed_steps
 from basin_jax.studies.framework.page import markdown
-from basin_jax.studies.framework.rows import KINDS, Table
+from basin_jax.studies.framework.rows import KINDS, Table, row, say
 from basin_jax.studies.framework.study import TestbedStudy, find, root_of
 from basin_jax.studies.framework.testbed import (
     AUDIT,
@@ -320,6 +322,44 @@ def test_every_study_reports_whatever_it_finds(name, tmp_path):
     expect_reported(found)
     labels = [(one.kind, one.label) for one in found.rows.values()]
     assert len({*labels}) == len(labels)
+
+
+class OneWell(TestbedStudy):
+    """Count the seeds of one sweep."""
+
+    quick: int = 8
+    full: int = 24
+    limits = ("It is small.",)
+
+    def sweeps(self, seeds):
+        return {"wells": only(WELLS, seeds, rule=Behavior())}
+
+    def rows(self, lab):
+        yield row("deceptive", "deceptive", lab["wells"].fraction())
+
+    def sentences(self, rows):
+        yield say(f"Deceptive: {rows['deceptive']}.", rows["deceptive"])
+
+    def panels(self, rows, lab):
+        yield Panel([Level(rows["deceptive"])], xlabel="all")
+
+
+def test_a_study_has_so_many_times_the_seeds_of_its_quick_size(tmp_path):
+    def made(**size):
+        (found,) = make({"wells": OneWell()}, tmp_path, **{"quick": True} | size)
+        (said,) = re.findall(r"Made at the size (\S+.*?) with", (tmp_path / "wells.md").read_text())
+        return found.rows["deceptive"].seeds, said
+
+    assert made() == (8, "--quick")
+    (file,) = (tmp_path / "wells" / "quick").rglob("data/*.parquet")
+    written = file.stat().st_mtime_ns
+    assert made(times=2) == (16, "--times 2")
+    assert file.stat().st_mtime_ns == written  # what is there is not trained again
+    assert made() == (8, "--quick")
+    assert made(quick=False) == (24, "--full")
+    for wrong in ({"times": 0}, {"times": 2, "quick": False}):
+        with pytest.raises(ValueError, match=r"times = \d; allowed: 1 or more"):
+            made(**wrong)
 
 
 @pytest.mark.slow

@@ -161,6 +161,7 @@ class Lab:
     folder: Path
     root: int = 0
     quick: bool  # a figure in minutes on two cores, rather than a night's
+    times: int = 1  # as many seeds as in such a figure
     progress: Progress = Progress()  # noqa: RUF009 (has no state)
     outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
     bisections: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)

@@ -99,7 +99,7 @@ class TestbedStudy(Study):
 
 def find(name: str, study: Study, lab: Lab) -> Finding:
     """Train the missing groups and bisections of a study, and return its finding."""
-    count = study.quick if lab.quick else study.full
+    count = study.quick * lab.times if lab.quick else study.full
     for group, declared in study.sweeps(count).items():
         lab.train(group, declared)
     for value, asked in study.bisections(count).items():
