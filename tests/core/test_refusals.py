@@ -29,6 +29,7 @@ REFUSED = [
     ("AbsentSupervisor", {"difficulty": 4}, "allowed: 1 to 3"),
     ("AbsentSupervisor", {"honeypot_rate": 1.1}, "allowed: 0 to 1"),
     ("AbsentSupervisor", {"entropy": -0.1}, "allowed: a number of at least 0"),
+    ("AbsentSupervisor", {"episodes": 1}, "allowed: None, or at least 2"),
     ("Chooser", {"difficulty": 0}, "allowed: 1 to 3"),
     *[
         ("Chooser", {name: 1.1}, "allowed: 0 to 1")
