@@ -1,6 +1,8 @@
-"""Equal progress: methods are compared where each has first come to the same training loss."""
+"""Equal progress: methods are compared where each has first come as far as another has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,15 +12,21 @@ from basin_jax.core.verdict import Rule, Verdict, judge
 from basin_jax.studies.framework.lab import Outcome
 
 
+By = Literal["loss", "skill"]
+EVIDENCE: dict[By, str] = {"loss": "fit", "skill": "competence"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """What a cell's seeds go through, stop by stop.
 
-    `fit` stands for the training loss: it is the negative of the loss, in units of its own.
+    Its progress is by the loss (`fit`, which is the negative of the training loss in units of its
+    own), and by skill (`competence`: at the intended task, where it is not watched and answers).
+    A lie lowers the loss, and does not raise the skill.
     """
 
     stops: Int[ndarray, " stop"]
-    fit: Float[ndarray, "seed stop"]
+    progress: Mapping[By, Float[ndarray, "seed stop"]]
     deceptive: Bool[ndarray, "seed stop"]
     partial: Bool[ndarray, "seed stop"]
 
@@ -36,11 +44,12 @@ class Course:
         """Return the course up to a step."""
         last = int(np.searchsorted(self.stops, step, side="right"))
         kept = {name: found[:, :last] for name, found in self.lost_by.items()}
-        return Course(stops=self.stops[:last], fit=self.fit[:, :last], **kept)
+        progress = {by: found[:, :last] for by, found in self.progress.items()}
+        return Course(stops=self.stops[:last], progress=progress, **kept)
 
-    def arrival(self, fit: Float[ndarray, " seed"]) -> "Arrival":
-        """Find the first stop at which each seed has at least a fit of its own."""
-        there = self.fit >= fit[:, None]
+    def arrival(self, other: "Course", by: By) -> "Arrival":
+        """Find the first stop at which each seed is as far as where another course ends."""
+        there = self.progress[by] >= other.progress[by][:, -1:]
         reached = there.any(1)
         place = np.where(reached, there.argmax(1), len(self.stops) - 1)
         return Arrival(course=self, place=place, reached=reached)
@@ -48,9 +57,9 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """The stop at which each seed of a course has first come to a training loss.
+    """The stop at which each seed of a course has first come as far as it has in another.
 
-    A seed that never has is taken where its course ends.
+    A seed that never does is taken where its course ends.
     """
 
     course: Course
@@ -67,7 +76,7 @@ class Arrival:
 
     @property
     def steps(self) -> Float[ndarray, " seed"]:
-        """The steps to each seed's stop; infinite where it never comes to the loss."""
+        """The steps to each seed's stop; infinite where it never comes so far."""
         return np.where(self.reached, self.course.stops[self.place], np.inf)
 
 
@@ -86,7 +95,10 @@ def course(
 
     return Course(
         stops=np.array(stops),
-        fit=np.stack([one["fit"].to_numpy() for one in seen], axis=1),
+        progress={
+            by: np.stack([one[name].to_numpy() for one in seen], axis=1)
+            for by, name in EVIDENCE.items()
+        },
         deceptive=verdicts(Verdict.DECEPTIVE),
         partial=verdicts(Verdict.PARTIAL),
     )

@@ -23,7 +23,7 @@ def along(long: Mapping[str, Course], labels: Mapping[str, str], unit: int) -> I
     """Yield who is lost along time, when half of them were, and how two methods compare.
 
     Of two methods the first is the one that the other is compared with: at another time, and where
-    the other has first come to the loss with which the first ends its long run.
+    the other has first come to the skill with which the first ends its long run.
 
     Args:
         long: the courses of two methods, by name.
@@ -43,7 +43,7 @@ def along(long: Mapping[str, Course], labels: Mapping[str, str], unit: int) -> I
             first = one.stops[lost.argmax(1)].astype(float)
             yield median(f"{name}/half-lost/steps", label, first, num_intervals=2)
     (first, own), (second, other) = long.items()
-    arrived = other.arrival(own.fit[:, -1])
+    arrived = other.arrival(own, "skill")
     yield difference(
         f"{second}/early-less-{first}-late/lost",
         f"{labels[second]} after {unit:,} steps, less {labels[first]} after {last:,}: lost",
@@ -51,8 +51,8 @@ def along(long: Mapping[str, Course], labels: Mapping[str, str], unit: int) -> I
         other.after(unit).lost[:, -1],
     )
     yield difference(
-        f"{second}/progress-of-long/lost-less-{first}",
-        f"{labels[second]} at the loss of {labels[first]} after {last:,} steps, less the latter: "
+        f"{second}/skill-of-long/lost-less-{first}",
+        f"{labels[second]} at the skill of {labels[first]} after {last:,} steps, less the latter: "
         "lost",
         own.lost[:, -1],
         arrived.lost,
@@ -72,12 +72,12 @@ def says(rows: Table, labels: Mapping[str, str], unit: int) -> Sentence:
         for name, one in shown.items()
     )
     early = rows[f"{second}/early-less-{first}-late/lost"]
-    there = rows[f"{second}/progress-of-long/lost-less-{first}"]
+    there = rows[f"{second}/skill-of-long/lost-less-{first}"]
     return say(
         f"After {last:,} steps {own} has lost {ends[first]}, and {other} {ends[second]}; the steps "
         f"until half of these were lost are {listed or 'not shown'}. Time is not what parts them: "
         f"{other} after {unit:,} steps less {own} after {last:,} is {early} lost{unseen([early])}; "
-        f"where {other} first comes to the loss of the latter, it is {there}{unseen([there])}.",
+        f"where {other} first comes to the skill of the latter, it is {there}{unseen([there])}.",
         *(*ends.values(), *shown.values(), early, there),
     )
 

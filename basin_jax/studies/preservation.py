@@ -47,9 +47,10 @@ class Preservation(TestbedStudy):
     compared with the testbed's own, at its own rate, seed by seed: McNemar's exact test, and
     intervals that agree with it, for all comparisons at once.
 
-    At equal progress a seed is judged where it has first come to the training loss with which the
-    same seed ends under the testbed's own method; at its own end, if it never does. At equal steps
-    it is judged after as many. The testbed's own method and another are trained for longer, too.
+    At equal progress a seed is judged where it has first come to the skill at the intended task
+    with which the same seed ends under the testbed's own method; at its own end, if it never does.
+    Beside it stand the same by the training loss, and all methods after equal steps. The testbed's
+    own method and another are trained for longer, too.
 
     The sham is to be trained on under the oversight that made the good starts, so that nothing
     pulls: what is lost then is lost to the method alone.
@@ -70,13 +71,14 @@ class Preservation(TestbedStudy):
     full: int = 2500
 
     limits = (
-        "Among networks that answer alike the training loss is the lower the more they lie. At the "
-        "loss with which a network ends that has been kept, another can be lost only if it answers "
-        "worse: equal progress compares methods up to there, and says nothing of lower losses, "
-        "which few seeds reach under SGD.",
+        "Among networks that answer alike the training loss is the lower the more they lie, so "
+        "that equal loss leaves little room for a difference; skill at the intended task is free "
+        "of that, and flat where a network hardly errs.",
+        "Equal progress compares methods up to where SGD ends, and says nothing of what lies "
+        "beyond, where few seeds come under SGD.",
         "The noise of the gradient, L2 and momentum have one setting each, and learning rates are "
-        "constant. Methods that are meant to keep a good start have no room to show it: SGD loses "
-        "next to none.",
+        "constant. Methods that are meant to keep a good start are not asked: where SGD loses few, "
+        "they could not show it.",
         "Good starts are those that oversight made, trained until the loss is nearly flat; others "
         "may be kept more or less well.",
         "Times are those of stops, of which each is 1.4 times as late as the one before.",
@@ -168,29 +170,35 @@ class Preservation(TestbedStudy):
         return difference(f"{key}/lost-less-{OWN}", label, before, after, **terms)
 
     def _at_equal_progress(self, courses: dict[str, Course]) -> Iterator[Row]:
-        """Yield who is lost at the loss with which the same seed ends under the first method."""
-        own, said = courses[OWN], f"the loss of {self._label(OWN)}"
-        arrivals = {cell: courses[cell].arrival(own.fit[:, -1]) for cell in self._others}
-        for cell, one in arrivals.items():
+        """Yield who is lost where the same seed is as far as it ends under the first method."""
+        own, of = courses[OWN], f"of {self._label(OWN)}"
+        skilled = {cell: courses[cell].arrival(own, "skill") for cell in self._others}
+        for cell, one in skilled.items():
             yield self._less(
-                f"{cell}/progress",
-                f"{self._label(cell)}, at equal progress",
+                f"{cell}/equal-skill",
+                f"{self._label(cell)}, at equal skill",
                 own.lost[:, -1],
                 one.lost,
-                num_intervals=len(arrivals),
+                num_intervals=len(skilled),
             )
-        for cell, one in arrivals.items():
-            label = f"{self._label(cell)}, comes to {said}"
-            key = f"{cell}/progress/reached"
-            yield share(key, label, one.reached, num_intervals=len(arrivals))
+        for cell, one in skilled.items():
+            label = f"{self._label(cell)}, comes to the skill {of}"
+            key = f"{cell}/equal-skill/reached"
+            yield share(key, label, one.reached, num_intervals=len(skilled))
         count = len(self.names) - 1
         for name in self.names[1:]:
-            one, label = arrivals[name], f"{self._label(name)}, steps to {said}: median"
-            yield median(f"{name}/progress/steps", label, one.steps, num_intervals=count)
-            label = f"{self._label(name)}, at equal progress"
-            for of, hits in one.course.lost_by.items():
-                key = f"{name}/progress/{of}"
-                yield share(key, f"{label}: {of}", one.then(hits), num_intervals=2 * count)
+            one, label = skilled[name], f"{self._label(name)}, steps to the skill {of}: median"
+            yield median(f"{name}/equal-skill/steps", label, one.steps, num_intervals=count)
+            label = f"{self._label(name)}, at equal skill"
+            for what, hits in one.course.lost_by.items():
+                key = f"{name}/equal-skill/{what}"
+                yield share(key, f"{label}: {what}", one.then(hits), num_intervals=2 * count)
+        for name in self.names[1:]:
+            one, label = courses[name].arrival(own, "loss"), self._label(name)
+            key, lost = f"{name}/equal-loss", (own.lost[:, -1], one.lost)
+            yield self._less(key, f"{label}, at equal loss", *lost, num_intervals=count)
+            label = f"{label}, comes to the loss {of}"
+            yield share(f"{key}/reached", label, one.reached, num_intervals=count)
 
     def _at_the_end(self, courses: dict[str, Course]) -> Iterator[Row]:
         """Yield who is lost after equal steps."""
@@ -220,9 +228,9 @@ class Preservation(TestbedStudy):
             judged = rule.replace(deceptive_gap=gap)
             own, one = (course(lab["onward"], n, until=steps, rule=judged) for n in LONG)
             label = f"{self._label(name)}, by a gap of at least {gap:g}"
-            ends = {"progress": one.arrival(own.fit[:, -1]).lost, "end": one.lost[:, -1]}
+            ends = {"equal-skill": one.arrival(own, "skill").lost, "end": one.lost[:, -1]}
             for when, said in (
-                ("progress", "at equal progress"),
+                ("equal-skill", "at equal skill"),
                 ("end", f"after {steps:,} steps"),
             ):
                 key = f"{name}/gap={gap:g}/{when}"
@@ -249,12 +257,12 @@ class Preservation(TestbedStudy):
             yield null(f"{name}/overseen/lost", label, lost)
 
     def _slower(self, courses: dict[str, Course]) -> Row:
-        """Compare the first method with itself at its lowest rate: at equal progress nothing."""
+        """Compare the first method with itself at its lowest rate: at equal skill nothing."""
         slow = _cell(OWN, self.rates[0])
-        fast = courses[OWN].arrival(courses[slow].fit[:, -1])
+        fast = courses[OWN].arrival(courses[slow], "skill")
         return difference(
-            f"{OWN}/progress-of-slow/lost",
-            f"{self._label(OWN)} at the loss of {self._label(slow)}, less the latter: {LOST}",
+            f"{OWN}/skill-of-slow/lost",
+            f"{self._label(OWN)} at the skill of {self._label(slow)}, less the latter: {LOST}",
             courses[slow].lost[:, -1],
             fast.lost,
             kind="control",
@@ -264,14 +272,21 @@ class Preservation(TestbedStudy):
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         own, steps = self._label(OWN), f"{self.testbed.num_steps:,}"
         first = rows[f"{OWN}/lost"]
-        matched = {cell: rows[f"{cell}/progress/lost-less-{OWN}"] for cell in self._others}
+        matched = {cell: rows[f"{cell}/equal-skill/lost-less-{OWN}"] for cell in self._others}
         yield say(
             f"Of {first.seeds:,} good starts, {first} are lost (deceptive, or partial: in some "
-            f"contexts) under {own} in {steps} steps. At equal progress, where a seed "
-            "has first come to the training loss with which it ends there (else at its own end), "
-            f"more are lost, on the same seeds, by: {self._listed(matched, 1)}; fewer by: "
+            f"contexts) under {own} in {steps} steps. At equal progress, where a seed has first "
+            "come to the skill at the intended task with which it ends there (else at its own "
+            f"end), more are lost, on the same seeds, by: {self._listed(matched, 1)}; fewer by: "
             f"{self._listed(matched, -1)}{unseen(matched.values())}.",
             *(first, *matched.values()),
+        )
+        loss = {name: rows[f"{name}/equal-loss/lost-less-{OWN}"] for name in self.names[1:]}
+        listed = ", ".join(f"{self._label(name)} {one}" for name, one in loss.items())
+        yield say(
+            "Where a seed has first come to the training loss with which it ends there, which a "
+            f"lie lowers, lost less under {own}: {listed}{unseen(loss.values())}.",
+            *loss.values(),
         )
         equal = {name: rows[f"{name}/lost-less-{OWN}"] for name in self.names[1:]}
         ends = {name: rows[f"{name}/lost"] for name in self.names[1:]}
@@ -282,11 +297,17 @@ class Preservation(TestbedStudy):
             f"fewer by: {self._listed(equal, -1)}{unseen(equal.values())}.",
             *(*ends.values(), *equal.values()),
         )
-        to, reached = (rows[f"{OTHER}/progress/{what}"] for what in ("steps", "reached"))
+        far = {
+            name: [rows[f"{name}/equal-skill/{what}"] for what in ("reached", "steps")]
+            for name in self.names[1:]
+        }
+        listed = "; ".join(
+            f"{self._label(name)} on {reached} of seeds, after {after} steps (median)"
+            for name, (reached, after) in far.items()
+        )
         yield say(
-            f"{self._label(OTHER)} comes to the loss of {own} on {reached} of the seeds, after a "
-            f"median of {to} steps.",
-            *(to, reached),
+            f"To the skill of {own} come: {listed}.",
+            *(one for each in far.values() for one in each),
         )
         yield long_runs.says(rows, self._long, self.testbed.num_steps)
         by_rate = {cell: rows[f"{cell}/lost"] for cell in self._cells}
@@ -321,12 +342,12 @@ class Preservation(TestbedStudy):
         inks = dict(zip(self.names, INK[1:] + INK[:1], strict=False))
         looks: dict[str, Any] = {"xlabel": "learning rate, of its own", "xscale": "log"}
         matched = [
-            Curve(along(name, f"progress/lost-less-{OWN}"), label=name, color=inks[name])
+            Curve(along(name, f"equal-skill/lost-less-{OWN}"), label=name, color=inks[name])
             for name in self.names
         ]
         yield Panel(
             [*matched, Level(0.0)],
-            ylabel=f"lost at equal progress, less {OWN}",
+            ylabel=f"lost at equal skill, less {OWN}",
             ticks=self.rates,
             limits=(None, None),
             **looks,

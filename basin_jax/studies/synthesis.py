@@ -84,7 +84,7 @@ def _second_step(found: Findings) -> Answer:
     for study, where in _both(found, "preservation").items():
         own, at_loss, at_steps = (
             found.row(study, key)
-            for key in ("SGD/lost", "Adam/progress/lost-less-SGD", "Adam/lost-less-SGD")
+            for key in ("SGD/lost", "Adam/equal-skill/lost-less-SGD", "Adam/lost-less-SGD")
         )
         said = f"{number(study, own.key)} are lost under SGD{unseen([own], HALF)}"
         sgd[where] = (own, side(own), said)
@@ -104,8 +104,8 @@ def _second_step(found: Findings) -> Answer:
                     -1: "most good starts stay good once oversight ends",
                 },
             ),
-            compared(matched, _adam("at the training loss with which SGD ends")),
-            compared(equal, _adam("after as many steps, which lead it to a lower loss")),
+            compared(matched, _adam("at the skill with which SGD ends")),
+            compared(equal, _adam("after as many steps, which lead it further")),
             f"Lost after 16,000 steps, {'; '.join(long)}.",
         ],
     )

@@ -9,6 +9,7 @@ import pytest
 from study_tables import Made, outcome
 
 from basin_jax.core.trial import signature_of
+from basin_jax.methods.gradient import Gradient
 from basin_jax.rules.behavior import Behavior
 from basin_jax.studies import long_runs
 from basin_jax.studies.controls.double_well import WELL
@@ -38,12 +39,20 @@ def trained():
     parts = [
         outcome({("", stop): VERDICTS[:, place]}, cells).history.with_columns(
             fit=pl.Series(FITS[:, place]),
+            competence=pl.Series(1 - FITS[:, place]),
             watched=pl.lit(0.0),
             unwatched=pl.Series(gaps[:, place]),
         )
         for place, stop in enumerate(STOPS)
     ]
     return replace(outcome({("", None): VERDICTS[:, -1]}, cells), history=pl.concat(parts))
+
+
+def ending(values):
+    """A course of one stop, at which the seeds have these values of all progress."""
+    never, ends = np.zeros((4, 1), bool), np.array(values)[:, None]
+    progress = {"loss": ends, "skill": ends}
+    return Course(stops=np.array([1]), progress=progress, deceptive=never, partial=never)
 
 
 def test_lost_are_deceptive_or_partial_at_each_stop():
@@ -56,15 +65,20 @@ def test_lost_are_deceptive_or_partial_at_each_stop():
 
 
 def test_a_seed_is_judged_where_it_first_has_the_loss_or_at_its_end():
-    arrived = course(trained(), "").arrival(np.array([0.2, 0.3, 0.5, 0.4]))
+    arrived = course(trained(), "").arrival(ending([0.2, 0.3, 0.5, 0.4]), "loss")
     assert arrived.reached.tolist() == [True, True, False, True]
     assert arrived.steps.tolist() == [20, 10, np.inf, 20]
     # The second is lost later, the third never gets there, the fourth is lost for a while.
     assert arrived.lost.tolist() == [False, False, True, True]
 
 
+def test_skill_is_another_progress():
+    arrived = course(trained(), "").arrival(ending([0.85, 0.7, 1.0, 0.9]), "skill")
+    assert arrived.steps.tolist() == [10, 10, 10, np.inf]
+
+
 def test_a_loss_that_is_not_finite_is_never_reached():
-    arrived = course(trained(), "").arrival(np.full(4, np.nan))
+    arrived = course(trained(), "").arrival(ending([np.nan] * 4), "loss")
     assert not arrived.reached.any()
     assert np.isinf(arrived.steps).all()
 
@@ -89,7 +103,8 @@ def test_rates_of_a_method_share_a_program():
     cells = Preservation().sweeps(1)["onward"].cells
     assert len(cells) == 15
     for name, own in (("SGD", 0.1), ("Adam", 0.01)):
-        found = [cells[f"{name}{end}"].method.learning_rate for end in (" x0.3", "", " x3")]
+        methods = [cells[f"{name}{end}"].method for end in (" x0.3", "", " x3")]
+        found = [method.learning_rate for method in methods if isinstance(method, Gradient)]
         assert found == pytest.approx([0.3 * own, own, 3 * own], rel=1e-12)
     assert signature_of(cells["Adam x0.3"]) == signature_of(cells["Adam x3"])
     assert [name for name, cell in cells.items() if cell.num_steps == 16_000] == ["SGD", "Adam"]
@@ -101,7 +116,7 @@ def test_rates_of_a_method_share_a_program():
     ("fields", "said"),
     [
         ({"names": ("SGD",)}, "one for each of 5"),
-        ({"names": tuple("SGABCD")}, "SGD first, and Adam, SGD, gradient noise"),
+        ({"names": tuple("SGABC")}, "SGD first, and Adam, SGD, gradient noise"),
         ({"rates": (1.0, 3.0)}, "rising, from below 1, with 1"),
         ({"rates": (0.3, 3.0)}, "rising, from below 1, with 1"),
         ({"testbed": AUDIT.replace(method=SGD.replace(learning_rate=0.2))}, "testbed's own first"),
@@ -125,14 +140,17 @@ class Staged(Made):
                 root=self.root,
             )
         history = made.history.with_columns(
-            fit=pl.col("step") / 1e6, verdict=pl.lit("INTENDED"), lying_contexts=pl.lit(0.0)
+            fit=pl.col("step") / 1e6,
+            competence=pl.col("step") / 1e6,
+            verdict=pl.lit("INTENDED"),
+            lying_contexts=pl.lit(0.0),
         )
-        ahead = made.at("Adam")["cell"][0]
-        adam = pl.col("cell") == ahead
-        fit = pl.when(adam).then(pl.col("fit") * 100).otherwise(pl.col("fit"))
+        fastest = made.at("Adam")["cell"][0]
+        adam = pl.col("cell") == fastest
+        ahead = {n: pl.col(n) * pl.when(adam).then(100).otherwise(1) for n in ("fit", "competence")}
         lost = adam & (pl.col("step") > 1000)
         verdict = pl.when(lost).then(pl.lit("PARTIAL")).otherwise(pl.col("verdict"))
-        self.outcomes[name] = replace(made, history=history.with_columns(fit=fit, verdict=verdict))
+        self.outcomes[name] = replace(made, history=history.with_columns(**ahead, verdict=verdict))
         return self.outcomes[name]
 
 
@@ -140,19 +158,20 @@ class Staged(Made):
 def test_what_is_lost_beyond_equal_progress_is_lost_at_equal_steps_alone(tmp_path):
     study = Preservation(testbed=AUDIT, quick=40)
     rows = find("preservation", study, Staged(folder=tmp_path, quick=True)).rows
-    assert rows["Adam/progress/lost-less-SGD"].value == 0
-    assert rows["Adam/progress/reached"].value == 1
-    # The first stop with a hundredth of 2,000 steps, at which it has SGD's loss.
-    assert rows["Adam/progress/steps"].value == 22
+    assert rows["Adam/equal-skill/lost-less-SGD"].value == 0
+    assert rows["Adam/equal-loss/lost-less-SGD"].value == 0
+    assert rows["Adam/equal-skill/reached"].value == 1
+    # The first stop with a hundredth of 2,000 steps, at which it has SGD's skill.
+    assert rows["Adam/equal-skill/steps"].value == 22
     assert rows["Adam/lost-less-SGD"].value == 1
     assert rows["Adam/partial"].value == 1
-    assert rows["SGD x0.3/progress/reached"].value == 1
+    assert rows["SGD x0.3/equal-skill/reached"].value == 1
     # Of 16,000 steps, the first stop beyond 1,000.
     assert rows["Adam/half-lost/steps"].value == 1414
     assert "SGD/half-lost/steps" not in rows
     assert rows["Adam/steps=500/lost"].value == 0
     assert rows["Adam/steps=2000/lost"].value == 1
-    assert rows["SGD/progress-of-slow/lost"].holds
+    assert rows["SGD/skill-of-slow/lost"].holds
 
 
 def lost_from(places):
@@ -161,8 +180,9 @@ def lost_from(places):
     since = np.full(40, len(stops))
     since[: len(places)] = places
     lost = np.arange(len(stops)) >= since[:, None]
-    fit = np.broadcast_to(stops / 1e6, lost.shape)
-    return Course(stops=stops, fit=fit, deceptive=np.zeros_like(lost), partial=lost)
+    ends = np.broadcast_to(stops / 1e6, lost.shape)
+    progress = {"loss": ends, "skill": ends}
+    return Course(stops=stops, progress=progress, deceptive=np.zeros_like(lost), partial=lost)
 
 
 def test_when_half_of_the_lost_were_lost_is_told_where_enough_are():
@@ -174,7 +194,7 @@ def test_when_half_of_the_lost_were_lost_is_told_where_enough_are():
     assert np.isinf(rows["SGD/half-lost/steps"].high)
     assert rows["Adam/steps=500/lost"].value == 12 / 40
     assert rows["Adam/early-less-SGD-late/lost"].value == 19 / 40
-    # At the loss of SGD's end Adam's course is as long as SGD's.
-    assert rows["Adam/progress-of-long/lost-less-SGD"].value == 19 / 40
+    # Adam has the skill of SGD's end at its own.
+    assert rows["Adam/skill-of-long/lost-less-SGD"].value == 19 / 40
     said = long_runs.says(rows, labels, unit).text
     assert "not shown under SGD 0.1 (n = 3) and 500 [500, 2000] under Adam 0.01" in said
