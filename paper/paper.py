@@ -30,8 +30,8 @@ QUESTIONS = {
         ("initialization", "scale=2/after/deceptive", "after training, start twice as large"),
     ],
     "2 Which training keeps a good start good?": [
-        ("preservation", "SGD/deceptive", "good starts lost by SGD"),
-        ("preservation_inspection", "Adam-.01/deceptive", "by Adam, other game"),
+        ("preservation", "SGD/lost", "good starts lost by SGD"),
+        ("preservation_inspection", "Adam/lost", "by Adam, other game"),
     ],
     "3 How much deceptiveness hijacks training?": [
         ("hijack", "difficulty=2/dose=0/deceptive", "deceptive, no implant"),

@@ -81,56 +81,49 @@ def _first_step(found: Findings) -> Answer:
 
 
 def _second_step(found: Findings) -> Answer:
-    lost, adam, methods = {}, {}, []
+    sgd, matched, equal, long = {}, {}, {}, []
     for study, where in _both(found, "preservation").items():
-        sgd, beside = (
-            found.row(study, key) for key in ("SGD/deceptive", "Adam-.01-less-SGD/deceptive")
+        own, at_loss, at_steps = (
+            found.row(study, key)
+            for key in ("SGD/lost", "Adam/equal-skill/lost-less-SGD", "Adam/lost-less-SGD")
         )
-        lost[where] = (
-            sgd,
-            side(sgd),
-            f"{number(study, sgd.key)} are lost under SGD{unseen([sgd], HALF)}",
-        )
-        told = f"the difference on the same seeds is {number(study, beside.key)}{unseen([beside])}"
-        adam[where] = (beside, beside.sign, told)
-        methods.append(f"Lost by method, {where}: {listed(study, _methods(found, study))}.")
+        said = f"{number(study, own.key)} are lost under SGD{unseen([own], HALF)}"
+        sgd[where] = (own, side(own), said)
+        for told, one in ((matched, at_loss), (equal, at_steps)):
+            said = f"the difference on the same seeds is {number(study, one.key)}{unseen([one])}"
+            told[where] = (one, one.sign, said)
+        ends = {name: f"{name}/steps=16000/lost" for name in ("SGD", "Adam")}
+        long.append(f"{where}: {listed(study, ends)}")
     return found.answer(
         "Step 2: which methods of training keep a good start good?",
         [
             compared(
-                lost,
+                sgd,
                 {
-                    1: "most good starts become deceptive once oversight ends",
+                    1: "most good starts are lost (deceptive, or partial) once oversight ends",
                     0: "it is not decided whether most good starts stay good",
                     -1: "most good starts stay good once oversight ends",
                 },
             ),
-            compared(
-                adam,
-                {
-                    1: "Adam loses more good starts than SGD",
-                    0: "Adam is not shown to lose more good starts than SGD, or fewer",
-                    -1: "Adam loses fewer good starts than SGD",
-                },
-            ),
-            *methods,
+            compared(matched, _adam("at the skill with which SGD ends")),
+            compared(equal, _adam("after as many steps, which lead it further")),
+            f"Lost after 16,000 steps, {'; '.join(long)}.",
         ],
     )
+
+
+def _adam(when: str) -> dict[int, str]:
+    """Return what is claimed of Adam beside SGD, by the sign of the difference."""
+    return {
+        1: f"Adam loses more good starts than SGD {when}",
+        0: f"Adam is not shown to lose more good starts than SGD, or fewer, {when}",
+        -1: f"Adam loses fewer good starts than SGD {when}",
+    }
 
 
 def _both(found: Findings, study: str) -> dict[str, str]:
     """Return a study's names, of each organism it was made of, and how to say which."""
     return {f"{study}{end}": said for end, said in GAMES.items() if f"{study}{end}" in found}
-
-
-def _methods(found: Findings, study: str) -> dict[str, str]:
-    """Return the keys of the fractions deceptive by the methods' names."""
-    ends = [
-        one
-        for key, one in found.rows(study).items()
-        if one.kind == "measured" and key.endswith("/deceptive") and "-less-" not in key
-    ]
-    return {one.label.partition(":")[0]: one.key for one in ends}
 
 
 def _by_difficulty(end: str) -> dict[str, str]:

@@ -98,7 +98,7 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
     assert all(named(name) == (name, kind()) for name, kind in STUDIES.items())
     with pytest.raises(ValueError, match="did you mean 'hijack'"):
         named("hijak")
-    with pytest.raises(ValueError, match="one for each of 8"):
+    with pytest.raises(ValueError, match="one for each of 5"):
         Preservation(names=("SGD",))
 
 
