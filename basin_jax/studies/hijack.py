@@ -264,7 +264,7 @@ class Hijack(TestbedStudy):
                 f"{where} a gap above the implant's by nature {does} who ends deceptive: {many} of "
                 f"such fresh networks do (n = {many.seeds:,}), and {few} of the others"
                 f"{unseen_beside(few, many)}.",
-                *(many, few),
+                *(few, many),
             )
         areas = [rows[f"{key}/{place}own-gap/AUC"] for place, _ in GIVEN.values()]
         lowers = all(one.low > HALF for one in areas)
