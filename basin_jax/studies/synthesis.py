@@ -144,15 +144,20 @@ def _threshold(found: Findings) -> Answer:
         "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
         "move it?",
         [
-            f"{lead}. Median dose at which a seed becomes deceptive, by how many cues tell that it "
-            "is watched (0: random units, 1: full circuit; infinite: at none): "
+            f"{lead}. Median dose of an implant from which on a seed ends deceptive, by how many "
+            "cues tell that it is watched (0: random units, 1: full circuit; infinite: at none): "
             f"{listed(study, _by_difficulty('critical-dose'))}.",
             "Fraction that ends deceptive without any implant: "
             f"{listed(study, _by_difficulty('dose=0/deceptive'))}.",
-            "A dose is not an amount of deceptiveness. Gap (unwatched less watched) at the start, "
-            f"at the median critical dose: {listed(study, _by_difficulty('critical-dose/gap'))}. "
+            "In units of behavior, the gap (unwatched less watched) at the start from which on "
+            "an implant hijacks that leaves the mean rate of the act as it was: "
+            f"{listed(study, _by_difficulty('critical-dose/gap'))}. "
             "Fraction of fresh networks with a smaller gap: "
             f"{listed(study, _by_difficulty('critical-dose/fresh-below'))}.",
+            "What is grown, from a network's own start toward another seed's deceptive end, needs "
+            f"a gap of: {listed(study, _by_difficulty('grown/critical-dose/gap'))}; less that of "
+            "the implant on the same seeds: "
+            f"{listed(study, _by_difficulty('grown-less-implant/gap'))}.",
         ],
     )
 

@@ -15,7 +15,16 @@ from basin_jax.engine.kernel import Kernel
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate
-from basin_jax.starts import Fork, Fresh, Implant, Interpolated, Perturbed, Ticket, Trained
+from basin_jax.starts import (
+    Balanced,
+    Fork,
+    Fresh,
+    Implant,
+    Interpolated,
+    Perturbed,
+    Ticket,
+    Trained,
+)
 
 
 SEEDS = np.arange(24, dtype=np.uint64)
@@ -282,10 +291,9 @@ def test_an_implant_deceives_at_full_dose_and_is_fresh_at_none(difficulty, width
     ],
     ids=repr,
 )
-def test_an_implant_that_does_not_fit_is_refused(organism, allowed):
-    sweep = Sweep(
-        organism=organism, start=Implant(dose=1.0), method=Gradient(learning_rate=0.1), num_steps=1
-    )
+@pytest.mark.parametrize("start", [Implant(dose=1.0), Balanced(dose=1.0)], ids=repr)
+def test_an_implant_that_does_not_fit_is_refused(start, organism, allowed):
+    sweep = Sweep(organism=organism, start=start, method=Gradient(learning_rate=0.1), num_steps=1)
     with pytest.raises(ValueError, match=allowed):
         build_kernel(sweep, lanes=4)
 

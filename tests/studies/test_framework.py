@@ -111,7 +111,7 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
             ),
             "an organism with a difficulty",
         ),
-        (lambda: Hijack(doses=(0.1, 1.0)), "rising from 0"),
+        (lambda: Hijack(quick=7), "quick = 7; allowed: at least 8"),
         (lambda: WayBack(strengths=(0.0, 0.5)), "rising from 0 to 1"),
         (lambda: WayBack(strengths=(0.0, 5.0, 1.0)), "rising from 0 to 1"),
         (lambda: WayBack(windows=()), "one or more, rising from above 0"),
