@@ -323,13 +323,12 @@ class Buffer(TestbedStudy):
                 rows[f"{ends}/{spell}-steps{what}"] for what in ("/median", "-over-once")
             )
             told.append(
-                f"over {spell} steps it is {total}, and seed by seed {multiple} times that of one "
-                "shock"
+                f"over {spell} steps, {total}, and seed by seed {multiple} times that of one shock"
             )
             used += [total, multiple]
         return say(
             f"Half of the {ends} ends are {then} after one shock {SLOPE[ends]} of at most {once}. "
-            f"Spread over steps of the training, the total that it takes is another: "
+            "Where pushes are spread over steps of the training, the total that it takes is, "
             f"{'; '.join(told)} (medians; infinite: none that was tried does it).",
             *used,
         )

@@ -344,7 +344,7 @@ class Tracking:
     seeds: Seeds
     rule: Rule
     of: Collection[Verdict]
-    along: Mapping[str, float]
+    along: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
