@@ -159,9 +159,9 @@ class Made(Lab):
         rng, count = np.random.default_rng(zlib.crc32(name.encode())), len(as_seeds(seeds))
         columns = {each: rng.random(count) for each in ("loss", "step", "gap", "before", "beyond")}
         columns |= {"seed": as_seeds(seeds), "held": np.arange(count) % 4 < 3}
-        self.edges[name] = pl.DataFrame(
-            columns | {"unstable": rng.integers(0, 3, count).astype(float)}
-        )
+        for steps in asked.along["within"]:
+            columns[f"unstable={steps}"] = rng.integers(0, 3, count).astype(float)
+        self.edges[name] = pl.DataFrame(columns)
         return self.edges[name]
 
 

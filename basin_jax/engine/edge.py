@@ -20,7 +20,6 @@ from basin_jax.starts.interpolated import Interpolated
 
 
 WAY, LINE = "start.dose", (0.0, 1.0)
-MEASURED = ("loss", "step", "gap", "unstable")
 STOPS = 8  # between two bisections, at which the distance of the two states is measured
 
 
@@ -166,23 +165,27 @@ class _Sides:
         return {"hyperparameters": self._doses.at(doses), "parent_params": self._line[which]}
 
 
-def measured_edge(sweep: Sweep, seeds: int | ndarray, *, within: int, **asked: Any) -> pl.DataFrame:
+def measured_edge(
+    sweep: Sweep, seeds: int | ndarray, *, within: tuple[int, ...], **asked: Any
+) -> pl.DataFrame:
     """Track the edges of seeds as `track_edge` does, and measure what lies there.
 
     Returns:
         One row a seed: `held`, `steps` and `trained` as of `Edge`; of an edge state that is held
-        the `loss` that training lowers, the length of a `step`, the `gap`, and the number of
-        `unstable` directions, in which a deviation grows by a factor e `within` so many steps; and
-        the losses where training leads from both ends of the line, `before` and `beyond`.
+        the `loss` that training lowers, the length of a `step`, the `gap`, and for each number of
+        steps in `within` that of the directions in which a deviation grows by a factor e in them,
+        such as `unstable=100`; and the losses where training leads from both ends of the line,
+        `before` and `beyond`.
     """
     edge = track_edge(sweep, seeds, **asked)
     held = np.flatnonzero(edge.held)
-    columns = {name: np.full(len(edge.held), np.nan) for name in MEASURED}
+    names = ("loss", "step", "gap", *(f"unstable={steps}" for steps in within))
+    columns = {name: np.full(len(edge.held), np.nan) for name in names}
     if len(held):
         state = stability(sweep, edge.state[held])
         gap = state.evidence["unwatched"] - state.evidence["watched"]
-        found = (state.loss, state.step, gap, state.unstable(within))
-        for name, values in zip(MEASURED, found, strict=True):
+        found = (state.loss, state.step, gap, *map(state.unstable, within))
+        for name, values in zip(names, found, strict=True):
             columns[name][held] = values
     ends = {"before": losses(sweep, edge.ends[:, 0]), "beyond": losses(sweep, edge.ends[:, 1])}
     told = {"held": edge.held, "steps": edge.steps, "trained": edge.trained}

@@ -80,6 +80,8 @@ class Buffer(TestbedStudy):
         "Along a direction the verdict may change more than once; one of the changes is found.",
         "Plain lengths compare within one network only: a symmetry of its weights changes them. "
         "Relative ones are the same under scales of layers, not under those of single units.",
+        "An edge is tracked for a few rounds, and its state may go on to a lower one; with the "
+        "decay under which edges are held, training and its ends are others than without.",
     )
 
     def validate(self) -> None:

@@ -27,7 +27,10 @@ EDGES = {PLAIN: "edges, plain training", DECAYED: f"edges, training with a decay
 # Under a decay, training and the wait for a verdict take as many times as long.
 LONGER, WAIT = 2, 3
 ROUNDS = 5
-END = 1.0  # of the figure's axis of losses
+# An unstable direction grows by a factor e within the training, a fast one in this part of it.
+FAST = 8
+GROWING = ("unstable", "fast")
+END = 0.3  # of the figure's axis of losses
 
 
 def decayed(testbed: Testbed) -> Testbed:
@@ -71,7 +74,7 @@ def _edge(testbed: Testbed, seeds: Seeds, wait: int) -> Tracking:
         "rounds": ROUNDS,
         "stride": max(testbed.num_steps // 20, 1),
     }
-    along |= {"within": testbed.num_steps}
+    along |= {"within": (testbed.num_steps, testbed.num_steps // FAST)}
     return Tracking(sweep=line, seeds=seeds, rule=testbed.rule, of=SAVED, along=along)
 
 
@@ -87,10 +90,16 @@ def edge_rows(lab: Lab) -> Iterator[Row]:
         yield _median(f"loss-over-{end}", f"{label}: loss less that of the {end} end", over)
     yield _median("gap", f"{label}: gap", held["gap"].to_numpy())
     yield _median("step", f"{label}: length of a step", held["step"].to_numpy())
-    yield _median("unstable", f"{label}: unstable directions", held["unstable"].to_numpy())
-    one = held["unstable"].to_numpy() == 1
-    yield share(f"{DECAYED}/edge/one", f"{label}: exactly one unstable direction", one)
+    for name, column in zip(GROWING, _unstable(held), strict=True):
+        told, values = f"{label}: {name} directions", held[column].to_numpy()
+        yield _median(name, told, values)
+        yield share(f"{DECAYED}/edge/one-{name}", f"{told}, exactly one", values == 1)
     yield from gate.at_the_saddle(lab)
+
+
+def _unstable(found: pl.DataFrame) -> list[str]:
+    """Return the columns of unstable directions, in the order in which they were asked for."""
+    return [name for name in found.columns if name.startswith("unstable=")]
 
 
 def _median(key: str, label: str, values: Float[ndarray, " seed"]) -> Row:
@@ -106,19 +115,28 @@ def says_of_edges(rows: Table) -> Iterator[Sentence]:
     yield say(
         "Between a deceptive end and where full oversight leads from it, the edge is bisected "
         f"again and again while its two sides train on. Of {plain.seeds:,} edges of plain training "
-        f"{plain} are held: of the rest, the far side is deceptive, too, once trained for longer, "
-        f"so that the edge was one of time. With a decay {held} of {held.seeds:,} are held.",
+        f"{plain} are held: the two sides of the others come to share a verdict, so that their "
+        f"edge was one of time. With a decay {held} of {held.seeds:,} are held.",
         *(plain, held),
     )
-    keys = ("loss-over-deceptive", "loss-over-corrected", "unstable", "one", "gap", "step")
-    down, up, number, one, gap, step = (rows[f"{DECAYED}/edge/{key}"] for key in keys)
+    down, up, gap, step = (
+        rows[f"{DECAYED}/edge/{key}"]
+        for key in ("loss-over-deceptive", "loss-over-corrected", "gap", "step")
+    )
     yield say(
         f"The loss at the held edges, with its penalty, lies {down} above that of the deceptive "
-        f"end and {up} above that of the corrected one, median of {down.seeds:,} seeds (a right "
-        f"answer counts 1). {one} of these edge states have exactly one unstable direction, as a "
-        f"saddle between two basins has; the median number is {number}. There the gap is {gap}, "
-        f"and a step has a length of {step}.",
-        *(down, up, number, one, gap, step),
+        f"end and {up} above that of the corrected one, median of {down.seeds:,} seeds, in "
+        f"units of a right answer's reward. There the gap is {gap}, and a step's length {step}.",
+        *(down, up, gap, step),
+    )
+    (number, one), (few, single) = (
+        (rows[f"{DECAYED}/edge/{name}"], rows[f"{DECAYED}/edge/one-{name}"]) for name in GROWING
+    )
+    yield say(
+        f"A saddle between two basins has one unstable direction: {one} of these edge states have "
+        "exactly one in which a deviation grows by a factor e within the training (median number "
+        f"{number}), and {single} exactly one in which it does in an eighth of it ({few}).",
+        *(number, one, few, single),
     )
 
 

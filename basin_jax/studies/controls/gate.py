@@ -52,7 +52,7 @@ def edges(of: Collection[Verdict]) -> dict[str, Tracking]:
     method = Correction(method=GATE.method, objective=Gate(oversight=0.95), end=GATE.num_steps)
     corrected = GATE.replace(start=Trained(of=GATE), method=method)
     line = GATE.replace(start=Interpolated(of=corrected, dose=0.0))
-    along = {"close": 0.02, "apart": 0.1, "rounds": 6, "stride": 200, "within": GATE.num_steps}
+    along = {"close": 0.02, "apart": 0.1, "rounds": 6, "stride": 200, "within": (GATE.num_steps,)}
 
     def deceptive(lab: Lab) -> ndarray:
         return lab["gate"].seeds(Verdict.DECEPTIVE)
@@ -73,7 +73,7 @@ def at_the_saddle(lab: Lab) -> list[Row]:
         )
         for name, said, known, within in (
             ("loss", "loss at the edge, with its penalty", SADDLE, 1e-4),
-            ("unstable", "unstable directions at the edge", 1.0, 0.0),
+            (f"unstable={GATE.num_steps}", "unstable directions at the edge", 1.0, 0.0),
         )
     ]
 
