@@ -46,6 +46,13 @@ WAYS: tuple[Direction, ...] = ("random", "loss", "margin")
 ENDS = {"deceptive": SAVED, "intended": (LOST,)}
 DOWN: dict[str, Direction] = {"deceptive": "-margin", "intended": "margin"}
 SLOPE = {"deceptive": "down the slope of the margin", "intended": "up the slope of the margin"}
+# What is pushed once, and where.
+SHOCKS: tuple[tuple[str, Direction], ...] = (
+    ("deceptive", "random"),
+    ("deceptive", "loss"),
+    ("deceptive", "margin"),
+    ("intended", "margin"),
+)
 # Shares of the seeds that are trained: those of each kind that are bisected, the fresh and the
 # intended ones that are pushed by a given length, and those that are trained with a decay.
 BISECTED, FRESH, INTENDED, DECAYED = 24, 6, 3, 4
@@ -127,22 +134,11 @@ class Buffer(TestbedStudy):
         }
 
     def bisections(self, seeds: int) -> dict[str, Bisection]:
-        found = {
-            f"{ends}/{way}": self._shock(ends, way, seeds)
-            for ends, way in (
-                ("deceptive", "random"),
-                ("deceptive", "loss"),
-                ("deceptive", "margin"),
-                ("intended", "margin"),
-            )
-        }
+        found = {f"{ends}/{way}": self._shock(ends, way, seeds) for ends, way in SHOCKS}
         found |= {
             f"{ends}/{way}/relative": self._shock(ends, way, seeds, relative=True)
-            for ends, way in (
-                ("deceptive", "random"),
-                ("deceptive", "margin"),
-                ("intended", "margin"),
-            )
+            for ends, way in SHOCKS
+            if way != "loss"
         }
         spread = {
             f"{ends}/{spell}-steps": self._spread(ends, spell, seeds)
@@ -155,7 +151,7 @@ class Buffer(TestbedStudy):
         count = seeds // BISECTED
         return edges(self.testbed, _ends("deceptive", count), count)
 
-    def _shock(self, ends: str, way: str, seeds: int, *, relative: bool = False) -> Bisection:
+    def _shock(self, ends: str, way: Direction, seeds: int, *, relative: bool = False) -> Bisection:
         direction = DOWN[ends] if way == "margin" else way
         start = Perturbed(of=self.testbed.sweep, radius=0.0, direction=direction, relative=relative)
         most = self.relative_reach if relative else self.reach

@@ -68,7 +68,7 @@ def test_an_edge_leads_to_the_saddle_which_has_one_unstable_direction(left):
     assert (np.linalg.norm(edge.beyond - edge.before, axis=-1) <= 1.01e-4).all()
     # On the line the edge is met elsewhere.
     met = tracked(left, rounds=1)
-    assert (np.abs(met.state[:, 1] - SADDLE) > 0.05).all()
+    assert np.abs(met.state[:, 1] - SADDLE).max() > 0.3
     assert not met.steps.any()
     found = stability(WELLS, edge.state)
     well = (SADDLE**2 - 1) ** 2 / 4 - 0.2 * SADDLE
