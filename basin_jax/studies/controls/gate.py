@@ -8,7 +8,6 @@ from numpy import ndarray
 from basin_jax.core.fresh import Fresh
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
-from basin_jax.methods.correction import Correction
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.gate import Gate
 from basin_jax.starts.interpolated import Interpolated
@@ -48,10 +47,10 @@ def gates(seeds: int) -> dict[str, Group]:
 
 
 def edges(of: Collection[Verdict]) -> dict[str, Tracking]:
-    """Track each deceptive gate's edge, on the line to where full oversight leads."""
-    method = Correction(method=GATE.method, objective=Gate(oversight=0.95), end=GATE.num_steps)
-    corrected = GATE.replace(start=Trained(of=GATE), method=method)
-    line = GATE.replace(start=Interpolated(of=corrected, dose=0.0))
+    """Track each deceptive gate's edge, on the line to where a strong decay takes its detector."""
+    method = Gradient(learning_rate=0.05, l2=0.5)
+    undone = GATE.replace(start=Trained(of=GATE), method=method, num_steps=400)
+    line = GATE.replace(start=Interpolated(of=undone, dose=0.0))
     along = {"close": 0.02, "apart": 0.1, "rounds": 6, "stride": 200, "within": (GATE.num_steps,)}
 
     def deceptive(lab: Lab) -> ndarray:
