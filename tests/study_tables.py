@@ -154,6 +154,16 @@ class Made(Lab):
         self.bisections[name] = pl.DataFrame(columns)
         return self.bisections[name]
 
+    def track(self, name, asked):
+        seeds = asked.seeds if isinstance(asked.seeds, int) else asked.seeds(self)
+        rng, count = np.random.default_rng(zlib.crc32(name.encode())), len(as_seeds(seeds))
+        columns = {each: rng.random(count) for each in ("loss", "step", "gap", "before", "beyond")}
+        columns |= {"seed": as_seeds(seeds), "held": np.arange(count) % 4 < 3}
+        for steps in asked.along["within"]:
+            columns[f"unstable={steps}"] = rng.integers(0, 3, count).astype(float)
+        self.edges[name] = pl.DataFrame(columns)
+        return self.edges[name]
+
 
 def _drawn(cell: Sweep, stop: int, seeds: np.ndarray, salt: str) -> pl.DataFrame:
     rng, count = np.random.default_rng(zlib.crc32(salt.encode())), len(seeds)

@@ -275,30 +275,50 @@ def _buffer(found: Findings) -> Answer:
     random, margin = (
         found.row(study, f"intended/{way}-less-none") for way in ("random=8", "margin=2")
     )
-    least, most = (found.row(study, f"deceptive/{way}/median") for way in ("margin", "random"))
     lead = {
         (True, True): "The buffer ends in random directions and along the slope of the margin",
         (False, True): "The buffer is wide in random directions and narrow in one",
         (True, False): "The buffer ends in random directions sooner than along the margin",
         (False, False): "No end of the buffer is seen",
     }[random.sign > 0, margin.sign > 0]
-    basin = {
-        1: "So is the basin: it takes more to leave it at random than down the margin's slope",
-        0: "It is not decided whether the basin is wider at random than down the margin's slope",
-        -1: "The basin is narrower at random than down the margin's slope",
-    }[apart(least, most)]
-    fresh = {f"{way} 1": f"fresh/{way}=1/deceptive" for way in ("random", "loss", "margin")}
+    at = {
+        name: f"deceptive/{way}/median"
+        for name, way in {
+            "at random, plain length": "random",
+            "down the margin's slope, plain length": "margin",
+            "at random, relative length": "random/relative",
+            "down the margin's slope, relative length": "margin/relative",
+        }.items()
+    }
+    multiples = {
+        f"{ends} ends": found.row(study, f"{ends}/500-steps-over-once")
+        for ends in ("deceptive", "intended")
+    }
+    costs = {1: "more than", 0: "no other total, as far as is shown, than", -1: "less than"}
+    spread = "; ".join(
+        f"{name} take {costs[side(one, 1.0)]} one shock, {number(study, one.key)} times as much"
+        for name, one in multiples.items()
+    )
+    plain, held = (f"{name}/edge/held" for name in ("plain", "decayed"))
+    down, up, one = (
+        f"decayed/edge/{key}" for key in ("loss-over-deceptive", "loss-over-corrected", "one")
+    )
     return found.answer(
         "How wide is the buffer around the deceptive basin?",
         [
             f"{lead}. Of intended ends, a random push of 8 makes {number(study, random.key)} more "
             f"deceptive than none{unseen([random])}. A push of 2 up the slope of the margin makes "
             f"{number(study, margin.key)} more so{unseen([margin])}.",
-            f"{basin}. Half of the deceptive ends are no longer deceptive after a push of "
-            f"{number(study, most.key)} in a random direction, and of "
-            f"{number(study, least.key)} down the slope of the margin (infinite: after none).",
-            "Fraction of fresh networks, of those that end otherwise, which a push of 1 makes end "
-            f"deceptive, by direction: {listed(study, fresh)}.",
+            "The push from which on half of the deceptive ends are no longer deceptive (infinite: "
+            f"none): {listed(study, at)}.",
+            "Of pushes along the slope of the margin that are spread over 500 steps of training, "
+            f"{spread}, seed by seed.",
+            "Tracked while both sides train on, the edge of the deceptive basin is held in "
+            f"{number(study, plain)} of seeds in plain training, where it is one of time, and in "
+            f"{number(study, held)} with a decay of the weights.",
+            "There its loss is above that of the deceptive end by "
+            f"{number(study, down)} and above that of the corrected one by {number(study, up)}, "
+            f"and a share of {number(study, one)} has exactly one unstable direction.",
         ],
     )
 

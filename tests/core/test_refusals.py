@@ -204,6 +204,7 @@ REFUSED = [
     ("Perturbed", {"of": Gate()}, "allowed: Sweep"),
     ("Perturbed", {"radius": -1.0}, "allowed: a number of at least 0"),
     ("Perturbed", {"direction": "up"}, "allowed: 'random' or 'loss' or 'margin'"),
+    ("Perturbed", {"relative": 1}, "allowed: bool"),
     ("Student", {"of": Gate()}, "allowed: Sweep"),
     ("Student", {"shared": 1}, "allowed: bool"),
     ("Ticket", {"of": Gate()}, "allowed: Sweep"),
