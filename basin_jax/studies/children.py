@@ -66,11 +66,12 @@ def agreements(families: Families) -> Float[ndarray, " parent"]:
 
 
 def entropies(families: Families) -> Float[ndarray, " parent"]:
-    """Estimate the entropy of each parent's verdict, in bits, as Miller (1955) corrects it.
+    """Estimate the entropy of each parent's verdict, in bits, with its bias corrected.
 
-    The entropy of the children's shares is too low, in the mean; the correction adds to it half of
-    the number of verdicts that are seen, less one, over that of children. Of 32 children and two
-    verdicts what is left is too low by .014 bits at most (tests/studies/test_children.py).
+    The entropy of the children's shares is too low, in the mean; the correction of Miller 1955,
+    "Note on the bias of information estimates", adds to it half of the number of verdicts that are
+    seen, less one, over that of children. Of 32 children and two verdicts what is left is too low
+    by .014 bits at most.
     """
     children, counts = families.shape[1], _counts(families)
     plain = -xlogy(counts / children, counts / children).sum(0)

@@ -1,6 +1,6 @@
 """When is a seed's fate sealed, and by what: its initialization, or the data that come after?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from numpy import ndarray
@@ -27,7 +27,15 @@ from basin_jax.studies.children import (
 from basin_jax.studies.controls import double_well, random_walk
 from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, only
-from basin_jax.studies.framework.rows import Row, Sentence, Table, crossing, say, share
+from basin_jax.studies.framework.rows import (
+    Row,
+    Sentence,
+    Table,
+    Terms,
+    crossing,
+    say,
+    share,
+)
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import SAMPLED_AUDIT, Testbed
 
@@ -157,7 +165,8 @@ class Commitment(TestbedStudy):
         """Yield what the children of one parent have in common, by the step of their fork."""
         both = {fork: families_of(lab[f"fork_{fork}"]) for fork in self.forks}
         families = {fork: many for fork, (many, _) in both.items()}
-        count, terms = self.children, {"num_intervals": len(families)}
+        count = self.children
+        terms: Terms = {"num_intervals": len(families)}
         apart = {fork: f"{count} children apart from step {fork}" for fork in families}
         kin = {
             fork: same(
@@ -289,7 +298,7 @@ class Commitment(TestbedStudy):
             ylabel="undecided parents",
             **axis,
         )
-        parts = dict(zip(("init.", "data", "both"), PARTS, strict=True))
+        parts = dict(zip(("initialization", "data", "interaction"), PARTS, strict=True))
         found = {name: rows[f"variance/{part}"] for name, part in parts.items()}
         yield Panel([Forest(found)], xlabel="share of the variance")
         window = rows.along("push=*/deceptive", self._pushes)
@@ -303,22 +312,23 @@ def _by_step(rows: Mapping[int, Row]) -> str:
 
 def _walks(lab: Lab, children: int) -> Iterator[Row]:
     """Yield what is known of random walks: how their children agree, and parts of the variance."""
-    said = "random walk, children apart from step"
-    statistics = {
+    means = {
         "same": (same, agreements, "one side, of two"),
         "entropy": (mixed, entropies, "entropy of the side, bits"),
     }
-    count = len(random_walk.FORKS) * (len(statistics) + 1)
+    count = len(random_walk.FORKS) * (len(means) + 1)
     for fork in random_walk.FORKS:
         families, _ = families_of(lab[f"walk_{fork}"])
-        terms = {"kind": "known", "num_intervals": count}
-        for name, (of, statistic, label) in statistics.items():
-            known = random_walk.expected(statistic, fork, children)
-            key = f"random-walk/fork={fork}/{name}"
-            yield of(key, f"{said} {fork}: {label}", families, expected=known, **terms)
-        known = random_walk.expected(undecided, fork, children)
-        key, label = f"random-walk/fork={fork}/undecided", f"{said} {fork}: undecided"
-        yield share(key, label, undecided(families), expected=known, **terms)
+        key, said = f"random-walk/fork={fork}", f"random walk, children apart from step {fork}"
+
+        def known(of: Callable[[ndarray], ndarray], fork: int = fork) -> Terms:
+            expected = random_walk.expected(of, fork, children)
+            return {"kind": "known", "expected": expected, "num_intervals": count}
+
+        for name, (row_of, statistic, label) in means.items():
+            yield row_of(f"{key}/{name}", f"{said}: {label}", families, **known(statistic))
+        found, terms = undecided(families), known(undecided)
+        yield share(f"{key}/undecided", f"{said}: undecided", found, **terms)
     yield from split(
         "random-walk/variance",
         "random walk, variance of the side: share",

@@ -349,8 +349,8 @@ class Ensemble(TestbedStudy):
 
         ends = {"network": "deceptive", "linearized": "linearized/deceptive"}
         yield Panel(curves(ends), limits=(0.0, None), **axis)
-        kappa = curves({"linearized, with the verdict": "linearized/kappa"})
-        yield Panel([*kappa, Level(HALF)], ylabel="kappa", **axis)
+        kappa = curves({"": "linearized/kappa"})
+        yield Panel([*kappa, Level(HALF)], ylabel="kappa with the linearized", **axis)
         given = {
             "linearization deceptive": "given-deceptive/deceptive",
             "not deceptive": "given-other/deceptive",

@@ -11,13 +11,11 @@ from basin_jax.statistics.two_way import agreement, two_way
 def blocks(generator, count, parts, size=2):
     """Signs of a row's, a column's and a cell's own normal number, of given variances."""
     shapes = ((count, size, 1), (count, 1, size), (count, size, size))
-    return (
-        sum(
-            math.sqrt(part) * generator.normal(size=shape)
-            for part, shape in zip(parts, shapes, strict=True)
-        )
-        > 0
+    row, column, cell = (
+        math.sqrt(part) * generator.normal(size=shape)
+        for part, shape in zip(parts, shapes, strict=True)
     )
+    return row + column + cell > 0
 
 
 def known(parts):
