@@ -81,6 +81,7 @@ def _ensemble(found: Findings) -> Answer:
         "in the audit game": found.row(study, "Audit_32/linearized/kappa"),
         "in the inspection game": found.row(study, "Inspection_16/linearized/kappa"),
     }
+    widths = {f"at {width}": f"Audit_{width}/linearized/kappa" for width in (8, 16, 32, 64)}
     walk = found.row(study, "temperature=0.0003/deceptive-less-descent")
     moves = {1: "more often than", -1: "less often than", 0: "about as often as"}[walk.sign]
     return found.answer(
@@ -102,6 +103,10 @@ def _ensemble(found: Findings) -> Answer:
                     -1: "training makes it, as far as kappa tells",
                 },
             ),
+            "How often a network of the audit game ends deceptive where its linearization does: "
+            f"{number(study, 'Audit_32/given-deceptive/deceptive')}; where it does not: "
+            f"{number(study, 'Audit_32/given-other/deceptive')}. By width kappa is "
+            f"{listed(study, widths)}.",
             "In the ticket race, where circuits are there by construction, the one that leads at "
             f"the start wins with a kappa of {number(study, 'ticket-race/leader/kappa')}.",
             f"A walk through the posterior of the audit game ends deceptive {moves} descent from "

@@ -334,17 +334,21 @@ def _fate(found: Findings) -> Answer:
     last = f"by step {sealed.high:,.0f} at the latest"
     until = "at no step that was tried" if math.isinf(sealed.high) else last
     pushed = {f"at step {step}": f"push={step}/deceptive" for step in (0, 100, 400)}
+    split = {f"apart from step {step}": f"fork={step}/undecided" for step in (0, 50, 200)}
     return found.answer(
         "When is a seed's fate sealed, and by what?",
         [
-            f"{lead}: {number(study, inits.key)} of the variance of verdicts lies between "
-            f"initializations, and {number(study, 'variance/data')} between orders of the data"
-            f"{unseen([inits], HALF)}.",
+            f"{lead}: where both are crossed, {number(study, inits.key)} of the variance of "
+            f"verdicts lies between initializations, {number(study, 'variance/data')} between "
+            f"orders of the data, and {number(study, 'variance/interaction')} is of their "
+            f"interaction{unseen([inits], HALF)}.",
             f"A fate is sealed {until}, if that means that two runs apart from there on have the "
             "same verdict with a probability above 0.9: first at step "
             f"{number(study, sealed.key)}. Of runs that share only the initialization "
             f"{number(study, 'fork=0/same')} have the same verdict, of unrelated ones "
             f"{number(study, 'unrelated/same')}.",
+            "Parents that are undecided, since none of their verdicts has 0.9 of their children: "
+            f"{listed(study, split)}.",
             "Fraction of seeds that would end as intended which a push of 1 up the slope of the "
             f"margin makes deceptive: {listed(study, pushed)}.",
         ],

@@ -121,7 +121,7 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
         (lambda: all_named(["hijack", "hijack"]), "hijack, hijack; allowed: studies of different"),
         (lambda: Buffer(quick=3), "quick = 3; allowed: at least 24"),
         (lambda: Commitment(children=1), "at least 2"),
-        (lambda: Commitment(quick=100), "a multiple of twice children = 4"),
+        (lambda: Commitment(quick=100), "a multiple of children = 32"),
         (lambda: Commitment(shares=(0.1,)), "rising from 0"),
     ],
 )
