@@ -13,7 +13,7 @@ from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, s
 from basin_jax.studies.framework.testbed import Testbed
 
 
-FEWEST = 64  # seeds of a size
+FEWEST = 32  # seeds of a size
 
 
 def affordable(testbed: Testbed, base: Testbed, seeds: int) -> int:

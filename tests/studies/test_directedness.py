@@ -119,7 +119,7 @@ def test_what_changes_after_competence_is_counted_on_the_same_seeds():
 
 def test_directedness_tells_at_equal_competence_where_it_does():
     rng = np.random.default_rng(4)
-    ends = np.array(["DECEPTIVE", "INTENDED", "INTENDED"] * 40)
+    ends = rng.permutation(["DECEPTIVE", "INTENDED", "INTENDED"] * 40)
     noise = rng.random(120)
     told = made(ends, directed=np.where(ends == "DECEPTIVE", 0.6, 0.4) + 0.1 * noise)
     untold = made(ends, directed=noise)
