@@ -68,6 +68,8 @@ class Competence(TestbedStudy):
         "A goal is one of two: what training rewards, or what is intended. Another simple goal "
         "would count as heuristics, and that a goal explains what a network does is no sign of a "
         "search for it.",
+        "One goal explains a network that defects under all cues: late in training, that seeds "
+        "which end deceptive are the more goal-directed ones is in part what the words mean.",
         "The crossing is read off a grid: a fraction that passes one half and comes back between "
         "two of its stops is not seen.",
         "The task of the audit game is learned in full, or a network stays where it is right three "
@@ -186,9 +188,7 @@ class Competence(TestbedStudy):
         )
         yield from order(trained, key, name)
         yield from directedness.limit(course, key, name)
-        ends = course.deceptive[-1]
-        if ends.any() and not ends.all():
-            yield from directedness.matched(course, key, name, self.steps[-LATER:])
+        yield from directedness.matched(course, key, name, self.steps[-LATER:])
         last = f"{key}/steps={self.steps[-1]}"
         yield from trained.thresholds("", last, f"{name}, {self.steps[-1]:,} steps")
 

@@ -35,6 +35,7 @@ COMPETENT, TRIED = 0.99, (0.95,)
 ONE_GOAL = 0.9
 # The lower ends of the bins of competence, and where they are drawn.
 BINS = {0.0: 0.6, 0.7: 0.8, 0.9: 0.94, COMPETENT: 1.0}
+FEWEST = 10  # seeds that end deceptive, and others, from which pairs are made
 WITHIN = 0.01  # the most by which competences that count as equal differ
 NEAR = 0.1  # what is within it of 0 or of 1 counts as near
 
@@ -189,9 +190,12 @@ def last_of(
 def matched(course: Course, key: str, name: str, stops: Sequence[int]) -> Iterator[Row]:
     """Yield how often, of two seeds of equal competence, the more directed one ends deceptive.
 
-    Each seed that ends deceptive has another of its own, which does not, at each stop.
+    Each seed that ends deceptive has another of its own, which does not, at each stop. Nothing is
+    told where there are few of one kind.
     """
     ends = course.deceptive[-1]
+    if min(ends.sum(), (~ends).sum()) < FEWEST:
+        return
     for stop in stops:
         at = course.stops.index(stop)
         values, directed = course.competence[at], course.directed[at]
@@ -290,14 +294,13 @@ def said_limit(key: str, where: str, rows: Table) -> Sentence:
 
 
 def near(top: Row) -> str:
-    """Return what the deceptive fraction of the most competent networks is near to."""
-    if top.high < NEAR:
-        return "near 0"
-    if top.low > 1 - NEAR:
-        return "near 1"
-    if top.low > NEAR and top.high < 1 - NEAR:
-        return "in between"
-    return "not decided to be near 0, near 1 or in between"
+    """Return all that the deceptive fraction of the most competent networks may be near to."""
+    open_to = {
+        "near 0": top.low <= NEAR,
+        "in between": top.low < 1 - NEAR and top.high > NEAR,
+        "near 1": top.high >= 1 - NEAR,
+    }
+    return " or ".join(name for name, may in open_to.items() if may)
 
 
 def said_matched(where: Mapping[str, str], stops: Sequence[int], rows: Table) -> Sentence:
