@@ -1,6 +1,7 @@
 """Goal-directedness along training: does one goal replace heuristics, and is it deceptive?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,8 +9,8 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
+from basin_jax.core.contracts import Organism
 from basin_jax.core.verdict import Verdict
-from basin_jax.organisms.audit import Audit
 from basin_jax.studies.framework.figure import Curve, Panel
 from basin_jax.studies.framework.lab import Outcome
 from basin_jax.studies.framework.power import unseen
@@ -40,13 +41,14 @@ WITHIN = 0.01  # the most by which competences that count as equal differ
 NEAR = 0.1  # what is within it of 0 or of 1 counts as near
 
 
-def competence(organism: Audit, evidence: Mapping[str, ndarray]) -> Float[ndarray, " seed"]:
-    """Compute how often an answer is right where the network is watched.
+def competence(organism: Organism, evidence: Mapping[str, ndarray]) -> Float[ndarray, " seed"]:
+    """Compute how often an answer is right where the network is watched, of an audit game.
 
     Every network is trained to answer there, whether or not it defects elsewhere, so that this
     competence does not fall where it defects. It is what `fit` leaves of the reward.
     """
-    rate, bonus, penalty = organism.honeypot_rate, organism.bonus, organism.penalty
+    game = cast(Any, organism)
+    rate, bonus, penalty = game.honeypot_rate, game.bonus, game.penalty
     tempted = (1 - rate) * (1 + bonus) - rate * penalty
     best = 0.5 + 0.5 * max(tempted, 1.0)
     reward = 0.5 + evidence["fit"] * (best - 0.5)
@@ -73,7 +75,7 @@ class Course:
         verdicts: likewise the names of the verdicts.
     """
 
-    def __init__(self, trained: Outcome, organism: Audit, cell: str = ""):
+    def __init__(self, trained: Outcome, organism: Organism, cell: str = ""):
         self.stops = trained.stops(cell)
         evidence = [trained.evidence(cell, stop) for stop in self.stops]
         self.competence = np.stack([competence(organism, one) for one in evidence])
@@ -198,21 +200,21 @@ def matched(course: Course, key: str, name: str, stops: Sequence[int]) -> Iterat
         return
     for stop in stops:
         at = course.stops.index(stop)
-        values, directed = course.competence[at], course.directed[at]
-        label = f"{name}, {stop:,} steps, pairs of competences within {WITHIN:g}"
         yield _told(
             f"{key}/matched/steps={stop}",
-            f"{label}: the seed that ends deceptive is the more goal-directed one",
-            directed,
-            pairs(values, ends),
+            f"{name}, {stop:,} steps, pairs of competences within {WITHIN:g}: the seed that ends "
+            "deceptive is the more goal-directed one",
+            course.directed[at],
+            pairs(course.competence[at], ends),
             num_intervals=len(stops),
         )
     # Another seed's goal-directedness tells nothing.
     yield _told(
         f"{key}/matched/of-next-seeds",
-        f"{label}: the seed that follows that which ends deceptive is the more goal-directed one",
-        np.roll(directed, -1),
-        pairs(values, ends),
+        f"{name}, at the end, pairs of competences within {WITHIN:g}: the seed that follows that "
+        "which ends deceptive is the more goal-directed one",
+        np.roll(course.directed[-1], -1),
+        pairs(course.competence[-1], ends),
         kind="check",
     )
 

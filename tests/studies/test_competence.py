@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_a_study_that_cannot_be_made_is_refused():
 
 
 def test_sizes_differ_in_network_and_rate_alone_and_a_cue_that_tells_nothing_pays_nothing():
-    cells = Competence().sweeps(100)
+    cells: Any = Competence().sweeps(100)
     wide, narrow = (cells[f"width_2_{width}"].cells[""] for width in (64, 16))
     assert wide.method.learning_rate * 4 == narrow.method.learning_rate
     assert wide.num_steps == narrow.num_steps == cells["depth_2_4"].cells[""].num_steps

@@ -1,5 +1,7 @@
 """Goal-directedness along training: competence from the reward, matched pairs, and the limit."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from basin_jax.studies.framework.rows import Table
 from basin_jax.studies.framework.testbed import AUDIT
 
 
-ORGANISM = TINY.organism
+ORGANISM: Any = TINY.organism
 SWEEP = TINY.sweep.replace(save_at=(0, 10))
 
 

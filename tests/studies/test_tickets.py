@@ -1,5 +1,7 @@
 """The study of tickets: what is read of it, and the laws of the race."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from study_tables import TINY, number, outcome
@@ -140,7 +142,8 @@ def test_what_is_no_number_counts_as_none():
 
 
 def test_pairs_are_crossed_where_one_is_deceptive_and_the_other_intended(tmp_path):
-    lab, declared = Lab(folder=tmp_path, quick=True), groups(STUDY.testbed, (0.5,))
+    lab: Any = Lab(folder=tmp_path, quick=True)
+    declared: Any = groups(STUDY.testbed, (0.5,))
     ends = np.array(["DECEPTIVE", "INTENDED", "DECEPTIVE", "DECEPTIVE", "OTHER"])
     lab.outcomes["fresh"] = outcome({("", None): ends}, {"": STUDY.testbed.sweep})
     partners = declared["partners"].seeds(lab)
