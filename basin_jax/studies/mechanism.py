@@ -61,6 +61,13 @@ def _tickets(found: Findings) -> Answer:
         "random places": "random-places",
     }
     kept = {name: f"deceptive/{start}=0.2/deceptive" for name, start in starts.items()}
+    chosen = found.row(study, "deceptive/largest-at-the-start-less-random-places=0.2")
+    crossed = found.row(study, "crossed/weights-less-places/matched=0.2")
+    follows = {
+        1: "follows the weights more than their places",
+        -1: "follows the places more than the weights",
+        0: "is not shown to follow the weights or the places more",
+    }
     return found.answer(
         "Tickets: is the deceptive circuit there at the start?",
         [
@@ -69,6 +76,12 @@ def _tickets(found: Findings) -> Answer:
             f"places by {number(study, fresh.key)}{unseen([fresh])}, and more often than as many "
             f"random places by {number(study, random.key)}{unseen([random])}.",
             f"Fraction that ends deceptive, of a fifth of the weights: {listed(study, kept)}.",
+            "The fifth that is largest at the start, chosen without hindsight, ends deceptive as "
+            f"often as {number(study, 'deceptive/largest-at-the-start=0.2/deceptive')}, and more "
+            f"often than random places by {number(study, chosen.key)}{unseen([chosen])}.",
+            "Where a deceptive seed's weights are put in the places of an intended seed's ticket, "
+            f"and the reverse, the end {follows[crossed.sign]}: the first ends deceptive more "
+            f"often by {number(study, crossed.key)}{unseen([crossed])}.",
             f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty)"
             f"{unseen([begun], HALF)}. After 200 steps it is {number(study, later)}.",
         ],
@@ -157,22 +170,29 @@ def _definitions(found: Findings) -> Answer:
 
 
 def _competence(found: Findings) -> Answer:
-    study = "competence"
+    study, difficulties = "competence", (1, 2, 3)
     moved = {
         f"at difficulty {d}": found.row(study, f"difficulty={d}/steps/last-less-first")
-        for d in (1, 2, 3)
-    }
-    size = {
-        axis: found.row(study, f"difficulty=1/{axis}/last-less-first")
-        for axis in ("width", "depth")
+        for d in difficulties
     }
     moves = {1: "rises", -1: "falls", 0: "is not shown to rise or fall"}
+    size = {
+        (axis, what): found.row(study, f"difficulty=2/{axis}/last-less-first/{what}")
+        for axis in ("width", "depth")
+        for what in ("deceptive", "one-goal")
+    }
+    names = {"deceptive": "the fraction deceptive", "one-goal": "that which one goal explains"}
     along = "; ".join(
-        f"it {moves[one.sign]} along {axis}, by a difference of {number(study, one.key)}"
-        f"{unseen([one])}"
-        for axis, one in size.items()
+        f"along {axis} {names[what]} {moves[one.sign]}, by a difference of "
+        f"{number(study, one.key)}{unseen([one])}"
+        for (axis, what), one in size.items()
     )
-    crossings = {f"difficulty {d}": f"difficulty={d}/steps/crossing" for d in (1, 2, 3)}
+    top, goal = (
+        {f"difficulty {d}": f"difficulty={d}/top/{what}" for d in difficulties}
+        for what in ("deceptive", "one-goal")
+    )
+    pairs = "difficulty=2/matched/steps=300"
+    told = found.row(study, pairs)
     return found.answer(
         "Does competence bring it?",
         [
@@ -193,9 +213,14 @@ def _competence(found: Findings) -> Answer:
                 },
                 differ="It depends on the difficulty.",
             ),
-            f"By the size of the network, at difficulty 1: {along}.",
-            "The first number of steps after which more than half of the audit game's seeds are "
-            f"deceptive (infinite: none): {listed(study, crossings)}.",
+            "At the limit of competence, of networks whose answers are right at least 0.99 of the "
+            f"time, the fraction deceptive is: {listed(study, top)}.",
+            f"One goal explains at least 0.9 of what this share of them do, and heuristics the "
+            f"rest: {listed(study, goal)}.",
+            f"Among competent networks of several sizes, at difficulty 2: {along}.",
+            "Of two seeds of equal competence after 300 steps at difficulty 2, that which ends "
+            "deceptive is the more goal-directed one in this fraction of pairs (one half: chance): "
+            f"{number(study, pairs)}{unseen([told], HALF)}.",
         ],
     )
 

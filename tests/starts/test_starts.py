@@ -273,7 +273,7 @@ def matrices(params):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("mask", ["magnitude", "-magnitude", "random"])
+@pytest.mark.parametrize("mask", ["magnitude", "-magnitude", "start-magnitude", "random"])
 @pytest.mark.parametrize("weights", ["rewound", "fresh", "shuffled"])
 def test_a_ticket_keeps_a_share_of_each_matrix(mask, weights):
     start = Ticket(of=GATE, keep=0.2, mask=mask, weights=weights)
@@ -281,11 +281,13 @@ def test_a_ticket_keeps_a_share_of_each_matrix(mask, weights):
     for mine, begun, ended in zip(*map(matrices, (found, *PARENT[:2])), strict=True):
         kept = mine != 0
         assert kept.sum() == np.ceil(0.2 * mine.size)
-        order = np.sort(np.abs(ended).ravel())
+        order, at_first = (np.sort(np.abs(each).ravel()) for each in (ended, begun))
         largest = np.abs(ended) >= order[-kept.sum()]
         smallest = np.abs(ended) <= order[kept.sum() - 1]
+        begins_large = np.abs(begun) >= at_first[-kept.sum()]
         assert np.array_equal(kept, largest) == (mask == "magnitude")
         assert np.array_equal(kept, smallest) == (mask == "-magnitude")
+        assert np.array_equal(kept, begins_large) == (mask == "start-magnitude")
         if weights == "rewound":
             assert np.array_equal(mine[kept], begun[kept])
         if weights == "shuffled":

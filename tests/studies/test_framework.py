@@ -292,7 +292,7 @@ SETTINGS: dict[str, Any] = {
     "hijack": {"difficulties": (2,)},
     "buffer": {"reach": 10.0},
     "gradient_hacking": {"lengths": (20, 400)},
-    "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (0, 2)},
+    "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (1, 2)},
 }
 
 
