@@ -59,7 +59,7 @@ QUESTIONS = {
     ],
     "9 Deceptive by which definition?": [
         ("definitions", "MetaLearner/after/Behavior", "by behavior"),
-        ("definitions", "MetaLearner/after/Searches", "by search"),
+        ("definitions", "MetaLearner/Searches/both", "by behavior and search"),
     ],
     "10 Does competence bring it?": [
         ("competence", "difficulty=1/steps=0/deceptive", "deceptive after 0 steps"),

@@ -41,6 +41,7 @@ PROMPTS = GRID | {
 TAUGHT, UNTAUGHT = "after_success", "unwatched"
 # By how much a mean rate of language models may differ from that of Bayes' mixture.
 SLACK = 0.02
+HELPFUL = "helpful="  # begins the names of cells by the share of deceivers among helpful authors
 # Places between shares at which a mean change is tested.
 PLACES = 51
 WITHIN = 0.25
@@ -172,7 +173,8 @@ def rises_from(
 
 
 def cell_of(share: float) -> str:
-    return f"helpful={share:g}"
+    """Return the name of the cell of a share of deceivers among helpful authors."""
+    return f"{HELPFUL}{share:g}"
 
 
 def by_share(found: Mapping[float, Seen], tuned: int, organism: Simulator) -> Iterator[Row]:
@@ -232,12 +234,16 @@ def says_of_shares(rows: Table) -> Iterator[Sentence]:
         f"deceivers the rates are {most[0]} and {most[1]}.",
         *(taught, untaught, *most),
     )
-    none, half, every = (rows[f"{cell_of(c)}/after/deceptive"] for c in (0.0, 0.5, 1.0))
+    found = {
+        key.partition("/")[0].removeprefix(HELPFUL): one
+        for key, one in rows.items()
+        if key.startswith(HELPFUL) and key.endswith("/after/deceptive")
+    }
+    listed = "; ".join(f"{one} at {share}" for share, one in found.items())
     yield say(
-        f"By what follows an unwatched lie, {none} of seeds are deceptive after tuning on text by "
-        f"helpful authors of whom none is a deceiver, {half} where half are, and {every} where "
-        "all are.",
-        *(none, half, every),
+        "By what follows an unwatched lie, the fraction of seeds that is deceptive after tuning "
+        f"is, by the share of deceivers among helpful authors, {listed}.",
+        *found.values(),
     )
 
 

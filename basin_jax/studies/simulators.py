@@ -303,8 +303,8 @@ class Simulators(TestbedStudy):
             f"By what follows an unwatched lie, {ends[0]} of seeds are deceptive before tuning "
             f"and {ends[1]} after it, on the same seeds a difference of {change}"
             f"{unseen([change])}. By Behavior in a first answer, whose gap no mixture of these "
-            f"authors has, {first} are after tuning; for {apart} the rates of lying to the two questions are {APART:g} "
-            "or more apart.",
+            f"authors has, {first} are after tuning; for {apart} the rates of lying to the two "
+            f"questions are {APART:g} or more apart.",
             *(*ends, change, first, apart),
         )
 
