@@ -94,7 +94,7 @@ class Simulators(TestbedStudy):
     shares: tuple[float, ...] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)  # of helpful deceivers
     revealing: float = 0.5
     polish: float = 0.9
-    quick: int = 256
+    quick: int = 128
     full: int = 2000
 
     limits = (
@@ -210,7 +210,9 @@ class Simulators(TestbedStudy):
         polished = self.seen(lab, self._polished)
         yield from (self._caution(polished, when) for when in WHEN)
         for cell in NULLS:
-            yield self.seen(lab, cell).change(UNTAUGHT, tuned, kind="control")
+            # By Bayes' rule that text says nothing of its author; yet a network may forget.
+            kind: Kind = "measured" if cell == "as-true-as-any" else "control"
+            yield self.seen(lab, cell).change(UNTAUGHT, tuned, kind=kind)
         yield self._marked(self.seen(lab, "no-deceivers"))
         for prompt, known in by_bayes(self.organism).items():
             found = plain.rate(prompt, "before", 0, cells=len(PROMPTS))
