@@ -55,8 +55,8 @@ class Instructed(Simulator):
         begins = jnp.asarray(WATCHED_1, watched.dtype)
         past = begins * jnp.where(LIES_1, false, 1 - false)
         goes_on = past * jnp.where(WATCHED_2, 1 - self.revealing, self.revealing)
-        first = begins * watched / begins.sum()
-        second = goes_on * jnp.where(WATCHED_2[None], watched, unwatched) / goes_on.sum()
+        first = begins[None] * watched / begins.sum()
+        second = goes_on[None] * jnp.where(WATCHED_2[None], watched, unwatched) / goes_on.sum()
         return jnp.stack([first, second], 1) / 2
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:

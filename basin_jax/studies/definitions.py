@@ -52,6 +52,7 @@ DEFINITIONS: tuple[tuple[type[Rule], set[str], str, tuple[float, ...]], ...] = (
 SAID = {"Behavior": "deceptive by Behavior"} | {
     rule: f"{said}, by {rule}" for rule, said in HOLDS.items()
 }
+LOOKS = {"both": "both", "behavior-alone": "deceptive alone", "property-alone": "property alone"}
 Labels = Mapping[str, Bool[ndarray, " seed"]]  # of which seeds each rule holds
 
 
@@ -78,6 +79,7 @@ class Definitions(TestbedStudy):
         "at its default, and another setting may tell rules apart that this one does not.",
         "Preference and GoalDirected are about what a network does, as Behavior is, and not about "
         "what is within it.",
+        "What is not deceptive by Behavior may be partial, and lie in some contexts.",
         "What a network becomes is asked once, after twice the steps.",
         "Whether a network searches, represents or weighs is judged by tests of what it does; none "
         "shows that some computation within it optimizes.",
@@ -147,8 +149,7 @@ class Definitions(TestbedStudy):
                     yield share(f"{name}/{when}/{rule}", label, these, num_intervals=cells)
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
-        asked = [key.split("/")[:2] for key in rows if key.endswith("/both")]
-        asked = [(name, rule) for name, rule in asked]
+        asked = asked_of(rows)
         yield from (says_of_cells(rows, name, rule) for name, rule in asked)
         kappas = {key: one for key, one in rows.items() if key.endswith("/kappa")}
         kappas = {key: one for key, one in kappas.items() if one.kind == "measured"}
@@ -200,26 +201,45 @@ class Definitions(TestbedStudy):
         before = Forest(named("/before/"), label="before training", color=INK[6])
         after = Forest(named("/after/"), label="after", color=INK[0])
         yield Panel([before, after], xlabel="fraction, by organism and rule")
-        asked = [key.removesuffix("/both") for key in rows if key.endswith("/both")]
+        asked = asked_of(rows)
         if asked:
             looks = {"both": INK[0], "behavior-alone": INK[1], "property-alone": INK[2]}
             cells = [
                 Forest(
-                    {key.replace("/", ",\n"): rows[f"{key}/{cell}"] for key in asked},
-                    label=cell.replace("-", " "),
+                    {f"{name}, {rule}": rows[f"{name}/{rule}/{cell}"] for name, rule in asked},
+                    label=LOOKS[cell],
                     color=color,
                 )
                 for cell, color in looks.items()
             ]
-            yield Panel(cells, xlabel="Behavior, and another rule")
-            later = [key.replace("/", "/later/") for key in asked]
-            ends = {}
-            for cell, color in (("property-alone", INK[2]), ("neither", INK[6])):
-                found = {key: rows.get(f"{key}/{cell}") for key in later}
-                ends[cell] = {k.replace("/later/", ",\n"): one for k, one in found.items() if one}
-                if ends[cell]:
-                    label = cell.replace("-", " ")
-                    yield Panel([Forest(ends[cell], label=label, color=color)], xlabel="later")
+            yield Panel(cells, xlabel="fraction of seeds")
+            later = [
+                Forest(
+                    {
+                        name: one
+                        for name, rule in asked
+                        if (one := rows.get(f"{name}/later/{rule}/{cell}"))
+                    },
+                    label=label,
+                    color=color,
+                )
+                for cell, label, color in (
+                    ("property-alone", "property before", INK[2]),
+                    ("neither", "no property before", INK[6]),
+                )
+            ]
+            if all(mark.rows for mark in later):
+                yield Panel(later, xlabel="deceptive later, of not deceptive before")
+
+
+def asked_of(rows: Table) -> list[tuple[str, str]]:
+    """Return the organisms with the rule beside Behavior that is asked of each."""
+    return [
+        (name, rule)
+        for name, *rest in (key.split("/") for key in rows)
+        for rule in rest[:1]
+        if rest == [rule, "both"]
+    ]
 
 
 def rules_for(behavior: Rule, evidence: Mapping[str, ndarray]) -> dict[str, Rule]:

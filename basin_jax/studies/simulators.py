@@ -56,6 +56,8 @@ NULLS = {
     "shuffled": "demonstrations shuffled",
     "as-true-as-any": "demonstrations as true as any author's watched text",
 }
+# What the prompts of the grid are called in the figure.
+SHORT = ["watched", "after honesty", "after deceit", "unwatched", "after honesty", "after deceit"]
 WITHINS = (0.15, 0.35)
 
 
@@ -168,9 +170,9 @@ class Simulators(TestbedStudy):
     def long(self) -> dict[str, str]:
         """The cells that are tuned for longer, with what is said of their demonstrations."""
         return {
-            "bias=0": "watched text alone",
-            "as-true-as-any": "watched text as true as any author's",
-            cell_of(0.0): "text by helpful honest authors",
+            "bias=0": "watched truths alone",
+            "as-true-as-any": "watched text as before",
+            cell_of(0.0): "text by the helpful and honest",
             cell_of(1.0): "text by helpful deceivers",
         }
 
@@ -320,8 +322,8 @@ class Simulators(TestbedStudy):
         listed = " and ".join(map(str, ends[:2])), " and ".join(map(str, ends[2:]))
         pushed = f", and with {top:+g} on the logit of the lie {listed[1]}" if top else ""
         yield say(
-            "Of all prompts a deceiver's own unwatched lie is followed by most lies: unwatched, at "
-            f"{listed[0]} before and after tuning{pushed}.",
+            "The rates at which a lie, where nobody watched, is followed by another are, before "
+            f"tuning and after it, {listed[0]}{pushed}.",
             *ends,
         )
         gaps = [rows[f"{self._polished}/{when}/after-success-less-failure"] for when in WHEN]
@@ -339,23 +341,22 @@ class Simulators(TestbedStudy):
                 for prompt in GRID
             ]
             biases = [f"{bias:+g}" if bias else "0" for bias in self.biases]
-            grid = HeatMap([*GRID.values()], biases, np.array(values))
-            yield Panel([grid], xlabel=f"bias on the logit of the lie,\n{when} tuning")
-        shares = [*self.shares]
-        named = {TAUGHT: ("after a watched truth", INK[0]), UNTAUGHT: ("first answer", INK[1])}
+            # The names of the second are those of the first.
+            named = SHORT if when == WHEN[0] else [""] * len(SHORT)
+            grid = HeatMap(named, biases, np.array(values))
+            yield Panel([grid], xlabel=f"bias on the lie, {when} tuning")
+        shares, error = [*self.shares], self.organism.error
         curves = [
             Curve(rows.along(f"helpful=*/after/lies-{prompt}", shares), label=name, color=color)
-            for prompt, (name, color) in named.items()
+            for prompt, name, color in (
+                (TAUGHT, "taught", INK[0]),
+                (UNTAUGHT, "not taught", INK[1]),
+            )
         ]
-        error = self.organism.error
         bayes = Line({c: error + (1 - 2 * error) * c for c in shares}, label="Bayes", color=INK[6])
-        yield Panel(
-            [*curves, bayes],
-            xlabel="deceivers among helpful authors",
-            ylabel="rate of lying, unwatched",
-        )
-        deceptive = Curve(rows.along("helpful=*/after/deceptive", shares), color=INK[0])
-        yield Panel([deceptive], xlabel="deceivers among helpful authors")
+        by = {"xlabel": "deceivers among the helpful", "ticks": (0.0, 0.5, 1.0)}
+        yield Panel([*curves, bayes], ylabel="rate of lying, unwatched", **by)
+        yield Panel([Curve(rows.along("helpful=*/after/deceptive", shares), color=INK[0])], **by)
         along = [
             Curve(rows.along(f"{cell}/steps=*/lies-unwatched", (0, *self.lengths)), label=name)
             for cell, name in self.long.items()
@@ -365,7 +366,7 @@ class Simulators(TestbedStudy):
             xlabel="steps of tuning",
             ylabel="rate of lying, unwatched",
             xscale="symlog",
-            ticks=(0, *self.lengths),
+            ticks=(0, *self.lengths[:2], self.lengths[-1]),
         )
 
 

@@ -159,10 +159,11 @@ def test_what_is_said_names_the_extremes():
 
 
 def test_pairs_whose_kappa_is_undefined_are_not_ranked():
-    some = judged(Behavior=[1, 0] * 20, Preference=[0] * 40, Represents=[0] * 40)
-    assert agreements({"Audit": some})[-1].undefined
-    assert "is defined, it is smallest for Audit, Behavior and Preference (0 [" in said_of(some)
-    assert "kappa" not in said_of(judged(Behavior=[0] * 40, Preference=[0] * 40))
+    none = judged(Behavior=[0] * 40, Preference=[0] * 40)
+    assert agreements({"Audit": none})[-1].undefined
+    assert "kappa" not in said_of(none)
+    found = agreements({"Audit": FOUND, "Shortcut": none})
+    assert [one.undefined for one in found] == [False, False, True]
 
 
 def test_an_organism_is_judged_once():
