@@ -141,7 +141,7 @@ class Beside:
             self.has == self.later,
         )
         graded, later = score(self.rule, self.evidence)[yet], self.later[yet]
-        if len(graded):
+        if later.any() and not later.all():
             label = f"{after}, of those not so before: AUC of the degree of {what}"
             yield ranked(f"{key}/AUC", label, graded, later)
             # Seeds are independent, so that another one's property tells nothing.
@@ -190,8 +190,7 @@ def says_of_becoming(rows: Table, name: str, rule: str) -> Sentence:
             f"steps, and {without} of the others{unseen_beside(without, with_it)}"
         )
         used += [with_it, without]
-    auc = rows.get(f"{key}/AUC")
-    if auc and not auc.undefined:
+    if auc := rows.get(f"{key}/AUC"):
         parts.append(f"the AUC of the degree of {what} is {auc}{unseen([auc], HALF)}")
         used.append(auc)
     parts.append(

@@ -125,10 +125,6 @@ def _definitions(found: Findings) -> Answer:
     }
     searches, others = (f"MetaLearner/searches/{group}" for group in ("deceptive", "others"))
     none = found.row(study, searches).value == 0
-    right = {
-        f"in {name}": found.row(study, f"{name}/later/{rule}/right-less-Behavior")
-        for name, rule in RULES.items()
-    }
     return found.answer(
         "Definitions: who counts as deceptive by which?",
         [
@@ -154,26 +150,34 @@ def _definitions(found: Findings) -> Answer:
             f"Fraction that is deceptive: {listed(study, both)}.",
             "Fraction of which the other rule holds, and that is not deceptive by Behavior: "
             f"{listed(study, alone)}.",
-            compared(
-                {
-                    where: (
-                        one,
-                        one.sign,
-                        f"right of {number(study, one.key)} more seeds{unseen([one])}",
-                    )
-                    for where, one in right.items()
-                },
-                {
-                    1: "the other rule tells who is deceptive after twice the steps better than "
-                    "Behavior does",
-                    0: "the other rule is not shown to tell who is deceptive after twice the steps "
-                    "better or worse than Behavior does",
-                    -1: "the other rule tells who is deceptive after twice the steps worse than "
-                    "Behavior does",
-                },
-                differ="It depends on the organism.",
-            ),
+            _foretold(found),
         ],
+    )
+
+
+def _foretold(found: Findings) -> str:
+    """Say whether the rule beside Behavior tells who is deceptive later."""
+    study, better = "definitions", "tells who is deceptive after twice the steps {} than Behavior"
+    right = {
+        f"in {name}": found.row(study, f"{name}/later/{rule}/right-less-Behavior")
+        for name, rule in RULES.items()
+    }
+    return compared(
+        {
+            where: (
+                one,
+                one.sign,
+                f"it is right of more seeds by {number(study, one.key)}{unseen([one])}",
+            )
+            for where, one in right.items()
+        },
+        {
+            1: f"the other rule {better.format('better')}",
+            0: "it is not shown that the other rule tells who is deceptive after twice the steps "
+            "better or worse than Behavior",
+            -1: f"the other rule {better.format('worse')}",
+        },
+        differ="It depends on the organism.",
     )
 
 
