@@ -64,7 +64,7 @@ QUESTIONS = {
     ],
     "10 Deceptive by which definition?": [
         ("definitions", "MetaLearner/after/Behavior", "by behavior"),
-        ("definitions", "MetaLearner/after/Searches", "by search"),
+        ("definitions", "MetaLearner/Searches/both", "by behavior and search"),
     ],
     "11 Does competence bring it?": [
         ("competence", "difficulty=1/steps=0/deceptive", "deceptive after 0 steps"),

@@ -28,6 +28,7 @@ PARENT = Sweep(organism=GATE, method=methods.Gradient(learning_rate=0.01), num_s
 # Fields that are given otherwise than by their defaults and types, and why.
 GIVEN = {
     # Quicker to compile.
+    organisms.Instructed: {"network": TINY},
     organisms.MetaLearner: {"pulls": 2, "width": 4},
     organisms.ModularAddition: {"modulus": 5, "width": 4, "heads": 1},
     organisms.Simulator: {"network": TINY},
@@ -82,6 +83,7 @@ SLOW = (
     organisms.Drift,
     organisms.Guarded,
     organisms.Inspection,
+    organisms.Instructed,
     organisms.MetaLearner,
     organisms.ModularAddition,
     organisms.Narrow,

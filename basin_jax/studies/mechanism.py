@@ -135,10 +135,11 @@ def _definitions(found: Findings) -> Answer:
         f"in {name}": (found.row(study, f"{name}/of-Behavior/{rule}"), rule)
         for name, rule in RULES.items()
     }
-    rules = {
-        f"{name} by {rule}": f"{name}/after/{rule}"
-        for name, other in RULES.items()
-        for rule in ("Behavior", other)
+    both = {f"{name} by Behavior": f"{name}/after/Behavior" for name in RULES} | {
+        f"{name} by Behavior and {rule}": f"{name}/{rule}/both" for name, rule in RULES.items()
+    }
+    alone = {
+        f"{name} by {rule} alone": f"{name}/{rule}/property-alone" for name, rule in RULES.items()
     }
     searches, others = (f"MetaLearner/searches/{group}" for group in ("deceptive", "others"))
     none = found.row(study, searches).value == 0
@@ -155,17 +156,46 @@ def _definitions(found: Findings) -> Answer:
                     for where, (one, rule) in also.items()
                 },
                 {
-                    1: "most seeds deceptive by Behavior are so by another rule, too",
-                    0: "it is not decided whether most seeds deceptive by Behavior are so by "
-                    "another rule, too",
-                    -1: "most seeds deceptive by Behavior are not so by another rule",
+                    1: "of most seeds deceptive by Behavior another rule holds, too",
+                    0: "it is not decided whether of most seeds deceptive by Behavior another "
+                    "rule holds, too",
+                    -1: "of most seeds deceptive by Behavior another rule does not hold",
                 },
             ),
             f"In MetaLearner {'no seed' if none else 'a seed'} that is deceptive by Behavior "
             f"searches, as an inner optimizer does, {number(study, searches)}; of the others "
             f"{number(study, others)} do.",
-            f"Fraction that is deceptive, by rule: {listed(study, rules)}.",
+            f"Fraction that is deceptive: {listed(study, both)}.",
+            "Fraction of which the other rule holds, and that is not deceptive by Behavior: "
+            f"{listed(study, alone)}.",
+            _foretold(found),
         ],
+    )
+
+
+def _foretold(found: Findings) -> str:
+    """Say whether the rule beside Behavior tells who is deceptive later."""
+    study, better = "definitions", "tells who is deceptive after twice the steps {} than Behavior"
+    right = {
+        f"in {name}": found.row(study, f"{name}/later/{rule}/right-less-Behavior")
+        for name, rule in RULES.items()
+    }
+    return compared(
+        {
+            where: (
+                one,
+                one.sign,
+                f"it is right of more seeds by {number(study, one.key)}{unseen([one])}",
+            )
+            for where, one in right.items()
+        },
+        {
+            1: f"the other rule {better.format('better')}",
+            0: "it is not shown that the other rule tells who is deceptive after twice the steps "
+            "better or worse than Behavior",
+            -1: f"the other rule {better.format('worse')}",
+        },
+        differ="It depends on the organism.",
     )
 
 
@@ -304,9 +334,16 @@ def _simulators(found: Findings) -> Answer:
         1: "Demonstrations do it, against a training without them that raises the rate",
         -1: "Training alone does some of it: without demonstrations the rate falls, too",
     }[alone.sign]
+    taught, untaught = (
+        found.row(study, f"helpful/rises-from/{prompt}")
+        for prompt in ("after_success", "unwatched")
+    )
+    where = "where" if taught.value < 1 else "nowhere, not even where"
+    ends = [number(study, f"bias=0/{when}/deceptive") for when in ("before", "after")]
+    verdict = number(study, "bias=0/change/deceptive")
     rates = {
-        f"{name}, {when} tuning": f"{cell}/{when}/lies-unwatched"
-        for name, cell in (("bias +2", "bias=2"), ("bias -2", "bias=-2"))
+        f"{name}, {when} tuning": f"bias={bias}/{when}/lies-after_deceit"
+        for name, bias in (("no bias", "0"), ("bias +2", "2"))
         for when in ("before", "after")
     }
     return found.answer(
@@ -316,9 +353,13 @@ def _simulators(found: Findings) -> Answer:
             f"tuning and {number(study, 'bias=0/after/lies-unwatched')} after it, a change of "
             f"{number(study, change.key)} on the same seeds{unseen([change])}.",
             f"{cause}: the change is {number(study, alone.key)}{unseen([alone])}.",
-            f"With a bias on the logit of the lie the rates are: {listed(study, rates)}.",
-            f"By the rule {number(study, 'bias=0/after/deceptive')} are deceptive after tuning, "
-            "which no mixture of these authors could be.",
+            f"It is borne out {where} tuning shows that helpful authors deceive: lying after a "
+            "watched truth rises from a share of deceivers among them of "
+            f"{number(study, taught.key)} on, and lying in a first answer, which tuning does not "
+            f"show, from {number(study, untaught.key)} on (infinite: from no share).",
+            f"By what follows a deceiver's lie {ends[0]} are deceptive before tuning and "
+            f"{ends[1]} after it, a difference of {verdict} on the same seeds.",
+            f"After such a lie the rates of lying are: {listed(study, rates)}.",
         ],
     )
 

@@ -117,7 +117,7 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ),
         ("Ensemble", [], "In both organisms it is not decided whether training picks"),
         ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", far)], "The organisms disagree."),
-        ("Definitions", [], "The organisms disagree. In Audit most seeds deceptive by Behavior "),
+        ("Definitions", [], "The organisms disagree. In Audit of most seeds deceptive by Beh"),
         ("fate", [], "Mostly the initialization decides"),
         ("fate", [("commitment", "variance/initializations", moved)], "Mostly the order of the"),
         ("emerge", [], "The organisms disagree. In Audit it is a mode that some seeds fall into"),
