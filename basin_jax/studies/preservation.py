@@ -285,7 +285,8 @@ class Preservation(TestbedStudy):
         listed = ", ".join(f"{self._label(name)} {one}" for name, one in loss.items())
         yield say(
             "Where a seed has first come to the training loss with which it ends there, which a "
-            f"lie lowers, lost less under {own}: {listed}{unseen(loss.values())}.",
+            f"lie lowers, the fraction lost differs from that under {own} by: {listed}"
+            f"{unseen(loss.values())}.",
             *loss.values(),
         )
         equal = {name: rows[f"{name}/lost-less-{OWN}"] for name in self.names[1:]}
@@ -343,7 +344,7 @@ class Preservation(TestbedStudy):
             return {rate: rows[key] for rate, key in keys.items() if key in rows}
 
         inks = dict(zip(self.names, INK[1:] + INK[:1], strict=False))
-        looks: dict[str, Any] = {"xlabel": "learning rate, of its own", "xscale": "log"}
+        looks: dict[str, Any] = {"xlabel": "rate, as a multiple", "xscale": "log"}
         matched = [
             Curve(along(name, f"equal-skill/lost-less-{OWN}"), label=name, color=inks[name])
             for name in self.names
