@@ -13,7 +13,7 @@ from basin_jax.studies.framework.lab import Outcome
 
 
 By = Literal["loss", "skill"]
-EVIDENCE: dict[By, str] = {"loss": "fit", "skill": "competence"}
+EVIDENCE: dict[str, str] = {"loss": "fit", "skill": "competence"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Course:
     """
 
     stops: Int[ndarray, " stop"]
-    progress: Mapping[By, Float[ndarray, "seed stop"]]
+    progress: Mapping[str, Float[ndarray, "seed stop"]]
     deceptive: Bool[ndarray, "seed stop"]
     partial: Bool[ndarray, "seed stop"]
 

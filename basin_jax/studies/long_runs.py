@@ -73,9 +73,10 @@ def says(rows: Table, labels: Mapping[str, str], unit: int) -> Sentence:
     )
     early = rows[f"{second}/early-less-{first}-late/lost"]
     there = rows[f"{second}/skill-of-long/lost-less-{first}"]
+    parts = "Time is not what parts them: " if early.sign > 0 else ""
     return say(
         f"After {last:,} steps {own} has lost {ends[first]}, and {other} {ends[second]}; the steps "
-        f"until half of these were lost are {listed or 'not shown'}. Time is not what parts them: "
+        f"until half of these were lost are {listed or 'not shown'}. {parts}"
         f"{other} after {unit:,} steps less {own} after {last:,} is {early} lost{unseen([early])}; "
         f"where {other} first comes to the skill of the latter, it is {there}{unseen([there])}.",
         *(*ends.values(), *shown.values(), early, there),

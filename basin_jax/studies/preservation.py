@@ -285,7 +285,8 @@ class Preservation(TestbedStudy):
         listed = ", ".join(f"{self._label(name)} {one}" for name, one in loss.items())
         yield say(
             "Where a seed has first come to the training loss with which it ends there, which a "
-            f"lie lowers, lost less under {own}: {listed}{unseen(loss.values())}.",
+            f"lie lowers, the fraction lost differs from that under {own} by: {listed}"
+            f"{unseen(loss.values())}.",
             *loss.values(),
         )
         equal = {name: rows[f"{name}/lost-less-{OWN}"] for name in self.names[1:]}
@@ -302,23 +303,26 @@ class Preservation(TestbedStudy):
             for name in self.names[1:]
         }
         listed = "; ".join(
-            f"{self._label(name)} on {reached} of seeds, after {after} steps (median)"
+            f"{self._label(name)} on {reached} of seeds, after {after} steps"
             for name, (reached, after) in far.items()
         )
         yield say(
-            f"To the skill of {own} come: {listed}.",
+            f"To the skill of {own} come (steps are the median; infinite: fewer than half come): "
+            f"{listed}.",
             *(one for each in far.values() for one in each),
         )
         yield long_runs.says(rows, self._long, self.testbed.num_steps)
         by_rate = {cell: rows[f"{cell}/lost"] for cell in self._cells}
         least, most = (pick(by_rate, key=lambda c: by_rate[c].value) for pick in (min, max))
+        own_rates = {_cell(OTHER, r): by_rate[_cell(OTHER, r)] for r in self.rates}
+        listed = ", ".join(f"{self._label(cell)} {one}" for cell, one in own_rates.items())
         both = {name: rows[f"{OTHER}/{name}"] for name in ("deceptive", "partial")}
         yield say(
-            f"By method and rate, lost after {steps} steps are from {by_rate[least]} "
-            f"({self._label(least)}) to {by_rate[most]} ({self._label(most)}); under "
-            f"{self._label(OTHER)} {both['deceptive']} are deceptive in all contexts, and "
+            f"By rate, lost after {steps} steps are: {listed}; by method and rate from "
+            f"{by_rate[least]} ({self._label(least)}) to {by_rate[most]} ({self._label(most)}). "
+            f"Under {self._label(OTHER)} {both['deceptive']} are deceptive in all contexts, and "
             f"{both['partial']} in some.",
-            *(by_rate[least], by_rate[most], *both.values()),
+            *(*own_rates.values(), by_rate[least], by_rate[most], *both.values()),
         )
         shams = {name: rows[f"{name}/sham/lost"] for name in SHAM}
         pulls = {name: rows[f"{name}/pull/lost"] for name in SHAM}
@@ -340,7 +344,7 @@ class Preservation(TestbedStudy):
             return {rate: rows[key] for rate, key in keys.items() if key in rows}
 
         inks = dict(zip(self.names, INK[1:] + INK[:1], strict=False))
-        looks: dict[str, Any] = {"xlabel": "learning rate, of its own", "xscale": "log"}
+        looks: dict[str, Any] = {"xlabel": "rate, as a multiple", "xscale": "log"}
         matched = [
             Curve(along(name, f"equal-skill/lost-less-{OWN}"), label=name, color=inks[name])
             for name in self.names
