@@ -87,6 +87,7 @@ def track_edge(
     count = len(sides.seeds)
     ends = np.stack([sides.trained(sides.end, np.full(count, d))[:, -1] for d in LINE], axis=1)
     held, steps = np.ones(count, bool), np.zeros(count, int)
+    doses = np.full(count, LINE[0]), np.full(count, LINE[1])
     for number in range(rounds):
         low, high = sides.bisected(held, close)
         held &= np.isfinite(low) & np.isfinite(high)

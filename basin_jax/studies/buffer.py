@@ -44,7 +44,7 @@ Direction = Literal["random", "loss", "margin", "-margin"]
 WAYS: tuple[Direction, ...] = ("random", "loss", "margin")
 # The ends whose critical push is bisected, and the verdicts that it leads to.
 ENDS = {"deceptive": SAVED, "intended": (LOST,)}
-DOWN: dict[str, Direction] = {"deceptive": "-margin", "intended": "margin"}
+DOWN: dict[str, Literal["margin", "-margin"]] = {"deceptive": "-margin", "intended": "margin"}
 SLOPE = {"deceptive": "down the slope of the margin", "intended": "up the slope of the margin"}
 # What is pushed once, and where.
 SHOCKS: tuple[tuple[str, Direction], ...] = (
