@@ -326,8 +326,8 @@ class Hijack(TestbedStudy):
                 Cumulative(each, end, begin=begin, label=name, color=color)
                 for each, name, color in zip(values, names, (GRAY, *INK), strict=False)
             ]
-            xlabel = f"gap at the start, difficulty {difficulty}"
-            yield Panel(marks, xlabel=xlabel, ylabel="share of seeds hijacked")
+            xlabel = f"gap, difficulty {difficulty}"
+            yield Panel(marks, xlabel=xlabel, ylabel="share of seeds", ticks=(0.0, 0.4, 0.8))
         sides = {
             f"{difficulty}, {said}": rows[f"difficulty={difficulty}/gap-{side}/deceptive"]
             for difficulty in self.difficulties
