@@ -43,7 +43,7 @@ from basin_jax.studies.framework.study import TestbedStudy
 # What is given to a fresh network: the beginning of its rows' keys, and the words for its dose.
 GIVEN = {"implant": ("", "implant"), "grown": ("grown/", "grown dose")}
 GIVERS = {
-    "implant": ("by an implant that changes nothing else", "the whole circuit"),
+    "implant": ("by an implant that keeps the rate of the act", "the whole circuit"),
     "grown": ("by what is grown", "another seed's deceptive end"),
 }
 # Circuits of the same weights that raise no gap.
@@ -91,6 +91,9 @@ class Hijack(TestbedStudy):
         "grew under a larger bonus for defecting.",
         "A gap is an amount of behavior: networks of the same gap have other weights, and need "
         "not end alike.",
+        "The sham that reads no cue became the control after one that reads all cues but one had "
+        "hijacked some seeds of a pilot, without a gap: a gap is not all that counts. Both are in "
+        "the table.",
         "A seed's critical dose is where its verdict changes once; how many seeds contradict it at "
         "two more doses is in the table. Gaps between 17 doses are interpolated.",
     )
