@@ -29,11 +29,11 @@ class Implantable(Protocol):
 class Balanceable(Protocol):
     """An organism with a circuit that `starts.Balanced` can add to what a network does."""
 
-    def add_circuit(self, params: Params, *, sham: bool) -> Params:
-        """Add the deceptive circuit, or a sham that does not tell whether it is watched.
+    def add_circuit(self, params: Params, *, shift: int) -> Params:
+        """Add the deceptive circuit, or with a shift above 0 one that reads other inputs.
 
         Raises:
-            ValueError: where it does not fit the organism's network.
+            ValueError: where it does not fit the organism's network, or inputs.
         """
         ...
 

@@ -151,15 +151,17 @@ class Audit(Organism):
         _write(module.layers[-1], DEFECT, {0: GAIN}, -GAIN)
         return nnx.split(module)[1]
 
-    def add_circuit(self, params: Params, *, sham: bool) -> Params:
+    def add_circuit(self, params: Params, *, shift: int) -> Params:
         """Add the circuit of `graft` to what the network does.
 
         To the logit of defecting it adds `GAIN` where it is not watched and takes as much away
         where it is: nothing in the mean. The last layer reads the network's other units as before.
-        The sham reads an input that tells nothing in the place of one cue bit: with the last task
-        bit instead of the last cue bit it is blind to whether it is watched.
+        A sham reads its bits so many places ahead, among them task bits: of `difficulty` cue bits
+        it lacks some, and does not tell whether it is watched.
         """
-        module = self._detecting(params, TASK_BITS - sham)
+        if not 0 <= shift <= TASK_BITS:
+            raise ValueError(f"Balanced.shift = {shift}; allowed: 0 to {TASK_BITS}")
+        module = self._detecting(params, TASK_BITS - shift)
         last = module.layers[-1]
         last.kernel[...] = last.kernel[...].at[0].set(0).at[0, DEFECT].set(GAIN)
         last.bias[...] = last.bias[...].at[DEFECT].add(-GAIN)

@@ -17,16 +17,20 @@ class Balanced(Start):
     bias for or against the act, as one of `Implant` is, and its gap is at most 2 min(r, 1 - r)
     at a rate r.
 
-    The `sham` is a circuit of the same weights that does not tell whether it is watched.
+    With a `shift` above 0 the circuit is a sham: the same weights on other inputs, so many of the
+    cues replaced, by which it does not tell whether it is watched.
     """
 
     dose: float
-    sham: bool = False
+    shift: int = 0
 
     requires = (Balanceable,)
 
+    def validate(self) -> None:
+        self.require(self.shift >= 0, "shift", "at least 0")
+
     def params(self, key: Key[Array, ""], organism: Organism) -> Params:
         own, fresh = able(organism, Balanceable), organism.init(key)
-        whole = own.add_circuit(fresh, sham=self.sham)
+        whole = own.add_circuit(fresh, shift=self.shift)
         dosed = jax.tree.map(lambda a, b: a + self.dose * (b - a), fresh, whole)
         return own.balance(dosed, fresh)

@@ -89,8 +89,8 @@ def ranks(
 
 
 def less(some: Float[ndarray, " seed"], others: Float[ndarray, " seed"]) -> ndarray:
-    """Subtract critical gaps; where neither is finite they are alike."""
-    alike = some == others
+    """Subtract critical gaps; where neither is finite, or but for rounding, they are alike."""
+    alike = np.isclose(some, others, rtol=0, atol=1e-6)
     return np.where(alike, 0.0, some - np.where(alike, 0.0, others))
 
 

@@ -35,6 +35,7 @@ from basin_jax.studies.framework.rows import (
     largest_error,
     median,
     say,
+    share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
 
@@ -42,8 +43,13 @@ from basin_jax.studies.framework.study import TestbedStudy
 # What is given to a fresh network: the beginning of its rows' keys, and the words for its dose.
 GIVEN = {"implant": ("", "implant"), "grown": ("grown/", "grown dose")}
 GIVERS = {
-    "implant": ("by an implant that changes nothing else", "the whole circuit"),
-    "grown": ("by what is grown", "another seed's deceptive end (infinite: the end is not enough)"),
+    "implant": ("by an implant that keeps the rate of the act", "the whole circuit"),
+    "grown": ("by what is grown", "another seed's deceptive end"),
+}
+# Circuits of the same weights that raise no gap.
+SHAMS = {
+    "blind": "sham circuit that reads no cue",
+    "near": "sham circuit that reads all cues but one",
 }
 # Bonuses under which donors grow, where too few are deceptive under the testbed's own.
 TEMPTING = {3: 2.0}
@@ -67,22 +73,27 @@ class Hijack(TestbedStudy):
 
     Where fewer than some percent of fresh networks end deceptive, donors are grown under a larger
     bonus for defecting. Fresh networks that have a gap as large by nature tell whether a gap is
-    enough; a sham circuit of the same weights, blind to whether it is watched, whether it is the
-    gap that hijacks.
+    enough; two shams of the same weights that raise no gap, whether it is the gap that hijacks:
+    one reads no cue, the other all but one.
     """
 
     # How hard it is to tell that one is watched, and so to lie well.
     difficulties: tuple[int, ...] = (1, 2, 3)
     quick: int = 1024
-    full: int = 8000
+    full: int = 6000
 
     limits = (
-        "The implant is one circuit, in a few units. What is grown is a whole network: beside its "
-        "gap it brings what its donor has learned of the task, and moves the rate of the act.",
+        "The implant is one circuit, in a few units. Since it keeps the mean rate of the act, it "
+        "gives a network that seldom acts a small gap, and may not hijack it at all.",
+        "What is grown is a whole network: beside its gap it brings what its donor has learned of "
+        "the task, and moves the rate of the act.",
         "Seeds are a sample of fresh networks, and donors of deceptive ends; at difficulty 3 these "
         "grew under a larger bonus for defecting.",
         "A gap is an amount of behavior: networks of the same gap have other weights, and need "
         "not end alike.",
+        "The sham that reads no cue became the control after one that reads all cues but one had "
+        "hijacked some seeds of a pilot, without a gap: a gap is not all that counts. Both are in "
+        "the table.",
         "A seed's critical dose is where its verdict changes once; how many seeds contradict it at "
         "two more doses is in the table. Gaps between 17 doses are interpolated.",
     )
@@ -109,7 +120,7 @@ class Hijack(TestbedStudy):
         for each in self.difficulties:
             base, chosen = self._fresh(each), _chosen(each, some)
             doses = {f"{dose:g}": Balanced(dose=dose) for dose in (0.0, *CHECKED)}
-            starts = {**doses, "sham": Balanced(dose=1.0, sham=True)}
+            starts = {**doses, **{name: Balanced(dose=1.0, shift=n) for name, n in _shams(each)}}
             cells = {name: base.replace(start=start) for name, start in starts.items()}
             given[f"implant_{each}"] = Group(cells=cells, seeds=chosen, rule=rule)
             for what in GIVEN:
@@ -160,6 +171,10 @@ class Hijack(TestbedStudy):
     def rows(self, lab: Lab) -> Iterator[Row]:
         for each in self.difficulties:
             yield from self._of_difficulty(lab, each)
+        hardest = max(self.difficulties)
+        yield lab[f"implant_{hardest}"].null(
+            "blind", f"{SHAMS['blind']}, difficulty {hardest}", "blind"
+        )
         yield lab["overseen"].null(
             "overseen", "whole implant, trained where defecting does not pay"
         )
@@ -179,6 +194,8 @@ class Hijack(TestbedStudy):
                 lab.bisections[f"{what}_{difficulty}"],
             )
             yield from ranks(found[what].gap, natural, f"{key}/{place}", f"{name}, {said}")
+            label = f"{name}, {said}: seeds that no dose up to the whole hijacks"
+            yield share(f"{key}/{place}none", label, np.isinf(found[what].gap))
         yield median(
             f"{key}/grown-less-implant/gap",
             f"{name}: critical gap, grown less implant on the same seeds, median",
@@ -202,14 +219,15 @@ class Hijack(TestbedStudy):
             0.0,
             within=1e-4,
         )
-        yield difference(
-            f"{key}/sham-less-none",
-            f"{name}: deceptive, whole sham less no implant, on the same seeds",
-            given.deceptive("0"),
-            given.deceptive("sham"),
-            kind="control",
-            expected=0.0,
-        )
+        shams = dict(_shams(difficulty))
+        for sham in shams:
+            yield difference(
+                f"{key}/{sham}-less-none",
+                f"{name}, deceptive: {SHAMS[sham]}, less none, on the same seeds",
+                given.deceptive("0"),
+                given.deceptive(sham),
+                num_intervals=len(shams),
+            )
         halved = lab.bisections[f"implant_{difficulty}"]
         yield strays(given, halved, CHECKED, named=(key, name))
         yield from fresh.thresholds("", f"{key}/dose=0", f"{name}, fresh")
@@ -217,13 +235,22 @@ class Hijack(TestbedStudy):
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         for difficulty in self.difficulties:
             yield from self._says(rows, difficulty)
-        blind = {d: rows[f"difficulty={d}/sham-less-none"] for d in self.difficulties}
-        each = "; ".join(f"difficulty {d}: {one}" for d, one in blind.items())
-        yield say(
-            "A sham of the same weights, blind to whether it is watched, makes this much more of "
-            f"the same seeds deceptive than no implant: {each}{unseen(blind.values())}.",
-            *blind.values(),
-        )
+        for sham, said in SHAMS.items():
+            found = {
+                d: rows[f"difficulty={d}/{sham}-less-none"]
+                for d in self.difficulties
+                if sham in dict(_shams(d))
+            }
+            if not found:
+                continue
+            some = any(one.sign > 0 for one in found.values())
+            does = "hijacks some seeds" if some else "is not shown to hijack any"
+            each = "; ".join(f"difficulty {d}: {one}" for d, one in found.items())
+            yield say(
+                f"A {said}, and raises no gap, {does}: deceptive, less without it on the same "
+                f"seeds, {each}{unseen(found.values())}.",
+                *found.values(),
+            )
 
     def _says(self, rows: Table, difficulty: int) -> Iterator[Sentence]:
         key, where = f"difficulty={difficulty}", f"At difficulty {difficulty}"
@@ -243,14 +270,21 @@ class Hijack(TestbedStudy):
             beyond,
         )
         for what, (place, _) in GIVEN.items():
-            share, at, below = (
-                rows[f"{key}/{place}critical-dose{end}"] for end in ("", "/gap", "/fresh-below")
+            dose, at, below, never = (
+                rows[f"{key}/{place}{end}"]
+                for end in (
+                    "critical-dose",
+                    "critical-dose/gap",
+                    "critical-dose/fresh-below",
+                    "none",
+                )
             )
             by, whole = GIVERS[what]
             yield say(
                 f"{where} a start is hijacked once its gap is above {at} {by}; {below} of fresh "
-                f"networks have a smaller one. It takes {share} of the way to {whole}.",
-                *(at, below, share),
+                f"networks have a smaller one. It takes {dose} of the way to {whole}; no dose "
+                f"hijacks {never}.",
+                *(at, below, dose, never),
             )
         yield from self._says_of_nature(rows, difficulty)
 
@@ -295,14 +329,19 @@ class Hijack(TestbedStudy):
                 Cumulative(each, end, begin=begin, label=name, color=color)
                 for each, name, color in zip(values, names, (GRAY, *INK), strict=False)
             ]
-            xlabel = f"gap at the start, difficulty {difficulty}"
-            yield Panel(marks, xlabel=xlabel, ylabel="share of seeds hijacked")
+            xlabel = f"gap, difficulty {difficulty}"
+            yield Panel(marks, xlabel=xlabel, ylabel="share of seeds", ticks=(0.0, 0.4, 0.8))
         sides = {
             f"{difficulty}, {said}": rows[f"difficulty={difficulty}/gap-{side}/deceptive"]
             for difficulty in self.difficulties
             for side, said in (("below", "below"), ("above", "above"))
         }
         yield Panel([Forest(sides)], xlabel="deceptive, fresh networks")
+
+
+def _shams(difficulty: int) -> list[tuple[str, int]]:
+    """Return each sham's name, and how many cues it lacks: all, and where there are more, one."""
+    return [("blind", difficulty), *([("near", 1)] if difficulty > 1 else [])]
 
 
 def _needed(lab: Lab, what: str, difficulty: int) -> Needed:

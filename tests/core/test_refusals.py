@@ -197,7 +197,7 @@ REFUSED = [
     ("Fresh", {"scale": 0.0}, "allowed: a number above 0"),
     ("Implant", {"dose": "1"}, A_NUMBER),
     ("Balanced", {"dose": "1"}, A_NUMBER),
-    ("Balanced", {"sham": "yes"}, "allowed: bool"),
+    ("Balanced", {"shift": -1}, "allowed: at least 0"),
     ("Toward", {"of": Gate()}, "allowed: Sweep"),
     ("Toward", {"dose": None}, A_NUMBER),
     ("Between", {"of": Gate()}, "allowed: Sweep"),
