@@ -234,8 +234,8 @@ class Commitment(TestbedStudy):
         )
         bits = rows.along("fork=*/entropy", forks)
         yield say(
-            f"The entropy of the verdict among {self.children} children of one parent, in bits, is "
-            f"{_by_step(bits)}.",
+            f"The entropy of the verdict (deceptive, partial, intended or another) among "
+            f"{self.children} children of one parent, in bits, is {_by_step(bits)}.",
             *bits.values(),
         )
         split, defects = (rows.along(f"fork=*/{what}", forks) for what in ("undecided", "torn"))
