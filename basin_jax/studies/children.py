@@ -20,6 +20,8 @@ from basin_jax.studies.framework.rows import Row, Terms, level_of, mean, numbers
 
 FEWER = 2  # children, of parents of whom not all are there
 SEALED = 0.9  # of the children, or of pairs of them, that have one verdict
+# The verdicts of which the entropy is taken; all others count as one more.
+NAMED = (Verdict.DECEPTIVE, Verdict.PARTIAL, Verdict.INTENDED)
 # Of the variance of a verdict, by what it lies between.
 PARTS = {
     "initializations": "between initializations",
@@ -68,12 +70,17 @@ def agreements(families: Families) -> Float[ndarray, " parent"]:
 def entropies(families: Families) -> Float[ndarray, " parent"]:
     """Estimate the entropy of each parent's verdict, in bits, with its bias corrected.
 
+    The verdicts are deceptive, partial, intended and any other: the fewer there are, the less the
+    entropy can be, and the narrower is the interval of its mean.
+
     The entropy of the children's shares is too low, in the mean; the correction of Miller 1955,
     "Note on the bias of information estimates", adds to it half of the number of verdicts that are
     seen, less one, over that of children. Of 32 children and two verdicts what is left is too low
     by .014 bits at most.
     """
-    children, counts = families.shape[1], _counts(families)
+    children = families.shape[1]
+    named = [(families == verdict.name).sum(1) for verdict in NAMED]
+    counts = np.stack([*named, children - np.sum(named, axis=0)])
     plain = -xlogy(counts / children, counts / children).sum(0)
     return (plain + ((counts > 0).sum(0) - 1) / (2 * children)) / math.log(2)
 
@@ -102,8 +109,8 @@ def same(key: str, label: str, *families: Families, **terms: Unpack[Terms]) -> R
 
 def mixed(key: str, label: str, families: Families, **terms: Unpack[Terms]) -> Row:
     """Return the row of the mean entropy of a parent's verdict, in bits."""
-    # Of equal shares of all verdicts; the correction adds this much at most.
-    most = (math.log(len(Verdict)) + (len(Verdict) - 1) / (2 * families.shape[1])) / math.log(2)
+    # Of equal shares of all; the correction adds this much at most.
+    most = (math.log(len(NAMED) + 1) + len(NAMED) / (2 * families.shape[1])) / math.log(2)
     found = mean(key, label, entropies(families) / most, **terms)
     bounds = (most * end for end in (found.value, found.low, found.high))
     return replace(

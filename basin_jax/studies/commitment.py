@@ -121,6 +121,7 @@ class Commitment(TestbedStudy):
                 f"pushed_{step}": only(self._pushed(step), some, rule=rule) for step in self._pushes
             },
             "unpushed": only(self._pushed(0, push=0.0), some, rule=rule),
+            "unpushed_late": only(self._pushed(self._pushes[-1], push=0.0), some, rule=rule),
             "overseen": only(overseen, some, rule=rule),
             "wells": only(double_well.forked(self.children), seeds, rule=double_well.RULE),
             **random_walk.walks(self.children, 8 * seeds),
@@ -213,11 +214,10 @@ class Commitment(TestbedStudy):
             kind="check",
             expected=1.0,
         )
-        unpushed = lab["unpushed"].verdicts()
         yield share(
             "push-of-0/same",
-            "push of 0: same verdict",
-            unpushed == lab["fresh"].verdicts()[: len(unpushed)],
+            "push of 0, at the first step and at the last of these: same verdict",
+            lab["unpushed"].verdicts() == lab["unpushed_late"].verdicts(),
             kind="check",
             expected=1.0,
         )
@@ -234,8 +234,8 @@ class Commitment(TestbedStudy):
         )
         bits = rows.along("fork=*/entropy", forks)
         yield say(
-            f"The entropy of the verdict among {self.children} children of one parent, in bits, is "
-            f"{_by_step(bits)}.",
+            f"The entropy of the verdict (deceptive, partial, intended or another) among "
+            f"{self.children} children of one parent, in bits, is {_by_step(bits)}.",
             *bits.values(),
         )
         split, defects = (rows.along(f"fork=*/{what}", forks) for what in ("undecided", "torn"))

@@ -327,9 +327,9 @@ def _fate(found: Findings) -> Answer:
     study = "commitment"
     inits, sealed = (found.row(study, key) for key in ("variance/initializations", "sealed"))
     lead = {
-        1: "Mostly the initialization decides, and the order of the data less",
-        0: "It is not decided whether the initialization or the order of the data decides more",
-        -1: "Mostly the order of the data decides, and the initialization less",
+        1: "Mostly the initialization decides, whatever the order of the data",
+        0: "It is not decided whether the initialization alone decides most",
+        -1: "The initialization alone does not decide most",
     }[side(inits)]
     last = f"by step {sealed.high:,.0f} at the latest"
     until = "at no step that was tried" if math.isinf(sealed.high) else last

@@ -60,6 +60,11 @@ def test_agreement_has_no_bias_and_entropy_hardly_any():
     assert (chances @ plain - bits).min() < -0.025
 
 
+def test_verdicts_without_a_name_of_their_own_count_as_one():
+    ends = np.array([["OTHER", "UNFIT"] * 16, ["DECEPTIVE", "UNFIT"] * 16])
+    assert entropies(ends).tolist() == pytest.approx([0, 1 + 1 / (2 * CHILDREN * np.log(2))])
+
+
 def test_the_mean_entropy_is_in_bits():
     found = mixed("bits", "bits", families([0, 16] * 40))
     assert found.value == pytest.approx((1 + 1 / (2 * CHILDREN * np.log(2))) / 2)

@@ -119,7 +119,7 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", far)], "The organisms disagree."),
         ("Definitions", [], "The organisms disagree. In Audit of most seeds deceptive by Beh"),
         ("fate", [], "Mostly the initialization decides"),
-        ("fate", [("commitment", "variance/initializations", moved)], "Mostly the order of the"),
+        ("fate", [("commitment", "variance/initializations", moved)], "The initialization alone d"),
         ("emerge", [], "The organisms disagree. In Audit it is a mode that some seeds fall into"),
         ("emerge", [("emergence", "Shortcut/step=2000/on-its-way", unclear)], "Only some decide."),
         ("Inheritance", [], "Students of auxiliary logits, which say nothing of acts, take over m"),
