@@ -147,8 +147,9 @@ class Competence(TestbedStudy):
 
     @property
     def _compared(self) -> int:
-        """The number of differences from the first to the last value of an axis."""
-        return len(self.difficulties) + 2 * sum(1 for _ in self._sizes())
+        """The number of differences from the first value of an axis to a later one."""
+        others = [min(len(found) - 1, 2) for _, _, found in self._sizes()]
+        return len(self.difficulties) + 2 * sum(others)
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         for difficulty in self.difficulties:

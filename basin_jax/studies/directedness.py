@@ -298,9 +298,9 @@ def said_limit(key: str, where: str, rows: Table) -> Sentence:
 def near(top: Row) -> str:
     """Return all that the deceptive fraction of the most competent networks may be near to."""
     open_to = {
-        "near 0": top.low <= NEAR,
+        "near zero": top.low <= NEAR,
         "in between": top.low < 1 - NEAR and top.high > NEAR,
-        "near 1": top.high >= 1 - NEAR,
+        "near one": top.high >= 1 - NEAR,
     }
     return " or ".join(name for name, may in open_to.items() if may)
 

@@ -53,8 +53,12 @@ def compared(
                 hits[top],
                 num_intervals=count,
             )
-    first, last = ((size, courses[size]) for size in (min(courses), max(courses)))
-    yield from _differ(first, last, key, name, num_differences)
+    first, *others = sorted(courses)
+    # The largest has few seeds; the one before it has more.
+    for size in others[-2:]:
+        ends = (first, courses[first]), (size, courses[size])
+        less = "last-less-first" if size == others[-1] else f"{size}-less-{first}"
+        yield from _differ(*ends, f"{key}/{less}", name, num_differences)
 
 
 def _differ(
@@ -63,11 +67,11 @@ def _differ(
     seeds = min(course.competent.shape[1] for _, course in (first, last))
     both = first[1].competent[-1, :seeds] & last[1].competent[-1, :seeds]
     ends = [_told(course) for _, course in (first, last)]
-    for what, (said, _) in ends[0].items():
+    for what, (told, _) in ends[0].items():
         yield difference(
-            f"{key}/last-less-first/{what}",
+            f"{key}/{what}",
             f"{name} {last[0]} less {first[0]}, seeds with a competence of at least "
-            f"{COMPETENT:g} in both: {said}",
+            f"{COMPETENT:g} in both: {told}",
             *(end[what][1][:seeds][both] for end in ends),
             num_intervals=count,
         )
@@ -85,17 +89,21 @@ def _told(course: Course) -> dict[str, tuple[str, np.ndarray]]:
 def said(where: str, axis: str, places: Sequence[int], key: str, rows: Table) -> Sentence:
     """Describe whether deceptiveness and goal-directedness change with size."""
     moves = {1: "rises", -1: "falls", 0: "is not shown to rise or fall"}
-    first, last = places[0], places[-1]
+    first, before, last = places[0], places[-2], places[-1]
     each, rests = [], []
     names = {"deceptive": "the fraction deceptive", "one-goal": "that which one goal explains"}
     for what, name in names.items():
         ends = [rows[f"{key}={size}/{what}"] for size in (first, last)]
-        moved = rows[f"{key}/last-less-first/{what}"]
-        rests += [*ends, moved]
-        each.append(
-            f"{name} {moves[moved.sign]} along {axis}, {ends[0]} at {first:,} and {ends[1]} at "
-            f"{last:,}, by {moved} on the {moved.seeds:,} seeds that are so at both"
+        moved = [rows[f"{key}/last-less-first/{what}"]]
+        told = (
+            f"{name} {moves[moved[0].sign]} along {axis}, {ends[0]} at {first:,} and {ends[1]} at "
+            f"{last:,}, by {moved[0]} on the {moved[0].seeds:,} seeds that are so at both"
         )
+        if before != first:
+            moved.append(rows[f"{key}/{before}-less-{first}/{what}"])
+            told += f" (from {first:,} to {before:,} by {moved[1]} on {moved[1].seeds:,})"
+        rests += [*ends, *moved]
+        each.append(told)
     differences = [one for one in rests if one.gained is not None]
     return say(
         f"{where}, among networks with a competence of at least {COMPETENT:g}, "

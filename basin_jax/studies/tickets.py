@@ -283,23 +283,21 @@ class Tickets(TestbedStudy):
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
-        inks = dict(zip(STARTS, INK, strict=False))
-        for starts, parents in ((STARTS, "deceptive"), (BESIDE, "intended")):
-            marks = [
-                Curve(
-                    {k: rows[f"{parents}/{_cell(name, k)}/deceptive"] for k in self.keeps},
-                    label=name,
-                    color=inks[name],
-                )
-                for name in starts
-            ]
-            yield Panel(marks, xlabel=f"share kept of {parents} seeds", ticks=self.keeps)
+        ends = [
+            Curve(
+                {k: rows[f"deceptive/{_cell(name, k)}/deceptive"] for k in self.keeps},
+                label=name,
+                color=color,
+            )
+            for name, color in zip(STARTS, INK, strict=False)
+        ]
+        yield Panel(ends, xlabel="share kept", ticks=self.keeps)
         yield transplants.panel(rows, self.keeps)
         predicted = [
-            Curve(rows.along(f"fresh/{name}/step=*/AUC", self.steps), label=said, color=color)
-            for (name, said), color in zip(PREDICTORS.items(), (INK[0], INK[6]), strict=True)
+            Curve(rows.along(f"fresh/{name}/step=*/AUC", self.steps), label=name, color=color)
+            for name, color in zip(PREDICTORS, (INK[0], INK[6]), strict=True)
         ]
-        yield Panel([*predicted, Level(HALF)], xlabel="step", ylabel="AUC for a deceptive end")
+        yield Panel([*predicted, Level(HALF)], xlabel="step", ylabel="AUC, deceptive end")
 
 
 def _cell(name: str, keep: float) -> str:

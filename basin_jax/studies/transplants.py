@@ -130,14 +130,14 @@ def panel(rows: Table, keeps: tuple[float, ...]) -> Panel:
     marks = [
         Curve(
             {keep: rows[f"crossed/{whose}/{_cell(units, keep)}"] for keep in keeps},
-            label=f"{whose} weights, {UNITS[units]}",
+            label=f"{whose} weights{', matched' * (units == 'matched')}",
             color=INK[(0, 1)[whose == PLACES]],
             linestyle={"plain": "-", "matched": "--"}[units],
         )
         for whose in FROM
         for units in UNITS
     ]
-    return Panel(marks, xlabel="share kept in the other's places", ticks=keeps)
+    return Panel(marks, xlabel="share kept, places of the other", ticks=keeps)
 
 
 def _cell(units: str, keep: float) -> str:

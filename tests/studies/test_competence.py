@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from study_tables import outcome
@@ -144,7 +145,7 @@ def test_sizes_differ_in_network_and_rate_alone_and_a_cue_that_tells_nothing_pay
     assert wide.method.learning_rate * 4 == narrow.method.learning_rate
     assert wide.num_steps == narrow.num_steps == cells["depth_2_4"].cells[""].num_steps
     untold = cells["controls"].cells["no cue"].method.objective
-    _, rewards = untold.sample(None)
+    _, rewards = untold.sample(jax.random.key(0))
     assert np.allclose(rewards[:, 2], 0, atol=1e-5)
 
 

@@ -137,11 +137,11 @@ def test_directedness_tells_at_equal_competence_where_it_does():
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.0, 0.05, "near 0"),
-        (0.95, 1.0, "near 1"),
+        (0.0, 0.05, "near zero"),
+        (0.95, 1.0, "near one"),
         (0.2, 0.4, "in between"),
-        (0.05, 0.4, "near 0 or in between"),
-        (0.05, 0.95, "near 0 or in between or near 1"),
+        (0.05, 0.4, "near zero or in between"),
+        (0.05, 0.95, "near zero or in between or near one"),
     ],
 )
 def test_a_limit_is_named_by_its_interval(low, high, said):
