@@ -228,7 +228,7 @@ class Definitions(TestbedStudy):
                     )
                     for place, (label, color) in enumerate(looks)
                 ]
-                yield Panel(forests, xlabel="deceptive later, if not before")
+                yield Panel(forests, xlabel="deceptive later")
 
 
 def asked_of(rows: Table) -> list[tuple[str, str]]:
