@@ -213,23 +213,22 @@ class Definitions(TestbedStudy):
                 for cell, color in looks.items()
             ]
             yield Panel(cells, xlabel="fraction of seeds")
-            later = [
-                Forest(
-                    {
-                        name: one
-                        for name, rule in asked
-                        if (one := rows.get(f"{name}/later/{rule}/{cell}"))
-                    },
-                    label=label,
-                    color=color,
-                )
-                for cell, label, color in (
-                    ("property-alone", "property before", INK[2]),
-                    ("neither", "no property before", INK[6]),
-                )
-            ]
-            if all(mark.rows for mark in later):
-                yield Panel(later, xlabel="deceptive later, of not deceptive before")
+            cells = ("property-alone", "neither")
+            later = {
+                name: [f"{name}/later/{rule}/{cell}" for cell in cells] for name, rule in asked
+            }
+            later = {name: keys for name, keys in later.items() if all(k in rows for k in keys)}
+            if later:
+                looks = ("with the property", INK[2]), ("without", INK[6])
+                forests = [
+                    Forest(
+                        {name: rows[keys[place]] for name, keys in later.items()},
+                        label=label,
+                        color=color,
+                    )
+                    for place, (label, color) in enumerate(looks)
+                ]
+                yield Panel(forests, xlabel="deceptive later")
 
 
 def asked_of(rows: Table) -> list[tuple[str, str]]:
@@ -349,15 +348,10 @@ def _overseen(lab: Lab, testbed: Testbed) -> Iterator[Row]:
     """Yield the null control, that none is deceptive where the act does not pay, and the rest."""
     name = testbed.name
     evidence = lab[f"{name}_overseen"].evidence()
-    found, where = (
-        held(evidence, rules_for(testbed.rule, evidence)),
-        "trained where it does not pay",
-    )
-    yield null(
-        f"{name}/overseen/Behavior", f"{name}, {where}: {SAID['Behavior']}", found.pop("Behavior")
-    )
-    for rule, hits in found.items():
-        yield share(f"{name}/overseen/{rule}", f"{name}, {where}: {SAID[rule]}", hits)
+    for rule, hits in held(evidence, rules_for(testbed.rule, evidence)).items():
+        key = f"{name}/overseen/{rule}"
+        label = f"{name}, trained where the unintended act does not pay: {SAID[rule]}"
+        yield null(key, label, hits) if rule == "Behavior" else share(key, label, hits)
 
 
 def _known(lab: Lab) -> tuple[Row, Row]:

@@ -19,7 +19,7 @@ from basin_jax.studies.definitions import (
 )
 from basin_jax.studies.framework.rows import KINDS, Table, share
 from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER
-from basin_jax.studies.inner_properties import Beside
+from basin_jax.studies.inner_properties import Beside, says_of_becoming
 from basin_jax.studies.registry import make
 
 
@@ -101,6 +101,13 @@ def test_a_property_tells_who_becomes_deceptive_where_those_do_who_have_it():
     better = Table(beside(later=[1, 0, 1, 0], copies=50).becoming())
     assert better[f"{key}/right-less-Behavior"].value == 0.5
     assert better[f"{key}/right-less-Behavior"].sign == 1
+
+
+def test_where_all_or_none_become_deceptive_there_is_nothing_to_rank():
+    for later in ([1, 1, 1, 1], [1, 1, 0, 0]):
+        rows = Table(beside(later=later, copies=9).becoming())
+        assert not [key for key in rows if "AUC" in key]
+        assert "AUC" not in says_of_becoming(rows, "MetaLearner", "Searches").text
 
 
 def test_another_seeds_property_tells_nothing():
