@@ -13,16 +13,6 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.methods.pushed import Pushed
 from basin_jax.starts.perturbed import Perturbed
 from basin_jax.starts.trained import Trained
-from basin_jax.studies.buffer_edge import (
-    LOST,
-    SAVED,
-    decayed,
-    edge_panel,
-    edge_rows,
-    edges,
-    groups,
-    says_of_edges,
-)
 from basin_jax.studies.controls import double_well
 from basin_jax.studies.framework.figure import Cumulative, Forest, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, Seeds, Tracking, only
@@ -38,6 +28,16 @@ from basin_jax.studies.framework.rows import (
     say,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts.buffer_edge import (
+    LOST,
+    SAVED,
+    decayed,
+    edge_panel,
+    edge_rows,
+    edges,
+    groups,
+    says_of_edges,
+)
 
 
 Direction = Literal["random", "loss", "margin", "-margin"]

@@ -9,21 +9,6 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.methods.pushed import Pushed
 from basin_jax.starts.fork import Fork
-from basin_jax.studies.children import (
-    PARTS,
-    SEALED,
-    agreements,
-    blocks_of,
-    commonest,
-    entropies,
-    families_of,
-    kin_of,
-    mixed,
-    same,
-    split,
-    torn,
-    undecided,
-)
 from basin_jax.studies.controls import double_well, random_walk
 from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, only
@@ -38,6 +23,21 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import SAMPLED_AUDIT, Testbed
+from basin_jax.studies.parts.children import (
+    PARTS,
+    SEALED,
+    agreements,
+    blocks_of,
+    commonest,
+    entropies,
+    families_of,
+    kin_of,
+    mixed,
+    same,
+    split,
+    torn,
+    undecided,
+)
 
 
 FEW_LANES = 4

@@ -13,9 +13,7 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.methods.correction import Correction
 from basin_jax.networks.mlp import MLP
 from basin_jax.organisms.audit import Audit
-from basin_jax.studies import directedness, sizes
 from basin_jax.studies.controls import escape_threshold
-from basin_jax.studies.directedness import Course
 from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
 from basin_jax.studies.framework.power import unseen
@@ -32,6 +30,8 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import Testbed
+from basin_jax.studies.parts import directedness, sizes
+from basin_jax.studies.parts.directedness import Course
 
 
 LATER = 4  # of the stops, the last ones, at which seeds of equal competence are compared

@@ -29,7 +29,7 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER, SHORTCUT, Testbed
-from basin_jax.studies.inner_properties import (
+from basin_jax.studies.parts.inner_properties import (
     HOLDS,
     Beside,
     holds,

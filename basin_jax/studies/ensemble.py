@@ -23,7 +23,7 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import INSPECTION, Testbed
-from basin_jax.studies.linearizations import (
+from basin_jax.studies.parts.linearizations import (
     Labels,
     above,
     given,

@@ -11,16 +11,6 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.starts.balanced import Balanced
 from basin_jax.starts.toward import Toward
 from basin_jax.studies.controls import escape_threshold, gate
-from basin_jax.studies.critical_gap import (
-    Needed,
-    foretold,
-    less,
-    naturally,
-    needed,
-    probed,
-    ranks,
-    strays,
-)
 from basin_jax.studies.framework.figure import GRAY, INK, Cumulative, Forest, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, Seeds, only
 from basin_jax.studies.framework.power import apart, unseen, unseen_beside
@@ -38,6 +28,16 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts.critical_gap import (
+    Needed,
+    foretold,
+    less,
+    naturally,
+    needed,
+    probed,
+    ranks,
+    strays,
+)
 
 
 # What is given to a fresh network: the beginning of its rows' keys, and the words for its dose.

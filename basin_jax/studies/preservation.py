@@ -10,9 +10,7 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.methods.gradient import Gradient
 from basin_jax.starts.trained import Trained
-from basin_jax.studies import long_runs
 from basin_jax.studies.controls import double_well
-from basin_jax.studies.equal_progress import Course, course, stops_to
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import GAPS, Group, Lab, only
 from basin_jax.studies.framework.power import unseen
@@ -28,6 +26,8 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts import long_runs
+from basin_jax.studies.parts.equal_progress import Course, course, stops_to
 
 
 SGD = Gradient(learning_rate=0.1)

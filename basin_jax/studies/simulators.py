@@ -28,7 +28,7 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import Testbed
-from basin_jax.studies.simulator_tuning import (
+from basin_jax.studies.parts.simulator_tuning import (
     GRID,
     PROMPTS,
     TAUGHT,

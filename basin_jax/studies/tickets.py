@@ -11,7 +11,6 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.methods.masked import Masked
 from basin_jax.starts.ticket import Ticket
-from basin_jax.studies import transplants
 from basin_jax.studies.controls import relu_xor, ticket_race
 from basin_jax.studies.framework.figure import INK, Curve, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
@@ -29,6 +28,7 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts import transplants
 
 
 # The part of a parent's start that is kept: its ticket, and the controls.

@@ -11,9 +11,9 @@ from study_tables import TINY
 
 from basin_jax.methods import Gradient
 from basin_jax.studies.buffer import Buffer, multiples
-from basin_jax.studies.buffer_edge import SAVED
 from basin_jax.studies.controls import gate
 from basin_jax.studies.framework.lab import Lab
+from basin_jax.studies.parts.buffer_edge import SAVED
 
 
 def test_a_total_is_the_sum_of_its_pushes(tmp_path):

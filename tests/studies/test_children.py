@@ -11,7 +11,8 @@ from basin_jax.methods import Gradient
 from basin_jax.organisms import Gate
 from basin_jax.rules import Behavior
 from basin_jax.starts import Fork
-from basin_jax.studies.children import (
+from basin_jax.studies.controls.random_walk import crossed
+from basin_jax.studies.parts.children import (
     agreements,
     blocks_of,
     commonest,
@@ -24,7 +25,6 @@ from basin_jax.studies.children import (
     torn,
     undecided,
 )
-from basin_jax.studies.controls.random_walk import crossed
 
 
 GATE = Sweep(organism=Gate(), method=Gradient(learning_rate=0.1), num_steps=4)

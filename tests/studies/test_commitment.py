@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import norm
 
 from basin_jax import run
-from basin_jax.studies.children import agreements, same
 from basin_jax.studies.commitment import SEALED
 from basin_jax.studies.controls.double_well import LEFT, RIGHT, by_committor
 from basin_jax.studies.controls.random_walk import FORKS, STEPS, WALK, expected
 from basin_jax.studies.framework.rows import crossing
+from basin_jax.studies.parts.children import agreements, same
 
 
 def test_particles_that_begin_alike_end_alike_as_the_committor_says():

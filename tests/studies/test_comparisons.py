@@ -14,7 +14,7 @@ from basin_jax.studies.buffer import WAYS, Buffer
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.framework.rows import Table, difference, share
 from basin_jax.studies.initialization import extremes
-from basin_jax.studies.oversight_times import TIMES
+from basin_jax.studies.parts.oversight_times import TIMES
 from basin_jax.studies.way_back import WayBack
 
 

@@ -19,7 +19,7 @@ from basin_jax.studies.definitions import (
 )
 from basin_jax.studies.framework.rows import KINDS, Table, share
 from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER
-from basin_jax.studies.inner_properties import Beside, says_of_becoming
+from basin_jax.studies.parts.inner_properties import Beside, says_of_becoming
 from basin_jax.studies.registry import make
 
 

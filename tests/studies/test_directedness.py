@@ -10,8 +10,10 @@ from study_tables import TINY, number, outcome
 
 from basin_jax.organisms import Audit
 from basin_jax.organisms.audit import DEFECT
-from basin_jax.studies import sizes
-from basin_jax.studies.directedness import (
+from basin_jax.studies.framework.rows import Table
+from basin_jax.studies.framework.testbed import AUDIT
+from basin_jax.studies.parts import sizes
+from basin_jax.studies.parts.directedness import (
     Course,
     competence,
     directedness,
@@ -23,8 +25,6 @@ from basin_jax.studies.directedness import (
     rank_correlation,
     said_limit,
 )
-from basin_jax.studies.framework.rows import Table
-from basin_jax.studies.framework.testbed import AUDIT
 
 
 ORGANISM: Any = TINY.organism

@@ -17,7 +17,7 @@ from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.rows import Row, Table, agreement, difference, share
 from basin_jax.studies.framework.study import find
 from basin_jax.studies.framework.testbed import AUDIT, INSPECTION
-from basin_jax.studies.linearizations import (
+from basin_jax.studies.parts.linearizations import (
     above,
     given,
     linearized,

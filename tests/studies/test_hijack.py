@@ -11,7 +11,10 @@ from basin_jax import Sweep
 from basin_jax.methods import Gradient
 from basin_jax.organisms import Gate
 from basin_jax.starts import Fresh
-from basin_jax.studies.critical_gap import (
+from basin_jax.studies.framework.rows import Table
+from basin_jax.studies.framework.study import find
+from basin_jax.studies.hijack import Hijack
+from basin_jax.studies.parts.critical_gap import (
     foretold,
     less,
     naturally,
@@ -20,9 +23,6 @@ from basin_jax.studies.critical_gap import (
     ranks,
     strays,
 )
-from basin_jax.studies.framework.rows import Table
-from basin_jax.studies.framework.study import find
-from basin_jax.studies.hijack import Hijack
 
 
 INF = float("inf")

@@ -11,12 +11,12 @@ from study_tables import Made, outcome
 from basin_jax.core.trial import signature_of
 from basin_jax.methods.gradient import Gradient
 from basin_jax.rules.behavior import Behavior
-from basin_jax.studies import long_runs
 from basin_jax.studies.controls.double_well import WELL
-from basin_jax.studies.equal_progress import Course, course, stops_to
 from basin_jax.studies.framework.rows import Table
 from basin_jax.studies.framework.study import find
 from basin_jax.studies.framework.testbed import AUDIT
+from basin_jax.studies.parts import long_runs
+from basin_jax.studies.parts.equal_progress import Course, course, stops_to
 from basin_jax.studies.preservation import SGD, Preservation
 
 

@@ -11,14 +11,14 @@ from basin_jax.organisms import simulator as text
 from basin_jax.organisms.simulator import LIE, Simulator
 from basin_jax.studies.framework.rows import mean
 from basin_jax.studies.framework.testbed import AUDIT
-from basin_jax.studies.registry import make
-from basin_jax.studies.simulator_tuning import (
+from basin_jax.studies.parts.simulator_tuning import (
     PROMPTS,
     by_bayes,
     by_continuation,
     rises_from,
     tolerant,
 )
+from basin_jax.studies.registry import make
 from basin_jax.studies.simulators import SIMULATOR, Simulators, cause
 
 

@@ -13,9 +13,9 @@ from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.prediction import PREDICTORS, features, predicted, shifted
 from basin_jax.studies.framework.rows import Table
 from basin_jax.studies.framework.testbed import AUDIT
+from basin_jax.studies.parts.transplants import FROM, UNITS, crossed, groups, said
 from basin_jax.studies.registry import make
 from basin_jax.studies.tickets import BEGUN, PAIRS, RANDOM, STARTS, TICKET, Tickets
-from basin_jax.studies.transplants import FROM, UNITS, crossed, groups, said
 
 
 STUDY = Tickets(testbed=AUDIT.replace(num_steps=100), keeps=(0.5,), early=(0.0, 0.1))

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
-from basin_jax.studies.directedness import COMPETENT, ONE_GOAL, Course
 from basin_jax.studies.framework.figure import Curve, Panel
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, say, share
 from basin_jax.studies.framework.testbed import Testbed
+from basin_jax.studies.parts.directedness import COMPETENT, ONE_GOAL, Course
 
 
 FEWEST = 32  # seeds of a size

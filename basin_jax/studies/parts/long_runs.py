@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from basin_jax.studies.equal_progress import Course
 from basin_jax.studies.framework.figure import Curve, Panel
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import Row, Sentence, Table, difference, median, say, share
+from basin_jax.studies.parts.equal_progress import Course
 
 
 # Steps at which the lost are counted, in units of the testbed's; the last is the length of a run.
