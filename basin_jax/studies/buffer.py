@@ -75,8 +75,10 @@ class Buffer(TestbedStudy):
 
     radii: tuple[float, ...] = (2.0, 8.0)  # pushes of intended ends
     radius: float = 1.0  # the push of fresh networks
-    reach: float = 30.0  # the largest push that is tried, or total of pushes
-    relative_reach: float = 4.0  # the largest relative push
+    # The largest push that is tried of deceptive and of intended ends, or total of pushes, and the
+    # largest relative push. Pushed farther, intended ends come to be neither.
+    reach: tuple[float, float] = (30.0, 8.0)
+    relative_reach: tuple[float, float] = (4.0, 0.5)
     spells: tuple[int, ...] = (20, 500)  # steps over which a total is spread
     quick: int = 768
     full: int = 5000
@@ -92,8 +94,8 @@ class Buffer(TestbedStudy):
     )
 
     def validate(self) -> None:
-        self.require(self.reach > 0, "reach", "above 0")
-        self.require(self.relative_reach > 0, "relative_reach", "above 0")
+        self.require(min(self.reach) > 0, "reach", "above 0")
+        self.require(min(self.relative_reach) > 0, "relative_reach", "above 0")
         self.require(self.radius > 0, "radius", "above 0")
         self.require(len(self.radii) == 2 and 0 < self.radii[0] < self.radii[1], "radii", "rising")
         self.require(min(self.spells, default=0) >= 1, "spells", "at least 1, one or more")
@@ -154,10 +156,14 @@ class Buffer(TestbedStudy):
     def _shock(self, ends: str, way: Direction, seeds: int, *, relative: bool = False) -> Bisection:
         direction = DOWN[ends] if way == "margin" else way
         start = Perturbed(of=self.testbed.sweep, radius=0.0, direction=direction, relative=relative)
-        most = self.relative_reach if relative else self.reach
+        most = self._most(ends, relative=relative)
         return self._until(
             self.testbed.sweep.replace(start=start), "start.radius", most, ends, seeds
         )
+
+    def _most(self, ends: str, *, relative: bool = False) -> float:
+        """Return the largest push that is tried of some ends."""
+        return (self.relative_reach if relative else self.reach)[[*ENDS].index(ends)]
 
     def _spread(self, ends: str, spell: int, seeds: int) -> Bisection:
         base = self.testbed.sweep
@@ -165,7 +171,7 @@ class Buffer(TestbedStudy):
         sweep = base.replace(
             start=Trained(of=base), method=method, num_steps=spell + base.num_steps
         )
-        return self._until(sweep, "method.push", self.reach / spell, ends, seeds)
+        return self._until(sweep, "method.push", self._most(ends) / spell, ends, seeds)
 
     def _until(self, sweep: Sweep, path: str, most: float, ends: str, seeds: int) -> Bisection:
         return Bisection(
@@ -338,9 +344,10 @@ class Buffer(TestbedStudy):
             for radius in self.radii
         }
         yield Panel([Forest(more)], xlabel="intended ends, pushed: more deceptive")
-        share, most = "share with another verdict", self.relative_reach / 2
+        share, most = "share with another verdict", self._most("deceptive", relative=True) / 2
+        far = self._most("deceptive")
         ways = [
-            Cumulative(lab.bisections[f"deceptive/{way}"]["high"].to_numpy(), self.reach, label=way)
+            Cumulative(lab.bisections[f"deceptive/{way}"]["high"].to_numpy(), far, label=way)
             for way in WAYS
         ]
         yield Panel(ways, xlabel="push of deceptive ends", ylabel=share)
@@ -357,7 +364,7 @@ class Buffer(TestbedStudy):
         for ends in ENDS:
             names = {1: "one shock"} | {spell: f"{spell} steps" for spell in self.spells}
             marks = [
-                Cumulative(self.total(lab, ends, spell), self.reach, label=name)
+                Cumulative(self.total(lab, ends, spell), self._most(ends), label=name)
                 for spell, name in names.items()
             ]
             yield Panel(marks, xlabel=f"total of pushes, {ends} ends", ylabel=share)

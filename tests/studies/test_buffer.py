@@ -51,7 +51,9 @@ def test_the_edges_of_gates_lead_to_the_saddle_and_are_stored(tmp_path):
     asked = gate.edges(SAVED)["gate"]
     found = lab.track("gate", asked)
     assert found["held"].all()
-    assert all(row.holds for row in gate.at_the_saddle(lab))
+    share, *known = gate.at_the_saddle(lab)
+    assert share.value == 1
+    assert all(row.holds for row in known)
     # They lie above both ends.
     assert (found["loss"] > found["before"]).all()
     assert (found["loss"] > found["beyond"]).all()
@@ -59,8 +61,11 @@ def test_the_edges_of_gates_lead_to_the_saddle_and_are_stored(tmp_path):
     stored = [*(tmp_path / "critical").iterdir()]
     assert lab.track("gate", asked).equals(found)
     assert [*(tmp_path / "critical").iterdir()] == stored
-    lab.edges["gate"] = found.with_columns(loss=pl.lit(np.nan))
-    assert not all(row.holds for row in gate.at_the_saddle(lab))
+    lab.edges["gate"] = found.with_columns(loss=pl.lit(0.2))
+    _, loss, directions = gate.at_the_saddle(lab)
+    assert (loss.holds, directions.holds) == (False, True)
+    lab.edges["gate"] = found.with_columns(held=pl.lit(value=False))
+    assert not any(row.holds for row in gate.at_the_saddle(lab))
     fewer = replace(asked, along={**asked.along, "rounds": 1})
     assert (lab.track("gate", fewer)["steps"] == 0).all()
 
@@ -76,7 +81,7 @@ def test_a_testbed_whose_steps_follow_no_gradient_is_refused():
     [
         ({"radii": (2.0, 1.0)}, "radii"),
         ({"spells": ()}, "spells"),
-        ({"relative_reach": 0.0}, "relative_reach"),
+        ({"relative_reach": (1.0, 0.0)}, "relative_reach"),
     ],
 )
 def test_lengths_and_spells_that_make_no_sense_are_refused(changes, said):

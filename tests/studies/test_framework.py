@@ -290,7 +290,7 @@ def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
 SETTINGS: dict[str, Any] = {
     "preservation": {"testbed": TINY.replace(method=AUDIT.method)},
     "hijack": {"difficulties": (2,)},
-    "buffer": {"reach": 10.0},
+    "buffer": {"reach": (10.0, 8.0)},
     "gradient_hacking": {"lengths": (20, 400)},
     "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (1, 2)},
 }

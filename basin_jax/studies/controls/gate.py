@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-import numpy as np
 from numpy import ndarray
 
 from basin_jax.core.fresh import Fresh
@@ -60,21 +59,23 @@ def edges(of: Collection[Verdict]) -> dict[str, Tracking]:
 
 
 def at_the_saddle(lab: Lab) -> list[Row]:
-    """Largest errors of the loss and the unstable directions at the edge (expected: derived)."""
+    """Fraction of edges that are held, and of these the largest errors (expected: derived)."""
     found = lab.edges["gate"]
-    return [
+    held = found.filter("held")
+    errors = [
         largest_error(
             f"gate/edge/{name}",
             f"gate, {said}",
-            found[name].fill_nan(np.inf).to_numpy(),
+            held[name].to_numpy(),
             known,
             within=within,
         )
         for name, said, known, within in (
-            ("loss", "loss at the edge, with its penalty", SADDLE, 1e-4),
-            (f"unstable={GATE.num_steps}", "unstable directions at the edge", 1.0, 0.0),
+            ("loss", "loss at the held edge, with its penalty", SADDLE, 1e-4),
+            (f"unstable={GATE.num_steps}", "unstable directions at the held edge", 1.0, 0.0),
         )
     ]
+    return [share("gate/edge/held", "gate, edges: held", found["held"].to_numpy()), *errors]
 
 
 def critical_scales(lab: Lab) -> list[Row]:
