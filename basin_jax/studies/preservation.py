@@ -324,10 +324,13 @@ class Preservation(TestbedStudy):
             f"{both['partial']} in some.",
             *(*own_rates.values(), by_rate[least], by_rate[most], *both.values()),
         )
+        yield self._says_of_shams(rows)
+
+    def _says_of_shams(self, rows: Table) -> Sentence:
         shams = {name: rows[f"{name}/sham/lost"] for name in SHAM}
         pulls = {name: rows[f"{name}/pull/lost"] for name in SHAM}
         listed = ", ".join(f"{self._label(name)} {one}" for name, one in shams.items())
-        yield say(
+        return say(
             f"Under the oversight that made the good starts, where nothing pulls, lost are: "
             f"{listed}. Without it more are by: {self._listed(pulls, 1)}{unseen(pulls.values())}.",
             *(*shams.values(), *pulls.values()),

@@ -301,7 +301,7 @@ def _buffer(found: Findings) -> Answer:
     )
     plain, held = (f"{name}/edge/held" for name in ("plain", "decayed"))
     down, up, one = (
-        f"decayed/edge/{key}" for key in ("loss-over-deceptive", "loss-over-corrected", "one")
+        f"decayed/edge/{key}" for key in ("loss-over-deceptive", "loss-over-corrected", "one-fast")
     )
     return found.answer(
         "How wide is the buffer around the deceptive basin?",
@@ -318,7 +318,9 @@ def _buffer(found: Findings) -> Answer:
             f"{number(study, held)} with a decay of the weights.",
             "There its loss is above that of the deceptive end by "
             f"{number(study, down)} and above that of the corrected one by {number(study, up)}, "
-            f"and a share of {number(study, one)} has exactly one unstable direction.",
+            f"and {number(study, one)} of these states have exactly one direction in which a "
+            "deviation grows by a factor e in an eighth of the training, as a saddle between two "
+            "basins would.",
         ],
     )
 

@@ -117,7 +117,10 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
         (lambda: WayBack(windows=()), "one or more, rising from above 0"),
         (lambda: WayBack(windows=(0.0, 0.5)), "one or more, rising from above 0"),
         (lambda: WayBack(timed=0.0), "timed = 0.0; allowed: above 0, up to 1"),
-        (lambda: named("simulators", "audit"), "does not fit --organism audit: .*a Simulator"),
+        (
+            lambda: named("simulators", "audit"),
+            "does not fit --organism audit: .*an Instructed simulator",
+        ),
         (lambda: all_named(["hijack", "hijack"]), "hijack, hijack; allowed: studies of different"),
         (lambda: Buffer(quick=3), "quick = 3; allowed: at least 24"),
         (lambda: Commitment(children=1), "at least 2"),
