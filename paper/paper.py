@@ -68,7 +68,7 @@ QUESTIONS = {
     ],
     "11 Does competence bring it?": [
         ("competence", "difficulty=1/steps=0/deceptive", "deceptive after 0 steps"),
-        ("competence", "difficulty=1/steps=500/deceptive", "after 500 steps"),
+        ("competence", "difficulty=1/steps=300/deceptive", "after 300 steps"),
     ],
     "12 Do simulators slide into it?": [
         ("simulators", "bias=0/before/lies-unwatched", "lies before tuning"),

@@ -172,7 +172,7 @@ class Definitions(TestbedStudy):
                 )
         for name, rule in asked:
             yield from says_of_doing(rows, name, rule)
-            yield says_of_becoming(rows, name, rule)
+            yield from says_of_becoming(rows, name, rule)
         searches = {key: one for key, one in rows.items() if "/searches/" in key}
         if searches:
             listed = "; ".join(f"{_group(key)} {one}" for key, one in searches.items())

@@ -254,7 +254,6 @@ class Ensemble(TestbedStudy):
             f"Beside {written(self.own)}, on the same seeds, the deceptive fraction is by width: "
             f"{listed}{unseen(moved.values())}.",
             *moved.values(),
-            rows[f"{self.own}/deceptive"],
         )
 
     def _says_of_given(self, rows: Table) -> Sentence:

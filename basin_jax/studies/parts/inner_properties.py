@@ -178,23 +178,26 @@ def says_of_doing(rows: Table, name: str, rule: str) -> Iterator[Sentence]:
             )
 
 
-def says_of_becoming(rows: Table, name: str, rule: str) -> Sentence:
+def says_of_becoming(rows: Table, name: str, rule: str) -> Iterator[Sentence]:
     """Write whether an inner property tells who becomes deceptive."""
     key, what = f"{name}/later/{rule}", HOLDS[rule]
-    used, more = [], rows[f"{key}/right-less-Behavior"]
-    parts = []
     with_it, without = (rows.get(f"{key}/{cell}") for cell in ("property-alone", "neither"))
     if with_it and without:
-        parts.append(
-            f"of seeds not deceptive before, {with_it} of those {what} are so after twice the "
-            f"steps, and {without} of the others{unseen_beside(without, with_it)}"
+        yield say(
+            f"{name}: of seeds not deceptive before, {with_it} of those {what} are so after twice "
+            f"the steps, and {without} of the others{unseen_beside(with_it, without)}.",
+            *(with_it, without),
         )
-        used += [with_it, without]
     if auc := rows.get(f"{key}/AUC"):
-        parts.append(f"the AUC of the degree of {what} is {auc}{unseen([auc], HALF)}")
-        used.append(auc)
-    parts.append(
-        f"who is deceptive then is told rightly by {what} more often than by being deceptive "
-        f"before by {more}{unseen([more])}"
+        yield say(
+            f"{name}: who of them becomes deceptive is told by the degree of {what} with an AUC of "
+            f"{auc}{unseen([auc], HALF)}.",
+            auc,
+        )
+    more = rows[f"{key}/right-less-Behavior"]
+    better = {1: "better", 0: "not shown to be better or worse", -1: "worse"}[more.sign]
+    yield say(
+        f"{name}: {what} tells who is deceptive after twice the steps {better} than being "
+        f"deceptive before, by a difference of {more} in the fraction told rightly{unseen([more])}.",
+        more,
     )
-    return say(f"{name}: {'. '.join(part[0].upper() + part[1:] for part in parts)}.", *used, more)
