@@ -43,7 +43,7 @@ def test_the_saddle_of_the_gate_is_where_its_slope_vanishes():
     assert loss == pytest.approx(gate.SADDLE, abs=1e-6)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_the_edges_of_gates_lead_to_the_saddle_and_are_stored(tmp_path):
     lab = Lab(folder=tmp_path, quick=True)
     for name, group in gate.gates(16).items():

@@ -291,7 +291,7 @@ def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
 
 
 SETTINGS: dict[str, Any] = {
-    "preservation": {"testbed": TINY.replace(method=AUDIT.method)},
+    "preservation": {"testbed": TINY.replace(method=AUDIT.method), "rates": (0.3, 1.0)},
     "hijack": {"difficulties": (2,)},
     "buffer": {"reach": (10.0, 8.0)},
     "gradient_hacking": {"lengths": (20, 400)},

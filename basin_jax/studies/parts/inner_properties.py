@@ -198,6 +198,7 @@ def says_of_becoming(rows: Table, name: str, rule: str) -> Iterator[Sentence]:
     better = {1: "better", 0: "not shown to be better or worse", -1: "worse"}[more.sign]
     yield say(
         f"{name}: {what} tells who is deceptive after twice the steps {better} than being "
-        f"deceptive before, by a difference of {more} in the fraction told rightly{unseen([more])}.",
+        f"deceptive before, by a difference of {more} in the fraction told rightly"
+        f"{unseen([more])}.",
         more,
     )
