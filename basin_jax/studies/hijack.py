@@ -263,10 +263,10 @@ class Hijack(TestbedStudy):
             )
             return
         beyond = rows[f"{key}/grown-less-implant/gap"]
-        needs = {1: "a larger gap", 0: "no other gap, as far as is shown,", -1: "a smaller gap"}
+        is_it = {1: "is larger than", 0: "is not shown to differ from", -1: "is smaller than"}
         yield say(
-            f"{where} a start needs {needs[beyond.sign]} to be hijacked if it is grown than if it "
-            f"is implanted: by {beyond}, in the median of the same seeds{unseen([beyond])}.",
+            f"{where} the critical gap of a grown dose {is_it[beyond.sign]} that of an implant: "
+            f"grown less implant is {beyond}, the median of the same seeds{unseen([beyond])}.",
             beyond,
         )
         for what, (place, _) in GIVEN.items():
@@ -302,10 +302,10 @@ class Hijack(TestbedStudy):
             )
         areas = [rows[f"{key}/{place}own-gap/AUC"] for place, _ in GIVEN.values()]
         lowers = all(one.low > HALF for one in areas)
-        does = "lowers" if lowers else "is not shown to lower, of both,"
+        does = "lowers" if lowers else "is not shown to lower"
         yield say(
-            f"{where} {ends} of fresh networks end deceptive. A network's own gap {does} the dose "
-            f"that it needs: its AUC for a critical dose below the median is {areas[0]} of the "
+            f"{where} {ends} of fresh networks end deceptive. A network's own gap {does} both "
+            f"critical doses: its AUC for a critical dose below the median is {areas[0]} of the "
             f"implant, and {areas[1]} of the grown dose{unseen(areas, HALF)}.",
             *(ends, *areas),
         )

@@ -28,7 +28,6 @@ def definitions(found: Findings) -> Answer:
         f"{name} by {rule} alone": f"{name}/{rule}/property-alone" for name, rule in RULES.items()
     }
     searches, others = (f"MetaLearner/searches/{group}" for group in ("deceptive", "others"))
-    none = found.row(study, searches).value == 0
     return found.answer(
         "Definitions: who counts as deceptive by which?",
         [
@@ -42,15 +41,15 @@ def definitions(found: Findings) -> Answer:
                     for where, (one, rule) in also.items()
                 },
                 {
-                    1: "of most seeds deceptive by Behavior another rule holds, too",
-                    0: "it is not decided whether of most seeds deceptive by Behavior another "
-                    "rule holds, too",
-                    -1: "of most seeds deceptive by Behavior another rule does not hold",
+                    1: "another rule holds, too, of most seeds that are deceptive by Behavior",
+                    0: "it is not decided whether another rule holds, too, of most seeds that are "
+                    "deceptive by Behavior",
+                    -1: "another rule does not hold of most seeds that are deceptive by Behavior",
                 },
             ),
-            f"In MetaLearner {'no seed' if none else 'a seed'} that is deceptive by Behavior "
-            f"searches, as an inner optimizer does, {number(study, searches)}; of the others "
-            f"{number(study, others)} do.",
+            "In MetaLearner the fraction that searches, as an inner optimizer does, is "
+            f"{number(study, searches)} of the seeds that are deceptive by Behavior, and "
+            f"{number(study, others)} of the others.",
             f"Fraction that is deceptive: {listed(study, both)}.",
             "Fraction of which the other rule holds, and that is not deceptive by Behavior: "
             f"{listed(study, alone)}.",
@@ -106,12 +105,12 @@ def competence(found: Findings) -> Answer:
             ),
             "At the limit of competence, of networks whose answers are right at least 0.99 of the "
             f"time, the fraction deceptive is: {listed(study, top)}.",
-            f"One goal explains at least 0.9 of what this share of them do, and heuristics the "
-            f"rest: {listed(study, goal)}.",
+            "Of these, one goal rather than heuristics explains at least 0.9 of what a network "
+            f"does in: {listed(study, goal)}.",
             f"Among competent networks of several sizes, at difficulty 2: {along}.",
-            "Of two seeds of equal competence after 300 steps at difficulty 2, that which ends "
-            "deceptive is the more goal-directed one in this fraction of pairs (one half: chance): "
-            f"{number(study, pairs)}{unseen([told], HALF)}.",
+            "Of two seeds of equal competence after 300 steps at difficulty 2, of which one "
+            "ends deceptive, that one is the more goal-directed in a fraction of "
+            f"{number(study, pairs)} of pairs (one half: chance){unseen([told], HALF)}.",
         ],
     )
 
@@ -173,7 +172,8 @@ def _foretold(found: Findings) -> str:
             where: (
                 one,
                 one.sign,
-                f"it is right of more seeds by {number(study, one.key)}{unseen([one])}",
+                "the fraction of seeds told rightly differs by "
+                f"{number(study, one.key)}{unseen([one])}",
             )
             for where, one in right.items()
         },

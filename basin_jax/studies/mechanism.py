@@ -69,12 +69,13 @@ def _tickets(found: Findings) -> Answer:
             f"places by {number(study, fresh.key)}{unseen([fresh])}, and more often than as many "
             f"random places by {number(study, random.key)}{unseen([random])}.",
             f"Fraction that ends deceptive, of a fifth of the weights: {listed(study, kept)}.",
-            "The fifth that is largest at the start, chosen without hindsight, ends deceptive as "
-            f"often as {number(study, 'deceptive/largest-at-the-start=0.2/deceptive')}, and more "
+            "The fifth that is largest at the start, chosen without hindsight, ends deceptive "
+            f"in {number(study, 'deceptive/largest-at-the-start=0.2/deceptive')}, more "
             f"often than random places by {number(study, chosen.key)}{unseen([chosen])}.",
             "Where a deceptive seed's weights are put in the places of an intended seed's ticket, "
-            f"and the reverse, the end {follows[crossed.sign]}: the first ends deceptive more "
-            f"often by {number(study, crossed.key)}{unseen([crossed])}.",
+            f"and the reverse, the end {follows[crossed.sign]}: the fraction of the first that "
+            f"ends deceptive, less that of the reverse, is {number(study, crossed.key)}"
+            f"{unseen([crossed])}.",
             f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty)"
             f"{unseen([begun], HALF)}. After 200 steps it is {number(study, later)}.",
         ],

@@ -117,7 +117,7 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ),
         ("Ensemble", [], "In both organisms training picks what is there at the start"),
         ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", below)], "The organisms disagree."),
-        ("Definitions", [], "The organisms disagree. In Audit of most seeds deceptive by Beh"),
+        ("Definitions", [], "The organisms disagree. In Audit another rule holds, too, of most"),
         ("fate", [], "Mostly the initialization decides"),
         ("fate", [("commitment", "variance/initializations", moved)], "The initialization alone d"),
         ("emerge", [], "The organisms disagree. In Audit it is a mode that some seeds fall into"),
