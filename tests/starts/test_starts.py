@@ -61,6 +61,7 @@ def test_a_parent_that_is_not_trained_hands_down_its_beginning():
     assert same(evidence(child(Trained(of=untrained), num_steps=0)), evidence(untrained))
 
 
+@pytest.mark.ci
 def test_a_child_goes_on_with_random_numbers_of_its_own():
     longer = evidence(GATE.replace(num_steps=60))
     child_of = evidence(child(Trained(of=GATE), num_steps=30))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
-from study_tables import FILES, TINY, Made, outcome, unsupported
+from study_tables import FILES, TINY, Made, but_slow, outcome, unsupported
 
 from basin_jax import Sweep, Verdict, load
 from basin_jax.methods import Gradient
@@ -299,6 +299,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+# Whose programs take ten seconds or more to trace.
+DEAR = ("connectivity", "ensemble", "gradient_hacking", "inheritance", "initialization")
+DEAR += ("preservation", "simulators", "tickets", "way_back")
+
+
 def in_the_small(name):
     _, study = named(name)
     assert isinstance(study, TestbedStudy)
@@ -318,7 +323,7 @@ def expect_reported(found):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", but_slow(STUDIES, *DEAR))
 def test_every_study_reports_whatever_it_finds(name, tmp_path):
     """Nothing is trained: the evidence is drawn at random."""
     found = find(name, in_the_small(name), Made(folder=tmp_path, quick=True))
@@ -347,6 +352,7 @@ class OneWell(TestbedStudy):
         yield Panel([Level(rows["deceptive"])], xlabel="all")
 
 
+@pytest.mark.ci
 def test_a_study_has_so_many_times_the_seeds_of_its_quick_size(tmp_path):
     def made(*, quick: bool = True, times: int = 1):
         (found,) = make({"wells": OneWell()}, tmp_path, quick=quick, times=times)

