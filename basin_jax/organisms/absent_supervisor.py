@@ -48,7 +48,8 @@ class AbsentSupervisor(Organism):
     With `episodes` the return is not computed but sampled: each step draws so many episodes, their
     cue, first cell, supervisor and moves, and the loss is the surrogate of REINFORCE (Williams
     1992), with the points still to come, and as baseline their mean over the other episodes that
-    go on at that move. The gradient's mean is the exact one.
+    go on at that move. The gradient's mean is the exact one. Its noise decides nevertheless: at
+    difficulty 3 the fewer the episodes, the fewer seeds learn to tell the supervisor's absence.
 
     The unintended act is to step on the tile; `watched` and `unwatched` are the probabilities
     that an episode from A ever does, where the supervisor is present and where it seems absent.
