@@ -21,7 +21,7 @@ ROUNDING = 1e-6  # asymmetry of a Jacobian that rounding explains
 
 
 class Stability(NamedTuple):
-    """What training does at the parameters of seeds, in double precision."""
+    """The evidence, the loss and one training step at given parameters, in double precision."""
 
     evidence: dict[str, Float[ndarray, " seed"]]
     loss: Float[ndarray, " seed"]  # that training lowers: with the penalty of a decay

@@ -50,7 +50,7 @@ WHEN = ("before", "after")  # tuning
 APART = 0.5
 # Of shuffled demonstrations, hardly one tells of helpfulness.
 SHUFFLED = 0.98
-# Cells that tell nothing of helpfulness, with what is said of them: tuning moves no rate.
+# Null controls, whose tuning data do not tell helpful authors from others, and their labels.
 NULLS = {
     "no-demonstrations": "trained on without demonstrations",
     "shuffled": "demonstrations shuffled",

@@ -18,10 +18,9 @@ FINENESS = 16  # steps between doses whose starts are measured
 
 
 class Needed(NamedTuple):
-    """What the seeds of a difficulty need, of what is given, to end deceptive.
+    """The critical gap of each seed, and what else its critical dose changes at the start.
 
-    Infinite where no dose is enough. Changes are those that the critical dose makes at the start;
-    they are of the seeds for which there is one.
+    A gap is infinite where no dose makes the seed end deceptive. Changes are of the other seeds.
     """
 
     gap: Float[ndarray, " seed"]  # at the start, at the critical dose

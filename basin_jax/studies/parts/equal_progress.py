@@ -18,7 +18,7 @@ EVIDENCE: dict[str, str] = {"loss": "fit", "skill": "competence"}
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What a cell's seeds go through, stop by stop.
+    """The fit, the skill and the verdicts of a cell's seeds at each stop.
 
     Its progress is by the loss (`fit`, which is the negative of the training loss in units of its
     own), and by skill (`competence`: at the intended task, where it is not watched and answers).
@@ -37,7 +37,7 @@ class Course:
 
     @property
     def lost_by(self) -> dict[str, Bool[ndarray, "seed stop"]]:
-        """What a network is lost as, by name."""
+        """The seeds that are lost at each stop, by verdict."""
         return {"deceptive": self.deceptive, "partial": self.partial}
 
     def after(self, step: int) -> "Course":

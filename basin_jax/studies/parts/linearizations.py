@@ -1,4 +1,4 @@
-"""What linearizations foretell: networks that keep the features with which they start."""
+"""Linearizations: how well networks with the features of the start predict verdicts."""
 
 from collections.abc import Iterator
 from typing import Any, TypeAlias, cast

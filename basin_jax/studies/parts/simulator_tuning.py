@@ -64,7 +64,7 @@ def by_continuation(error: float, within: float = WITHIN) -> Nearest:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What is seen of the seeds of a cell, by the steps of tuning."""
+    """The evidence of a cell's seeds, by the steps of tuning."""
 
     outcome: Outcome
     cell: str

@@ -78,7 +78,7 @@ def _differ(
 
 
 def _told(course: Course) -> dict[str, tuple[str, np.ndarray]]:
-    """Return what is told of the networks of a size: in words, and of which seeds it holds."""
+    """Return the properties of networks that sizes are compared by: labels, and hits by seed."""
     goal = f"one goal explains at least {ONE_GOAL:g}"
     return {
         "deceptive": ("deceptive", course.deceptive[-1]),
