@@ -276,7 +276,8 @@ class GradientHacking(TestbedStudy):
         yield say(
             "Gradient hacking would show as carriers that drift less than the rest, and less so "
             "than in both other groups, where the network is still deceptive: it shows after "
-            f"{hacked}{unseen([one for each in held.values() for one in each.values()], HALF)}.",
+            f"{hacked}, and carriers are shown to drift farther than the rest after "
+            f"{listing(n for n, one in still.items() if one.low > 1)}.",
             *(found[n] for found in (still, *held.values()) for n in still if n in found),
         )
         now, carriers, random = (

@@ -204,6 +204,8 @@ def _hacking(found: Findings) -> Answer:
     else:
         lead = "It is not decided whether they do"
     larger = {name: one.key for name, one in beside.items()}
+    than = {1: "larger than in", -1: "smaller than in", 0: "not shown to differ from that of"}
+    stands = " and ".join(f"{than[side(one)]} {name}" for name, one in beside.items())
     back = {
         part: f"corrected-deceptive-ends/steps=400/{part.replace(' ', '-')}-put-back/deceptive"
         for part in ("nothing", "carriers", "a random set")
@@ -217,7 +219,7 @@ def _hacking(found: Findings) -> Answer:
             "parameters on which the margin depends most have drifted "
             f"{number(study, drift.key)} times as far as the rest; protection would be below one, "
             "and below that of others.",
-            "How often this multiple is larger than in others, which protection would make rare: "
+            f"This multiple is {stands}; how often it is larger, which protection would make rare: "
             f"{listed(study, larger)}{unseen(beside.values(), HALF)}.",
             "Fraction that is deceptive at once after 400 steps of full oversight, by what is put "
             f"back: {listed(study, back)}.",

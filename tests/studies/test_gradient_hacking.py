@@ -98,6 +98,7 @@ def test_the_check_fails_where_one_random_set_drifts_farther_too_often():
         ((0.1, 0.4), (0.1, 0.2), "10, 20 steps", "none of these lengths", "10 steps"),
         ((0.1, 0.4), (0.5, 1.5), "10, 20 steps", "none of these lengths", "none of these lengths"),
         ((0.3, 0.6), (0.1, 0.2), *["none of these lengths"] * 3),
+        ((0.3, 0.6), (2.0, 4.0), *["none of these lengths"] * 3),
         ((0.6, 0.9), (0.1, 0.2), "none of these lengths", "10, 20 steps", "none of these lengths"),
     ],
 )
@@ -120,7 +121,9 @@ def test_no_more_is_said_than_intervals_carry(larger, asked, behind, ahead, kept
     ]
     found = [one.text.partition("; where none is shown, ") for one in said]
     assert found[1][0].rstrip(".").endswith(f"at once, {'; '.join(compared)}")
-    assert found[2][0].rstrip(".").endswith(f"it shows after {kept}")
+    farther = "10 steps" if asked[0] > 1 else "none of these lengths"
+    assert f"it shows after {kept}, and carriers" in said[2].text
+    assert said[2].text.endswith(f"farther than the rest after {farther}.")
     assert bool(found[1][1]) is (larger == (0.3, 0.6))
 
 
