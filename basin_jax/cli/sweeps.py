@@ -349,7 +349,8 @@ def known(
         frames.append(compare(records, source.known))
         machine = records.machine
     frame = answers.by_kind(frames)
-    made = f"Made by `basin-jax known` on {machine['device']}, JAX {machine['jax']}."
+    command = " ".join(["basin-jax known", *map(str, paths or [])])
+    made = f"Made by `{command}` on {machine['device']}, JAX {machine['jax']}."
     page = answers.write_answers(frame, out, made=made)
     print_table(answers.text_table(frame), width=140)
     say(f"Table: {page}")

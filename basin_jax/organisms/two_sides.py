@@ -1,4 +1,4 @@
-"""A deep ReLU network that must cover both sides of zero: which units live is known at the start."""
+"""A deep ReLU network on both sides of zero: which of its units live is known at the start."""
 
 import functools
 import operator
