@@ -36,7 +36,7 @@ class TwoSides(Organism):
     will live. At step 0 it predicts the outcome.
     """
 
-    units: int = 3
+    units: int = 2
     depth: int = 2  # layers of weights
     scale: float = 0.25  # standard deviation of w at initialization
     ratio: float = 1.0  # that of other weights, over it
