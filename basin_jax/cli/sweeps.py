@@ -351,9 +351,8 @@ def known(
     frame = answers.by_kind(frames)
     command = " ".join(["basin-jax known", *map(str, paths or [])])
     made = f"Made by `{command}` on {machine['device']}, JAX {machine['jax']}."
-    page = answers.write_answers(frame, out, made=made)
+    say(f"Table: {answers.write_answers(frame, out, made=made)}")
     print_table(answers.text_table(frame), width=140)
-    say(f"Table: {page}")
     if not frame["agrees"].all():
         raise typer.Exit(1)
 
