@@ -73,8 +73,9 @@ def entries() -> dict[str, Entry]:
 
 def _known() -> list[Path]:
     names = ("born_dead", "double_well", "escape_threshold", "gate", "perceptron")
-    names += ("phase_retrieval", "relu_xor", "ticket_race")
-    return [SWEEPS / "known_answers" / f"{name}.py" for name in names]
+    names += ("phase_retrieval", "relu_xor", "ticket_race", "two_sides")
+    derived = [SWEEPS / "known_answers" / f"{name}.py" for name in names]
+    return [*derived, SWEEPS / "published" / "spurious_minima.py"]
 
 
 def train(entry: Entry, folder: Path) -> Records:

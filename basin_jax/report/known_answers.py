@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ HEAD = ("", "theirs", "ours", "seeds", "shared", "z", "p", "agrees")
 def knowing(paths: Sequence[Path]) -> list[SweepFile]:
     """Find the sweep files with known answers among some files and folders.
 
+    Of each file they have the cells of which something is known.
+
     Raises:
         ValueError: if a path does not exist, there is no known answer, or one fits no cell.
     """
@@ -54,10 +58,15 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
         other = folders.setdefault(folder_of(source), source.file)
         if other != source.file:
             raise ValueError(f"{other} and {source.file}; allowed: files of different names")
-        cells = {digest_of(cell): cell.fields() for cell in source.cells}
-        for one in source.known:
-            cell_of(one, cells)
-    return found
+    return [_asked_of(source) for source in found]
+
+
+def _asked_of(source: SweepFile) -> SweepFile:
+    cells = {digest_of(cell): cell.fields() for cell in source.cells}
+    asked = {cell_of(one, cells) for one in source.known}
+    kept = [digest in asked for digest in cells]
+    names = tuple(compress(source.names, kept))
+    return replace(source, cells=tuple(compress(source.cells, kept)), names=names)
 
 
 def _candidates(path: Path) -> list[Path]:

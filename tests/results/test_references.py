@@ -62,7 +62,8 @@ def test_what_is_derived_in_a_limit_is_not_called_exact(wells_folder):
     assert "## Limit" in page
     assert "exact" not in page
     source = load_sweep(SWEEPS / "known_answers" / "escape_threshold.py")
-    assert [(one.kind, one.cell["paths"]) for one in source.known] == [
+    by_formula = [one for one in source.known if "Φ" in one.source]
+    assert [(one.kind, one.cell["paths"]) for one in by_formula] == [
         ("limit", 64),
         ("limit", 8),
         ("exact", 1),
@@ -231,6 +232,14 @@ def test_files_and_folders_are_searched_for_those_that_know(tmp_path):
     (found,) = answers.knowing([tmp_path, tmp_path / "b.py"])
     assert (found.file.name, found.seeds, found.known[0].name) == ("b.py", 7, "b")
     (tmp_path / "helper.py").write_text("raise RuntimeError  # unknown\n")
+    # Of a grid, only the cells of which something is known are trained.
+    (tmp_path / "grid.py").write_text(
+        sweep + "sweep = {str(n): sweep.replace(num_steps=n) for n in (5, 6, 7)}\n"
+        "known = [bj.Exact(name='b', cell={'num_steps': 6}, fraction=.5)]"
+    )
+    (asked,) = answers.knowing([tmp_path / "grid.py"])
+    assert [(name, cell.num_steps) for name, cell in asked.sweep.items()] == [("6", 6)]
+    (tmp_path / "grid.py").unlink()
     assert answers.knowing([tmp_path])
     with pytest.raises(ValueError, match=r"a\.py knows no fractions beforehand; allowed"):
         answers.knowing([tmp_path / "a.py"])
