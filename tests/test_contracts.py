@@ -82,6 +82,7 @@ SLOW = (
     organisms.Drift,
     organisms.Guarded,
     organisms.Inspection,
+    organisms.LocalMass,
     organisms.MetaLearner,
     organisms.ModularAddition,
     organisms.Narrow,

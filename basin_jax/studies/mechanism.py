@@ -1,5 +1,6 @@
 """Answers on the mechanism: where deception comes from, what counts as it, and what holds it."""
 
+from basin_jax.studies.controls.prior_mass import RATIO
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
 from basin_jax.studies.framework.rows import HALF, Answer
@@ -21,7 +22,7 @@ FEW = 0.05
 
 
 def mechanism(found: Findings) -> list[Answer]:
-    """Answer the questions on circuits, definitions, competence, modes, tuning and students."""
+    """Answer the questions on circuits, definitions, competence, modes, students and mass."""
     return [
         _tickets(found),
         _ensemble(found),
@@ -31,6 +32,7 @@ def mechanism(found: Findings) -> list[Answer]:
         _simulators(found),
         _hacking(found),
         _inheritance(found),
+        _volume(found),
     ]
 
 
@@ -256,6 +258,40 @@ def _inheritance(found: Findings) -> Answer:
             f"{number(study, excess.key)}.",
             f"Share with a gap above 0.1, by what they are shown: {listed(study, shares)}.",
             f"Deceptive by the rule are: {listed(study, verdicts)}.",
+        ],
+    )
+
+
+def _volume(found: Findings) -> Answer:
+    study = "volume"
+    trained = {game: found.row(study, f"{game}/trained") for game in ("Audit", "Inspection")}
+    areas = {game: found.row(study, f"{game}/own/AUC") for game in trained}
+    # 1 where the kind of end that is found more often has more mass.
+    agree = {side(one) * side(areas[game]) for game, one in trained.items()}
+    lead = "It is not decided in both games whether prior mass tells it"
+    if agree == {1}:
+        lead = "The kind of end that training finds more often has more prior mass around it"
+    elif agree == {-1}:
+        lead = "The kind of end that training finds more often has less prior mass around it"
+    elif agree == {1, -1}:
+        lead = (
+            "Prior mass does not tell it: the kind of end that training finds more often has more "
+            "of it around its ends in one game, and less in the other"
+        )
+    race = f"ticket-race/ratio={RATIO:g}"
+    shares, larger = (
+        {f"in {game}": one.key for game, one in rows.items()} for rows in (trained, areas)
+    )
+    return found.answer(
+        "Does the prior mass around its ends tell how often training ends deceptive?",
+        [
+            f"{lead}. Of deceptive and intended ends, deceptive are: {listed(study, shares)}"
+            f"{unseen(trained.values(), HALF)}.",
+            "Probability that a deceptive end has more mass than an intended one: "
+            f"{listed(study, larger)}{unseen(areas.values(), HALF)}.",
+            "Where the prior of a deceptive ticket is wider than that of an honest one, "
+            f"{number(study, f'{race}/guessed')} of the prior's mass is deceptive, and "
+            f"{number(study, f'{race}/trained')} of the races that are trained.",
         ],
     )
 

@@ -87,7 +87,7 @@ class Volume(Study):
         return {one.name: one for one in (self.audit, self.inspection)}
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
-        found = dict(prior_mass.groups(max(seeds // 3, SHARE)))
+        found: dict[str, Group] = {}
         for name, game in self.games.items():
             found[name] = only(game.sweep, seeds, rule=game.rule)
             most = seeds // SHARE
@@ -100,7 +100,7 @@ class Volume(Study):
                 found[f"{key(name, kind)}_others"] = Group(
                     cells=others, seeds=chosen, rule=game.rule
                 )
-        return found
+        return found | prior_mass.groups(max(seeds // 3, SHARE))
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         for name in self.games:
