@@ -141,8 +141,8 @@ class Volume(Study):
         yield ranked(f"{name}/distance/AUC", label, *classes(*far), num_intervals=len(self.games))
         larger = matched(lab, name)
         label = f"{name}, ends matched by fit below the best of their kind: the deceptive has more"
-        terms = {"num_intervals": len(self.games)}
-        yield share(f"{name}/own/matched", label, larger, **terms)
+        together = len(self.games)
+        yield share(f"{name}/own/matched", label, larger, num_intervals=together)
         for cell, said in SAID.items():
             both = [f"{key(name, kind)}_others" for kind in KINDS]
             scores = [lab[one].at(cell)["own_log_mass"].to_numpy() for one in both]
