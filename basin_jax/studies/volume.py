@@ -28,7 +28,7 @@ from basin_jax.studies.framework.rows import (
     say,
     share,
 )
-from basin_jax.studies.framework.study import Study
+from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 
 
@@ -50,7 +50,7 @@ SHARE = 14  # of the seeds that are trained, those of each kind that are measure
 Masses = Float[ndarray, " end"]
 
 
-class Volume(Study):
+class Volume(TestbedStudy):
     """Compare the prior mass around deceptive and intended ends with how often training finds them.
 
     If basins are found in proportion to their prior mass (Wu et al. 2017; Mingard et al. 2021), the
@@ -60,8 +60,8 @@ class Volume(Study):
     measure, once with one fit for all. In ticket races and perceptrons the masses are known.
     """
 
-    audit: Testbed = AUDIT.of_width(16)
-    inspection: Testbed = INSPECTION
+    testbed: Testbed = AUDIT.of_width(16)
+    other: Testbed = INSPECTION
     quick: int = 1536
     full: int = 12_000
 
@@ -80,11 +80,13 @@ class Volume(Study):
     def validate(self) -> None:
         for name in ("quick", "full"):
             self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
+        apart = self.testbed.name != self.other.name
+        self.require(apart, "other", f"another organism than {self.testbed.name}")
 
     @property
     def games(self) -> dict[str, Testbed]:
         """The testbeds by their names."""
-        return {one.name: one for one in (self.audit, self.inspection)}
+        return {one.name: one for one in (self.testbed, self.other)}
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         found: dict[str, Group] = {}
