@@ -192,7 +192,7 @@ class Volume(TestbedStudy):
             }
             end = float(max(one.max() for one in values.values()))
             marks = [Cumulative(each, end, label=kind) for kind, each in values.items()]
-            yield Panel(marks, xlabel=f"{name}: -log10 of mass", ylabel="share of ends")
+            yield Panel(marks, xlabel=f"{name}: -log10 mass", ylabel="share of ends")
         found = {}
         for name in self.games:
             found |= {
@@ -201,7 +201,7 @@ class Volume(TestbedStudy):
                 f"{name}: one fit": rows[f"{name}/bar/AUC"],
                 f"{name}: matched": rows[f"{name}/own/matched"],
             }
-        yield Panel([Forest(found)], xlabel="deceptive: found, or more mass")
+        yield Panel([Forest(found)], xlabel="deceptive")
         exact = {}
         for race, said in zip(prior_mass.RACES, ("1 of 4", "wide prior"), strict=True):
             exact |= {
@@ -209,7 +209,7 @@ class Volume(TestbedStudy):
                 f"{said}: guessed": rows[f"ticket-race/{race}/guessed"],
                 f"{said}: AUC": rows[f"ticket-race/{race}/AUC"],
             }
-        yield Panel([Forest(exact)], xlabel="ticket race: deceptive")
+        yield Panel([Forest(exact)], xlabel="ticket race")
 
 
 def measured(sweep: Sweep, **terms: float) -> Sweep:
