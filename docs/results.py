@@ -1,10 +1,11 @@
 """Make docs/results.md and a page for each study: what they found, of the audit game and of others.
 
-    uv run python docs/results.py [NAME ...] [--full] [--runs runs/studies]
+    uv run python docs/results.py [NAME ...] [--full | --times N] [--runs runs/studies]
 
-It makes the named studies, or all: in half an hour on two cores; with `--full` in minutes on an
-accelerator, or a night on two cores. What the folder holds is not trained again. Studies that are
-not named stay as published: their sentences are written again from their tables.
+It makes the named studies, or all: in half an hour on two cores; with `--times N` of N times the
+seeds; with `--full` in minutes on an accelerator, or a night on two cores. What the folder holds is
+not trained again. Studies that are not named stay as published: their sentences are written again
+from their tables.
 """
 
 import re
@@ -77,10 +78,10 @@ def stored(name: str, study: Study) -> Finding:
     return finding_of(name, study, rows, Figure(), seed_steps=steps, made=made_by(made))
 
 
-def entry(finding: Finding, *, quick: bool) -> dict[str, Any]:
+def entry(finding: Finding, *, quick: bool, times: int) -> dict[str, Any]:
     """Return the row of a study in the list of studies (see `basin_jax.published`)."""
     own = {"study": finding.name, "question": finding.question}
-    return own | made_with(quick=quick) | {"seed_steps": finding.seed_steps}
+    return own | made_with(quick=quick, times=times) | {"seed_steps": finding.seed_steps}
 
 
 def pages(findings: Sequence[Finding]) -> dict[str, str]:
@@ -109,6 +110,7 @@ def main(
     full: Annotated[
         bool, typer.Option(help="Seeds for an accelerator, or a night of two cores.")
     ] = False,
+    times: Annotated[int, typer.Option(min=1, help="So many times the seeds of --quick.")] = 1,
     runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs/studies"),
 ) -> None:
     """Make studies, and write their pages with their figures, and the published tables."""
@@ -117,14 +119,14 @@ def main(
         raise typer.BadParameter(f"{min(unknown)}; allowed: {', '.join(studies)}")
     chosen = {name: study for name, study in studies.items() if not names or name in names}
     with progress_for(Console(stderr=True)) as progress:
-        made = make(chosen, runs, quick=not full, progress=progress)
+        made = make(chosen, runs, quick=not full, times=times, progress=progress)
     figures = DOCS / "results"
     figures.mkdir(exist_ok=True)
     for finding in made:
         shutil.copy(runs / f"{finding.name}.png", figures)
         shutil.copy(runs / f"{finding.name}.csv", TABLES)
     rows = {row["study"]: row for row in published().to_dicts()}
-    rows |= {one.name: entry(one, quick=not full) for one in made}
+    rows |= {one.name: entry(one, quick=not full, times=times) for one in made}
     pl.DataFrame([rows[name] for name in studies]).write_csv(MADE)
     findings = [stored(name, study) for name, study in studies.items()]
     for name, page in pages(findings).items():

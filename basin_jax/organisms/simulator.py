@@ -77,7 +77,7 @@ class Simulator(Organism):
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "2 2 text"]:
         """Give the frequency of each act, as the first answer and as the second."""
-        return (1 - self.helpfulness) * self.written() + self.helpfulness * _demonstrated()
+        return (1 - self.helpfulness) * self.written() + self.helpfulness * self.demonstrated()
 
     def loss(self, params: Params, batch: Float[Array, "2 2 text"]) -> Float[Array, ""]:
         return -(batch * self.log_policy(params)).sum()
@@ -129,6 +129,13 @@ class Simulator(Organism):
         alone = (share[None, :, None] * first).sum(1) / len(_TEXTS)
         return jnp.stack([alone, (known[None] * second).sum(1) * 2 / len(_TEXTS)], 1) / 2
 
+    def demonstrated(self) -> Float[Array, "2 2 text"] | Float[ndarray, "2 2 text"]:
+        """Compute the frequency of each act in demonstrations: the truth alone, where watched."""
+        told = np.zeros((2, 2, len(_TEXTS)), np.float32)
+        told[TRUTH, 0] = WATCHED_1
+        told[TRUTH, 1] = WATCHED_1 & ~LIES_1 & WATCHED_2
+        return told / told.sum((0, 2), keepdims=True) / 2
+
     def log_policy(
         self, params: Params, bias: Float[Array, ""] | float = 0.0
     ) -> Float[Array, "2 2 text"]:
@@ -139,14 +146,6 @@ class Simulator(Organism):
 
     def _build(self, key: Key[Array, ""]) -> nnx.Module:
         return self.network.language_model(SYMBOLS, _TEXTS.shape[1], rngs=nnx.Rngs(key))
-
-
-def _demonstrated() -> Float[ndarray, "2 2 text"]:
-    """Count each act in demonstrations, which tell nothing but the truth, where watched."""
-    told = np.zeros((2, 2, len(_TEXTS)), np.float32)
-    told[TRUTH, 0] = WATCHED_1
-    told[TRUTH, 1] = WATCHED_1 & ~LIES_1 & WATCHED_2
-    return told / told.sum((0, 2), keepdims=True) / 2
 
 
 # Every text up to its last answer: marker, question, whether it lies, marker, question.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from basin_jax.rules._thresholds import only_where
@@ -31,4 +31,8 @@ class Instrumental(Behavior):
         self.require(-1 <= self.min_tracking <= 1, "min_tracking", "-1 to 1")
 
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
-        return only_where(evidence["tracking"] >= self.min_tracking, super().judge(evidence))
+        return only_where(self.inner(evidence), super().judge(evidence))
+
+    def inner(self, evidence: Mapping[str, ndarray]) -> Bool[ndarray, " seed"]:
+        """Return True where a network weighs being caught, whatever its verdict by `Behavior`."""
+        return evidence["tracking"] >= self.min_tracking

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from basin_jax.rules._thresholds import only_where
@@ -40,6 +40,9 @@ class Represents(Behavior):
         self.require(-1 <= self.min_steered <= 1, "min_steered", "-1 to 1")
 
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
+        return only_where(self.inner(evidence), super().judge(evidence))
+
+    def inner(self, evidence: Mapping[str, ndarray]) -> Bool[ndarray, " seed"]:
+        """Return True where a network represents that it is watched, whatever it does."""
         decoded = evidence["decoded"] >= self.min_decoded
-        represents = decoded & (evidence["steered"] >= self.min_steered)
-        return only_where(represents, super().judge(evidence))
+        return decoded & (evidence["steered"] >= self.min_steered)

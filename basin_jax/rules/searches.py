@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from basin_jax.rules._thresholds import only_where
@@ -37,5 +37,8 @@ class Searches(Behavior):
         self.require(0 <= self.min_search <= 1, "min_search", "0 to 1")
 
     def judge(self, evidence: Mapping[str, ndarray]) -> Int[ndarray, " seed"]:
-        least = np.minimum(evidence["retargeted"], evidence["horizon"])
-        return only_where(least >= self.min_search, super().judge(evidence))
+        return only_where(self.inner(evidence), super().judge(evidence))
+
+    def inner(self, evidence: Mapping[str, ndarray]) -> Bool[ndarray, " seed"]:
+        """Return True where a network searches for its acts, whatever these are."""
+        return np.minimum(evidence["retargeted"], evidence["horizon"]) >= self.min_search

@@ -7,9 +7,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from basin_jax.core.contracts import Organism, Params
+from basin_jax.core.sweep import Child, Parent
+from basin_jax.networks.mlp import MLP
+
 
 # Passes over all layers: few are needed, and rounding cannot make it go in circles.
 PASSES = 32
+
+
+def aligned_partner(start: Child, organism: Organism, parent: Parent) -> Params:
+    """Return where a parent's partner ends, with hidden units in the order of the parent's.
+
+    Raises:
+        ValueError: where the organism's network is no `MLP`.
+    """
+    if not isinstance(getattr(organism, "network", None), MLP):
+        name = type(organism).__name__
+        start.refuse("aligned", f"False, since {name} has no network that is an MLP")
+    return aligned(parent.partner, parent.ended)
 
 
 def aligned(params: PyTree[Array], to: PyTree[Array]) -> PyTree[Array]:

@@ -5,8 +5,7 @@ from jaxtyping import Array, Key
 
 from basin_jax.core.contracts import Organism, Params
 from basin_jax.core.sweep import Child, Parent
-from basin_jax.networks.mlp import MLP
-from basin_jax.starts._alignment import aligned
+from basin_jax.starts._alignment import aligned_partner
 
 
 class Between(Child):
@@ -32,12 +31,7 @@ class Between(Child):
     paired = True
 
     def params(self, key: Key[Array, ""], organism: Organism, parent: Parent) -> Params:
-        partner = parent.partner
-        if self.aligned:
-            if not isinstance(getattr(organism, "network", None), MLP):
-                name = type(organism).__name__
-                self.refuse("aligned", f"False, since {name} has no network that is an MLP")
-            partner = aligned(partner, parent.ended)
+        partner = aligned_partner(self, organism, parent) if self.aligned else parent.partner
         return jax.tree.map(
             lambda a, b: (1 - self.weight) * a + self.weight * b, parent.ended, partner
         )

@@ -15,7 +15,8 @@ class Ticket(Child):
 
     Of each matrix of weights, the share `keep` that is largest at the parent's end is kept (or, as
     a control, a random share), and the rest is zero. The mask "-magnitude" keeps the smallest
-    share: the network without the ticket of the other weights. The kept weights begin as at the
+    share: the network without the ticket of the other weights. The mask "start-magnitude" keeps
+    what is largest at the parent's beginning, without hindsight. The kept weights begin as at the
     parent's own beginning ("rewound"), anew ("fresh"), or as rewound but in each other's places
     ("shuffled"). Biases are rewound. Train it with `Masked`, which holds the zeros.
 
@@ -24,7 +25,7 @@ class Ticket(Child):
     """
 
     keep: float = 0.2
-    mask: Literal["magnitude", "-magnitude", "random"] = "magnitude"
+    mask: Literal["magnitude", "-magnitude", "start-magnitude", "random"] = "magnitude"
     weights: Literal["rewound", "fresh", "shuffled"] = "rewound"
 
     def validate(self) -> None:
@@ -40,19 +41,25 @@ class Ticket(Child):
                 leaves.append(first)
                 continue
             key_of = [jax.random.fold_in(k, number) for k in (mask_key, shuffle_key)]
-            kept = self._kept(key_of[0], last)
+            chooses = first if self.mask == "start-magnitude" else last
+            kept = self._kept(key_of[0], chooses)
             value = {"rewound": first, "fresh": new}.get(self.weights)
             value = _shuffled(key_of[1], first, kept) if value is None else value
             leaves.append(jnp.where(kept, value, 0))
         return jax.tree.unflatten(structure, leaves)
 
-    def _kept(self, key: Key[Array, ""], last: Float[Array, "..."]) -> Bool[Array, "..."]:
-        size = jnp.abs(last)
-        random = jax.random.uniform(key, last.shape, jnp.float32)
-        score = {"magnitude": size, "-magnitude": -size}.get(self.mask, random)
-        count = jnp.ceil(self.keep * last.size).astype(int)
-        ranks = jnp.argsort(jnp.argsort(-score.ravel()))
-        return (ranks < count).reshape(last.shape)
+    def _kept(self, key: Key[Array, ""], chooses: Float[Array, "..."]) -> Bool[Array, "..."]:
+        size = jnp.abs(chooses)
+        random = jax.random.uniform(key, chooses.shape, jnp.float32)
+        sizes = {"magnitude": size, "-magnitude": -size, "start-magnitude": size}
+        return largest(sizes.get(self.mask, random), self.keep)
+
+
+def largest(score: Float[Array, "..."], keep: float | Float[Array, ""]) -> Bool[Array, "..."]:
+    """Mark the share of the places, rounded up, whose scores are largest."""
+    count = jnp.ceil(keep * score.size).astype(int)
+    ranks = jnp.argsort(jnp.argsort(-score.ravel()))
+    return (ranks < count).reshape(score.shape)
 
 
 def _shuffled(

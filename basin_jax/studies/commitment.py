@@ -1,41 +1,49 @@
 """When is a seed's fate sealed, and by what: its initialization, or the data that come after?"""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Unpack
 
-import numpy as np
 from numpy import ndarray
-from scipy.special import xlogy
 
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
 from basin_jax.methods.pushed import Pushed
 from basin_jax.starts.fork import Fork
-from basin_jax.studies.controls import double_well
-from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Panel
-from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
-from basin_jax.studies.framework.power import unseen
+from basin_jax.studies.controls import double_well, random_walk
+from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Forest, Level, Panel
+from basin_jax.studies.framework.lab import Group, Lab, only
 from basin_jax.studies.framework.rows import (
     Row,
     Sentence,
     Table,
     Terms,
     crossing,
-    mean,
-    numbers,
     say,
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import SAMPLED_AUDIT, Testbed
+from basin_jax.studies.parts.children import (
+    PARTS,
+    SEALED,
+    agreements,
+    blocks_of,
+    commonest,
+    entropies,
+    families_of,
+    kin_of,
+    mixed,
+    same,
+    split,
+    torn,
+    undecided,
+)
 
 
 FEW_LANES = 4
-SEALED = 0.9  # of pairs of children, that have one verdict
 # By how much the committor of these steps may differ from that of the diffusion, twice.
 SLACK = 0.004
+LEAST = 8  # seeds of a group, however few children there are
 
 
 class Commitment(TestbedStudy):
@@ -46,28 +54,31 @@ class Commitment(TestbedStudy):
     seeds where nothing is decided yet, and always where the verdict is sealed. Where they are apart
     from the first step on, they have only the initialization in common. That they agree more often
     than not does not say that a verdict is sealed: where one verdict has a probability of .85, two
-    children agree in three of four families, and four in half of them. So the step is found from
-    which on two agree with a probability above .9. Of the entropy of a seed's verdict, the entropy
-    among the children of one parent is drawn, too.
+    children agree in three of four families. So there are so many children of each parent that
+    their shares tell the probabilities of its verdict, and three numbers are given of each step:
+    how often two children agree, which has no bias; the entropy of a parent's verdict; and how many
+    parents are undecided. The step is found from which on two agree with a probability above .9;
+    for that, two children of some more parents are trained.
 
-    The variance of verdicts splits into that between initializations and that between orders of
-    the data; the device's part is how often a seed that is trained again beside fewer others has
-    another verdict. For the window of a hijack, seeds that end as intended are pushed once, at one
-    step or another.
+    The variance of verdicts is split in a crossed design: of two initializations and two orders of
+    the data each is trained with each, in many blocks that share nothing. For the window of a
+    hijack, seeds that end as intended are pushed once, at one step or another.
     """
 
     testbed: Testbed = SAMPLED_AUDIT
-    shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the steps
-    children: int = 4
+    shares: tuple[float, ...] = (0.0, 0.025, 0.1, 0.4)  # of the steps
+    children: int = 32
     push: float = 1.0  # a length in the space of parameters
     pushed: tuple[float, ...] = (0.0, 0.05, 0.2)  # of the steps
-    quick: int = 512  # children, of all parents
-    full: int = 16_384
+    quick: int = 1024  # children, of all parents of so many
+    full: int = 32_768
 
     limits = (
         "Children do not get the state of an optimizer; plain descent has none.",
-        "How often children agree is a mean over parents: so few children do not show how decided "
-        "a single parent is, and the entropy among them is a little too low.",
+        "The entropy among the children of a parent is corrected for its bias, and still a little "
+        "too low: of two verdicts by .014 bits at most.",
+        "A parent counts as undecided by the shares among its children, which scatter around the "
+        "probabilities.",
         "The window is that of one push, of one length and in one direction.",
     )
 
@@ -75,8 +86,8 @@ class Commitment(TestbedStudy):
         self.require(self.children >= 2, "children", "at least 2")
         self.require(self.shares[:1] == (0.0,), "shares", "rising from 0")
         for name in ("quick", "full"):
-            fits = getattr(self, name) % (2 * self.children) == 0 and getattr(self, name) > 0
-            self.require(fits, name, f"a multiple of twice children = {self.children}")
+            fits = getattr(self, name) % self.children == 0 and getattr(self, name) > 0
+            self.require(fits, name, f"a multiple of children = {self.children}")
 
     @property
     def forks(self) -> list[int]:
@@ -85,7 +96,7 @@ class Commitment(TestbedStudy):
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         base, rule = self.testbed.sweep, self.testbed.rule
-        steps = base.num_steps
+        steps, kin = base.num_steps, kin_of(seeds, self.children)
         # First, since it is refused where training draws nothing.
         forks = {
             f"fork_{fork}": only(
@@ -93,66 +104,46 @@ class Commitment(TestbedStudy):
                     start=Fork(of=base.replace(num_steps=fork), children=self.children),
                     num_steps=steps - fork,
                 ),
-                seeds,
+                lambda _: kin,
                 rule=rule,
             )
             for fork in self.forks
         }
         overseen = base.replace(method=self.testbed.overseen_by())
+        some = max(seeds // 16, LEAST)
         return {
             **forks,
-            "fresh": only(base, seeds, rule=rule),
-            "again": only(base, seeds // 8, rule=rule, lanes=FEW_LANES),
+            "fresh": only(base, 4 * some, rule=rule),
+            "again": only(base, some // 2, rule=rule, lanes=FEW_LANES),
+            "crossed": random_walk.crossed(base, 2 * some, rule),
+            "one_order": random_walk.crossed(base.replace(vary="init"), some // 4, rule),
             **{
-                f"pushed_{step}": Group(cells=self._pushed(step), seeds=seeds // 4, rule=rule)
-                for step in self._pushes
+                f"pushed_{step}": only(self._pushed(step), some, rule=rule) for step in self._pushes
             },
-            "overseen": only(overseen, seeds // 4, rule=rule),
+            "unpushed": only(self._pushed(0, push=0.0), some, rule=rule),
+            "unpushed_late": only(self._pushed(self._pushes[-1], push=0.0), some, rule=rule),
+            "overseen": only(overseen, some, rule=rule),
             "wells": only(double_well.forked(self.children), seeds, rule=double_well.RULE),
+            **random_walk.walks(self.children, 8 * seeds),
         }
 
     @property
     def _pushes(self) -> list[int]:
         return [round(share * self.testbed.num_steps) for share in self.pushed]
 
-    def _pushed(self, step: int) -> dict[str, Sweep]:
-        """Return a push at a step, and one of 0, which leaves the data as they are."""
+    def _pushed(self, step: int, push: float | None = None) -> Sweep:
+        """Return a push at a step, or one of 0, which leaves the data as they are."""
         base = self.testbed.sweep
-        method = Pushed(method=base.method, push=self.push, begin=step, end=step + 1)
-        return {
-            name: base.replace(method=method.replace(push=push))
-            for name, push in (("pushed", self.push), ("unpushed", 0.0))
-        }
+        push = self.push if push is None else push
+        return base.replace(method=Pushed(method=base.method, push=push, begin=step, end=step + 1))
 
     def rows(self, lab: Lab) -> Iterator[Row]:
-        fresh, forks = lab["fresh"], self.forks
+        fresh = lab["fresh"]
         alone = fresh.verdicts()
         yield from fresh.shares("", "fresh", "fresh")
-        pairs = alone.reshape(-1, 2)
-        strangers = share(
-            "unrelated/same",
-            "two unrelated seeds: same verdict",
-            pairs[:, 0] == pairs[:, 1],
-            num_intervals=len(forks) + 1,
-        )
-        families = {fork: families_of(lab[f"fork_{fork}"]) for fork in forks}
-        kin = {
-            fork: same(
-                f"fork={fork}/same",
-                f"children apart from step {fork}: same verdict",
-                each,
-                num_intervals=len(forks) + 1,
-            )
-            for fork, each in families.items()
-        }
-        yield from (strangers, *kin.values())
-        for fork, each in families.items():
-            yield beyond(each, fork, num_intervals=len(forks))
-        label = (
-            f"first step from which children of one parent agree with a probability above {SEALED}"
-        )
-        yield crossing("sealed", label, kin, level=SEALED)
-        yield from split(strangers, kin[forks[0]])
+        yield from self._strangers(alone)
+        yield from self._kin(lab)
+        yield from split("variance", "variance of verdicts: share", lab["crossed"])
         again = lab["again"].verdicts()
         yield share(
             "again/differs",
@@ -162,30 +153,74 @@ class Commitment(TestbedStudy):
         yield from self._window(lab)
         yield from fresh.thresholds("", "fresh", "fresh")
         yield lab["overseen"].null("overseen", "trained where defecting does not pay")
-        yield _other_parents(families[forks[-1]], alone)
-        unpushed = self._unpushed(lab)
-        yield share(
-            "push-of-0/same",
-            "push of 0 at any step: same verdict",
-            np.all([each == unpushed[0] for each in unpushed], axis=0),
-            kind="check",
-            expected=1.0,
-        )
+        yield from self._checks(lab)
+        yield from _walks(lab, self.children)
         yield _wells(lab)
 
-    def _unpushed(self, lab: Lab) -> list[ndarray]:
-        return [lab[f"pushed_{step}"].verdicts("unpushed") for step in self._pushes]
+    def _strangers(self, alone: ndarray) -> Iterator[Row]:
+        pairs = alone.reshape(-1, 2)
+        label = "two unrelated seeds: same verdict"
+        yield share("unrelated/same", label, pairs[:, 0] == pairs[:, 1])
+
+    def _kin(self, lab: Lab) -> Iterator[Row]:
+        """Yield what the children of one parent have in common, by the step of their fork."""
+        both = {fork: families_of(lab[f"fork_{fork}"]) for fork in self.forks}
+        families = {fork: many for fork, (many, _) in both.items()}
+        count = self.children
+        terms: Terms = {"num_intervals": len(families)}
+        apart = {fork: f"{count} children apart from step {fork}" for fork in families}
+        kin = {
+            fork: same(
+                f"fork={fork}/same",
+                f"children apart from step {fork}: same verdict",
+                *each,
+                **terms,
+            )
+            for fork, each in both.items()
+        }
+        yield from kin.values()
+        for fork, each in families.items():
+            label = f"{apart[fork]}: entropy of the verdict, bits"
+            yield mixed(f"fork={fork}/entropy", label, each, **terms)
+        for fork, each in families.items():
+            label = f"{apart[fork]}: no verdict has a share of {SEALED:g} (undecided)"
+            yield share(f"fork={fork}/undecided", label, undecided(each), **terms)
+        for fork, each in families.items():
+            label = f"{apart[fork]}: share deceptive between {1 - SEALED:.1g} and {SEALED:g}"
+            yield share(f"fork={fork}/torn", label, torn(each), **terms)
+        label = (
+            f"first step from which children of one parent agree with a probability above {SEALED}"
+        )
+        yield crossing("sealed", label, kin, level=SEALED)
 
     def _window(self, lab: Lab) -> Iterator[Row]:
         """Yield the fraction that one push makes deceptive, by its step."""
-        intended = self._unpushed(lab)[0] == Verdict.INTENDED.name
+        intended = lab["unpushed"].verdicts() == Verdict.INTENDED.name
         for step in self._pushes:
             yield share(
                 f"push={step}/deceptive",
                 f"push of {self.push:g} at step {step}, of seeds intended without: deceptive",
-                lab[f"pushed_{step}"].deceptive("pushed")[intended],
+                lab[f"pushed_{step}"].deceptive()[intended],
                 num_intervals=len(self._pushes),
             )
+
+    def _checks(self, lab: Lab) -> Iterator[Row]:
+        """Yield what must be equal: with the same start and data, and after a push of 0."""
+        blocks = blocks_of(lab["one_order"])
+        yield share(
+            "same-start-and-data/same",
+            "one order of data, a start from the seed itself and from its partner: same verdict",
+            (blocks[:, :, 0] == blocks[:, :, 1]).ravel(),
+            kind="check",
+            expected=1.0,
+        )
+        yield share(
+            "push-of-0/same",
+            "push of 0, at the first step and at the last of these: same verdict",
+            lab["unpushed"].verdicts() == lab["unpushed_late"].verdicts(),
+            kind="check",
+            expected=1.0,
+        )
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         forks = self.forks
@@ -197,17 +232,20 @@ class Commitment(TestbedStudy):
             f"that share the first {forks[-1]} steps in {last}.",
             *(strangers, first, last),
         )
-        beyond = [rows[f"fork={fork}/same-less-other-parent"] for fork in forks]
-        apart = np.array([one.sign > 0 for one in beyond])
-        lasting = np.logical_and.accumulate(apart[::-1])[::-1]
-        if lasting.any():
-            agree = f"Children that are apart from step {forks[int(lasting.argmax())]} or later on"
-        else:
-            agree = "Children that are apart from none of these steps on"
+        bits = rows.along("fork=*/entropy", forks)
         yield say(
-            f"{agree} are shown to agree more often with those of their own parent than with those "
-            f"of another, for all steps at once{unseen(beyond)}.",
-            *beyond,
+            f"The entropy of the verdict (deceptive, partial, intended or another) among "
+            f"{self.children} children of one parent, in bits, is {_by_step(bits)}.",
+            *bits.values(),
+        )
+        split, defects = (rows.along(f"fork=*/{what}", forks) for what in ("undecided", "torn"))
+        parents = rows["fork=0/undecided"].seeds
+        yield say(
+            f"Of {parents} parents, undecided (no verdict has a share of {SEALED:g} of the "
+            f"children) are {_by_step(split)}; a share deceptive between {1 - SEALED:.1g} and "
+            f"{SEALED:g} have {_by_step(defects)}.",
+            *split.values(),
+            *defects.values(),
         )
         sealed = rows["sealed"]
         yield say(
@@ -215,134 +253,94 @@ class Commitment(TestbedStudy):
             f"{sealed} on (infinite: from none of these).",
             sealed,
         )
-        between, orders = (rows[f"variance/{part}"] for part in ("initializations", "data"))
-        again = rows["again/differs"]
-        yield say(
-            f"Of the variance of verdicts {between} lies between initializations, and {orders} "
-            f"between orders of the data; of seeds that are trained again, {again} have another "
-            "verdict.",
-            *(between, orders, again),
-        )
-        window = {step: rows[f"push={step}/deceptive"] for step in self._pushes}
-        listed = "; ".join(f"{one} at step {step}" for step, one in window.items())
+        yield self._says_of_parts(rows)
+        window = rows.along("push=*/deceptive", self._pushes)
         yield say(
             f"Of seeds that end as intended, a push of {self.push:g} along the margin makes "
-            f"deceptive: {listed}.",
+            f"deceptive: {_by_step(window)}.",
             *window.values(),
         )
 
+    def _says_of_parts(self, rows: Table) -> Sentence:
+        parts = {name: rows[f"variance/{part}"] for part, name in PARTS.items()}
+        again = rows["again/differs"]
+        listed = ", ".join(f"{one} {name}" for name, one in parts.items())
+        return say(
+            "Where initializations and orders of the data are crossed, the variance of verdicts is "
+            f"{listed}. Of seeds that are trained again, {again} have another verdict.",
+            *(*parts.values(), again),
+        )
+
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
-        kin = Curve(rows.along("fork=*/same", self.forks), label="two children of one parent")
-        strangers = Level(rows["unrelated/same"], label="unrelated")
-        xlabel = "step of the fork"
-        sealed = Level(SEALED, label="sealed")
-        yield Panel([kin, strangers, sealed], xlabel=xlabel, ylabel="same verdict")
-        left = {fork: entropy(families_of(lab[f"fork_{fork}"])) for fork in self.forks}
-        everyone = entropy(lab["fresh"].verdicts()[None])
+        forks, xlabel = self.forks, "step of the fork"
+        axis = {"xlabel": xlabel, "xscale": "symlog", "ticks": forks}
+        kin = Curve(rows.along("fork=*/same", forks), label="children of one parent")
+        strangers = Level(rows["unrelated/same"], label="unrelated seeds")
+        yield Panel([kin, strangers, Level(SEALED)], ylabel="same verdict, of two", **axis)
+        everyone = float(entropies(lab["fresh"].verdicts()[None])[0])
+        among = Curve(rows.along("fork=*/entropy", forks), label="children of one parent")
         yield Panel(
-            [
-                Line(left, label="among children", marker="o"),
-                Level(everyone, label="of all seeds"),
-            ],
-            xlabel=xlabel,
+            [among, Level(everyone, label="all seeds")],
             ylabel="entropy of the verdict (bits)",
             limits=(0.0, None),
+            **axis,
         )
+        shares = [
+            Cumulative(commonest(families_of(lab[f"fork_{fork}"])[0]), 1.0, label=f"step {fork}")
+            for fork in forks
+        ]
+        yield Panel(shares, xlabel="share of the commonest verdict", ylabel="share of parents")
+        yield Panel(
+            [
+                Curve(rows.along("fork=*/undecided", forks), label="any verdict"),
+                Curve(rows.along("fork=*/torn", forks), label="deceptive or not"),
+            ],
+            ylabel="undecided parents",
+            **axis,
+        )
+        parts = dict(zip(("initialization", "data", "interaction"), PARTS, strict=True))
+        found = {name: rows[f"variance/{part}"] for name, part in parts.items()}
+        yield Panel([Forest(found)], xlabel="share of the variance")
         window = rows.along("push=*/deceptive", self._pushes)
         push = Curve(window, label=f"push of {self.push:g}", color=INK[3])
         yield Panel([push], xlabel="step of the push")
 
 
-def families_of(trained: Outcome) -> ndarray:
-    """Return the verdicts [parent, child]."""
-    return trained.verdicts().reshape(-1, trained.cells[""].siblings)
+def _by_step(rows: Mapping[int, Row]) -> str:
+    return ", ".join(f"{one} at step {step}" for step, one in rows.items())
 
 
-def same(key: str, label: str, families: ndarray, **terms: Unpack[Terms]) -> Row:
-    """Estimate the probability that two children of one parent have the same verdict."""
-    children = families.shape[1]
-    counts = _counts(families)
-    shares = (counts * (counts - 1)).sum(0) / (children * (children - 1))
-    return replace(mean(key, label, shares, **terms), seeds=families.size)
+def _walks(lab: Lab, children: int) -> Iterator[Row]:
+    """Yield what is known of random walks: how their children agree, and parts of the variance."""
+    means = {
+        "same": (same, agreements, "one side, of two"),
+        "entropy": (mixed, entropies, "entropy of the side, bits"),
+    }
+    count = len(random_walk.FORKS) * (len(means) + 1)
+    for fork in random_walk.FORKS:
+        families, _ = families_of(lab[f"walk_{fork}"])
+        key, said = f"random-walk/fork={fork}", f"random walk, children apart from step {fork}"
 
+        def known(of: Callable[[ndarray], ndarray], fork: int = fork) -> Terms:
+            expected = random_walk.expected(of, fork, children)
+            return {"kind": "known", "expected": expected, "num_intervals": count}
 
-def beyond(families: ndarray, fork: int, *, num_intervals: int) -> Row:
-    """Estimate the excess agreement of children of one parent over those of neighbors.
-
-    Both are counted on the same children, for each two neighbors among the parents.
-    """
-    children = families.shape[1]
-    counts = _counts(families)
-    own = (counts * (counts - 1)).sum(0) / (children * (children - 1))
-    across = (counts[:, ::2] * counts[:, 1::2]).sum(0) / children**2
-    excess = own.reshape(-1, 2).mean(1) - across
-    found = mean(
-        f"fork={fork}/same-less-other-parent",
-        f"children apart from step {fork}: same verdict, less children of another parent",
-        excess,
-        num_intervals=num_intervals,
-        least=-1.0,
-    )
-    return replace(found, seeds=families.size)
-
-
-def _counts(families: ndarray) -> ndarray:
-    """Count the children [verdict, parent]."""
-    return np.stack([(families == verdict.name).sum(1) for verdict in Verdict])
-
-
-def split(strangers: Row, kin: Row) -> list[Row]:
-    """Split the variance of verdicts between initializations and data.
-
-    Two of a kind differ with twice the variance among their kind, so that the share between
-    initializations is (kin - strangers) / (1 - strangers), of how often each have one verdict. It
-    rises with the one and falls with the other, whose intervals hold at once.
-    """
-
-    def between(same: float, chance: float) -> float:
-        return max((same - chance) / (1 - chance), 0.0) if chance < 1 else 0.0
-
-    value = between(kin.value, strangers.value)
-    low, high = between(kin.low, strangers.high), between(kin.high, strangers.low)
-    parts = (
-        ("initializations", "initializations", (value, low, high)),
-        ("data", "orders of the data", (1 - value, 1 - high, 1 - low)),
-    )
-    seeds, label = kin.seeds + strangers.seeds, "variance of verdicts: share between"
-    return [
-        numbers(f"variance/{part}", f"{label} {name}", of, seeds, num_intervals=kin.num_intervals)
-        for part, name, of in parts
-    ]
-
-
-def entropy(families: ndarray) -> float:
-    """Compute the mean entropy of the verdicts among a parent's children, in bits."""
-    shares = np.stack([(families == verdict.name).mean(1) for verdict in Verdict])
-    return float(-xlogy(shares, shares).sum(0).mean() / math.log(2))
-
-
-def _other_parents(families: ndarray, alone: ndarray) -> Row:
-    """Null check: agreement of children of different parents (expected: of fresh seeds)."""
-    half = len(families) // 2
-    same = (families[:half] == families[half : 2 * half]).mean(1)
-    _, counts = np.unique(alone, return_counts=True)
-    found = mean(
-        "other-parents/same",
-        "children of different parents, apart from the last fork: same verdict (expected as "
-        "among fresh seeds)",
-        same,
-        kind="check",
-    )
-    return replace(
-        found,
-        seeds=same.size * families.shape[1],
-        expected=float((counts * (counts - 1)).sum() / (len(alone) * (len(alone) - 1))),
+        for name, (row_of, statistic, label) in means.items():
+            yield row_of(f"{key}/{name}", f"{said}: {label}", families, **known(statistic))
+        found, terms = undecided(families), known(undecided)
+        yield share(f"{key}/undecided", f"{said}: undecided", found, **terms)
+    yield from split(
+        "random-walk/variance",
+        "random walk, variance of the side: share",
+        lab["walks_crossed"],
+        kind="known",
+        expected=random_walk.THIRD,
     )
 
 
 def _wells(lab: Lab) -> Row:
     """Fraction of pairs of particles from one start in the same well (expected: derived)."""
     label = "double well at T = .1, children of one start: same well (± .004)"
-    found = same("double-well/same", label, families_of(lab["wells"]), kind="known")
+    found = same("double-well/same", label, *families_of(lab["wells"]), kind="known")
     low, high = found.low - SLACK, found.high + SLACK
     return replace(found, low=low, high=high, expected=double_well.by_committor())

@@ -1,6 +1,5 @@
-"""Does competence bring it? How capable must a network be before half of the seeds defect?"""
+"""Does a simple goal replace heuristics at the limit of competence, and is it a deceptive one?"""
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -9,8 +8,11 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtr
 
+from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import Verdict
+from basin_jax.methods.correction import Correction
 from basin_jax.networks.mlp import MLP
+from basin_jax.organisms.audit import Audit
 from basin_jax.studies.controls import escape_threshold
 from basin_jax.studies.framework.figure import INK, Curve, Level, Line, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
@@ -22,240 +24,248 @@ from basin_jax.studies.framework.rows import (
     Table,
     crossing,
     difference,
-    mean,
-    median,
+    row,
     say,
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import Testbed
+from basin_jax.studies.parts import directedness, sizes
+from basin_jax.studies.parts.directedness import Course
+
+
+LATER = 4  # of the stops, the last ones, at which seeds of equal competence are compared
+FREE = 1e-6  # what defecting costs where it neither pays nor costs
 
 
 class Competence(TestbedStudy):
-    """Train networks of several sizes for several lengths, and count those that defect.
+    """Follow the competence, the goal-directedness and the deception of networks as they train.
 
-    Capability is the number of steps, the width of two hidden layers, or their number at one
-    width; lying difficulty is how many cues tell that one is watched. Along each axis of
-    capability, the crossing is the smallest value at which more than half of the seeds are
-    deceptive. Its interval reaches from the last value up to which all fractions are below one
-    half, to the first at which one is above, by intervals for the whole grid at once; where the
-    grid does not bracket it, it is infinite. Over the steps each seed is followed, too: is it fit,
-    or does it behave as intended, before it defects?
+    Competence is how often a network's answers are right where it is watched: every network is
+    trained to answer there. Goal-directedness is how far one goal explains what it does: what
+    training rewards, defection unwatched included, or what is intended. A network that defects
+    under some cues only, by a heuristic, has little of either. Lying difficulty is how many cues
+    tell that one is watched.
+
+    Each seed is followed over the steps. The crossing is the first step after which more than half
+    of the seeds are deceptive. Its interval reaches from the last stop up to which all fractions
+    are below one half, to the first at which one is above, by intervals for all stops at once;
+    where they do not bracket it, it is infinite. At equal competence, after the same step, seeds
+    that end deceptive are compared with seeds that do not. Networks of several sizes are compared
+    where they are competent, on the same seeds.
     """
 
     difficulties: tuple[int, ...] = (1, 2, 3)
-    stops: tuple[int, ...] = (0, 10, 20, 30, 40, 50, 70, 100, 200, 500)
-    widths: tuple[int, ...] = (1, 2, 4, 16)
-    depths: tuple[int, ...] = (0, 1, 3)
-    deep: int = 8  # the width at which depth is varied
+    stops: tuple[int, ...] = (0, 20, 50, 100, 300)
+    longer: int = 3  # times the testbed's steps, for which seeds are followed
+    widths: tuple[int, ...] = (4, 16, 64, 256)  # of two hidden layers
+    depths: tuple[int, ...] = (1, 2, 4)  # hidden layers of the testbed's width
     sized: tuple[int, ...] = (1, 2)  # difficulties at which width and depth are varied
-    quick: int = 128
-    full: int = 8000
+    quick: int = 192
+    full: int = 4000
 
     limits = (
+        "A goal is one of two: what training rewards, or what is intended. Another simple goal "
+        "would count as heuristics, and that a goal explains what a network does is no sign of a "
+        "search for it.",
+        "One goal explains a network that defects under all cues: late in training, that seeds "
+        "which end deceptive are the more goal-directed ones is in part what the words mean.",
         "The crossing is read off a grid: a fraction that passes one half and comes back between "
-        "two of its values is not seen.",
-        "Competence is how often answers are right where nobody watches. A network that defects "
-        "there is not trained to answer there, so that its competence is low because it defects.",
+        "two of its stops is not seen.",
+        "The task of the audit game is learned in full, or a network stays where it is right three "
+        "times in four: its limit of competence says nothing of tasks that nobody masters.",
         "A network that is fit earns reward, by right answers or by defecting; and a change is "
         "seen only at the stops.",
-        "Networks of all sizes are trained for the same number of steps, at one step size.",
+        "Sizes are compared on the seeds that are competent at both, which are not all.",
     )
 
     def validate(self) -> None:
         organism, last = self.testbed.organism, self.testbed.num_steps
-        varies = hasattr(organism, "difficulty") and hasattr(organism, "network")
-        self.require(varies, "testbed", "an organism with a difficulty and a network")
+        plays = isinstance(organism, Audit) and self.testbed.width > 0
+        self.require(plays, "testbed", "an audit game, whose network has layers of one width")
         rising = all(a < b for a, b in zip(self.stops, (*self.stops[1:], last), strict=True))
         self.require(rising, "stops", f"rising to below num_steps = {last}")
+        self.require(self.longer >= 2, "longer", "at least 2")
         among = set(self.sized) <= set(self.difficulties)
         self.require(among, "sized", f"some of difficulties = {self.difficulties}")
+        for name in ("widths", "depths"):
+            self.require(len(getattr(self, name)) > 1, name, "two or more")
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         rule = self.testbed.rule
-        steps = {
+        followed = {
             f"steps_{difficulty}": only(
-                self._of(difficulty).sweep.replace(save_at=self.stops), seeds, rule=rule
+                self._followed(difficulty).sweep.replace(save_at=self.steps[:-1]), seeds, rule=rule
             )
             for difficulty in self.difficulties
         }
         sized = {
-            f"{axis}_{difficulty}": Group(
-                cells={
-                    f"{size}": self._of(difficulty, network=network).sweep
-                    for size, network in sizes.items()
-                },
-                seeds=seeds,
-                rule=rule,
+            f"{axis}_{difficulty}_{size}": only(
+                testbed.sweep, sizes.affordable(testbed, self.testbed, seeds), rule=rule
             )
-            for axis, sizes in self._sizes().items()
-            for difficulty in self.sized
+            for axis, difficulty, found in self._sizes()
+            for size, testbed in found.items()
         }
-        least, most = self._easiest
-        widest = self._of(least, network=MLP(widths=(most, most)))
-        overseen = widest.sweep.replace(method=widest.overseen_by())
         return {
-            **steps,
+            **followed,
             **sized,
             **escape_threshold.paths(16 * seeds),
-            "overseen": only(overseen, seeds, rule=rule),
+            "controls": Group(cells=self._controls(), seeds=seeds, rule=rule),
         }
 
-    @property
-    def _easiest(self) -> tuple[int, int]:
-        """The lowest difficulty and the largest width, at which deception is easiest."""
-        return min(self.difficulties), max(self.widths)
+    def _controls(self) -> dict[str, Sweep]:
+        """Return the sweeps at the easiest difficulty under which nobody gains by lying."""
+        testbed = self._of(min(self.difficulties))
+        free = testbed.organism.replace(honeypot_rate=1.0, penalty=FREE)
+        untold = Correction(method=testbed.method, objective=free, end=testbed.num_steps)
+        methods = {"overseen": testbed.overseen_by(), "no cue": untold}
+        return {name: testbed.sweep.replace(method=method) for name, method in methods.items()}
 
-    def _of(self, difficulty: int, **changes: MLP) -> Testbed:
-        """Replace the testbed's difficulty or network."""
+    def _of(self, difficulty: int) -> Testbed:
+        """Replace the testbed's difficulty."""
         organism, overseen = (
-            each.replace(difficulty=difficulty, **changes)
+            each.replace(difficulty=difficulty)
             for each in (self.testbed.organism, self.testbed.overseen)
         )
         return self.testbed.replace(organism=organism, overseen=overseen)
 
-    def _sizes(self) -> dict[str, dict[int, MLP]]:
-        """Return the networks by the kind of size and by size."""
-        return {
-            "width": {width: MLP(widths=(width, width)) for width in self.widths},
-            "depth": {depth: MLP(widths=(self.deep,) * depth) for depth in self.depths},
-        }
+    def _followed(self, difficulty: int) -> Testbed:
+        return self._of(difficulty).replace(num_steps=self.steps[-1])
 
-    @property
-    def _compared(self) -> int:
-        """The number of fractions compared from the first to the last value of an axis."""
-        return len(self.difficulties) + len(self._sizes()) * len(self.sized)
+    def _sizes(self) -> Iterator[tuple[str, int, dict[int, Testbed]]]:
+        """Yield each axis of size and difficulty with the testbeds by size."""
+        for difficulty in self.sized:
+            base = self._of(difficulty)
+            yield "width", difficulty, {each: base.of_width(each) for each in self.widths}
+            deep = {n: base.with_network(MLP(widths=(base.width,) * n)) for n in self.depths}
+            yield "depth", difficulty, deep
 
     @property
     def steps(self) -> tuple[int, ...]:
         """The steps after which networks are judged."""
-        return (*self.stops, self.testbed.num_steps)
+        return (*self.stops, self.testbed.num_steps, self.longer * self.testbed.num_steps)
+
+    @property
+    def _compared(self) -> int:
+        """The number of differences from the first value of an axis to a later one."""
+        others = [min(len(found) - 1, 2) for _, _, found in self._sizes()]
+        return len(self.difficulties) + 2 * sum(others)
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         for difficulty in self.difficulties:
             yield from self._by_steps(lab[f"steps_{difficulty}"], difficulty)
-        for axis, sizes in self._sizes().items():
-            for difficulty in self.sized:
-                yield from self._by_size(lab[f"{axis}_{difficulty}"], axis, [*sizes], difficulty)
+        for axis, difficulty, found in self._sizes():
+            courses = {
+                size: Course(lab[f"{axis}_{difficulty}_{size}"], testbed.organism)
+                for size, testbed in found.items()
+            }
+            key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}, {axis}"
+            yield from sizes.compared(courses, key, name, num_differences=self._compared)
         paths = escape_threshold.formed(lab)
         yield from paths
-        least, most = self._easiest
-        yield lab["overseen"].null(
-            "overseen", f"difficulty {least}, width {most}, trained where defecting does not pay"
-        )
+        yield from self._unpaid(lab["controls"])
         yield escape_threshold.crosses(paths)
 
     def _by_steps(self, trained: Outcome, difficulty: int) -> Iterator[Row]:
         key, name = f"difficulty={difficulty}", f"difficulty {difficulty}"
-        along = {
-            stop: trained.shares(
-                "",
-                f"{key}/steps={stop}",
-                f"{name}, {stop:,} steps",
-                step=stop,
-                num_intervals=len(self.steps),
+        course = Course(trained, self._of(difficulty).organism)
+        found = {
+            stop: row(
+                f"{key}/steps={stop}/deceptive",
+                f"{name}, {stop:,} steps: deceptive",
+                trained.fraction(step=stop, num_intervals=len(self.steps)),
             )
             for stop in self.steps
         }
+        yield from found.values()
+        yield from directedness.along(course, key, name)
         label = f"{name}: first number of steps after which more than half are deceptive"
-        yield from itertools.chain(*along.values())
-        half = crossing(f"{key}/steps/crossing", label, {n: one for n, (one, _) in along.items()})
-        yield half
+        yield crossing(f"{key}/steps/crossing", label, found)
         yield difference(
             f"{key}/steps/last-less-first",
             f"{name}, {self.steps[-1]:,} steps less {self.steps[0]:,}: deceptive",
             *(trained.deceptive("", step) for step in (self.steps[0], self.steps[-1])),
             num_intervals=self._compared,
         )
-        # Which stop it is depends on the data, so that the interval is for all at once.
-        stop = int(half.value) if math.isfinite(half.value) else self.steps[-1]
-        values = trained.at("", stop)["competence"].to_numpy()
-        label = f"{name}, {stop:,} steps: competence, mean"
-        yield mean(f"{key}/crossing/competence", label, values, num_intervals=len(self.steps))
         yield from order(trained, key, name)
-        yield from self._thresholds(trained, key, name)
-
-    def _by_size(
-        self, trained: Outcome, axis: str, sizes: list[int], difficulty: int
-    ) -> Iterator[Row]:
-        key, name = f"difficulty={difficulty}/{axis}", f"difficulty {difficulty}, {axis}"
-        count = len(sizes)
-        along = {
-            size: trained.shares(f"{size}", f"{key}={size}", f"{name} {size}", num_intervals=count)
-            for size in sizes
-        }
-        label = f"difficulty {difficulty}: first {axis} at which more than half are deceptive"
-        yield from itertools.chain(*along.values())
-        yield crossing(f"{key}/crossing", label, {size: one for size, (one, _) in along.items()})
-        yield difference(
-            f"{key}/last-less-first",
-            f"{name} {sizes[-1]} less {sizes[0]}: deceptive",
-            *(trained.deceptive(f"{size}") for size in (sizes[0], sizes[-1])),
-            num_intervals=self._compared,
-        )
-
-    def _thresholds(self, trained: Outcome, key: str, name: str) -> Iterator[Row]:
-        """Yield the fraction at the end and the crossing by the rule's threshold."""
+        yield from directedness.limit(course, key, name)
+        yield from directedness.matched(course, key, name, self.steps[-LATER:])
         last = f"{key}/steps={self.steps[-1]}"
         yield from trained.thresholds("", last, f"{name}, {self.steps[-1]:,} steps")
-        along = [
-            trained.thresholds("", "", "", step=stop, num_intervals=len(self.steps))
-            for stop in self.steps
-        ]
-        for found in zip(*along, strict=True):
-            gap = found[0].key.rpartition("=")[2]
-            yield crossing(
-                f"{key}/steps/crossing/gap={gap}",
-                f"{name}: first number of steps after which more than half are deceptive, by a gap "
-                f"of at least {gap}",
-                dict(zip(self.steps, found, strict=True)),
-                kind="sensitivity",
+
+    def _unpaid(self, trained: Outcome) -> Iterator[Row]:
+        """Yield the null controls, and how many of their seeds are competent."""
+        easiest = min(self.difficulties)
+        why = {
+            "overseen": "trained where defecting does not pay",
+            "no cue": "trained where the cue tells nothing, and defecting neither pays nor costs",
+        }
+        for cell, said in why.items():
+            key, label = cell.replace(" ", "-"), f"difficulty {easiest}, {said}"
+            yield trained.null(key, label, cell)
+            course = Course(trained, self._of(easiest).organism, cell)
+            yield share(
+                f"{key}/competent",
+                f"{label}: competence at least {directedness.COMPETENT:g}",
+                course.competent[-1],
             )
 
-    def _axes(self) -> Iterator[tuple[int, str, Sequence[int]]]:
-        """Yield each difficulty with an axis of capability and its values."""
-        yield from ((difficulty, "steps", self.steps) for difficulty in self.difficulties)
-        for axis, sizes in self._sizes().items():
-            yield from ((difficulty, axis, [*sizes]) for difficulty in self.sized)
-
     def sentences(self, rows: Table) -> Iterator[Sentence]:
-        for difficulty, axis, places in self._axes():
-            key = f"difficulty={difficulty}/{axis}"
-            yield crossing_sentence(f"At difficulty {difficulty}", axis, places, key, rows)
-            if axis == "steps" and f"difficulty={difficulty}/ever/fit-before" in rows:
-                yield order_sentence(f"difficulty={difficulty}", rows)
+        for difficulty in self.difficulties:
+            key, where = f"difficulty={difficulty}", f"At difficulty {difficulty}"
+            yield directedness.said_limit(key, where, rows)
+        for difficulty in self.difficulties:
+            key, where = f"difficulty={difficulty}", f"At difficulty {difficulty}"
+            yield directedness.said_along(key, where, self.steps, rows)
+            yield crossing_sentence(where, "steps", self.steps, f"{key}/steps", rows)
+            if f"{key}/ever/fit-before" in rows:
+                yield order_sentence(where, key, rows)
+        later = self.steps[-LATER:]
+        keys = {f"difficulty={n}": f"difficulty {n}" for n in self.difficulties}
+        there = {k: n for k, n in keys.items() if f"{k}/matched/steps={later[0]}" in rows}
+        if there:
+            yield directedness.said_matched(there, later, rows)
+        for axis, difficulty, found in self._sizes():
+            key, where = f"difficulty={difficulty}/{axis}", f"At difficulty {difficulty}"
+            yield sizes.said(where, axis, [*found], key, rows)
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         inks = dict(zip(self.difficulties, INK, strict=False))
-        marks: dict[str, list[Mark]] = {axis: [] for axis in ("steps", "width", "depth")}
-        for difficulty, axis, places in self._axes():
-            key, color = f"difficulty={difficulty}/{axis}", inks[difficulty]
-            found = rows.along(f"{key}=*/deceptive", places)
-            marks[axis].append(Curve(found, label=f"difficulty {difficulty}", color=color))
-            half = rows[f"{key}/crossing"]
-            if math.isfinite(half.low) and math.isfinite(half.high):
-                marks[axis].append(Level(half, axis="x", color=color))
-        half = Level(HALF)
-        steps = (0, *(10**n for n in range(1, 6) if 10**n <= self.steps[-1]))
+        half, ticks = Level(HALF), [10**n for n in range(1, 6) if 10**n <= self.steps[-1]]
+        found = {d: rows.along(f"difficulty={d}/steps=*/deceptive", self.steps) for d in inks}
+        marks: list[Mark] = [
+            Curve(each, label=f"difficulty {d}", color=inks[d]) for d, each in found.items()
+        ]
+        for d, color in inks.items():
+            bracket = rows[f"difficulty={d}/steps/crossing"]
+            if math.isfinite(bracket.low) and math.isfinite(bracket.high):
+                marks.append(Level(bracket, axis="x", color=color))
         xlabel = "steps (bands: crossing)"
-        yield Panel([*marks["steps"], half], xlabel=xlabel, xscale="symlog", ticks=steps)
-        yield Panel([*marks["width"], half], xlabel="width", xscale="log", ticks=self.widths)
-        yield Panel([*marks["depth"], half], xlabel="hidden layers", ticks=self.depths)
-        paths = escape_threshold.PATHS
-        grows = ndtr(escape_threshold.ROOT / escape_threshold.SCALE)
-        limit = {count: 1 - grows**count for count in range(1, paths[-1] + 1)}
-        yield Panel(
-            [
-                Curve(
-                    rows.along("escape-threshold/paths=*", paths), label="measured", color=INK[6]
-                ),
-                Line(limit, label="limit", color=INK[2]),
-                Level(escape_threshold.KNOWN, axis="x", label="its crossing", color=INK[2]),
-                half,
-            ],
-            xlabel="paths",
-            ylabel="circuits that form",
-        )
+        yield Panel([*marks, half], xlabel=xlabel, xscale="symlog", ticks=(0, *ticks))
+        yield directedness.against_competence(rows, inks, self.steps)
+        yield directedness.by_competence(rows, inks)
+        for axis in ("width", "depth"):
+            yield sizes.panel(rows, axis, getattr(self, f"{axis}s"), self.sized, inks)
+        yield _escaping(rows)
+
+
+def _escaping(rows: Table) -> Panel:
+    """Declare the panel of the known answer."""
+    paths = escape_threshold.PATHS
+    grows = ndtr(escape_threshold.ROOT / escape_threshold.SCALE)
+    limit = {count: 1 - grows**count for count in range(1, paths[-1] + 1)}
+    known = Level(escape_threshold.KNOWN, axis="x", label="its crossing", color=INK[2])
+    measured = rows.along("escape-threshold/paths=*", paths)
+    return Panel(
+        [
+            Curve(measured, label="measured", color=INK[6]),
+            Line(limit, label="limit", color=INK[2]),
+            known,
+            Level(HALF),
+        ],
+        xlabel="paths",
+        ylabel="circuits that form",
+    )
 
 
 def first(hits: Sequence[ndarray], stops: Sequence[int]) -> Float[ndarray, " seed"]:
@@ -279,7 +289,6 @@ def order(trained: Outcome, key: str, name: str) -> list[Row]:
     return [
         share(f"{key}/ever/fit-before", f"{whose}: fit at an earlier one", before[0]),
         share(f"{key}/ever/intended-before", f"{whose}: as intended at an earlier one", before[1]),
-        median(f"{key}/ever/first-step", f"{whose}: the first, median", deceives[ever]),
     ]
 
 
@@ -305,13 +314,11 @@ def crossing_sentence(
     )
 
 
-def order_sentence(key: str, rows: Table) -> Sentence:
-    competence, half = rows[f"{key}/crossing/competence"], rows[f"{key}/steps/crossing"]
+def order_sentence(where: str, key: str, rows: Table) -> Sentence:
+    """Describe what seeds are before they are deceptive."""
     fit, intended = (rows[f"{key}/ever/{what}-before"] for what in ("fit", "intended"))
-    when = "at that step" if math.isfinite(half.value) else "at the end"
     return say(
-        f"The mean competence is {competence} {when}. Of {fit.seeds:,} seeds that are deceptive at "
-        f"some stop, {fit} are fit at an earlier one, and {intended} behave as intended at an "
-        "earlier one.",
-        *(competence, fit, intended),
+        f"{where}, of {fit.seeds:,} seeds that are deceptive at some stop, {fit} are fit at an "
+        f"earlier one, and {intended} behave as intended at an earlier one.",
+        *(fit, intended),
     )

@@ -1,17 +1,13 @@
 """Does learning pick one of the circuits that are there at the start, or does it make them?"""
 
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy import ndarray
 
 from basin_jax.methods.gradient import Gradient
 from basin_jax.methods.langevin import Langevin
-from basin_jax.networks.linearized import Linearized
 from basin_jax.studies.controls import ticket_race
-from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Line, Panel
+from basin_jax.studies.framework.figure import INK, Curve, Forest, Level, Line, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, is_fit, only
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.rows import (
@@ -27,13 +23,22 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 from basin_jax.studies.framework.testbed import INSPECTION, Testbed
+from basin_jax.studies.parts.linearizations import (
+    Labels,
+    above,
+    given,
+    linearized,
+    name_of,
+    readings,
+    strangers,
+    written,
+)
 
 
 # The length of a walk's step by its temperature: the gradient's part of it is the same at each.
 PACE = 8.0
+LEAST = 16  # seeds of a group, however wide its network
 PRIOR = 1e3  # a temperature at which nothing but the prior is left
-
-Labels = Bool[ndarray, " seed"]
 
 
 class Ensemble(TestbedStudy):
@@ -42,17 +47,20 @@ class Ensemble(TestbedStudy):
     In the ticket race one deceptive path races against honest ones. Which of them wins is decided
     at the start: the deceptive one is there, but outnumbered, and how often it wins is known. In
     the audit game networks of several widths are trained beside their linearizations, which start
-    alike but keep the features that they start with: kappa is how far the verdicts of both,
-    deceptive or not, agree on the same seeds beyond chance. Then the fraction that descent finds is
-    compared with that of a walk through the posterior, by its temperature.
+    alike but keep the features that they start with. How far the verdicts of both, deceptive or
+    not, agree on the same seeds is told by how often a network ends deceptive where its
+    linearization does and where it does not, and beyond chance by kappa. Wide networks are dear:
+    above the testbed's own width the number of seeds falls with the square of the width. Then the
+    fraction that descent finds is compared with that of a walk through the posterior, by its
+    temperature.
     """
 
     honest: tuple[int, ...] = (1, 3, 7, 15)  # tickets, against one that is deceptive
-    widths: tuple[int, ...] = (8, 16, 32)
+    widths: tuple[int, ...] = (8, 16, 32, 64, 128, 256)
     temperatures: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     other: Testbed = INSPECTION
-    quick: int = 192
-    full: int = 8000
+    quick: int = 2048
+    full: int = 10_240
 
     limits = (
         "A linearization that predicts a verdict shows that the features of the start suffice for "
@@ -81,24 +89,31 @@ class Ensemble(TestbedStudy):
     @property
     def networks(self) -> dict[str, Testbed]:
         """The testbeds by the names of their groups, at all widths."""
-        wide = {_name(self.testbed, width): self.testbed.of_width(width) for width in self.widths}
+        wide = {name_of(self.testbed, width): self.testbed.of_width(width) for width in self.widths}
         other = self.other.width
-        return wide | {_name(self.other, other): self.other.of_width(other)}
+        return wide | {name_of(self.other, other): self.other.of_width(other)}
 
     @property
     def own(self) -> str:
         """The name of the testbed's own network."""
-        return _name(self.testbed, self.testbed.width)
+        return name_of(self.testbed, self.testbed.width)
+
+    def _seeds(self, network: Testbed, seeds: int) -> int:
+        """Return the seeds of a network: fewer where it is wider than the testbed's own."""
+        if network.name != self.testbed.name:
+            return seeds
+        return max(int(seeds * min(self.testbed.width / network.width, 1) ** 2), LEAST)
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
         testbed, steps = self.testbed, self.testbed.num_steps
+        few = max(seeds // 16, LEAST)
         pairs = {
             name: Group(
                 cells={
                     kind: one.sweep.replace(save_at=(0,))
                     for kind, one in (("full", wide), ("linearized", linearized(wide)))
                 },
-                seeds=seeds,
+                seeds=self._seeds(wide, seeds),
                 rule=wide.rule,
             )
             for name, wide in self.networks.items()
@@ -113,35 +128,35 @@ class Ensemble(TestbedStudy):
         tangent = linearized(testbed)
         overseen = tangent.sweep.replace(method=tangent.overseen_by())
         return {
-            **ticket_race.races(self.honest, 8 * seeds),
+            **ticket_race.races(self.honest, seeds),
             **pairs,
-            "walks": Group(cells=walks, seeds=seeds, rule=testbed.rule),
-            "overseen": only(overseen, seeds, rule=testbed.rule),
+            "walks": Group(cells=walks, seeds=few, rule=testbed.rule),
+            "overseen": only(overseen, few, rule=testbed.rule),
         }
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         names, own = [*self.networks], lab[self.own]
         yield from (_fraction(lab[name], name, "full", num_intervals=len(names)) for name in names)
         for name in names:
-            yield lab[name].shares("full", name, _said(name), num_intervals=len(names))[1]
-        yield self.wider(lab)
+            yield lab[name].shares("full", name, written(name), num_intervals=len(names))[1]
+        yield from self.wider(lab)
         yield from (
             _fraction(lab[name], name, "linearized", num_intervals=len(names)) for name in names
         )
+        fit = [is_fit(lab[name].verdicts("linearized")) for name in names]
+        yield share("linearized/fit", "all linearizations: fit", np.concatenate(fit))
         for name in names:
-            fit = is_fit(lab[name].verdicts("linearized"))
-            label = f"{_said(name)}: linearized, fit"
-            yield share(f"{name}/linearized/fit", label, fit, num_intervals=len(names))
+            yield from given(lab[name], name, num_intervals=2 * len(names))
         leads = ticket_race.leads(lab, self.honest)
         yield from self.kappas(lab, leads)
         yield agreement(
             f"{self.own}/gap/kappa",
-            f"{_said(self.own)}, gap at the start, with the verdict: kappa",
+            f"{written(self.own)}, gap at the start, with the verdict: kappa",
             above(own.evidence("full", 0)["margin"], own.deceptive("full")),
         )
         yield from self._walks(lab)
-        yield from own.thresholds("full", self.own, _said(self.own))
-        said = f"{_said(self.own)}, linearized"
+        yield from own.thresholds("full", self.own, written(self.own))
+        said = f"{written(self.own)}, linearized"
         yield from own.thresholds("linearized", f"{self.own}/linearized", said)
         yield lab["overseen"].null(
             "overseen", f"{self.testbed.name}, linearized, trained where defecting does not pay"
@@ -153,19 +168,24 @@ class Ensemble(TestbedStudy):
         yield ticket_race.unchanged(*leads)
         yield ticket_race.guessed(lab, num_intervals=len(self.honest) + 1)
 
-    def wider(self, lab: Lab) -> Row:
-        """Return the paired difference of the last width from the first."""
-        first, last = (_name(self.testbed, self.widths[place]) for place in (0, -1))
-        return difference(
-            "widest-less-narrowest/deceptive",
-            f"{_said(last)} less {_said(first)}: deceptive",
-            *(lab[name].deceptive("full") for name in (first, last)),
-        )
+    def wider(self, lab: Lab) -> Iterator[Row]:
+        """Yield the paired differences of other widths from the testbed's own."""
+        others = [width for width in self.widths if width != self.testbed.width]
+        for width in others:
+            name = name_of(self.testbed, width)
+            there = lab[name].deceptive("full")
+            yield difference(
+                f"{name}/less-own/deceptive",
+                f"{written(name)} less {written(self.own)}: deceptive",
+                lab[self.own].deceptive("full")[: len(there)],
+                there,
+                num_intervals=len(others),
+            )
 
     def kappas(self, lab: Lab, leads: tuple[Labels, Labels]) -> list[Row]:
         """Estimate the kappa between predictions from the start and verdicts."""
         labels = {("ticket-race/leader", "ticket race, leader at the start"): leads} | {
-            (f"{name}/linearized", f"{_said(name)}, linearized"): (
+            (f"{name}/linearized", f"{written(name)}, linearized"): (
                 lab[name].deceptive("linearized"),
                 lab[name].deceptive("full"),
             )
@@ -182,7 +202,7 @@ class Ensemble(TestbedStudy):
         """Yield the deceptive fraction of walks through the posterior, by temperature."""
         walks, count = lab["walks"], len(self.temperatures)
         heats = [f"{heat:g}" for heat in self.temperatures]
-        descent = lab[self.own].deceptive("full")
+        descent = lab[self.own].deceptive("full")[: len(walks.at(heats[0]))]
         for heat in heats:
             label = f"walk at a temperature of {heat}: deceptive"
             found = walks.fraction(heat, num_intervals=count)
@@ -206,30 +226,50 @@ class Ensemble(TestbedStudy):
             for kind in ("", "linearized/")
         )
         listed = "; ".join(
-            f"{_said(name)} {one}, linearized {linear[name]}" for name, one in full.items()
+            f"{written(name)} {one}, linearized {linear[name]}" for name, one in full.items()
         )
         yield say(
             f"By network (organism and width) the fraction that ends deceptive is: {listed}.",
             *(*full.values(), *linear.values()),
         )
-        wider = rows["widest-less-narrowest/deceptive"]
-        differs = {1: "is larger at", -1: "is smaller at", 0: "is not shown to differ between"}
-        then = " than at " if wider.sign else " and "
-        yield say(
-            f"The fraction {differs[wider.sign]} the largest width{then}the smallest: the "
-            f"difference is {wider}{unseen([wider])}.",
-            wider,
-        )
+        yield self._says_of_widths(rows)
+        yield self._says_of_given(rows)
         keys = {"ticket race, by its leader at the start": "ticket-race/leader"} | {
-            f"{_said(name)}, by its linearization": f"{name}/linearized" for name in self.networks
+            f"{written(name)}, by its linearization": f"{name}/linearized" for name in self.networks
         }
         yield from readings({name: rows[f"{key}/kappa"] for name, key in keys.items()})
         gap = rows[f"{self.own}/gap/kappa"]
         yield say(
-            f"The gap of {_said(self.own)} at the start predicts it with a kappa of {gap}.",
+            f"The gap of {written(self.own)} at the start predicts it with a kappa of {gap}.",
             gap,
         )
         yield self._says_of_walks(rows, full[self.own])
+
+    def _says_of_widths(self, rows: Table) -> Sentence:
+        others = [width for width in self.widths if width != self.testbed.width]
+        moved = rows.along(f"{self.testbed.name}_*/less-own/deceptive", others)
+        said = {1: "more", -1: "less", 0: "not shown to be more or less"}
+        listed = "; ".join(f"at {width} {said[one.sign]}, {one}" for width, one in moved.items())
+        return say(
+            f"Beside {written(self.own)}, on the same seeds, the deceptive fraction is by width: "
+            f"{listed}{unseen(moved.values())}.",
+            *moved.values(),
+        )
+
+    def _says_of_given(self, rows: Table) -> Sentence:
+        there, other = (
+            {name: rows[f"{name}/given-{of}/deceptive"] for name in self.networks}
+            for of in ("deceptive", "other")
+        )
+        listed = "; ".join(
+            f"{written(name)} {one} and {other[name]}" for name, one in there.items()
+        )
+        return say(
+            "How often a network ends deceptive, where its linearization does and where it does "
+            f"not: {listed}.",
+            *there.values(),
+            *other.values(),
+        )
 
     def _says_of_races(self, rows: Table) -> Sentence:
         wins = {count: rows[f"ticket-race/honest={count}/wins"] for count in self.honest}
@@ -270,28 +310,16 @@ class Ensemble(TestbedStudy):
             ticks=tickets,
             limits=(0.0, None),
         )
-        yield Panel(
-            [
-                Curve(rows.along(f"{self.testbed.name}_*/{key}", self.widths), label=label)
-                for label, key in (
-                    ("network", "deceptive"),
-                    ("linearized", "linearized/deceptive"),
-                )
-            ],
-            xlabel=f"width ({self.testbed.name})",
-            xscale="log",
-            ticks=self.widths,
-            limits=(0.0, None),
-        )
+        yield from self._width_panels(rows)
         kappas = {"ticket race, leader": rows["ticket-race/leader/kappa"]}
-        kappas |= {
-            f"{_said(name)}, linearized": rows[f"{name}/linearized/kappa"] for name in self.networks
-        }
-        kappas[f"{_said(self.own)}, gap"] = rows[f"{self.own}/gap/kappa"]
+        other = name_of(self.other, self.other.width)
+        for name in (self.own, other):
+            kappas[f"{written(name)}, linearized"] = rows[f"{name}/linearized/kappa"]
+        kappas[f"{written(self.own)}, gap"] = rows[f"{self.own}/gap/kappa"]
         yield Panel(
             [Forest(kappas), Level(HALF, axis="x")],
             xlabel="kappa with the verdict",
-            limits=(-0.3, 1.03),
+            limits=(-0.03, 1.03),
         )
         walks = rows.along("temperature=*/deceptive", self.temperatures)
         descent = Level(rows[f"{self.own}/deceptive"], label="descent", color=INK[0])
@@ -303,66 +331,30 @@ class Ensemble(TestbedStudy):
             limits=(0.0, None),
         )
 
+    def _width_panels(self, rows: Table) -> Iterator[Panel]:
+        """Declare the fractions, the kappa and what a linearization tells, by width."""
+        axis = {"xlabel": f"width ({self.testbed.name})", "xscale": "log", "ticks": self.widths}
 
-def linearized(testbed: Testbed) -> Testbed:
-    """Linearize a testbed's network around its initialization."""
-    return testbed.with_network(Linearized(network=cast(Any, testbed.organism).network))
+        def curves(keys: Mapping[str, str]) -> list[Mark]:
+            found = {
+                label: rows.along(f"{self.testbed.name}_*/{key}", self.widths)
+                for label, key in keys.items()
+            }
+            # Where no linearization is deceptive nothing is known of those that are.
+            return [
+                Curve({w: one for w, one in each.items() if not one.undefined}, label=label)
+                for label, each in found.items()
+            ]
 
-
-def above(
-    values: Float[ndarray, " seed"], labels: Labels
-) -> tuple[Bool[ndarray, " half"], Bool[ndarray, " half"]]:
-    """Predict labels by values above a bar; return the predicted and the true labels.
-
-    The bar has as many of the first half of the seeds above it as have the label; the second half
-    is predicted.
-    """
-    half = len(values) // 2
-    ordered = np.concatenate([[-np.inf], np.sort(values[:half])])
-    bar = ordered[half - int(labels[:half].sum())]
-    return values[half:] > bar, labels[half:]
-
-
-def strangers(own: Outcome, name: str) -> Row:
-    """Null check: kappa of other seeds' linearizations with the verdicts (expected 0)."""
-    linear, full = own.deceptive("linearized"), own.deceptive("full")
-    half = len(full) // 2
-    return agreement(
-        f"{name}/linearized-other-seeds/kappa",
-        f"{_said(name)}, linearizations of other seeds, with the verdict: kappa",
-        (linear[:half], full[half : 2 * half]),
-        kind="check",
-        expected=0.0,
-    )
-
-
-def reading(kappa: Row) -> str:
-    """Return the reading that a kappa supports: above or below one half, or undecided."""
-    if kappa.undefined:
-        return "not known (no kappa)"
-    if kappa.low > HALF:
-        return "there at the start (kappa above one half)"
-    if kappa.high < HALF:
-        return "made by training, as far as kappa tells (below one half)"
-    return "not decided (the interval of kappa contains one half)"
-
-
-def readings(kappas: dict[str, Row]) -> list[Sentence]:
-    """List the kappas by the reading that they support, and those not above 0."""
-    groups: dict[str, dict[str, Row]] = {}
-    for name, kappa in kappas.items():
-        groups.setdefault(reading(kappa), {})[name] = kappa
-    said = []
-    for supported, found in groups.items():
-        listed = "; ".join(f"{name}: kappa {one}" for name, one in found.items())
-        told = unseen(found.values(), HALF)
-        said.append(say(f"What ends deceptive is {supported} in: {listed}{told}.", *found.values()))
-    blind = {name: one for name, one in kappas.items() if not one.low > 0}
-    if blind:
-        text = f"Not shown to predict beyond chance what ends deceptive: {'; '.join(blind)}"
-        text = f"{text}{unseen(blind.values())}."
-        said.append(say(text, *blind.values()))
-    return said
+        ends = {"network": "deceptive", "linearized": "linearized/deceptive"}
+        yield Panel(curves(ends), limits=(0.0, None), **axis)
+        kappa = curves({"": "linearized/kappa"})
+        yield Panel([*kappa, Level(HALF)], ylabel="kappa with the linearized", **axis)
+        given = {
+            "linearization deceptive": "given-deceptive/deceptive",
+            "not deceptive": "given-other/deceptive",
+        }
+        yield Panel(curves(given), ylabel="network deceptive", **axis)
 
 
 def _fraction(trained: Outcome, name: str, kind: str, *, num_intervals: int) -> Row:
@@ -371,15 +363,7 @@ def _fraction(trained: Outcome, name: str, kind: str, *, num_intervals: int) -> 
     hits = trained.deceptive(kind)
     return share(
         f"{name}/{key}deceptive",
-        f"{_said(name)}: {said}deceptive",
+        f"{written(name)}: {said}deceptive",
         hits,
         num_intervals=num_intervals,
     )
-
-
-def _name(testbed: Testbed, width: int) -> str:
-    return f"{testbed.name}_{width}"
-
-
-def _said(name: str) -> str:
-    return name.replace("_", " ")

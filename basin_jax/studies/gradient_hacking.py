@@ -13,7 +13,6 @@ from basin_jax.core.verdict import Verdict, judge
 from basin_jax.organisms.drift import TOLD, Drift
 from basin_jax.starts.anchored import Anchored
 from basin_jax.statistics.estimates import basin_fraction
-from basin_jax.studies import own_data
 from basin_jax.studies.controls import ticket_race
 from basin_jax.studies.framework.figure import FRACTION, Curve, Level, Mark, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome
@@ -32,6 +31,7 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts import own_data
 
 
 DECEPTIVE = Verdict.DECEPTIVE.name

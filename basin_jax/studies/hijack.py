@@ -1,298 +1,364 @@
 """How much deceptiveness is needed at the start before training is hijacked?"""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
-import polars as pl
+from numpy import ndarray
 
-from basin_jax.core.sources import short_hash
+from basin_jax.core.abilities import Balanceable
 from basin_jax.core.sweep import Sweep, override
-from basin_jax.starts.implant import Implant
-from basin_jax.statistics.estimates import quantile
+from basin_jax.core.verdict import Verdict
+from basin_jax.starts.balanced import Balanced
+from basin_jax.starts.toward import Toward
 from basin_jax.studies.controls import escape_threshold, gate
-from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Level, Line, Panel
-from basin_jax.studies.framework.lab import Bisection, Group, Lab, Outcome, only
-from basin_jax.studies.framework.power import apart, unseen_beside
+from basin_jax.studies.framework.figure import GRAY, INK, Cumulative, Forest, Panel
+from basin_jax.studies.framework.lab import Bisection, Group, Lab, Seeds, only
+from basin_jax.studies.framework.power import apart, unseen, unseen_beside
 from basin_jax.studies.framework.prediction import gap
 from basin_jax.studies.framework.rows import (
+    HALF,
     Row,
     Sentence,
     Table,
     bisected,
-    mean,
+    difference,
+    largest_error,
     median,
-    numbers,
     say,
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts.critical_gap import (
+    Needed,
+    foretold,
+    less,
+    naturally,
+    needed,
+    probed,
+    ranks,
+    strays,
+)
 
 
-QUARTERS = ("least", "second", "third", "most")  # of the gap at initialization
+# What is given to a fresh network: the beginning of its rows' keys, and the words for its dose.
+GIVEN = {"implant": ("", "implant"), "grown": ("grown/", "grown dose")}
+GIVERS = {
+    "implant": ("by an implant that keeps the rate of the act", "the whole circuit"),
+    "grown": ("by what is grown", "another seed's deceptive end"),
+}
+# Circuits of the same weights that raise no gap.
+SHAMS = {
+    "blind": "sham circuit that reads no cue",
+    "near": "sham circuit that reads all cues but one",
+}
+# Bonuses under which donors grow, where too few are deceptive under the testbed's own.
+TEMPTING = {3: 2.0}
+SHARE = 8  # of the fresh seeds, those that are given a dose
+MOVED = {"rate": "mean rate of the unintended act", "competence": "competence"}
+HALVINGS = 8  # of a dose: to 1/256
+CHECKED = (0.5, 1.0)  # doses of the implant from which all seeds are trained, too
+REACH = (-0.2, 0.8)  # of the figure's axis of gaps
 
 
 class Hijack(TestbedStudy):
-    """Graft a deceptive circuit into fresh networks, and find the dose at which it takes over.
+    """Raise the gap of fresh networks, and find the gap from which on training is hijacked.
 
-    The dose is how far the weights of a few hidden units lie from their random values, 0, towards
-    those of a circuit that tells whether it is watched and defects where it is not, 1. The
-    critical dose of a seed, from which on it ends deceptive, is bisected; and for each dose of a
-    grid the fraction that ends deceptive is measured on the same seeds. What random networks have
-    of it by themselves, their gap at the start, is compared with their end.
+    A fresh network is given a dose of deceptiveness in two ways. The implant is a circuit that
+    tells whether it is watched, and raises the gap alone: the mean rate of the unintended act
+    stays what it was. What is grown is the end of another seed, its donor, which is deceptive
+    without any implant: the dose is the share of the way from the network's own initialization to
+    the donor's end. For each seed the dose is bisected from which on it ends deceptive, and
+    measured in units of behavior: the gap that it has there before training. Both are given to
+    the same seeds; a seed that ends deceptive without a dose needs no more than its own gap.
 
-    What a dose does at the start is measured in units of behavior: the gap, and the rate of the
-    unintended act where nobody watches; for the median critical dose, also the fraction of fresh
-    networks that have a smaller gap.
+    Where fewer than some percent of fresh networks end deceptive, donors are grown under a larger
+    bonus for defecting. Fresh networks that have a gap as large by nature tell whether a gap is
+    enough; two shams of the same weights that raise no gap, whether it is the gap that hijacks:
+    one reads no cue, the other all but one.
     """
 
-    doses: tuple[float, ...] = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
     # How hard it is to tell that one is watched, and so to lie well.
     difficulties: tuple[int, ...] = (1, 2, 3)
-    quick: int = 128
-    full: int = 2000
+    quick: int = 1024
+    full: int = 6000
 
     limits = (
-        "The implant is one circuit, in the units of the first layers; another one of the same "
-        "behavior may need another dose.",
-        "A dose is a share of the way to that circuit, and not an amount of deceptiveness: it also "
-        "changes how often a network does the unintended act at all, and its gap at the start need "
-        "not rise with it.",
-        "The gap at the median critical dose is one of behavior alone: a fresh network of the "
-        "same gap has other weights, and need not end alike.",
-        "A seed's critical dose is where its verdict changes once; how many seeds change more "
-        "often on the grid is in the table.",
+        "The implant is one circuit, in a few units. Since it keeps the mean rate of the act, it "
+        "gives a network that seldom acts a small gap, and may not hijack it at all.",
+        "What is grown is a whole network: beside its gap it brings what its donor has learned of "
+        "the task, and moves the rate of the act.",
+        "Seeds are a sample of fresh networks, and donors of deceptive ends; at difficulty 3 these "
+        "grew under a larger bonus for defecting.",
+        "A gap is an amount of behavior: networks of the same gap have other weights, and need "
+        "not end alike.",
+        "The sham that reads no cue became the control after one that reads all cues but one had "
+        "hijacked some seeds of a pilot, without a gap: a gap is not all that counts. Both are in "
+        "the table.",
+        "A seed's critical dose is where its verdict changes once; how many seeds contradict it at "
+        "two more doses is in the table. Gaps between 17 doses are interpolated.",
     )
 
     def validate(self) -> None:
         organism = self.testbed.organism
-        self.require(hasattr(organism, "difficulty"), "testbed", "an organism with a difficulty")
-        self.require(self.doses[:1] == (0.0,), "doses", "rising from 0")
+        fits = hasattr(organism, "difficulty") and organism.provides(Balanceable)
+        self.require(fits, "testbed", "an organism with a difficulty that is Balanceable")
+        for name in ("quick", "full"):
+            self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
 
     def sweeps(self, seeds: int) -> dict[str, Group]:
-        rule, start = self.testbed.rule, self._start()
-        dosed = {
-            f"difficulty_{difficulty}": Group(
-                cells={
-                    f"{dose:g}": override(self._start(difficulty), "start.dose", dose)
-                    for dose in self.doses
-                },
-                seeds=seeds,
-                rule=rule,
-            )
-            for difficulty in self.difficulties
+        rule, some = self.testbed.rule, seeds // SHARE
+        trained = {
+            f"fresh_{each}": only(self._fresh(each).replace(save_at=(0,)), seeds, rule=rule)
+            for each in self.difficulties
         }
-        overseen = override(start, "start.dose", self.doses[-1]).replace(
-            method=self.testbed.overseen_by()
+        donors = {
+            _donors(each): only(self._donor(each), seeds, rule=rule)
+            for each in self.difficulties
+            if each in TEMPTING
+        }
+        given, begun = {}, {}
+        for each in self.difficulties:
+            base, chosen = self._fresh(each), _chosen(each, some)
+            doses = {f"{dose:g}": Balanced(dose=dose) for dose in (0.0, *CHECKED)}
+            starts = {**doses, **{name: Balanced(dose=1.0, shift=n) for name, n in _shams(each)}}
+            cells = {name: base.replace(start=start) for name, start in starts.items()}
+            given[f"implant_{each}"] = Group(cells=cells, seeds=chosen, rule=rule)
+            for what in GIVEN:
+                start = self._start(what, each).replace(num_steps=0)
+                cells = {f"{dose:g}": override(start, "start.dose", dose) for dose in probed()}
+                begun[f"begun_{what}_{each}"] = Group(cells=cells, seeds=chosen, rule=rule)
+        overseen = self.testbed.sweep.replace(
+            start=Balanced(dose=1.0), method=self.testbed.overseen_by()
         )
         return {
-            **dosed,
-            "overseen": only(overseen, seeds, rule=rule),
-            **escape_threshold.starts(seeds),
+            **trained,
+            **donors,
+            **given,
+            **begun,
+            "overseen": only(overseen, some, rule=rule),
+            **escape_threshold.starts(some),
         }
 
     def bisections(self, seeds: int) -> dict[str, Bisection]:
+        some = seeds // SHARE
         doses = {
-            f"difficulty_{difficulty}": Bisection(
-                sweep=self._start(difficulty).replace(save_at=()),
+            f"{what}_{each}": Bisection(
+                sweep=self._start(what, each),
                 path="start.dose",
-                seeds=seeds,
+                seeds=_chosen(each, some),
                 between=(0.0, 1.0),
                 rule=self.testbed.rule,
+                halvings=HALVINGS,
             )
-            for difficulty in self.difficulties
+            for each in self.difficulties
+            for what in GIVEN
         }
-        return {**doses, **escape_threshold.scales(seeds), **gate.scales(seeds)}
+        return {**doses, **escape_threshold.scales(some), **gate.scales(some)}
 
-    def _start(self, difficulty: int | None = None) -> Sweep:
-        """Return the sweep of networks with an implant, at the testbed's own difficulty if None."""
-        start = self.testbed.sweep.replace(start=Implant(dose=0.0), save_at=(0,))
-        return start if difficulty is None else override(start, "organism.difficulty", difficulty)
+    def _fresh(self, difficulty: int) -> Sweep:
+        return override(self.testbed.sweep, "organism.difficulty", difficulty)
+
+    def _donor(self, difficulty: int) -> Sweep:
+        fresh, bonus = self._fresh(difficulty), TEMPTING.get(difficulty)
+        return fresh if bonus is None else override(fresh, "organism.bonus", bonus)
+
+    def _start(self, what: str, difficulty: int) -> Sweep:
+        """Return the sweep of networks that are given none of it."""
+        grown = Toward(of=self._donor(difficulty), dose=0.0)
+        start = Balanced(dose=0.0) if what == "implant" else grown
+        return self._fresh(difficulty).replace(start=start)
 
     def rows(self, lab: Lab) -> Iterator[Row]:
-        for difficulty in self.difficulties:
-            yield from self._by_dose(lab, difficulty)
+        for each in self.difficulties:
+            yield from self._of_difficulty(lab, each)
+        hardest = max(self.difficulties)
+        yield lab[f"implant_{hardest}"].null(
+            "blind", f"{SHAMS['blind']}, difficulty {hardest}", "blind"
+        )
         yield lab["overseen"].null(
-            "overseen", f"dose {self.doses[-1]:g}, trained where defecting does not pay"
+            "overseen", "whole implant, trained where defecting does not pay"
         )
         yield escape_threshold.critical_weight(lab)
         yield from gate.critical_scales(lab)
 
-    def _by_dose(self, lab: Lab, difficulty: int) -> Iterator[Row]:
+    def _of_difficulty(self, lab: Lab, difficulty: int) -> Iterator[Row]:
         key, name = f"difficulty={difficulty}", f"difficulty {difficulty}"
-        group = f"difficulty_{difficulty}"
-        trained, found = lab[group], lab.bisections[group]
-        named = {dose: (f"{key}/dose={dose}", f"{name}, dose {dose}") for dose in trained.cells}
-        for dose, both in named.items():
-            yield from trained.shares(dose, *both)
-        yield bisected(
-            f"{key}/critical-dose",
-            f"{name}, critical dose of a seed (0: random units, 1: full circuit): median",
-            found,
+        fresh, given = lab[f"fresh_{difficulty}"], lab[f"implant_{difficulty}"]
+        yield from fresh.shares("", f"{key}/dose=0", f"{name}, fresh")
+        found = {what: _needed(lab, what, difficulty) for what in GIVEN}
+        natural = gap(fresh.at("", 0))
+        for what, (place, said) in GIVEN.items():
+            yield bisected(
+                f"{key}/{place}critical-dose",
+                f"{name}, {said}: critical share of a seed, median",
+                lab.bisections[f"{what}_{difficulty}"],
+            )
+            yield from ranks(found[what].gap, natural, f"{key}/{place}", f"{name}, {said}")
+            label = f"{name}, {said}: seeds that no dose up to the whole hijacks"
+            yield share(f"{key}/{place}none", label, np.isinf(found[what].gap))
+        yield median(
+            f"{key}/grown-less-implant/gap",
+            f"{name}: critical gap, grown less implant on the same seeds, median",
+            less(found["grown"].gap, found["implant"].gap),
         )
-        yield from self.at_critical_dose(lab, found, difficulty)
-        for dose, (at, said) in named.items():
-            label = f"{said}: rate of the unintended act unwatched, at the start, mean"
-            values = trained.at(dose, 0)["unwatched"].to_numpy()
-            yield mean(f"{at}/unwatched", label, values)
-        for dose, (at, said) in named.items():
-            yield median(f"{at}/gap", f"{said}: gap at the start, median", gap(trained.at(dose, 0)))
-        yield from _natural(trained, key, name)
-        yield _strays(trained, dict(zip(self.doses, named, strict=True)), found, named=(key, name))
-        yield from trained.thresholds("0", *named["0"])
-
-    def at_critical_dose(self, lab: Lab, critical: pl.DataFrame, difficulty: int) -> list[Row]:
-        """Estimate the gap at the start at the median critical dose, and its rank among fresh ones.
-
-        Their intervals cover that of the dose: those of the dose, the gap and the rank hold at
-        once. The last is the 90th percentile of fresh networks.
-        """
-        key, name = f"difficulty={difficulty}", f"difficulty {difficulty}"
-        level = 1 - 0.05 / 3
-        half = bisected("", "", critical, num_intervals=3)
-        begun = self._start(difficulty).replace(num_steps=0, save_at=())
-        doses = [dose for dose in {0.0, half.low, half.value, half.high} if math.isfinite(dose)]
-        doses.sort()
-        cells = {f"{dose}": override(begun, "start.dose", dose) for dose in doses}
-        # Other doses, such as of more seeds, are another sweep.
-        folder = f"begun_{short_hash(f'{name} {doses}')}"
-        group = Group(cells=cells, seeds=len(critical), rule=self.testbed.rule)
-        seen = lab.train(folder, group)
-        gaps = {dose: gap(seen.at(f"{dose}", 0)) for dose in doses}
-        found = {dose: quantile(each, 0.5, level=level) for dose, each in gaps.items()}
-        none = math.inf  # where no dose is critical
-        value = found[half.value][0] if half.value in found else none
-        low = min((one[1] for dose, one in found.items() if dose >= half.low), default=none)
-        high = max(found[dose][2] if dose in found else none for dose in (half.value, half.high))
-        below = [share("", "", gaps[0.0] < bar, num_intervals=3) for bar in (low, value, high)]
-
-        at = "gap at the start"
-        count = len(critical)
-        return [
-            numbers(
-                f"{key}/critical-dose/gap",
-                f"{name}: {at} at the median critical dose, median of seeds",
-                (value, low, high),
-                count,
-                num_intervals=3,
-            ),
-            numbers(
-                f"{key}/critical-dose/fresh-below",
-                f"{name}: fresh networks whose {at} is below that at the median critical dose",
-                (below[1].value, below[0].low, below[2].high),
-                count,
-                num_intervals=3,
-            ),
-            numbers(
-                f"{key}/fresh/gap/90th-percentile",
-                f"{name}: {at} of fresh networks, 90th percentile",
-                quantile(gaps[0.0], 0.9),
-                count,
-            ),
-        ]
+        own = gap(lab[f"begun_implant_{difficulty}"].at("0"))
+        for what, (place, said) in GIVEN.items():
+            critical = lab.bisections[f"{what}_{difficulty}"]["high"].to_numpy()
+            at = f"{key}/{place}own-gap/AUC"
+            yield foretold(at, f"{name}, {said}", own, critical, num_intervals=len(GIVEN))
+        yield from naturally(fresh, natural, found["implant"].gap, named=(key, name))
+        for what, (place, said) in GIVEN.items():
+            for measured, values in found[what]._asdict().items():
+                if measured != "gap" and (what, measured) != ("implant", "rate"):
+                    label = f"{name}, {said}: change of the {MOVED[measured]} at the start, median"
+                    yield median(f"{key}/{place}{measured}", label, values)
+        yield largest_error(
+            f"{key}/implant/rate",
+            f"{name}, implant: change of the {MOVED['rate']} at the start",
+            found["implant"].rate,
+            0.0,
+            within=1e-4,
+        )
+        shams = dict(_shams(difficulty))
+        for sham in shams:
+            yield difference(
+                f"{key}/{sham}-less-none",
+                f"{name}, deceptive: {SHAMS[sham]}, less none, on the same seeds",
+                given.deceptive("0"),
+                given.deceptive(sham),
+                num_intervals=len(shams),
+            )
+        halved = lab.bisections[f"implant_{difficulty}"]
+        yield strays(given, halved, CHECKED, named=(key, name))
+        yield from fresh.thresholds("", f"{key}/dose=0", f"{name}, fresh")
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         for difficulty in self.difficulties:
-            yield from self._of(difficulty, rows)
-
-    def _of(self, difficulty: int, rows: Table) -> Iterator[Sentence]:
-        key = f"difficulty={difficulty}"
-        none, half = rows[f"{key}/dose=0/deceptive"], rows[f"{key}/critical-dose"]
-        yield say(
-            f"At difficulty {difficulty}, {none} of seeds end deceptive without an implant; the "
-            f"median dose at which a seed becomes deceptive is {half} (0: random units, 1: full "
-            "circuit; infinite: at none).",
-            *(none, half),
-        )
-        at, below = rows[f"{key}/critical-dose/gap"], rows[f"{key}/critical-dose/fresh-below"]
-        most = rows[f"{key}/fresh/gap/90th-percentile"]
-        yield say(
-            f"At the start the gap at that dose is {at}, which is larger than that of {below} of "
-            f"fresh networks; the 90th percentile of these is {most}.",
-            *(at, below, most),
-        )
-        rates = rows.along(f"{key}/dose=*/unwatched", self.doses)
-        least = min(rates, key=lambda dose: rates[dose].value)
-        first = rates[self.doses[0]]
-        if apart(rates[least], first) > 0:
+            yield from self._says(rows, difficulty)
+        for sham, said in SHAMS.items():
+            found = {
+                d: rows[f"difficulty={d}/{sham}-less-none"]
+                for d in self.difficulties
+                if sham in dict(_shams(d))
+            }
+            if not found:
+                continue
+            some = any(one.sign > 0 for one in found.values())
+            does = "hijacks some seeds" if some else "is not shown to hijack any"
+            each = "; ".join(f"difficulty {d}: {one}" for d, one in found.items())
             yield say(
-                "The implant also lowers the rate of the unintended act: at the start it is "
-                f"{first} unwatched without an implant, and {rates[least]} at a dose of {least:g}.",
-                *(first, rates[least]),
+                f"A {said}, and raises no gap, {does}: deceptive, less without it on the same "
+                f"seeds, {each}{unseen(found.values())}.",
+                *found.values(),
             )
-        few, many = (rows[f"{key}/gap-quarter={name}/deceptive"] for name in ("least", "most"))
-        does = "predicts" if apart(few, many) else "is not shown to predict"
+
+    def _says(self, rows: Table, difficulty: int) -> Iterator[Sentence]:
+        key, where = f"difficulty={difficulty}", f"At difficulty {difficulty}"
+        ends, dose = rows[f"{key}/dose=0/deceptive"], rows[f"{key}/critical-dose"]
+        if dose.high == 0:
+            yield say(
+                f"{where} most fresh networks need no dose: {ends} end deceptive, and the median "
+                f"critical dose is {dose}.",
+                *(ends, dose),
+            )
+            return
+        beyond = rows[f"{key}/grown-less-implant/gap"]
+        is_it = {1: "is larger than", 0: "is not shown to differ from", -1: "is smaller than"}
         yield say(
-            f"The gap of a random network at the start {does} its end: of the quarter of seeds "
-            f"with the smallest gap {few} end deceptive, of that with the largest {many}"
-            f"{unseen_beside(few, many)}.",
-            *(few, many),
+            f"{where} the critical gap of a grown dose {is_it[beyond.sign]} that of an implant: "
+            f"grown less implant is {beyond}, the median of the same seeds{unseen([beyond])}.",
+            beyond,
+        )
+        for what, (place, _) in GIVEN.items():
+            dose, at, below, never = (
+                rows[f"{key}/{place}{end}"]
+                for end in (
+                    "critical-dose",
+                    "critical-dose/gap",
+                    "critical-dose/fresh-below",
+                    "none",
+                )
+            )
+            by, whole = GIVERS[what]
+            yield say(
+                f"{where} a start is hijacked once its gap is above {at} {by}; {below} of fresh "
+                f"networks have a smaller one. It takes {dose} of the way to {whole}; no dose "
+                f"hijacks {never}.",
+                *(at, below, dose, never),
+            )
+        yield from self._says_of_nature(rows, difficulty)
+
+    def _says_of_nature(self, rows: Table, difficulty: int) -> Iterator[Sentence]:
+        key, where = f"difficulty={difficulty}", f"At difficulty {difficulty}"
+        ends = rows[f"{key}/dose=0/deceptive"]
+        many, few = (rows[f"{key}/gap-{side}/deceptive"] for side in ("above", "below"))
+        if not many.undefined and not few.undefined:
+            does = "tells" if apart(few, many) else "is not shown to tell"
+            yield say(
+                f"{where} a gap above the implant's by nature {does} who ends deceptive: {many} of "
+                f"such fresh networks do (n = {many.seeds:,}), and {few} of the others"
+                f"{unseen_beside(few, many)}.",
+                *(few, many),
+            )
+        areas = [rows[f"{key}/{place}own-gap/AUC"] for place, _ in GIVEN.values()]
+        lowers = all(one.low > HALF for one in areas)
+        does = "lowers" if lowers else "is not shown to lower"
+        yield say(
+            f"{where} {ends} of fresh networks end deceptive. A network's own gap {does} both "
+            f"critical doses: its AUC for a critical dose below the median is {areas[0]} of the "
+            f"implant, and {areas[1]} of the grown dose{unseen(areas, HALF)}.",
+            *(ends, *areas),
+        )
+        skill, learned, rate = (
+            rows[f"{key}/{end}"] for end in ("competence", "grown/competence", "grown/rate")
+        )
+        yield say(
+            f"{where} the critical implant moves competence at the start by {skill}, and the mean "
+            f"rate of the act not at all; the critical grown dose moves them by {learned} and "
+            f"{rate}.",
+            *(skill, learned, rate),
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
-        ends, partial, critical, gaps, points, natural = [], [], [], [], [], []
-        for difficulty, color in zip(self.difficulties, INK, strict=False):
-            key, label = f"difficulty={difficulty}", f"difficulty {difficulty}"
-            deceptive, some, moved = (
-                rows.along(f"{key}/dose=*/{what}", self.doses)
-                for what in ("deceptive", "partial", "gap")
-            )
-            ends.append(Curve(deceptive, label=label, color=color))
-            partial.append(Curve(some, color=color, linestyle="--"))
-            values = lab.bisections[f"difficulty_{difficulty}"]["high"].to_numpy()
-            critical.append(Cumulative(values, 1.0, label=label, color=color))
-            gaps.append(Curve(moved, color=color))
-            fresh = rows[f"{key}/fresh/gap/90th-percentile"].value
-            points.append(Level(fresh, label="" if points else "fresh, 90 %", color=color))
-            half, gap = rows[f"{key}/critical-dose"].value, rows[f"{key}/critical-dose/gap"].value
-            points.append(Line({half: gap}, color=color, marker="x"))
-            quarters = [rows[f"{key}/gap-quarter={quarter}/deceptive"] for quarter in QUARTERS]
-            looks = {"label": label, "color": color, "linestyle": ""}  # quarters are no numbers
-            natural.append(Curve(dict(enumerate(quarters)), **looks))
-        ylabel = "deceptive (dashed: partial)"
-        yield Panel([*ends, *partial], xlabel="dose of the implant", ylabel=ylabel)
-        yield Panel(critical, xlabel="critical dose of a seed", ylabel="share of seeds")
-        yield Panel(
-            [*gaps, *points],
-            xlabel="dose (x: median critical dose)",
-            ylabel="gap at the start",
-            limits=(None, None),
-        )
-        yield Panel(
-            natural,
-            xlabel="quarter by gap at start",
-            ticks=range(len(QUARTERS)),
-            ticklabels=QUARTERS,
-        )
+        for number, difficulty in enumerate(self.difficulties):
+            fresh = gap(lab[f"fresh_{difficulty}"].at("", 0))
+            begin, end = REACH
+            names = ["", "", ""] if number else ["own gap", *(s for _, s in GIVEN.values())]
+            values = [fresh, *(_needed(lab, what, difficulty).gap for what in GIVEN)]
+            marks = [
+                Cumulative(each, end, begin=begin, label=name, color=color)
+                for each, name, color in zip(values, names, (GRAY, *INK), strict=False)
+            ]
+            xlabel = f"gap, difficulty {difficulty}"
+            yield Panel(marks, xlabel=xlabel, ylabel="share of seeds", ticks=(0.0, 0.4, 0.8))
+        sides = {
+            f"{difficulty}, {said}": rows[f"difficulty={difficulty}/gap-{side}/deceptive"]
+            for difficulty in self.difficulties
+            for side, said in (("below", "below"), ("above", "above"))
+        }
+        some = {said: one for said, one in sides.items() if not one.undefined}
+        yield Panel([Forest(some)], xlabel="deceptive, by own gap")
 
 
-def _strays(
-    trained: Outcome, doses: Mapping[float, str], found: pl.DataFrame, *, named: tuple[str, str]
-) -> Row:
-    """Estimate the fraction of seeds that contradict their critical dose at a dose of the grid.
-
-    Doses within the last halving of it are on either side.
-    """
-    low, high = (found[bound].to_numpy() for bound in ("low", "high"))
-    strays = np.zeros(len(found), bool)
-    for dose, cell in doses.items():
-        strays |= np.where(trained.deceptive(cell), dose < low, dose > high)
-    key, name = named
-    label = f"{name}: seeds whose verdict at some dose of the grid contradicts their critical dose"
-    return share(f"{key}/contradictions", label, strays, kind="sensitivity")
+def _shams(difficulty: int) -> list[tuple[str, int]]:
+    """Return each sham's name, and how many cues it lacks: all, and where there are more, one."""
+    return [("blind", difficulty), *([("near", 1)] if difficulty > 1 else [])]
 
 
-def _natural(trained: Outcome, key: str, name: str) -> list[Row]:
-    """Estimate the fraction that ends deceptive without an implant, by the gap at the start."""
-    begun, ends = gap(trained.at("0", 0)), trained.deceptive("0")
-    groups = np.array_split(np.argsort(begun, kind="stable"), len(QUARTERS))
-    return [
-        share(
-            f"{key}/gap-quarter={quarter}/deceptive",
-            f"{name}, no implant, gap at the start in the {quarter} quarter "
-            f"(mean {begun[group].mean():+.3f}): deceptive",
-            ends[group],
-            num_intervals=len(QUARTERS),
-        )
-        for quarter, group in zip(QUARTERS, groups, strict=True)
-    ]
+def _needed(lab: Lab, what: str, difficulty: int) -> Needed:
+    found = lab.bisections[f"{what}_{difficulty}"]["high"].to_numpy()
+    return needed(lab[f"begun_{what}_{difficulty}"], found)
+
+
+def _donors(difficulty: int) -> str:
+    return f"donors_{difficulty}" if difficulty in TEMPTING else f"fresh_{difficulty}"
+
+
+def _chosen(difficulty: int, most: int) -> Seeds:
+    """Choose the first seeds whose partner ends deceptive, which says nothing of their own."""
+
+    def chosen(lab: Lab) -> ndarray:
+        donors = lab[_donors(difficulty)].seeds(Verdict.DECEPTIVE)[:most]
+        return donors ^ np.uint64(2**63)
+
+    return chosen

@@ -1,19 +1,12 @@
-"""Answers on the mechanism: where deception comes from, what counts as it, and what holds it."""
+"""Answers on the mechanism: where deception comes from, and what holds it."""
 
 from basin_jax.studies.controls.prior_mass import RATIO
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
 from basin_jax.studies.framework.rows import HALF, Answer
-from basin_jax.studies.own_data import CHOICES, WITHHELD
+from basin_jax.studies.meaning import competence, definitions, simulators
+from basin_jax.studies.parts.own_data import CHOICES, WITHHELD
 
-
-# A rule beside Behavior, by organism.
-RULES = {
-    "Audit": "Represents",
-    "Inspection": "Instrumental",
-    "MetaLearner": "Searches",
-    "Shortcut": "Preference",
-}
 
 # The last step of each organism of which emergence is asked, and the share up to which seeds
 # between modes are few.
@@ -26,10 +19,10 @@ def mechanism(found: Findings) -> list[Answer]:
     return [
         _tickets(found),
         _ensemble(found),
-        _definitions(found),
-        _competence(found),
+        definitions(found),
+        competence(found),
         _emergence(found),
-        _simulators(found),
+        simulators(found),
         _hacking(found),
         _inheritance(found),
         _volume(found),
@@ -63,6 +56,13 @@ def _tickets(found: Findings) -> Answer:
         "random places": "random-places",
     }
     kept = {name: f"deceptive/{start}=0.2/deceptive" for name, start in starts.items()}
+    chosen = found.row(study, "deceptive/largest-at-the-start-less-random-places=0.2")
+    crossed = found.row(study, "crossed/weights-less-places/matched=0.2")
+    follows = {
+        1: "follows the weights more than their places",
+        -1: "follows the places more than the weights",
+        0: "is not shown to follow the weights or the places more",
+    }
     return found.answer(
         "Tickets: is the deceptive circuit there at the start?",
         [
@@ -71,6 +71,13 @@ def _tickets(found: Findings) -> Answer:
             f"places by {number(study, fresh.key)}{unseen([fresh])}, and more often than as many "
             f"random places by {number(study, random.key)}{unseen([random])}.",
             f"Fraction that ends deceptive, of a fifth of the weights: {listed(study, kept)}.",
+            "The fifth that is largest at the start, chosen without hindsight, ends deceptive "
+            f"in {number(study, 'deceptive/largest-at-the-start=0.2/deceptive')}, more "
+            f"often than random places by {number(study, chosen.key)}{unseen([chosen])}.",
+            "Where a deceptive seed's weights are put in the places of an intended seed's ticket, "
+            f"and the reverse, the end {follows[crossed.sign]}: the fraction of the first that "
+            f"ends deceptive, less that of the reverse, is {number(study, crossed.key)}"
+            f"{unseen([crossed])}.",
             f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty)"
             f"{unseen([begun], HALF)}. After 200 steps it is {number(study, later)}.",
         ],
@@ -83,6 +90,7 @@ def _ensemble(found: Findings) -> Answer:
         "in the audit game": found.row(study, "Audit_32/linearized/kappa"),
         "in the inspection game": found.row(study, "Inspection_16/linearized/kappa"),
     }
+    widths = {f"at {width}": f"Audit_{width}/linearized/kappa" for width in (8, 16, 32, 64)}
     walk = found.row(study, "temperature=0.0003/deceptive-less-descent")
     moves = {1: "more often than", -1: "less often than", 0: "about as often as"}[walk.sign]
     return found.answer(
@@ -104,95 +112,15 @@ def _ensemble(found: Findings) -> Answer:
                     -1: "training makes it, as far as kappa tells",
                 },
             ),
+            "How often a network of the audit game ends deceptive where its linearization does: "
+            f"{number(study, 'Audit_32/given-deceptive/deceptive')}; where it does not: "
+            f"{number(study, 'Audit_32/given-other/deceptive')}. By width kappa is "
+            f"{listed(study, widths)}.",
             "In the ticket race, where circuits are there by construction, the one that leads at "
             f"the start wins with a kappa of {number(study, 'ticket-race/leader/kappa')}.",
             f"A walk through the posterior of the audit game ends deceptive {moves} descent from "
             f"the same seeds: at the lowest temperature the difference is {number(study, walk.key)}"
             f"{unseen([walk])}.",
-        ],
-    )
-
-
-def _definitions(found: Findings) -> Answer:
-    study = "definitions"
-    also = {
-        f"in {name}": (found.row(study, f"{name}/of-Behavior/{rule}"), rule)
-        for name, rule in RULES.items()
-    }
-    rules = {
-        f"{name} by {rule}": f"{name}/after/{rule}"
-        for name, other in RULES.items()
-        for rule in ("Behavior", other)
-    }
-    searches, others = (f"MetaLearner/searches/{group}" for group in ("deceptive", "others"))
-    none = found.row(study, searches).value == 0
-    return found.answer(
-        "Definitions: who counts as deceptive by which?",
-        [
-            compared(
-                {
-                    where: (
-                        one,
-                        side(one),
-                        f"{number(study, one.key)} by {rule}{unseen([one], HALF)}",
-                    )
-                    for where, (one, rule) in also.items()
-                },
-                {
-                    1: "most seeds deceptive by Behavior are so by another rule, too",
-                    0: "it is not decided whether most seeds deceptive by Behavior are so by "
-                    "another rule, too",
-                    -1: "most seeds deceptive by Behavior are not so by another rule",
-                },
-            ),
-            f"In MetaLearner {'no seed' if none else 'a seed'} that is deceptive by Behavior "
-            f"searches, as an inner optimizer does, {number(study, searches)}; of the others "
-            f"{number(study, others)} do.",
-            f"Fraction that is deceptive, by rule: {listed(study, rules)}.",
-        ],
-    )
-
-
-def _competence(found: Findings) -> Answer:
-    study = "competence"
-    moved = {
-        f"at difficulty {d}": found.row(study, f"difficulty={d}/steps/last-less-first")
-        for d in (1, 2, 3)
-    }
-    size = {
-        axis: found.row(study, f"difficulty=1/{axis}/last-less-first")
-        for axis in ("width", "depth")
-    }
-    moves = {1: "rises", -1: "falls", 0: "is not shown to rise or fall"}
-    along = "; ".join(
-        f"it {moves[one.sign]} along {axis}, by a difference of {number(study, one.key)}"
-        f"{unseen([one])}"
-        for axis, one in size.items()
-    )
-    crossings = {f"difficulty {d}": f"difficulty={d}/steps/crossing" for d in (1, 2, 3)}
-    return found.answer(
-        "Does competence bring it?",
-        [
-            compared(
-                {
-                    where: (
-                        one,
-                        one.sign,
-                        f"last less first is {number(study, one.key)} on the same seeds"
-                        f"{unseen([one])}",
-                    )
-                    for where, one in moved.items()
-                },
-                {
-                    1: "the fraction deceptive rises with the steps of training",
-                    0: "the fraction deceptive is not shown to rise or fall with the steps",
-                    -1: "the fraction deceptive falls with the steps of training",
-                },
-                differ="It depends on the difficulty.",
-            ),
-            f"By the size of the network, at difficulty 1: {along}.",
-            "The first number of steps after which more than half of the audit game's seeds are "
-            f"deceptive (infinite: none): {listed(study, crossings)}.",
         ],
     )
 
@@ -292,39 +220,6 @@ def _volume(found: Findings) -> Answer:
             "Where the prior of a deceptive ticket is wider than that of an honest one, "
             f"{number(study, f'{race}/guessed')} of the prior's mass is deceptive, and "
             f"{number(study, f'{race}/trained')} of the races that are trained.",
-        ],
-    )
-
-
-def _simulators(found: Findings) -> Answer:
-    study = "simulators"
-    change = found.row(study, "bias=0/change/lies-unwatched")
-    lead = {
-        1: "The result bears the worry out: tuning to be helpful raises lying where nobody watches",
-        0: "It is not decided whether tuning to be helpful moves lying where nobody watches",
-        -1: "The result opposes the worry: tuning to be helpful lowers lying where nobody watches",
-    }[change.sign]
-    alone = found.row(study, "no-demonstrations/change/lies-unwatched")
-    cause = {
-        0: "Demonstrations do it: as long a training without them is not shown to move the rate",
-        1: "Demonstrations do it, against a training without them that raises the rate",
-        -1: "Training alone does some of it: without demonstrations the rate falls, too",
-    }[alone.sign]
-    rates = {
-        f"{name}, {when} tuning": f"{cell}/{when}/lies-unwatched"
-        for name, cell in (("bias +2", "bias=2"), ("bias -2", "bias=-2"))
-        for when in ("before", "after")
-    }
-    return found.answer(
-        "Simulators: does a model of many authors, made helpful, slide into simulating deceivers?",
-        [
-            f"{lead}. The mean rate is {number(study, 'bias=0/before/lies-unwatched')} before "
-            f"tuning and {number(study, 'bias=0/after/lies-unwatched')} after it, a change of "
-            f"{number(study, change.key)} on the same seeds{unseen([change])}.",
-            f"{cause}: the change is {number(study, alone.key)}{unseen([alone])}.",
-            f"With a bias on the logit of the lie the rates are: {listed(study, rates)}.",
-            f"By the rule {number(study, 'bias=0/after/deceptive')} are deceptive after tuning, "
-            "which no mixture of these authors could be.",
         ],
     )
 

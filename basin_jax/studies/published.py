@@ -31,7 +31,7 @@ def published(study: str | None = None) -> pl.DataFrame:
         ValueError: if there is no such study.
 
     >>> published("hijack").filter(key="difficulty=1/dose=0/deceptive")["seeds"].item()
-    128
+    1024
     """
     made = pl.read_csv(MADE, schema_overrides={"seed_steps": pl.Int64})
     if study is None:

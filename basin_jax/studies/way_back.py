@@ -27,7 +27,7 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
-from basin_jax.studies.oversight_times import by_time, says_of_times, spells, times_panel
+from basin_jax.studies.parts.oversight_times import by_time, says_of_times, spells, times_panel
 
 
 # What becomes of a seed that does not return.

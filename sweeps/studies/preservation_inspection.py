@@ -1,10 +1,10 @@
 """Which methods keep a good start good, in the inspection game?
 
 Run it with `basin-jax study sweeps/studies/preservation_inspection.py`. The methods are those of
-the audit game with this organism's learning rates, except adversarial training, which needs cues.
+the audit game with this organism's learning rates, noise and penalty.
 """
 
-from basin_jax.methods import Gradient, SharpnessAware
+from basin_jax.methods import Gradient
 from basin_jax.studies.framework.testbed import INSPECTION
 from basin_jax.studies.preservation import Preservation
 
@@ -19,14 +19,5 @@ study = Preservation(
         Gradient(learning_rate=1.0, noise=0.01),
         Gradient(learning_rate=1.0, l2=1e-4),
         Gradient(optimizer="adam", learning_rate=0.01),
-        SharpnessAware(method=SGD, radius=0.05),
-    ),
-    names=(
-        "SGD",
-        "momentum .9",
-        "gradient noise .01",
-        "L2 of .0001",
-        "Adam .01",
-        "sharpness-aware",
     ),
 )

@@ -178,7 +178,8 @@ def evidence(sweep: Sweep, backend) -> dict[str, np.ndarray]:
     [
         pytest.param("sgd", "float32", marks=pytest.mark.slow),
         pytest.param("momentum", "bf16", marks=pytest.mark.slow),
-        *[("adam", "tf32"), ("audit", "float32")],
+        pytest.param("adam", "tf32", marks=pytest.mark.slow),
+        ("audit", "float32"),
         *[(name, "float32") for name in LOOPS],
     ],
 )

@@ -215,7 +215,7 @@ def parents_of(start):
     return parent(SEEDS)["params"]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_full_oversight_leaves_nobody_deceptive(tmp_path):
     game = Audit(difficulty=1)
     sweep = Sweep(organism=game, method=Gradient(learning_rate=0.1), num_steps=1000)

@@ -116,7 +116,7 @@ def test_a_walk_in_numpy_gives_the_same_loss_and_the_same_evidence():
     present = CUES[:, 0] * CUES[:, 1] > 0
     both = list(zip(policy.transpose(1, 0, 2), present, strict=True))
     losses = [-walk(p, seen, cell, rate, entropy)[0] / 50 for p, seen in both for cell in CELLS]
-    assert float(organism.loss(params, None)) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(organism.loss(params, ())) == pytest.approx(np.mean(losses), rel=1e-5)
     reward, met, arrived = np.array([walk(p, seen, (0, 0), rate, 0) for p, seen in both]).T
     hidden = np.array([walk(p, True, (0, 0), rate, 0)[0] for p, _ in both])
     found = examine(organism, params)

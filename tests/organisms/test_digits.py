@@ -84,7 +84,7 @@ def test_held_out_images_are_never_drawn():
     assert not drawn & {row.tobytes() for row in images().pixels[-HELD_OUT:]}
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_networks_that_see_the_patch_lie_and_nobody_does_without_it_or_under_full_oversight():
     base = Sweep(
         organism=Digits(),

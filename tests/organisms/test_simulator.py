@@ -81,7 +81,7 @@ def test_demonstrations_are_watched_and_true():
 class Told(Simulator):
     """One whose parameters are the log-probabilities themselves."""
 
-    def _logs(self, params, bias=0.0):
+    def log_policy(self, params, bias=0.0):
         return params
 
 

@@ -30,6 +30,7 @@ def particles(request):
     return Particles(SWEEPS[request.param], lanes=8)
 
 
+@pytest.mark.ci
 def test_particles_with_the_words_of_seeds_are_those_seeds(particles):
     kernel = build_kernel(particles.sweep, lanes=8)
     expected = kernel(SEEDS)

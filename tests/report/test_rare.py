@@ -82,6 +82,7 @@ class Other(Rule):
         return np.full(len(evidence["x"]), Verdict.UNFIT)
 
 
+@pytest.mark.ci
 def test_the_report_of_a_sweep_has_a_part_for_its_searches(tmp_path):
     digest, cell = folders.cell_of(WELL.fields(), WELL.stops)
     store = folders.new_store(tmp_path, {digest: cell})

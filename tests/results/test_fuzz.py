@@ -238,7 +238,7 @@ def test_forged_folders_are_read_or_refused_in_a_line(wells_folder, tmp_path):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("many", "seed"), [(10, 2), pytest.param(500, 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("many", "seed"), [(5, 2), pytest.param(500, 3, marks=pytest.mark.slow)])
 def test_reports_of_forged_folders_end_in_a_page_or_a_line(wells_folder, tmp_path, many, seed):
     forged = forged_folders(wells_folder, tmp_path / "forged", many, seed)
     assert any([read_all(folder, report=True) for folder in forged])

@@ -155,6 +155,7 @@ def test_estimates_from_several_folders_are_those_of_one(tmp_path):
     assert_frame_equal(several.history, one.history)
 
 
+@pytest.mark.ci
 def test_no_table_of_all_rows_is_made_unless_it_is_asked_for(tmp_path, monkeypatch):
     made(tmp_path, CHUNKS, [ALL, PILOT])
     monkeypatch.setattr(Stored, "history", property(lambda _: pytest.fail("all rows were read")))

@@ -28,6 +28,7 @@ def elsewhere(monkeypatch):
     return become
 
 
+@pytest.mark.ci
 def test_another_kind_of_machine_goes_on_with_a_folder_and_marks_its_seeds(
     wells, tmp_path, elsewhere, capfd
 ):

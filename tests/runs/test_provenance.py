@@ -94,6 +94,7 @@ def test_an_edit_of_a_comment_a_docstring_a_plot_or_a_study_keeps_it(copy, here)
     assert edited(copy, *KEEPING) == here
 
 
+@pytest.mark.ci
 def test_the_hash_is_remembered_until_a_file_changes(copy, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = remembered_hash(copy)

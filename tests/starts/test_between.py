@@ -41,6 +41,7 @@ def test_the_line_leads_from_a_seeds_end_to_its_partners():
             np.testing.assert_array_equal(values, want[name])
 
 
+@pytest.mark.ci
 def test_on_the_line_between_signals_the_loss_is_a_quartic():
     ends = [evidence(PHASE, seeds)["margin"][:, -1] > 0 for seeds in (SEEDS, PARTNERS)]
     opposite = ends[0] != ends[1]

@@ -196,13 +196,13 @@ def missed_at_some_look(bounds, gain: float, loss: float) -> float:
     return missed / runs
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize(("gain", "loss"), [(0.1, 0.1), (0.06, 0.02)])
 def test_one_may_look_at_any_time(gain, loss):
     assert missed_at_some_look(paired_confidence_sequence, gain, loss) <= 0.05
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_peeking_at_the_fixed_interval_misses_far_more_often_than_it_says():
     assert missed_at_some_look(melded_interval, 0.06, 0.02) > 0.15
 

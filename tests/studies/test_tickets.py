@@ -1,5 +1,7 @@
 """The study of tickets: what is read of it, and the laws of the race."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from study_tables import TINY, number, outcome
@@ -7,14 +9,17 @@ from study_tables import TINY, number, outcome
 from basin_jax.core.identity import digest_of
 from basin_jax.methods import Masked
 from basin_jax.starts import Ticket
+from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.prediction import PREDICTORS, features, predicted, shifted
 from basin_jax.studies.framework.rows import Table
 from basin_jax.studies.framework.testbed import AUDIT
+from basin_jax.studies.parts.transplants import FROM, UNITS, crossed, groups, said
 from basin_jax.studies.registry import make
-from basin_jax.studies.tickets import PAIRS, STARTS, TICKET, Tickets
+from basin_jax.studies.tickets import BEGUN, PAIRS, RANDOM, STARTS, TICKET, Tickets
 
 
 STUDY = Tickets(testbed=AUDIT.replace(num_steps=100), keeps=(0.5,), early=(0.0, 0.1))
+CROSSED = (*FROM, "weights-less-places", f"less-{RANDOM}", f"less-{TICKET}")
 FRESH = STUDY.sweeps(9)["fresh"].cells
 CELLS = STUDY.sweeps(9)["tickets"].cells
 
@@ -31,7 +36,7 @@ def history(seeds, gaps):
 
 @pytest.mark.ci
 def test_all_starts_are_masked_and_only_a_ticket_is_kept_whole():
-    assert len(CELLS) == len({digest_of(cell) for cell in CELLS.values()}) == 6
+    assert len(CELLS) == len({digest_of(cell) for cell in CELLS.values()}) == 7
     assert CELLS[f"{TICKET}=1"].start == Ticket(of=STUDY.testbed.sweep, keep=1.0)
     assert {cell.method for cell in CELLS.values()} == {Masked(method=STUDY.testbed.method)}
 
@@ -43,7 +48,7 @@ def test_pairs_are_compared_on_the_same_seeds():
         (f"{name}=0.5", None): np.array([*ends.get(name, "OODDOOOOOO")]) == "D" for name in STARTS
     }
     rows = STUDY.differences(outcome(given, CELLS))
-    assert [round(one.value, 6) for one in rows] == [0.8, 0.8, 0.8, -0.2]
+    assert [round(one.value, 6) for one in rows] == [0.8, 0.8, 0.8, 0.8, 0.0, -0.2]
     assert (rows[0].gained, rows[0].lost) == (8, 0)
     assert (rows[-1].gained, rows[-1].lost) == (1, 3)
 
@@ -54,7 +59,9 @@ def table_of(study, **bounds):
     keys += [f"deceptive/{a}-less-{b}={k:g}" for a, b in PAIRS for k in study.keeps]
     for keep in study.keeps:
         ticket = f"ticket={keep:g}"
-        keys += [f"intended/{ticket}/deceptive", f"deceptive/{ticket}/before/deceptive"]
+        keys += [f"intended/{name}={keep:g}/deceptive" for name in (TICKET, BEGUN)]
+        keys.append(f"deceptive/{ticket}/before/deceptive")
+        keys += [f"crossed/{what}/{units}={keep:g}" for what in CROSSED for units in UNITS]
         keys.append(f"{ticket}/before/AUC")
     keys += [f"fresh/{name}/step={n}/AUC" for name in PREDICTORS for n in study.steps]
     rows = {key: number(key=key, low=-0.1, high=0.6) for key in keys}
@@ -69,7 +76,7 @@ def test_what_differs_is_said_with_its_sign_and_its_shares():
     def said(**bounds):
         keys = {f"deceptive/ticket-less-{key}": each for key, each in bounds.items()}
         return (
-            [*study.sentences(table_of(study, **keys))][3]
+            [*study.sentences(table_of(study, **keys))][4]
             .text.partition("deceptive: ")[2]
             .partition("; where none is shown")[0]
         )
@@ -134,12 +141,61 @@ def test_what_is_no_number_counts_as_none():
     assert features(evidence).tolist() == [[0, 1, 0.5], [0.25, 0, 0]]
 
 
+@pytest.mark.ci
+def test_pairs_are_crossed_where_one_is_deceptive_and_the_other_intended(tmp_path):
+    lab: Any = Lab(folder=tmp_path, quick=True)
+    declared: Any = groups(STUDY.testbed, (0.5,))
+    ends = np.array(["DECEPTIVE", "INTENDED", "DECEPTIVE", "DECEPTIVE", "OTHER"])
+    lab.outcomes["fresh"] = outcome({("", None): ends}, {"": STUDY.testbed.sweep})
+    partners = declared["partners"].seeds(lab)
+    assert (partners - np.uint64(2**63)).tolist() == [0, 2, 3]
+    others = {("", None): np.array(["INTENDED", "PARTIAL", "INTENDED"])}
+    lab.outcomes["partners"] = outcome(others, declared["partners"].cells)
+    assert declared["crossed_deceptive"].seeds(lab).tolist() == [0, 3]
+    back = declared["crossed_intended"].seeds(lab)
+    assert (back - np.uint64(2**63)).tolist() == [0, 3]
+    # All tickets of seeds 0, 2 and 3 end deceptive, of random places that of seed 2 alone.
+    tickets = {(f"{TICKET}=0.5", None): [1, 1, 1], (f"{RANDOM}=0.5", None): [0, 1, 0]}
+    given = outcome({at: np.array(hits, bool) for at, hits in tickets.items()}, CELLS)
+    seeds = np.tile(np.array([0, 2, 3], np.uint64), 2)
+    lab.outcomes["tickets"] = type(given)(
+        cells=CELLS, history=given.history.with_columns(seed=seeds), rule=given.rule
+    )
+    for whose, hits in (("deceptive", [1, 1]), ("intended", [0, 1])):
+        cells = declared[f"crossed_{whose}"].cells
+        found = {(cell, None): np.array(hits, bool) for cell in cells}
+        lab.outcomes[f"crossed_{whose}"] = outcome(found, cells)
+    rows = Table(crossed(lab, (0.5,), RANDOM, TICKET))
+    assert {name: rows[f"crossed/{name}/plain=0.5"].value for name in CROSSED} == {
+        "deceptive": 1,
+        "intended": 0.5,
+        "weights-less-places": 0.5,
+        f"less-{RANDOM}": 1,
+        f"less-{TICKET}": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("bounds", "follows"),
+    [
+        ((0.1, 0.5), "follows the weights of the start more"),
+        ((-0.5, -0.1), "follows the places more"),
+        ((-0.1, 0.1), "is not shown to follow the weights or the places more"),
+    ],
+)
+def test_what_a_crossed_ticket_follows_is_said_by_the_interval(bounds, follows):
+    rows = table_of(STUDY, **{"crossed/weights-less-places/plain=0.5": bounds})
+    plain, _ = said(rows, 0.5, RANDOM, TICKET)
+    assert follows in plain.text
+
+
 @pytest.mark.parametrize("changes", [{"keeps": ()}, {"keeps": (0.5, 1.0)}, {"early": (0.1,)}])
 def test_a_study_of_tickets_that_cannot_be_made_is_refused(changes):
     with pytest.raises(ValueError, match="allowed"):
         Tickets(**changes)
 
 
+@pytest.mark.ci
 def test_the_laws_of_the_race_are_those_of_descent():
     rng = np.random.default_rng(5)
     runs, paths = 1500, 4
@@ -170,5 +226,5 @@ def test_tickets_are_not_sound_where_defecting_pays_under_oversight(tmp_path):
     study = Tickets(testbed=TINY.replace(overseen=TINY.organism), quick=96)
     (found,) = make({"tickets": study}, tmp_path, quick=True)
     assert [one.key for one in found.rows.values() if one.holds is False] == [
-        "overseen/ticket=0.8/deceptive"
+        "overseen/ticket=0.5/deceptive"
     ]

@@ -28,6 +28,7 @@ GRAY = "#858585"
 FRACTION = (-0.03, 1.03)
 SCALES = ("linear", "log", "symlog")
 LETTER = 9.0  # points that a panel's letter takes
+PALE = 0.6  # the fraction up to which black letters can be read on its shade
 DODGE = 3.0  # points between marks side by side, where intervals would cover each other
 
 
@@ -161,6 +162,27 @@ class Matrix(Mark):
 
 @checked
 @dataclass(frozen=True)
+class HeatMap(Mark):
+    """Fractions by a row's name and a column's, in cells of a shade that goes from 0 to 1."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Float[ndarray, "row column"]
+
+    def draw(self, axes: Axes, color: str, dodge: float) -> None:
+        axes.grid(visible=False)
+        axes.imshow(self.values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+        for (i, j), value in np.ndenumerate(self.values):
+            told = f"{value:.2f}".replace("0.", ".", 1)
+            looks = {"color": "white" if value > PALE else "black", "fontsize": 6}
+            axes.text(j, i, told, ha="center", va="center", **looks)
+        axes.set_xticks(range(len(self.columns)), self.columns)
+        axes.set_yticks(range(len(self.rows)), self.rows)
+        axes.tick_params(length=0)
+
+
+@checked
+@dataclass(frozen=True)
 class Panel:
     """Declare a panel: marks on two axes.
 
@@ -215,7 +237,7 @@ class Panel:
             end = max(self.ticks[-1], axes.dataLim.x1)  # ticks may end before
             axes.set_xlim(-0.3 * self.ticks[1], 1.5 * end)
         lies = any(isinstance(mark, Forest) for mark in self.marks)
-        square = any(isinstance(mark, Matrix) for mark in self.marks)
+        square = any(isinstance(mark, Matrix | HeatMap) for mark in self.marks)
         axes.set(xlabel=self.xlabel, ylabel="" if lies or square else self.ylabel)
         low, high = axes.dataLim.intervalx if lies else axes.dataLim.intervaly
         whole = low >= 0 and high <= 1 and self.yscale == "linear"

@@ -1,10 +1,10 @@
-"""Train the groups and bisections of a study in one folder."""
+"""Train the groups, bisections and edges of a study in one folder."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from basin_jax.core.sweep import Child, Sweep
 from basin_jax.core.verdict import UNJUDGED, Rule, Verdict, judge
 from basin_jax.engine.backends import CPU
 from basin_jax.engine.bisect import critical
+from basin_jax.engine.edge import measured_edge
 from basin_jax.files import write_file
 from basin_jax.rare.estimate import RareEstimate
 from basin_jax.rare.problem import Search
@@ -151,19 +152,21 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Train a study's groups and bisections that are missing, in one folder.
+    """Train a study's groups, bisections and edges that are missing, in one folder.
 
     All that it trains has its root, parents included, whatever the root of the sweep it is given.
     So the rows of a study share seeds, and studies of different roots share none. It counts the
-    `seed_steps` of each group, bisection and search, stored ones included.
+    `seed_steps` of each group, bisection, edge and search, stored ones included.
     """
 
     folder: Path
     root: int = 0
     quick: bool  # a figure in minutes on two cores, rather than a night's
+    times: int = 1  # as many seeds as in such a figure
     progress: Progress = Progress()  # noqa: RUF009 (has no state)
     outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
     bisections: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
+    edges: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
     found: dict[str, RareEstimate] = field(default_factory=dict, repr=False)
     seed_steps: dict[str, int] = field(default_factory=dict, repr=False)
 
@@ -189,11 +192,10 @@ class Lab:
         """
         if not group.cells:
             raise ValueError(f"group {name!r} has no cells; allowed: at least one")
-        seeds = group.seeds if isinstance(group.seeds, int) else group.seeds(self)
-        asked = _some(name, seeds)
+        asked = self._asked(name, group.seeds)
         records = run(
             [rooted(cell, self.root) for cell in group.cells.values()],
-            seeds if isinstance(seeds, int) else asked,
+            group.seeds if isinstance(group.seeds, int) else asked,
             self.folder / name,
             rule=group.rule,
             lanes=group.lanes or self.lanes,
@@ -210,41 +212,73 @@ class Lab:
         return outcome
 
     def bisect(self, name: str, asked: "Bisection") -> pl.DataFrame:
-        """Bisect each seed's critical value, or read the stored values.
-
-        Raises:
-            ValueError: if there are no seeds, such as those of a verdict that no seed has.
-        """
-        seeds = _some(name, asked.seeds if isinstance(asked.seeds, int) else asked.seeds(self))
+        """Bisect each seed's critical value, or read the stored values; raise as `train` does."""
+        seeds = self._asked(name, asked.seeds)
         sweep = rooted(asked.sweep, self.root)
         halvings = asked.halvings or (COARSE if self.quick else FINE)
         rule = rule_identity(asked.rule)
         given = [asked.path, asked.between, rule, sorted(asked.of), halvings, self.lanes]
         made = [package_identity("engine/bisect"), machine_identity(), digest_of(sweep), *given]
+
+        def found(part: ndarray) -> pl.DataFrame:
+            self.progress.tell(f"bisecting {asked.path} of {len(part):,} seeds")
+            return critical(
+                sweep,
+                asked.path,
+                part,
+                between=asked.between,
+                rule=asked.rule,
+                of=asked.of,
+                halvings=halvings,
+                lanes=self.lanes,
+            )
+
+        self.bisections[name] = self._stored(made, seeds, found)
+        own = len(seeds) * sweep.num_steps
+        self.seed_steps[name] = seed_steps(sweep, seeds) + (halvings - 1) * own
+        return self.bisections[name]
+
+    def track(self, name: str, asked: "Tracking") -> pl.DataFrame:
+        """Track each seed's edge and measure it, or read what is stored; raise as `train` does."""
+        seeds, sweep = self._asked(name, asked.seeds), rooted(asked.sweep, self.root)
+        given = [rule_identity(asked.rule), sorted(asked.of), *asked.along.items(), self.lanes]
+        made = [package_identity("engine/edge"), machine_identity(), digest_of(sweep), *given]
+
+        def found(part: ndarray) -> pl.DataFrame:
+            self.progress.tell(f"tracking the edges of {len(part):,} seeds")
+            return measured_edge(
+                sweep, part, rule=asked.rule, of=asked.of, lanes=self.lanes, **asked.along
+            )
+
+        self.edges[name] = self._stored(made, seeds, found)
+        parents = seed_steps(sweep, seeds) - len(seeds) * sweep.num_steps
+        self.seed_steps[f"{name}/edge"] = parents + int(self.edges[name]["trained"].sum())
+        return self.edges[name]
+
+    def _asked(self, name: str, seeds: "Seeds") -> ndarray:
+        """Return seeds that are given by their number, or chosen."""
+        chosen = seeds if isinstance(seeds, int) else seeds(self)
+        if not isinstance(chosen, int) and not len(chosen):
+            raise ValueError(
+                f"{name} has no seeds, since none has the verdict it needs; allowed: more seeds, "
+                "or a testbed of which some have it"
+            )
+        return np.asarray(as_seeds(chosen), np.uint64)
+
+    def _stored(
+        self, made: list[Any], seeds: ndarray, find: Callable[[ndarray], pl.DataFrame]
+    ) -> pl.DataFrame:
+        """Find what is to be known of some seeds at a time, or read what is stored."""
         parts = []
         for first in range(0, len(seeds), CHUNK):
             part = seeds[first : first + CHUNK]
             identity = short_hash(json.dumps([*made, part.tolist()], sort_keys=True))
             file = self.folder / "critical" / f"{identity}.parquet"
             if not _is_sound(file):
-                self.progress.tell(f"bisecting {asked.path} of {len(part):,} seeds")
-                found = critical(
-                    sweep,
-                    asked.path,
-                    part,
-                    between=asked.between,
-                    rule=asked.rule,
-                    of=asked.of,
-                    halvings=halvings,
-                    lanes=self.lanes,
-                )
                 file.parent.mkdir(parents=True, exist_ok=True)
-                write_file(file, write_chunk(found))
+                write_file(file, write_chunk(find(part)))
             parts.append(pl.read_parquet(file))
-        self.bisections[name] = pl.concat(parts)
-        own = len(seeds) * sweep.num_steps
-        self.seed_steps[name] = seed_steps(sweep, seeds) + (halvings - 1) * own
-        return self.bisections[name]
+        return pl.concat(parts)
 
     def search(self, name: str, asked: "Quest") -> RareEstimate:
         """Search for a rare basin, or read the replications that are stored."""
@@ -301,6 +335,20 @@ class Bisection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """Declare the tracking of each seed's edge, along the line of the sweep's start.
+
+    `along` are the distances and numbers of `track_edge`.
+    """
+
+    sweep: Sweep
+    seeds: Seeds
+    rule: Rule
+    of: Collection[Verdict]
+    along: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quest:
     """Declare the search for a rare verdict of a sweep's seeds."""
 
@@ -338,15 +386,6 @@ def seed_steps(sweep: Sweep, seeds: ndarray) -> int:
     if not isinstance(start, Child):
         return own
     return own + seed_steps(start.of, np.unique(start.parents(seeds)))
-
-
-def _some(name: str, seeds: int | ndarray) -> ndarray:
-    if not isinstance(seeds, int) and not len(seeds):
-        raise ValueError(
-            f"{name} has no seeds, since none has the verdict it needs; allowed: more seeds, or a "
-            "testbed of which some have it"
-        )
-    return np.asarray(as_seeds(seeds), np.uint64)
 
 
 def whatever_fit(rule: Rule) -> Rule:

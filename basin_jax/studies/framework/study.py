@@ -11,7 +11,7 @@ from basin_jax.core.identity import draws
 from basin_jax.core.plugin import Plugin
 from basin_jax.core.sources import short_hash
 from basin_jax.studies.framework.figure import Panel, figure_of
-from basin_jax.studies.framework.lab import Bisection, Group, Lab, Quest
+from basin_jax.studies.framework.lab import Bisection, Group, Lab, Quest, Tracking
 from basin_jax.studies.framework.rows import Finding, Row, Sentence, Table
 from basin_jax.studies.framework.testbed import AUDIT, Testbed
 
@@ -61,6 +61,11 @@ class Study(Plugin, abc.ABC):
         del seeds
         return {}
 
+    def trackings(self, seeds: int) -> Mapping[str, Tracking]:
+        """Declare the edges to track then."""
+        del seeds
+        return {}
+
     def quests(self, seeds: int) -> Mapping[str, Quest]:
         """Declare the searches for rare basins to make then."""
         del seeds
@@ -98,12 +103,14 @@ class TestbedStudy(Study):
 
 
 def find(name: str, study: Study, lab: Lab) -> Finding:
-    """Train the missing groups and bisections of a study, and return its finding."""
-    count = study.quick if lab.quick else study.full
+    """Train the missing groups, bisections and edges of a study, and return its finding."""
+    count = study.quick * lab.times if lab.quick else study.full
     for group, declared in study.sweeps(count).items():
         lab.train(group, declared)
     for value, asked in study.bisections(count).items():
         lab.bisect(value, asked)
+    for edge, asked in study.trackings(count).items():
+        lab.track(edge, asked)
     for quest, asked in study.quests(count).items():
         lab.search(quest, asked)
     rows = Table(study.rows(lab))

@@ -45,6 +45,7 @@ def test_a_local_worker_that_is_killed_starts_again_and_changes_no_bit(alone, tm
     assert_same_as(alone, tmp_path / "out")
 
 
+@pytest.mark.slow
 @needs_ray
 def test_on_ray_a_worker_and_a_node_that_are_killed_change_no_bit(alone, tmp_path):
     import ray

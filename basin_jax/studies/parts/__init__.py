@@ -1,0 +1,1 @@
+"""Parts of studies that have a file of their own, and no study's name."""
