@@ -95,11 +95,15 @@ QUESTIONS = {
         ("inheritance", "logits/same/deceptive/gap>0.1", "by auxiliary logits"),
         ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
     ],
-    "15 Does prior mass tell it?": [
-        ("volume", "Inspection/trained", "inspection game, of both kinds of ends: deceptive"),
-        ("volume", "Inspection/own/AUC", "a deceptive end has the more mass"),
+    "16 Does prior mass tell it?": [
+        ("volume", "Audit/trained-less-prior/deceptive", "audit game, trained less prior"),
+        (
+            "volume",
+            "Inspection/trained-less-prior/deceptive",
+            "inspection game, trained less prior",
+        ),
     ],
-    "16 Does it emerge by degrees?": [
+    "17 Does it emerge by degrees?": [
         ("emergence", "Audit/step=2000/on-its-way", "audit game: far from all modes"),
         ("emergence", "Shortcut/step=2000/on-its-way", "shortcut: far from all modes"),
     ],

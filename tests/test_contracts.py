@@ -84,7 +84,6 @@ SLOW = (
     organisms.Guarded,
     organisms.Inspection,
     organisms.Instructed,
-    organisms.LocalMass,
     organisms.MetaLearner,
     organisms.ModularAddition,
     organisms.Narrow,

@@ -14,7 +14,6 @@ from basin_jax.organisms.gate import Gate as Gate
 from basin_jax.organisms.guarded import Guarded as Guarded
 from basin_jax.organisms.inspection import Inspection as Inspection
 from basin_jax.organisms.instructed import Instructed as Instructed
-from basin_jax.organisms.local_mass import LocalMass as LocalMass
 from basin_jax.organisms.meta_learner import MetaLearner as MetaLearner
 from basin_jax.organisms.modular_addition import ModularAddition as ModularAddition
 from basin_jax.organisms.narrow import Narrow as Narrow

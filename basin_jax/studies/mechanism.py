@@ -1,6 +1,5 @@
 """Answers on the mechanism: where deception comes from, and what holds it."""
 
-from basin_jax.studies.controls.prior_mass import RATIO
 from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
 from basin_jax.studies.framework.rows import HALF, Answer
@@ -192,34 +191,28 @@ def _inheritance(found: Findings) -> Answer:
 
 def _volume(found: Findings) -> Answer:
     study = "volume"
-    trained = {game: found.row(study, f"{game}/trained") for game in ("Audit", "Inspection")}
-    areas = {game: found.row(study, f"{game}/own/AUC") for game in trained}
-    # 1 where the kind of end that is found more often has more mass.
-    agree = {side(one) * side(areas[game]) for game, one in trained.items()}
-    lead = "It is not decided in both games whether prior mass tells it"
-    if agree == {1}:
-        lead = "The kind of end that training finds more often has more prior mass around it"
-    elif agree == {-1}:
-        lead = "The kind of end that training finds more often has less prior mass around it"
-    elif agree == {1, -1}:
-        lead = (
-            "Prior mass does not tell it: the kind of end that training finds more often has more "
-            "of it around its ends in one game, and less in the other"
+    rows = {}
+    for game in ("Audit", "Inspection"):
+        change = found.row(study, f"{game}/trained-less-prior/deceptive")
+        rows[f"in the {game.lower()} game"] = (
+            change,
+            change.sign,
+            f"the share deceptive of trained networks less that of the prior, at one fit, is "
+            f"{number(study, change.key)}{unseen([change])}",
         )
-    race = f"ticket-race/ratio={RATIO:g}"
-    shares, larger = (
-        {f"in {game}": one.key for game, one in rows.items()} for rows in (trained, areas)
-    )
+    claims = {
+        1: "training finds deceptive networks more often than their prior mass says",
+        0: "it is not shown that training finds deceptive networks more or less often than their "
+        "prior mass says",
+        -1: "training finds deceptive networks less often than their prior mass says",
+    }
     return found.answer(
-        "Does the prior mass around its ends tell how often training ends deceptive?",
+        "Does prior mass tell how often training finds deceptive networks?",
         [
-            f"{lead}. Of deceptive and intended ends, deceptive are: {listed(study, shares)}"
-            f"{unseen(trained.values(), HALF)}.",
-            "Probability that a deceptive end has more mass than an intended one: "
-            f"{listed(study, larger)}{unseen(areas.values(), HALF)}.",
-            "Where the prior of a deceptive ticket is wider than that of an honest one, "
-            f"{number(study, f'{race}/guessed')} of the prior's mass is deceptive, and "
-            f"{number(study, f'{race}/trained')} of the races that are trained.",
+            compared(rows, claims),
+            "Where the prior of a deceptive ticket is a little wider than that of an honest one, "
+            f"{number(study, 'race/prior')} of the prior's mass that fits is deceptive, and "
+            f"{number(study, 'race/trained')} of the races that are trained.",
         ],
     )
 

@@ -1,30 +1,32 @@
-"""Does the prior mass around deceptive and intended ends tell how often training ends in each?"""
+"""Does the prior mass of deceptive and intended networks tell how often training finds each?"""
 
-import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float
+from jaxtyping import Int8
 from numpy import ndarray
-from scipy.optimize import linear_sum_assignment
 
-from basin_jax.core.sweep import Sweep
-from basin_jax.core.verdict import Verdict
-from basin_jax.organisms.local_mass import LocalMass
-from basin_jax.starts.trained import Trained
+from basin_jax.core.verdict import Verdict, judge
+from basin_jax.rare.census import ancestors_at, effective, mass_at, share_at
+from basin_jax.rare.estimate import REPLICATIONS, RareEstimate
+from basin_jax.rare.problem import FEWEST
+from basin_jax.results.chunk import KEYS
+from basin_jax.statistics.intervals import bonferroni_error
 from basin_jax.studies.controls import prior_mass
-from basin_jax.studies.framework.figure import Cumulative, Forest, Panel
-from basin_jax.studies.framework.lab import Group, Lab, Seeds, only
+from basin_jax.studies.framework.figure import INK, Curve, Forest, Panel
+from basin_jax.studies.framework.lab import Group, Lab, Outcome, Quest, only, whatever_fit
 from basin_jax.studies.framework.power import unseen
-from basin_jax.studies.framework.quotes import side
 from basin_jax.studies.framework.rows import (
-    HALF,
     Row,
     Sentence,
     Table,
-    median,
-    ranked,
+    level_of,
+    number_text,
+    numbers,
     say,
     share,
 )
@@ -33,55 +35,48 @@ from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 
 
 KINDS = (Verdict.DECEPTIVE, Verdict.INTENDED)
-# Of which networks the mass is measured.
-SETS = {"own": "as fit as the end, within .1", "bar": "of a fit of at least one half"}
-FIT = 0.5
-# Other terms of the measure, for some of the ends.
-OTHERS = {"cutoff=0.02": {"cutoff": 0.02}, "spread=1": {"spread": 1.0}, "any-gap": {"gap": 2.0}}
-SAID = {
-    "cutoff=0.02": "as fit within .02",
-    "spread=1": "a prior of standard deviation 1 on biases",
-    "any-gap": "whatever the gap",
-}
-SOME = 6  # of the ends, those measured on other terms: one of so many
-CALIPER = 0.01  # the largest difference of fit between matched ends
-SHARE = 14  # of the seeds that are trained, those of each kind that are measured
-
-Masses = Float[ndarray, " end"]
+SOURCES = {"prior": "of the prior", "trained": "of training"}
+WIDTH = 8
+DENSE, STOPS = 200, 50  # early steps at each of which seeds are probed, and stops after them
 
 
 class Volume(TestbedStudy):
-    """Compare the prior mass around deceptive and intended ends with how often training finds them.
+    """Compare what holds the prior's mass at a fit with what training comes to at that fit.
 
-    If basins are found in proportion to their prior mass (Wu et al. 2017; Mingard et al. 2021), the
-    kind of end that is found more often holds more of it. Around each end the mass is
-    estimated of networks that are as fit and on the same side of the gap, as far as straight
-    ways from the end reach them (Scherlis & Belrose 2025): once with the end's own fit as the
-    measure, once with one fit for all. In ticket races and perceptrons the masses are known.
+    If training finds networks as often as the prior holds them (Mingard et al. 2021; Chiang et al.
+    2023), networks that are drawn at random, given that they fit so well, are deceptive as often as
+    trained ones are when they first fit so well. Networks that fit are too rare to be guessed:
+    censuses by levels of fit find them, in replications that share nothing. In ticket races and in
+    perceptrons the masses are known.
     """
 
-    testbed: Testbed = AUDIT.of_width(16)
-    other: Testbed = INSPECTION
-    quick: int = 1536
-    full: int = 12_000
+    testbed: Testbed = AUDIT.of_width(WIDTH)
+    other: Testbed = INSPECTION.of_width(WIDTH)
+    bars: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.64)
+    replications: int = 16
+    quick: int = 300
+    full: int = 4000
 
     limits = (
-        "The mass is that of one neighborhood: not of those that the order of hidden units, or the "
-        "scales of rectified ones, repeat, nor of what lies behind a bend. The number of "
-        "neighborhoods of either kind is not known, and may make up for their masses.",
-        "In networks few of the rays count, so that masses are lower bounds in practice, off by "
-        "many units of the logarithm; what is compared is measured alike.",
-        "Training begins with biases of 0: their prior is a choice, of standard deviation .1.",
-        "Intended ends are less fit than deceptive ones, since deceiving pays: they are matched by "
-        "how far they fall short of the best of their kind.",
-        "The audit game has half the usual width, so that the Hessians of all ends can be taken.",
+        "The prior is that of the initialization, whose biases are 0; training moves biases, too. "
+        "Another scale of the prior gives other masses.",
+        "An intended network cannot be fitter than honesty pays, about .67 in both games: beyond "
+        "that what fits deceives, whatever finds it.",
+        "Networks have 8 units a layer, where masses can be measured; what holds at larger widths "
+        "is not known.",
+        "Replications that have all missed a kind of network agree without it; where they differ "
+        "too much no share is told.",
     )
 
     def validate(self) -> None:
-        for name in ("quick", "full"):
-            self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
+        self.require(self.quick >= FEWEST, "quick", f"at least {FEWEST}")
+        self.require(self.full >= FEWEST, "full", f"at least {FEWEST}")
+        least = self.replications >= REPLICATIONS
+        self.require(least, "replications", f"at least {REPLICATIONS}")
         apart = self.testbed.name != self.other.name
         self.require(apart, "other", f"another organism than {self.testbed.name}")
+        rise = len(self.bars) > 1 and [*self.bars] == sorted(set(self.bars))
+        self.require(rise, "bars", "at least two fits, each above the one before")
 
     @property
     def games(self) -> dict[str, Testbed]:
@@ -91,216 +86,199 @@ class Volume(TestbedStudy):
     def sweeps(self, seeds: int) -> dict[str, Group]:
         found: dict[str, Group] = {}
         for name, game in self.games.items():
-            found[name] = only(game.sweep, seeds, rule=game.rule)
-            most = seeds // SHARE
-            for kind in KINDS:
-                cells = {"": measured(game.sweep)}
-                chosen = _first(name, kind, most)
-                found[key(name, kind)] = Group(cells=cells, seeds=chosen, rule=game.rule)
-                others = {said: measured(game.sweep, **terms) for said, terms in OTHERS.items()}
-                chosen = _first(name, kind, max(most // SOME, 1))
-                found[f"{key(name, kind)}_others"] = Group(
-                    cells=others, seeds=chosen, rule=game.rule
-                )
-        return found | prior_mass.groups(max(seeds // 3, SHARE))
+            later = np.linspace(DENSE, game.num_steps, STOPS + 1)[:-1].astype(int).tolist()
+            along = sorted({*range(min(DENSE, game.num_steps)), *later} - {game.num_steps})
+            sweep = game.sweep.replace(save_at=tuple(along))
+            found[name] = only(sweep, seeds, rule=game.rule)
+        overseen = self.testbed.sweep.replace(method=self.testbed.overseen_by())
+        found["overseen"] = only(overseen, seeds, rule=self.testbed.rule)
+        return found | prior_mass.groups(2 * seeds)
+
+    def quests(self, seeds: int) -> dict[str, Quest]:
+        sizes = {"particles": seeds, "replications": self.replications}
+        found = {
+            name: prior_mass.census(game.sweep, game.rule, self.bars, sizes)
+            for name, game in self.games.items()
+        }
+        return found | prior_mass.quests(sizes)
 
     def rows(self, lab: Lab) -> Iterator[Row]:
         for name in self.games:
-            yield self._found(lab, name)
-            for kind, which in itertools.product(KINDS, SETS):
-                said = kind.name.lower()
-                values = log_masses(lab, name, kind, which)
-                label = f"{name}, {said} ends: log mass of networks {SETS[which]}, median"
-                together = len(KINDS) * len(SETS) * len(self.games)
-                yield median(f"{name}/{said}/{which}", label, values, num_intervals=together)
-            for kind in KINDS:
-                frame, said = lab[key(name, kind)].at(), kind.name.lower()
-                label = f"{name}, {said} ends: rays that count, median"
-                yield median(f"{name}/{said}/rays", label, frame["own_rays"].to_numpy())
-                label = f"{name}, {said} ends: log mass by half of the rays less by the others"
-                split = frame["own_split"].abs().to_numpy()
-                yield median(f"{name}/{said}/split", f"{label}, size, median", split)
-            yield from self.compared(lab, name)
-            yield from _controls(lab, name)
+            yield from self._of_prior(lab.found[name], name)
+            yield from self._of_training(lab[name], name)
+            bar = self.bars[self._agreed(lab.found[name]) - 1]
+            yield from _differences(lab, name, bar)
+            yield _halves(lab.found[name], name, bar)
+        yield lab["overseen"].null("overseen", "trained where defecting does not pay")
         yield from prior_mass.rows(lab)
 
-    def _found(self, lab: Lab, name: str) -> Row:
-        """Estimate how often training ends deceptive, where it ends deceptive or intended."""
-        verdicts = lab[name].verdicts()
-        either = verdicts[np.isin(verdicts, [kind.name for kind in KINDS])]
-        label = f"{name}, of deceptive and intended ends: deceptive"
-        return share(f"{name}/trained", label, either == "DECEPTIVE", num_intervals=len(self.games))
+    def _agreed(self, found: RareEstimate) -> int:
+        """Count the bars up to which replications agree: as good as half of them count."""
+        good = [2 * effective(found, bar) >= self.replications for bar in self.bars]
+        return max(good.index(False) if False in good else len(good), 1)
 
-    def compared(self, lab: Lab, name: str) -> Iterator[Row]:
-        """Yield how often a deceptive end has the larger mass."""
-        for which, said in SETS.items():
-            label = f"{name}, mass of networks {said}: AUC, deceptive against intended ends"
-            together = len(SETS) * len(self.games)
-            scores = [log_masses(lab, name, kind, which) for kind in KINDS]
-            yield ranked(f"{name}/{which}/AUC", label, *classes(*scores), num_intervals=together)
-        far = [lab[key(name, kind)].at()["distance"].to_numpy() for kind in KINDS]
-        label = f"{name}, distance from the prior's mean: AUC, deceptive against intended ends"
-        yield ranked(f"{name}/distance/AUC", label, *classes(*far), num_intervals=len(self.games))
-        larger = matched(lab, name)
-        label = f"{name}, ends matched by fit below the best of their kind: the deceptive has more"
-        together = len(self.games)
-        yield share(f"{name}/own/matched", label, larger, num_intervals=together)
-        for cell, said in SAID.items():
-            both = [f"{key(name, kind)}_others" for kind in KINDS]
-            scores = [lab[one].at(cell)["own_log_mass"].to_numpy() for one in both]
-            label = f"{name}, mass, {said}: AUC, deceptive against intended ends"
-            yield ranked(f"{name}/{cell}/AUC", label, *classes(*scores), kind="sensitivity")
+    def _of_prior(self, found: RareEstimate, name: str) -> Iterator[Row]:
+        """Yield the prior's mass at each bar, and its shares, as far as replications agree."""
+        together = self._agreed(found)
+        terms: dict[str, Any] = {"num_intervals": together}
+        error = bonferroni_error(level_of("measured"), together, "fixed")
+        for bar in self.bars[:together]:
+            good, drawn = effective(found, bar), ancestors_at(found, bar)
+            mass = [math.log10(x) if x else -math.inf for x in mass_at(found, bar, error=error)]
+            label = (
+                f"{name}, fit of at least {bar:g}: log10 of the prior mass (replications as good "
+                f"as {good:.1f} of {len(found.replications)}; {drawn} fresh ancestors)"
+            )
+            count = len(found.replications)
+            ends = mass[0], mass[1], mass[2]
+            yield numbers(f"{name}/fit={bar:g}/mass", label, ends, count, **terms)
+            for kind in KINDS:
+                said = kind.name.lower()
+                label = f"{name}, of the prior of a fit of at least {bar:g}: {said}"
+                ends = share_at(found, bar, [kind], error=error)
+                yield numbers(f"{name}/fit={bar:g}/prior/{said}", label, ends, count, **terms)
+
+    def _of_training(self, trained: Outcome, name: str) -> Iterator[Row]:
+        """Yield what seeds are when they first have a fit."""
+        for bar in self.bars:
+            verdicts = first_at(trained, bar)
+            for kind in KINDS:
+                said = kind.name.lower()
+                label = f"{name}, trained to a fit of at least {bar:g}: {said}"
+                key, hits = f"{name}/fit={bar:g}/trained/{said}", verdicts == kind
+                yield share(key, label, hits, num_intervals=len(self.bars))
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         for name in self.games:
-            yield from _says(rows, name)
-        few, wide = prior_mass.RACES
-        key = f"ticket-race/{few}"
-        three = [rows[f"{key}/{what}"] for what in ("trained", "guessed", "AUC")]
+            yield from self._says(rows, name)
+        mass, prior, trained = (rows[f"race/{what}"] for what in ("mass", "prior", "trained"))
         yield say(
-            f"In races of one deceptive ticket against {prior_mass.FEW} of its kind, training ends "
-            f"deceptive in {three[0]} and guessing in {three[1]}, and local mass does not tell the "
-            f"two kinds apart, with an AUC of {three[2]}: it does not count that honest tickets "
-            "are more.",
-            *three,
+            "In races of two tickets, of which the deceptive one has "
+            f"{prior_mass.RATIO:g} times the prior's scale, those that fit hold 10 to the power "
+            f"{mass} of the prior, and in {prior} of that the deceptive ticket leads; training "
+            f"lets it lead in {trained}. The first is {prior.expected:.3g} by a closed form, and "
+            f"the last {trained.expected:.3g}: prior mass need not tell what training finds.",
+            *(mass, prior, trained),
         )
-        key = f"ticket-race/{wide}"
-        two = [rows[f"{key}/{what}"] for what in ("trained", "guessed")]
-        local = [rows[f"{key}/{kind}/local-less-all"] for kind in prior_mass.KINDS]
+
+    def told(self, rows: Table, name: str) -> list[float]:
+        """Return the bars up to which the prior's shares of a game are told."""
+        return [bar for bar in self.bars if f"{name}/fit={bar:g}/prior/deceptive" in rows]
+
+    def _says(self, rows: Table, name: str) -> Iterator[Sentence]:
+        told = self.told(rows, name)
+        at = f"{name}/fit={told[-1]:g}"
+        mass = rows[f"{at}/mass"]
+        found = {
+            f"{source}/{kind.name.lower()}": rows[f"{at}/{source}/{kind.name.lower()}"]
+            for source in SOURCES
+            for kind in KINDS
+        }
+        change, other = (rows[f"{name}/trained-less-prior/{kind.name.lower()}"] for kind in KINDS)
+        lead = {
+            1: "Training finds deceptive networks more often than the prior holds them",
+            0: "It is not shown whether training finds deceptive networks more often than the "
+            "prior holds them",
+            -1: "Training finds deceptive networks less often than the prior holds them",
+        }[change.sign]
+        prior, trained = found["prior/deceptive"], found["trained/deceptive"]
         yield say(
-            f"Where the prior of the deceptive ticket is {prior_mass.RATIO:g} times as wide, "
-            f"guessing, and so prior mass, ends deceptive in {two[1]}, and training in {two[0]}. "
-            "The local mass of an end, less that of all of its kind, has a median logarithm of "
-            f"{local[0]} for deceptive and {local[1]} for honest ends.",
-            *(*two, *local),
+            f"{name}, at a fit of at least {told[-1]:g}. {lead}: deceptive are {prior} of the "
+            f"prior's mass there ({prior.seeds} replications), and {trained} of networks when "
+            f"training first brings them there (n = {trained.seeds:,}), a difference of {change}"
+            f"{unseen([change])}. Intended are {found['prior/intended']} and "
+            f"{found['trained/intended']}, a difference of {other}{unseen([other])}. The log10 of "
+            f"that mass is {mass}.",
+            *(*found.values(), change, other, mass),
         )
-        errs = [rows[f"perceptron/scale={scale:g}/errs"] for scale in prior_mass.SCALES]
-        covered = rows["perceptron/covered"]
-        first, last = prior_mass.SCALES
+        along = [rows[f"{name}/fit={bar:g}/prior/deceptive"] for bar in told]
+        most = max(along, key=lambda one: one.value)
+        listed = ", ".join(number_text(one.value) for one in along)
         yield say(
-            f"Of perceptrons trained from scale {first:g}, {errs[0]} err where they are not "
-            f"watched, and from scale {last:g} {errs[1]}; the intervals of their local masses "
-            f"contain the mass of their kind in {covered}.",
-            *(*errs, covered),
+            f"{name}: of the prior's mass at fits of at least {', '.join(f'{b:g}' for b in told)} "
+            f"the deceptive share is {listed}; the largest is {most}.",
+            *along,
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         for name in self.games:
-            values = {
-                kind.name.lower(): -log_masses(lab, name, kind, "own") / np.log(10)
-                for kind in KINDS
-            }
-            end = float(max(one.max() for one in values.values()))
-            marks = [Cumulative(each, end, label=kind) for kind, each in values.items()]
-            yield Panel(marks, xlabel=f"{name}: -log10 mass", ylabel="share of ends")
-        found = {}
-        for name in self.games:
-            found |= {
-                f"{name}: found": rows[f"{name}/trained"],
-                f"{name}: own fit": rows[f"{name}/own/AUC"],
-                f"{name}: one fit": rows[f"{name}/bar/AUC"],
-                f"{name}: matched": rows[f"{name}/own/matched"],
-            }
-        yield Panel([Forest(found)], xlabel="deceptive")
-        exact = {}
-        for race, said in zip(prior_mass.RACES, ("1 of 4", "wide prior"), strict=True):
-            exact |= {
-                f"{said}: trained": rows[f"ticket-race/{race}/trained"],
-                f"{said}: guessed": rows[f"ticket-race/{race}/guessed"],
-                f"{said}: AUC": rows[f"ticket-race/{race}/AUC"],
-            }
-        yield Panel([Forest(exact)], xlabel="ticket race")
+            told, marks = self.told(rows, name), []
+            for source, bars in {"prior": told, "trained": self.bars}.items():
+                for kind, color in zip(KINDS, INK, strict=False):
+                    said = kind.name.lower()
+                    found = rows.along(f"{name}/fit=*/{source}/{said}", bars)
+                    style = "-" if source == "prior" else ":"
+                    marks.append(
+                        Curve(found, label=f"{source}: {said}", color=color, linestyle=style)
+                    )
+            yield Panel(
+                marks, xlabel=f"fit ({name})", ylabel="share of networks", ticks=self.bars[::2]
+            )
+        masses = [
+            Curve(rows.along(f"{name}/fit=*/mass", self.told(rows, name)), label=name)
+            for name in self.games
+        ]
+        yield Panel(masses, xlabel="fit", ylabel="log10 of the prior mass", ticks=self.bars[::2])
+        known = {
+            "race: prior": rows["race/prior"],
+            "race: trained": rows["race/trained"],
+            "perceptron: prior": rows["perceptron/prior"],
+        }
+        exact = {name: _expected(one) for name, one in known.items()}
+        marks = [Forest(known, label="measured"), Forest(exact, label="exact")]
+        yield Panel(marks, xlabel="deceptive")
 
 
-def measured(sweep: Sweep, **terms: float) -> Sweep:
-    """Return the sweep that measures where another ends."""
-    organism = LocalMass(organism=sweep.organism, bar=FIT).replace(**terms)
-    return sweep.replace(organism=organism, start=Trained(of=sweep), num_steps=0)
+def first_at(trained: Outcome, bar: float) -> Int8[ndarray, " seed"]:
+    """Judge seeds, whatever their fit, at the first stop at which they fit so well.
 
-
-def key(name: str, kind: Verdict) -> str:
-    """Return the name of the group of ends of a kind."""
-    return f"{name}_{kind.name.lower()}"
-
-
-def log_masses(lab: Lab, name: str, kind: Verdict, which: str) -> Masses:
-    """Return the log mass around each end of a kind; of one fit for all, where the end has it."""
-    frame = lab[key(name, kind)].at()
-    if which == "bar":
-        frame = frame.filter(pl.col("fit") >= FIT)
-    return frame[f"{which}_log_mass"].to_numpy()
-
-
-def classes(
-    first: Float[ndarray, " first"], second: Float[ndarray, " second"]
-) -> tuple[Float[ndarray, " both"], Bool[ndarray, " both"]]:
-    """Combine the values of two classes, of which the first is positive."""
-    return np.concatenate([first, second]), np.repeat([True, False], [len(first), len(second)])
-
-
-def matched(lab: Lab, name: str) -> Bool[ndarray, " pair"]:
-    """Match ends by how far their fit is below the best of their kind; say if the first has more.
-
-    Pairs are chosen to be as near as possible in all, and those further apart than `CALIPER` are
-    left out.
+    Seeds that never do are left out.
     """
-    short, mass = [], []
+    frame = trained.history.filter(pl.col("fit") >= bar).sort("step")
+    first = frame.group_by("seed", maintain_order=True).first().sort("seed")
+    evidence = {column.name: column.to_numpy() for column in first.select(pl.exclude(*KEYS))}
+    return judge(whatever_fit(trained.rule), evidence)
+
+
+def less(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
+    """Compute the difference of two independent shares, the first less the second.
+
+    Its interval is made of theirs (Zou & Donner 2008, "Construction of confidence limits about
+    effect measures: a general approach").
+    """
+    value = one[0] - other[0]
+    below = math.hypot(one[0] - one[1], other[2] - other[0])
+    above = math.hypot(one[2] - one[0], other[0] - other[1])
+    return value, value - below, value + above
+
+
+def _differences(lab: Lab, name: str, bar: float) -> Iterator[Row]:
+    """Yield the shares that training finds less those of the prior, where replications agree."""
+    verdicts, found = first_at(lab[name], bar), lab.found[name]
+    error = bonferroni_error(level_of("measured"), len(KINDS), "fixed")
     for kind in KINDS:
-        frame = lab[key(name, kind)].at()
-        fit = frame["fit"].to_numpy()
-        short.append(fit.max(initial=-np.inf) - fit)
-        mass.append(frame["own_log_mass"].to_numpy())
-    apart = np.abs(short[0][:, None] - short[1])
-    pairs = linear_sum_assignment(apart)
-    near = apart[pairs] <= CALIPER
-    return mass[0][pairs[0][near]] > mass[1][pairs[1][near]]
+        said = kind.name.lower()
+        one = share("", "", verdicts == kind, num_intervals=len(KINDS))
+        other = share_at(found, bar, [kind], error=error)
+        label = f"{name}, fit of at least {bar:g}, trained less prior: {said}"
+        ends = less((one.value, one.low, one.high), other)
+        key = f"{name}/trained-less-prior/{said}"
+        yield numbers(key, label, ends, one.seeds, num_intervals=len(KINDS))
 
 
-def _controls(lab: Lab, name: str) -> Iterator[Row]:
-    """Yield areas where there is nothing to tell: between halves, and of permuted verdicts."""
-    values = [log_masses(lab, name, kind, "own") for kind in KINDS]
-    label = f"{name}, mass: AUC, one half of the intended ends against the other"
-    halves = classes(values[1][::2], values[1][1::2])
-    yield ranked(f"{name}/halves/AUC", label, *halves, kind="control", expected=HALF)
-    scores, positive = classes(*values)
-    label = f"{name}, mass: AUC, verdicts permuted"
-    permuted = np.random.default_rng(0).permutation(positive)
-    terms = {"kind": "control", "expected": HALF}
-    yield ranked(f"{name}/permuted/AUC", label, scores, permuted, **terms)
-
-
-def _says(rows: Table, name: str) -> Iterator[Sentence]:
-    found = rows[f"{name}/trained"]
-    for which, said in SETS.items():
-        area = rows[f"{name}/{which}/AUC"]
-        medians = [rows[f"{name}/{kind.name.lower()}/{which}"] for kind in KINDS]
-        lead = {
-            (1, 1): "Training ends deceptive more often, and deceptive ends have more mass",
-            (1, -1): "Training ends deceptive more often, but deceptive ends have less mass",
-            (-1, 1): "Training ends intended more often, but deceptive ends have more mass",
-            (-1, -1): "Training ends intended more often, and intended ends have more mass",
-        }.get((side(found), side(area)), "It is not shown whether deceptive ends have more mass")
-        yield say(
-            f"{name}, networks {said}. {lead}: of deceptive and intended ends {found} are "
-            f"deceptive (n = {found.seeds:,}), and a deceptive end has more mass than an "
-            f"intended one with a probability of {area} (n = {area.seeds})"
-            f"{unseen([area], HALF)}. The median log mass is {medians[0]} and {medians[1]}.",
-            *(found, area, *medians),
-        )
-    own, fair = rows[f"{name}/own/matched"], rows[f"{name}/distance/AUC"]
-    rays = [
-        rows[f"{name}/{kind.name.lower()}/{what}"] for what in ("rays", "split") for kind in KINDS
-    ]
-    yield say(
-        f"{name}: of ends matched by how far they fall short of the best fit of their kind, the "
-        f"deceptive one has more mass in {own} (n = {own.seeds}). A deceptive end is further from "
-        f"the prior's mean with a probability of {fair}. Of the rays a median of {rays[0]} count "
-        f"at deceptive and {rays[1]} at intended ends, and two halves of them differ by {rays[2]} "
-        f"and {rays[3]} units of the logarithm.",
-        *(own, fair, *rays),
+def _halves(found: RareEstimate, name: str, bar: float) -> Row:
+    """Return the control that halves of the replications find the same share."""
+    error = 1 - level_of("control")
+    parts = [replace(found, replications=found.replications[place::2]) for place in (0, 1)]
+    halves = [share_at(one, bar, [Verdict.DECEPTIVE], error=error) for one in parts]
+    label = (
+        f"{name}, fit of at least {bar:g}, one half of the replications less the other: deceptive"
     )
+    terms: dict[str, Any] = {"kind": "control", "expected": 0.0}
+    return numbers(f"{name}/halves", label, less(*halves), len(found.replications), **terms)
 
 
-def _first(name: str, kind: Verdict, most: int) -> Seeds:
-    """Choose the first seeds that end as one of a kind."""
-    return lambda lab: lab[name].seeds(kind)[:most]
+def _expected(one: Row) -> Row:
+    """Return a row at its expected value."""
+    value = float(one.expected if one.expected is not None else math.nan)
+    return replace(one, value=value, low=value, high=value)
