@@ -1,24 +1,33 @@
 """Make docs/organisms.md: each organism's docstring, a figure, and the verdicts of its seeds.
 
     uv run python docs/organisms.py [NAME ...] [--runs runs/organisms]
+    uv run python docs/organisms.py [NAME ...] --time
 
 The script trains the missing seeds of the named sweeps, or of all (about an hour and a half on two
 cores), and writes the sections of all sweeps that have results. Other sections stay as they are.
+With `--time` it trains nothing, and times a step of each sweep's default cell for the page's table.
 """
 
 import inspect
 import re
+import statistics
 import textwrap
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import polars as pl
 import typer
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 import basin_jax as bj
+from basin_jax.core.trial import count_params
 from basin_jax.core.verdict import UNJUDGED, Verdict
+from basin_jax.devices import cpu_model
+from basin_jax.engine.autotune import choose
+from basin_jax.engine.backends import BACKENDS
+from basin_jax.engine.timed import TimedSteps
 from basin_jax.report.figures import FULL, STYLE, add_legend, save
 from basin_jax.report.kinds import BEHIND
 from basin_jax.report.panels import gap_panel
@@ -32,6 +41,8 @@ from basin_jax.studies.framework.lab import whatever_fit
 DOCS = Path(__file__).parent
 SWEEPS = DOCS.parent / "sweeps"
 SEEDS = 2500  # per cell: intervals of ±2 %
+TIMES = DOCS / "organisms" / "times.csv"
+TURNS = 5  # in which a step is timed, of which the median is taken
 SHOWN = 4  # the cells that a figure has room for
 VERDICTS = [verdict for verdict in ORDER if verdict not in UNJUDGED]  # which hardly any seed is
 HEAD = (
@@ -70,6 +81,63 @@ def train(entry: Entry, folder: Path) -> Records:
     """Train the missing seeds, and return the records."""
     source = load_sweep(entry.file)
     return bj.run(source.sweep, min(source.seeds, SEEDS), folder, rule=source.rule)
+
+
+def timed(entry: Entry) -> dict[str, Any]:
+    """Time the steps of an organism's default cell: training steps of one seed per second."""
+    cell = load_sweep(entry.file).cells[0]
+    tuning = choose(cell, seeds=SEEDS)
+    steps = TimedSteps(cell, BACKENDS[tuning.backend], tuning.lanes)
+    speed = statistics.median(steps.speed() for _ in range(TURNS))
+    return {
+        "organism": entry.organism.__name__,
+        "parameters": count_params(cell),
+        "steps": cell.all_steps,
+        "program": tuning.backend,
+        "seed-steps per s": round(float(f"{speed:.3g}")),
+        "devices": f"{len(jax.local_devices())} x {cpu_model()}",
+    }
+
+
+def record(row: dict[str, Any]) -> None:
+    """Write an organism's row of the timed steps in the place of the one before."""
+    rows = pl.read_csv(TIMES).to_dicts() if TIMES.exists() else []
+    others = [other for other in rows if other["organism"] != row["organism"]]
+    pl.DataFrame(sorted([*others, row], key=lambda row: row["organism"])).write_csv(TIMES)
+
+
+def times(known: dict[str, Entry]) -> list[str]:
+    """Format the table of how long the seeds of a default cell take, from the timed steps."""
+    rows = pl.read_csv(TIMES).to_dicts()
+    order = [entry.organism.__name__ for entry in known.values()]
+    lines = [
+        "| organism | parameters | steps of a seed | program | seed-steps/s | ±2 % takes |",
+        "|---|--:|--:|---|--:|--:|",
+    ]
+    for row in sorted(rows, key=lambda row: order.index(row["organism"])):
+        speed = row["seed-steps per s"]
+        numbers = (f"{row['parameters']:,}", f"{row['steps']:,}", row["program"], f"{speed:,}")
+        lasts = _duration(SEEDS * row["steps"] / speed)
+        lines.append(f"| {row['organism']} | {' | '.join(numbers)} | {lasts} |")
+    machines = " or ".join(sorted({row["devices"] for row in rows}))
+    said = (
+        f"{SEEDS:,} seeds give any fraction an interval of ±2 %. The table has how long training "
+        f"so many takes in the default cell of each organism, on {machines}. Speeds are of the "
+        f"steps, the median of {TURNS} measurements by the time of the CPU; compiling takes some "
+        "seconds more. `basin-jax plan FILE --width 0.04` says it of any sweep and machine."
+    )
+    return [
+        *textwrap.wrap(said, 100),
+        "",
+        *lines,
+        "",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "< 1 s"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def table(records: Records, untrained: Records) -> list[str]:
@@ -190,19 +258,23 @@ beforehand ([known answers](known_answers.md)).
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Organisms.  [default: all]")] = None,
     runs: Annotated[Path, typer.Option(help="The folder of the results.")] = Path("runs/organisms"),
+    time: Annotated[bool, typer.Option("--time", help="Time steps, and train nothing.")] = False,
 ) -> None:
     """Train the organisms' sweeps and write docs/organisms.md with its figures."""
     known = entries()
     if unknown := set(names or ()) - set(known):
         raise typer.BadParameter(f"{min(unknown)}; allowed: {', '.join(known)}")
+    (DOCS / "organisms").mkdir(exist_ok=True)
     for name in names or known:
         typer.echo(f"{name} ...")
-        train(known[name], runs / name)
-    (DOCS / "organisms").mkdir(exist_ok=True)
+        if time:
+            record(timed(known[name]))
+        else:
+            train(known[name], runs / name)
     page = DOCS / "organisms.md"
     parts = re.split("(?m)^(?=## )", page.read_text(encoding="utf-8"))
     before = {part.split("\n", 1)[0]: [*part.rstrip("\n").split("\n"), ""] for part in parts}
-    lines = [INTRODUCTION]
+    lines = [INTRODUCTION, *times(known)]
     for name, entry in known.items():
         if (runs / name).exists():
             lines += section(name, entry, bj.load(runs / name))

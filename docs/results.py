@@ -2,10 +2,10 @@
 
     uv run python docs/results.py [NAME ...] [--full | --times N] [--runs runs/studies]
 
-It makes the named studies, or all: in half an hour on two cores; with `--times N` of N times the
-seeds; with `--full` in minutes on an accelerator, or a night on two cores. What the folder holds is
-not trained again. Studies that are not named stay as published: their sentences are written again
-from their tables.
+It makes the named studies, or all: in an hour and a half on two cores; with `--times N` of N times
+the seeds; with `--full` in minutes on an accelerator, or a night on two cores. What the folder
+holds is not trained again. Studies that are not named stay as published: their sentences are
+written again from their tables.
 """
 
 import re

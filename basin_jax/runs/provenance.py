@@ -1,7 +1,8 @@
-"""Hash the code of this package that decides a seed's bits and its verdict.
+"""Hash the code of this package that decides a seed's bits and its verdict, but for plug-ins.
 
-This is the kernel, the rules, every plug-in, and all that they import. Other code may change
-without a folder being refused.
+This is the kernel, the rules, and all that they import. Organisms, starts and methods are in the
+program that each sweep traces, which its digest holds, so that one that is added or edited changes
+the identity of no sweep that does not use it. Other code may change without a folder being refused.
 """
 
 import ast
@@ -27,7 +28,6 @@ from basin_jax.files import is_private, read_file, write_file
 
 # Their imports are added.
 ROOTS = ("engine/kernel", "runs/plan", "core/verdict")
-PLUGINS = ("networks", "organisms", "starts", "methods", "rules")
 HEADERS = (".h", ".cuh")
 _PACKAGE, _NAME = Path(__file__).parents[1], __name__.partition(".")[0]
 # A string of C++, which is kept, or a comment.
@@ -77,9 +77,9 @@ def code_hash(package: Path, *roots: str) -> str:
 
 
 def modules(package: Path, *roots: str) -> dict[Path, ast.Module]:
-    """Return the kernel, the rules, the plug-ins, and all their imports, by their files."""
-    plugins = (file for kind in PLUGINS for file in (package / kind).glob("*.py"))
-    waiting = [*plugins, *(package / f"{root}.py" for root in (*ROOTS, *roots))]
+    """Return the kernel, the rules, and all their imports, by their files."""
+    rules = (package / "rules").glob("*.py")
+    waiting = [*rules, *(package / f"{root}.py" for root in (*ROOTS, *roots))]
     waiting += {file.with_name("__init__.py") for file in waiting}
     found: dict[Path, ast.Module] = {}
     while waiting:

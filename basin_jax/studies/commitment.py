@@ -71,7 +71,7 @@ class Commitment(TestbedStudy):
     push: float = 1.0  # a length in the space of parameters
     pushed: tuple[float, ...] = (0.0, 0.05, 0.2)  # of the steps
     quick: int = 1024  # children, of all parents of so many
-    full: int = 32_768
+    full: int = 16_384
 
     limits = (
         "Children do not get the state of an optimizer; plain descent has none.",

@@ -62,7 +62,7 @@ class Competence(TestbedStudy):
     depths: tuple[int, ...] = (1, 2, 4)  # hidden layers of the testbed's width
     sized: tuple[int, ...] = (1, 2)  # difficulties at which width and depth are varied
     quick: int = 192
-    full: int = 4000
+    full: int = 2000
 
     limits = (
         "A goal is one of two: what training rewards, or what is intended. Another simple goal "

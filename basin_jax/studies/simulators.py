@@ -375,5 +375,5 @@ def cause(apart: Row) -> str:
     return {
         1: "success is a sign of a liar",
         -1: "failure is a sign of a liar",
-        0: "the two are not shown to differ",
+        0: "neither is shown to be a sign of a liar",
     }[apart.sign]

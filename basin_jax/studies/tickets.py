@@ -76,6 +76,7 @@ class Tickets(TestbedStudy):
     keeps: tuple[float, ...] = (0.2, 0.5)
     early: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)  # of the steps
     quick: int = 1536  # fresh seeds, of which the deceptive ones and as many others have tickets
+    full: int = 6000
 
     limits = (
         "A ticket is chosen by the end of the seed that it is trained from: that it ends as the "

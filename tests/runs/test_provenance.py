@@ -1,9 +1,11 @@
 """The package's own identity: what decides bits and verdicts changes it, and nothing else does."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,8 +37,6 @@ CHANGING = [
     ("core/seeds.py", 'PRNG = "threefry2x32"', 'PRNG = "rbg"'),
     ("runs/plan.py", "np.argsort(seeds)", "np.argsort(-seeds)"),
     ("core/verdict.py", "DECEPTIVE = 2", "DECEPTIVE = 5"),
-    ("networks/mlp.py", "** 0.5", "** 0.6"),
-    ("methods/gradient.py", "import jax\n", "import jax\n\nSLOPE = 1.2\n"),
     ("rules/behavior.py", "import numpy as np\n", "import numpy as np\n\nSLOPE = 1.2\n"),
 ]
 KEEPING = [
@@ -47,7 +47,9 @@ KEEPING = [
     ("engine/kernel.py", '"""', '"""Otherwise: '),
     ("engine/kernel.py", "import time\n", "import time  # a remark\n\n"),
     ("compiler/cpu/runtime.h", "+ r + 1.0f;", "+   r + 1.0f;  // a remark\n\n/* Otherwise:\n */\n"),
-    ("organisms/gate.py", '"""', '"""Otherwise: '),
+    # Of plug-ins the digest of a sweep has the program.
+    ("organisms/gate.py", "import jax\n", "import jax\n\nSLOPE = 1.2\n"),
+    ("methods/gradient.py", "import jax\n", "import jax\n\nSLOPE = 1.2\n"),
 ]
 
 
@@ -66,13 +68,20 @@ def copy(tmp_path_factory):
 
 def edited(copy: Path, *edits: tuple[str, str, str]) -> str:
     """Return the hash of a copy with some texts of its files replaced for a moment."""
+    with edits_of(copy, *edits):
+        return code_hash(copy)
+
+
+@contextlib.contextmanager
+def edits_of(copy: Path, *edits: tuple[str, str, str]) -> Iterator[None]:
+    """Replace some texts of a copy's files for a moment."""
     texts = {file: (copy / file).read_text() for file, _, _ in edits}
     try:
         for file, old, new in edits:
             text = (copy / file).read_text()
             assert old in text
             (copy / file).write_text(text.replace(old, new, 1))
-        return code_hash(copy)
+        yield
     finally:
         for file, text in texts.items():
             (copy / file).write_text(text)
@@ -92,6 +101,31 @@ def test_an_edit_of_what_decides_bits_or_verdicts_changes_it(copy, here, file, o
 @pytest.mark.ci
 def test_an_edit_of_a_comment_a_docstring_a_plot_or_a_study_keeps_it(copy, here):
     assert edited(copy, *KEEPING) == here
+
+
+@pytest.mark.ci
+def test_an_edit_of_a_plug_in_changes_the_digests_of_the_sweeps_that_use_it_alone(copy):
+    code = """if True:
+        import basin_jax as bj
+        from basin_jax.core.identity import digest_of
+        method = bj.methods.Gradient(learning_rate=0.1)
+        for organism in (bj.organisms.Audit(), bj.organisms.DoubleWell()):
+            print(digest_of(bj.Sweep(organism=organism, method=method, num_steps=1)))
+        """
+
+    def digests() -> list[str]:
+        command = [sys.executable, "-c", code]  # which imports from where it runs
+        done = subprocess.run(command, cwd=copy.parent, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    audit, well = digests()
+    with edits_of(copy, ("networks/mlp.py", "** 0.5", "** 0.6")):
+        changed, same = digests()
+    assert changed != audit
+    assert same == well
+    sines = "(point, jax.tree.map(jnp.sin, updates))"
+    with edits_of(copy, ("methods/gradient.py", "(point, updates)", sines)):
+        assert not {*digests()} & {audit, well}
 
 
 @pytest.mark.ci
@@ -139,7 +173,10 @@ def test_all_that_is_loaded_to_train_and_judge_is_part_of_it():
     loaded = {Path(line) for line in done.stdout.split()}
     few = ("engine/kernel.py", "runs/plan.py", "organisms/audit.py", "compiler/cpu/build.py")
     assert {PACKAGE / name for name in few} <= loaded
-    assert loaded <= modules(PACKAGE).keys()
+    # Plug-ins, and what they extend, are in the digest of a sweep.
+    plugins = {*(PACKAGE / kind for kind in ("networks", "organisms", "starts", "methods"))}
+    rest = {file for file in loaded if file.parent not in plugins}
+    assert rest - {PACKAGE / "core/wrappers.py"} <= modules(PACKAGE).keys()
 
 
 def test_a_folder_is_not_gone_on_with_after_the_runtime_of_vectors_has_changed(

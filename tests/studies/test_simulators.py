@@ -132,7 +132,7 @@ def test_what_is_known_holds_within_its_tolerance_and_no_further():
     [
         (np.full(60, 0.5), "success is a sign of a liar"),
         (np.full(60, -0.5), "failure is a sign of a liar"),
-        (np.tile([0.5, -0.5], 30), "the two are not shown to differ"),
+        (np.tile([0.5, -0.5], 30), "neither is shown to be a sign of a liar"),
     ],
 )
 def test_success_is_a_sign_of_a_liar_where_the_bounds_say_so(values, said):
