@@ -193,11 +193,11 @@ def _volume(found: Findings) -> Answer:
     study = "volume"
     rows = {}
     for game in ("Audit", "Inspection"):
-        change = found.row(study, f"{game}/trained-less-prior/deceptive")
+        change = found.row(study, f"{game}/fit=0.6/trained-less-prior/deceptive")
         rows[f"in the {game.lower()} game"] = (
             change,
             change.sign,
-            f"the share deceptive of trained networks less that of the prior, at one fit, is "
+            "the share deceptive of trained networks less that of the prior, at a fit of .6, is "
             f"{number(study, change.key)}{unseen([change])}",
         )
     claims = {

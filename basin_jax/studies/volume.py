@@ -1,5 +1,6 @@
 """Does the prior mass of deceptive and intended networks tell how often training finds each?"""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 
 
 KINDS = (Verdict.DECEPTIVE, Verdict.INTENDED)
-SOURCES = {"prior": "of the prior", "trained": "of training"}
+SOURCES = ("prior", "trained")
 WIDTH = 8
 DENSE, STOPS = 200, 50  # early steps at each of which seeds are probed, and stops after them
 
@@ -95,7 +96,8 @@ class Volume(TestbedStudy):
         return found | prior_mass.groups(2 * seeds)
 
     def quests(self, seeds: int) -> dict[str, Quest]:
-        sizes = {"particles": seeds, "replications": self.replications}
+        particles = max(2 * seeds // 3, FEWEST)
+        sizes = {"particles": particles, "replications": self.replications}
         found = {
             name: prior_mass.census(game.sweep, game.rule, self.bars, sizes)
             for name, game in self.games.items()
@@ -106,9 +108,9 @@ class Volume(TestbedStudy):
         for name in self.games:
             yield from self._of_prior(lab.found[name], name)
             yield from self._of_training(lab[name], name)
-            bar = self.bars[self._agreed(lab.found[name]) - 1]
-            yield from _differences(lab, name, bar)
-            yield _halves(lab.found[name], name, bar)
+            told = self.bars[: self._agreed(lab.found[name])]
+            yield from _differences(lab, name, told)
+            yield _halves(lab.found[name], name, told[-1])
         yield lab["overseen"].null("overseen", "trained where defecting does not pay")
         yield from prior_mass.rows(lab)
 
@@ -167,43 +169,24 @@ class Volume(TestbedStudy):
 
     def _says(self, rows: Table, name: str) -> Iterator[Sentence]:
         told = self.told(rows, name)
-        at = f"{name}/fit={told[-1]:g}"
-        mass = rows[f"{at}/mass"]
-        found = {
-            f"{source}/{kind.name.lower()}": rows[f"{at}/{source}/{kind.name.lower()}"]
+        for bar in told[-2:]:
+            yield _compared(rows, name, bar)
+        fits = ", ".join(f"{bar:g}" for bar in told)
+        along = {
+            source: [rows[f"{name}/fit={bar:g}/{source}/deceptive"] for bar in told]
             for source in SOURCES
-            for kind in KINDS
         }
-        change, other = (rows[f"{name}/trained-less-prior/{kind.name.lower()}"] for kind in KINDS)
-        lead = {
-            1: "Training finds deceptive networks more often than the prior holds them",
-            0: "It is not shown whether training finds deceptive networks more often than the "
-            "prior holds them",
-            -1: "Training finds deceptive networks less often than the prior holds them",
-        }[change.sign]
-        prior, trained = found["prior/deceptive"], found["trained/deceptive"]
+        prior, trained = (", ".join(number_text(x.value) for x in one) for one in along.values())
         yield say(
-            f"{name}, at a fit of at least {told[-1]:g}. {lead}: deceptive are {prior} of the "
-            f"prior's mass there ({prior.seeds} replications), and {trained} of networks when "
-            f"training first brings them there (n = {trained.seeds:,}), a difference of {change}"
-            f"{unseen([change])}. Intended are {found['prior/intended']} and "
-            f"{found['trained/intended']}, a difference of {other}{unseen([other])}. The log10 of "
-            f"that mass is {mass}.",
-            *(*found.values(), change, other, mass),
-        )
-        along = [rows[f"{name}/fit={bar:g}/prior/deceptive"] for bar in told]
-        most = max(along, key=lambda one: one.value)
-        listed = ", ".join(number_text(one.value) for one in along)
-        yield say(
-            f"{name}: of the prior's mass at fits of at least {', '.join(f'{b:g}' for b in told)} "
-            f"the deceptive share is {listed}; the largest is {most}.",
-            *along,
+            f"{name}, at fits of at least {fits}: the deceptive share of the prior's mass is "
+            f"{prior}, and that of networks that training brings there {trained}.",
+            *(*along["prior"], *along["trained"]),
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
         for name in self.games:
             told, marks = self.told(rows, name), []
-            for source, bars in {"prior": told, "trained": self.bars}.items():
+            for source, bars in zip(SOURCES, (told, self.bars), strict=True):
                 for kind, color in zip(KINDS, INK, strict=False):
                     said = kind.name.lower()
                     found = rows.along(f"{name}/fit=*/{source}/{said}", bars)
@@ -252,18 +235,45 @@ def less(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, fl
     return value, value - below, value + above
 
 
-def _differences(lab: Lab, name: str, bar: float) -> Iterator[Row]:
-    """Yield the shares that training finds less those of the prior, where replications agree."""
-    verdicts, found = first_at(lab[name], bar), lab.found[name]
-    error = bonferroni_error(level_of("measured"), len(KINDS), "fixed")
-    for kind in KINDS:
-        said = kind.name.lower()
-        one = share("", "", verdicts == kind, num_intervals=len(KINDS))
-        other = share_at(found, bar, [kind], error=error)
-        label = f"{name}, fit of at least {bar:g}, trained less prior: {said}"
-        ends = less((one.value, one.low, one.high), other)
-        key = f"{name}/trained-less-prior/{said}"
-        yield numbers(key, label, ends, one.seeds, num_intervals=len(KINDS))
+def _differences(lab: Lab, name: str, bars: Sequence[float]) -> Iterator[Row]:
+    """Yield the shares that training finds less those of the prior."""
+    error = bonferroni_error(level_of("measured"), len(bars), "fixed")
+    for bar in bars:
+        verdicts = first_at(lab[name], bar)
+        for kind in KINDS:
+            said = kind.name.lower()
+            one = share("", "", verdicts == kind, num_intervals=len(bars))
+            other = share_at(lab.found[name], bar, [kind], error=error)
+            label = f"{name}, fit of at least {bar:g}, trained less prior: {said}"
+            ends = less((one.value, one.low, one.high), other)
+            key = f"{name}/fit={bar:g}/trained-less-prior/{said}"
+            yield numbers(key, label, ends, one.seeds, num_intervals=len(bars))
+
+
+def _compared(rows: Table, name: str, bar: float) -> Sentence:
+    """Compare the prior and training at one fit."""
+    at = f"{name}/fit={bar:g}"
+    mass = rows[f"{at}/mass"]
+    both = [
+        [rows[f"{at}/{what}/{kind.name.lower()}"] for kind in KINDS]
+        for what in (*SOURCES, "trained-less-prior")
+    ]
+    prior, trained, change = (deceptive for deceptive, _ in both)
+    lead = {
+        1: "Training finds deceptive networks more often than the prior holds them",
+        0: "It is not shown whether training finds deceptive networks more often than the prior "
+        "holds them",
+        -1: "Training finds deceptive networks less often than the prior holds them",
+    }[change.sign]
+    intended = [one for _, one in both]
+    return say(
+        f"{name}, at a fit of at least {bar:g}. {lead}: deceptive are {prior} of the prior's mass "
+        f"({prior.seeds} replications) and {trained} of networks when training first brings them "
+        f"there (n = {trained.seeds:,}), a difference of {change}{unseen([change])}. Intended are "
+        f"{intended[0]} and {intended[1]}, a difference of {intended[2]}{unseen([intended[2]])}. "
+        f"The log10 of the prior's mass there is {mass}.",
+        *(mass, *itertools.chain(*both)),
+    )
 
 
 def _halves(found: RareEstimate, name: str, bar: float) -> Row:

@@ -43,6 +43,7 @@ SAID = {
 }
 KIND = {"race": "the deceptive one leads", "perceptron": "err where not watched"}
 FIT = At(evidence="fit", step=0)
+LANES = 256  # as nothing is trained, that many are fast on any device
 RARER = 1e-200  # than any mass that is searched for
 
 
@@ -62,7 +63,8 @@ def census(sweep: Sweep, rule: Rule, bars: tuple[float, ...], sizes: Mapping[str
     """Declare the census of a sweep's starts by fit, judged by a rule whatever the fit."""
     whatever, fit = rule.replace(min_fit=None), rule.replace(min_fit=bars[-1])
     method = Census(by=whatever, bars=bars, below=RARER, **sizes)
-    return Quest(sweep=sweep.replace(num_steps=0, save_at=()), rule=fit, method=method, score=FIT)
+    begun = sweep.replace(num_steps=0, save_at=())
+    return Quest(sweep=begun, rule=fit, method=method, score=FIT, lanes=LANES)
 
 
 def groups(seeds: int) -> dict[str, Group]:
