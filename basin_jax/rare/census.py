@@ -72,7 +72,7 @@ def mass_at(found: RareEstimate, bar: float, *, error: float) -> tuple[float, fl
 
     It is 0 with an interval to 1 where a replication has not come so far.
     """
-    masses, _ = _counted(found, bar, ())
+    masses, _ = counted(found, bar, ())
     if not masses.all():
         return float(masses.mean()), 0.0, 1.0
     return float(masses.mean()), *mean_interval(masses, 1 - error)
@@ -88,7 +88,7 @@ def share_at(
     share 0, or 1, it is the exact one of as many trials, since shares vary no more than these.
     It is undefined, NaN, where no replication has come so far.
     """
-    masses, parts = _counted(found, bar, of)
+    masses, parts = counted(found, bar, of)
     return ratio_interval(masses, parts, error=error)
 
 
@@ -117,7 +117,7 @@ def ratio_interval(
 
 def effective(found: RareEstimate, bar: float) -> float:
     """Compute the effective number of replications at a bar: all, if they find the same mass."""
-    masses, _ = _counted(found, bar, ())
+    masses, _ = counted(found, bar, ())
     masses = masses / masses.max(initial=1e-300)
     return float(masses.sum() ** 2 / max((masses**2).sum(), 1e-300))
 
@@ -128,10 +128,13 @@ def ancestors_at(found: RareEstimate, bar: float) -> int:
     return sum(level.ancestors or 0 for level in levels if level.threshold == _below(bar))
 
 
-def _counted(
+def counted(
     found: RareEstimate, bar: float, of: Sequence[Verdict]
 ) -> tuple[Float[ndarray, " replication"], Float[ndarray, " replication"]]:
-    """Return the mass that each replication finds at a bar, and that of some verdicts."""
+    """Return the mass that each replication finds at a bar, and its part of some verdicts.
+
+    Both are 0 where it has not come so far.
+    """
     masses, parts = [], []
     for one in found.replications:
         mass, part, reached = 1.0, 0.0, 0.0

@@ -12,7 +12,14 @@ from jaxtyping import Int8
 from numpy import ndarray
 
 from basin_jax.core.verdict import Verdict, judge
-from basin_jax.rare.census import ancestors_at, effective, mass_at, share_at
+from basin_jax.rare.census import (
+    ancestors_at,
+    counted,
+    effective,
+    mass_at,
+    ratio_interval,
+    share_at,
+)
 from basin_jax.rare.estimate import REPLICATIONS, RareEstimate
 from basin_jax.rare.problem import FEWEST
 from basin_jax.results.chunk import KEYS
@@ -87,10 +94,10 @@ class Volume(TestbedStudy):
     def sweeps(self, seeds: int) -> dict[str, Group]:
         found: dict[str, Group] = {}
         for name, game in self.games.items():
-            later = np.linspace(DENSE, game.num_steps, STOPS + 1)[:-1].astype(int).tolist()
-            along = sorted({*range(min(DENSE, game.num_steps)), *later} - {game.num_steps})
-            sweep = game.sweep.replace(save_at=tuple(along))
-            found[name] = only(sweep, seeds, rule=game.rule)
+            last, dense = game.num_steps, min(DENSE, game.num_steps)
+            later = np.linspace(dense, last, STOPS + 1).astype(int).tolist()
+            along = tuple(sorted({*range(dense), *later} - {last}))
+            found[name] = only(game.sweep.replace(save_at=along), seeds, rule=game.rule)
         overseen = self.testbed.sweep.replace(method=self.testbed.overseen_by())
         found["overseen"] = only(overseen, seeds, rule=self.testbed.rule)
         return found | prior_mass.groups(2 * seeds)
@@ -111,6 +118,7 @@ class Volume(TestbedStudy):
             told = self.bars[: self._agreed(lab.found[name])]
             yield from _differences(lab, name, told)
             yield _halves(lab.found[name], name, told[-1])
+            yield from _alike(lab.found[name], name, told)
         yield lab["overseen"].null("overseen", "trained where defecting does not pay")
         yield from prior_mass.rows(lab)
 
@@ -286,6 +294,20 @@ def _halves(found: RareEstimate, name: str, bar: float) -> Row:
     )
     terms: dict[str, Any] = {"kind": "control", "expected": 0.0}
     return numbers(f"{name}/halves", label, less(*halves), len(found.replications), **terms)
+
+
+def _alike(found: RareEstimate, name: str, bars: Sequence[float]) -> Iterator[Row]:
+    """Yield the prior's share where replications do not count by the mass that they find."""
+    error = bonferroni_error(level_of("sensitivity"), len(bars), "fixed")
+    for bar in bars:
+        masses, parts = counted(found, bar, [Verdict.DECEPTIVE])
+        shares = parts[masses > 0] / masses[masses > 0]
+        ends = ratio_interval(np.ones(len(shares)), shares, error=error)
+        label = (
+            f"{name}, of the prior of a fit of at least {bar:g}, each replication alike: deceptive"
+        )
+        terms: dict[str, Any] = {"kind": "sensitivity", "num_intervals": len(bars)}
+        yield numbers(f"{name}/fit={bar:g}/alike/deceptive", label, ends, len(shares), **terms)
 
 
 def _expected(one: Row) -> Row:
