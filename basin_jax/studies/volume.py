@@ -45,6 +45,7 @@ from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 KINDS = (Verdict.DECEPTIVE, Verdict.INTENDED)
 SOURCES = ("prior", "trained")
 WIDTH = 8
+SHARE = 8 / 3  # particles of a replication, for each seed that is trained
 DENSE, STOPS = 200, 50  # early steps at each of which seeds are probed, and stops after them
 
 
@@ -60,8 +61,8 @@ class Volume(TestbedStudy):
 
     testbed: Testbed = AUDIT.of_width(WIDTH)
     other: Testbed = INSPECTION.of_width(WIDTH)
-    bars: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.64)
-    replications: int = 16
+    bars: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6)
+    replications: int = 8
     quick: int = 300
     full: int = 4000
 
@@ -103,8 +104,7 @@ class Volume(TestbedStudy):
         return found | prior_mass.groups(2 * seeds)
 
     def quests(self, seeds: int) -> dict[str, Quest]:
-        particles = max(2 * seeds // 3, FEWEST)
-        sizes = {"particles": particles, "replications": self.replications}
+        sizes = {"particles": round(SHARE * seeds), "replications": self.replications}
         found = {
             name: prior_mass.census(game.sweep, game.rule, self.bars, sizes)
             for name, game in self.games.items()

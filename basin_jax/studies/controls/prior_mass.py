@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int, Key
 from numpy import ndarray
 from scipy.special import ndtr
 
+from basin_jax.core.contracts import Batch, Evidence, Params
 from basin_jax.core.sweep import Sweep
 from basin_jax.core.verdict import UNJUDGED, Rule, Verdict
+from basin_jax.core.wrappers import OrganismWrapper
 from basin_jax.methods.gradient import Gradient
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.organisms.ticket_race import TicketRace
@@ -43,6 +45,8 @@ SAID = {
 }
 KIND = {"race": "the deceptive one leads", "perceptron": "err where not watched"}
 FIT = At(evidence="fit", step=0)
+# What rules ask for, of all that organisms measure.
+BEHAVIOR = ("fit", "watched", "unwatched", "competence", "margin", "lying_contexts", "leader")
 LANES = 256  # as nothing is trained, that many are fast on any device
 RARER = 1e-200  # than any mass that is searched for
 
@@ -59,11 +63,25 @@ class Leads(Rule):
         return np.where(evidence["fit"] < self.min_fit, Verdict.UNFIT, kind)
 
 
+class Behaving(OrganismWrapper):
+    """Measure the behavior of another organism, and leave out what else it measures.
+
+    A census measures millions of networks, and a probe may be dearer than a network.
+    """
+
+    def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        return self.organism.loss(params, batch)
+
+    def probe(self, key: Key[Array, ""], params: Params) -> Evidence:
+        found = self.organism.probe(key, params)
+        return {name: value for name, value in found.items() if name in BEHAVIOR}
+
+
 def census(sweep: Sweep, rule: Rule, bars: tuple[float, ...], sizes: Mapping[str, int]) -> Quest:
     """Declare the census of a sweep's starts by fit, judged by a rule whatever the fit."""
     whatever, fit = rule.replace(min_fit=None), rule.replace(min_fit=bars[-1])
     method = Census(by=whatever, bars=bars, below=RARER, **sizes)
-    begun = sweep.replace(num_steps=0, save_at=())
+    begun = sweep.replace(organism=Behaving(organism=sweep.organism), num_steps=0, save_at=())
     return Quest(sweep=begun, rule=fit, method=method, score=FIT, lanes=LANES)
 
 
