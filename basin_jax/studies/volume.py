@@ -45,7 +45,7 @@ from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 KINDS = (Verdict.DECEPTIVE, Verdict.INTENDED)
 SOURCES = ("prior", "trained")
 WIDTH = 8
-SHARE = 8 / 3  # particles of a replication, for each seed that is trained
+SHARE = 20 / 3  # particles of a replication, for each seed that is trained
 DENSE, STOPS = 200, 50  # early steps at each of which seeds are probed, and stops after them
 
 
@@ -62,7 +62,7 @@ class Volume(TestbedStudy):
     testbed: Testbed = AUDIT.of_width(WIDTH)
     other: Testbed = INSPECTION.of_width(WIDTH)
     bars: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6)
-    replications: int = 8
+    replications: int = 16
     quick: int = 300
     full: int = 4000
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from study_tables import outcome
 
+from basin_jax.core.identity import evidence_names
 from basin_jax.core.verdict import Verdict
 from basin_jax.rules import Behavior
 from basin_jax.studies.controls import prior_mass
@@ -98,9 +99,15 @@ def test_too_little_is_refused(wrong, said):
         Volume(**wrong)
 
 
+def test_a_census_measures_what_the_rule_asks_for_and_nothing_else():
+    asked = STUDY.quests(30)["Audit"]
+    assert {*evidence_names(asked.sweep)} == {*prior_mass.BEHAVIOR} - {"leader"}
+    assert asked.method.particles == 200
+
+
 @pytest.mark.slow
 def test_what_is_known_is_found(tmp_path):
-    (finding,) = make({"volume": Volume(quick=200, replications=8)}, tmp_path, quick=True)
+    (finding,) = make({"volume": Volume(quick=60, bars=(0.1, 0.2))}, tmp_path, quick=True)
     known = [row for row in finding.rows.values() if row.kind == "known"]
     assert len(known) == 5
     assert all(row.holds for row in known)
