@@ -21,8 +21,8 @@ class Census(SubsetSimulation):
     Of networks that are not trained the score of a particle is that of its start. Then the
     particles at a bar are a sample of the prior, given that the score is at least that: P_B of
     Mingard et al. 2021 ("Is SGD a Bayesian sampler? Well, almost"), for fits that guessing does
-    not find. A search ends at the last bar, and the event should lie beyond it. The prior is that of
-    the numbers that are drawn: those of 32-bit floats end at some 5 standard deviations.
+    not find. The prior is that of the numbers that are drawn: those of 32-bit floats end at some 5
+    standard deviations. A search ends at the last bar, and the event should lie beyond it.
 
     Attributes:
         by: the rule that judges them.
