@@ -177,8 +177,8 @@ class Made(Lab):
 
     def search(self, name, asked):
         rng = np.random.default_rng(zlib.crc32(name.encode()))
-        count = asked.method.replications
-        found = [_searched(asked.method, rng) for _ in range(count)]
+        assert isinstance(asked.method, Census)
+        found = [_searched(asked.method, rng) for _ in range(asked.method.replications)]
         bracket = estimate(0, 100)
         self.found[name] = rare_estimate(found, bracket=bracket, method="", score="")
         self.seed_steps[name] = 0

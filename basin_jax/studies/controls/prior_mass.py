@@ -7,6 +7,7 @@ lead.
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -81,7 +82,8 @@ class Behaving(OrganismWrapper):
 def census(sweep: Sweep, rule: Rule, bars: tuple[float, ...], sizes: Mapping[str, int]) -> Quest:
     """Declare the census of a sweep's starts by fit, judged by a rule whatever the fit."""
     whatever, fit = rule.replace(min_fit=None), rule.replace(min_fit=bars[-1])
-    method = Census(by=whatever, bars=bars, below=RARER, **sizes)
+    terms: dict[str, Any] = {"by": whatever, "bars": bars, "below": RARER, **sizes}
+    method = Census(**terms)
     begun = sweep.replace(organism=Behaving(organism=sweep.organism), num_steps=0, save_at=())
     return Quest(sweep=begun, rule=fit, method=method, score=FIT, lanes=LANES)
 
