@@ -96,10 +96,10 @@ QUESTIONS = {
         ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
     ],
     "16 Does prior mass tell it?": [
-        ("volume", "Audit/fit=0.6/trained-less-prior/deceptive", "audit game, trained less prior"),
+        ("volume", "Audit/fit=0.5/trained-less-prior/deceptive", "audit game, trained less prior"),
         (
             "volume",
-            "Inspection/fit=0.6/trained-less-prior/deceptive",
+            "Inspection/fit=0.5/trained-less-prior/deceptive",
             "inspection game, trained less prior",
         ),
     ],

@@ -193,12 +193,15 @@ def _volume(found: Findings) -> Answer:
     study = "volume"
     rows = {}
     for game in ("Audit", "Inspection"):
-        change = found.row(study, f"{game}/fit=0.6/trained-less-prior/deceptive")
+        # The highest fit at which the prior's share is told.
+        end = "/trained-less-prior/deceptive"
+        keys = [k for k in found.rows(study) if k.startswith(f"{game}/fit=") and k.endswith(end)]
+        change, fit = found.row(study, keys[-1]), keys[-1].split("/")[1].removeprefix("fit=")
         rows[f"in the {game.lower()} game"] = (
             change,
             change.sign,
-            "the share deceptive of trained networks less that of the prior, at a fit of .6, is "
-            f"{number(study, change.key)}{unseen([change])}",
+            f"at a fit of at least {fit} the share deceptive of trained networks less that of the "
+            f"prior is {number(study, change.key)}{unseen([change])}",
         )
     claims = {
         1: "training finds deceptive networks more often than their prior mass says",

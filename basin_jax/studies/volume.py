@@ -45,7 +45,7 @@ from basin_jax.studies.framework.testbed import AUDIT, INSPECTION, Testbed
 KINDS = (Verdict.DECEPTIVE, Verdict.INTENDED)
 SOURCES = ("prior", "trained")
 WIDTH = 8
-SHARE = 20 / 3  # particles of a replication, for each seed that is trained
+SHARE = 8 / 3  # particles of a replication, for each seed that is trained
 DENSE, STOPS = 200, 50  # early steps at each of which seeds are probed, and stops after them
 
 

@@ -102,7 +102,7 @@ def test_too_little_is_refused(wrong, said):
 def test_a_census_measures_what_the_rule_asks_for_and_nothing_else():
     asked = STUDY.quests(30)["Audit"]
     assert {*evidence_names(asked.sweep)} == {*prior_mass.BEHAVIOR} - {"leader"}
-    assert asked.method.particles == 200
+    assert asked.method.particles == 80
 
 
 @pytest.mark.slow
