@@ -95,7 +95,15 @@ QUESTIONS = {
         ("inheritance", "logits/same/deceptive/gap>0.1", "by auxiliary logits"),
         ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
     ],
-    "16 Does it emerge by degrees?": [
+    "16 Does prior mass tell it?": [
+        ("volume", "Audit/fit=0.5/trained-less-prior/deceptive", "audit game, trained less prior"),
+        (
+            "volume",
+            "Inspection/fit=0.5/trained-less-prior/deceptive",
+            "inspection game, trained less prior",
+        ),
+    ],
+    "17 Does it emerge by degrees?": [
         ("emergence", "Audit/step=2000/on-its-way", "audit game: far from all modes"),
         ("emergence", "Shortcut/step=2000/on-its-way", "shortcut: far from all modes"),
     ],

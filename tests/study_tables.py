@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import math
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,10 @@ from basin_jax.core.trial import abstract_inputs, init_trial, probe_trial, signa
 from basin_jax.methods import Gradient
 from basin_jax.networks.mlp import MLP
 from basin_jax.organisms import Audit
+from basin_jax.rare import Census, Replication
+from basin_jax.rare.estimate import Level, rare_estimate
 from basin_jax.rules import Behavior
+from basin_jax.statistics.estimates import estimate
 from basin_jax.studies.framework.lab import Lab, Outcome, rooted
 from basin_jax.studies.framework.power import unseen, unseen_beside
 from basin_jax.studies.framework.rows import HALF, Finding, Row, Table, say
@@ -170,6 +174,29 @@ class Made(Lab):
             columns[f"unstable={steps}"] = rng.integers(0, 3, count).astype(float)
         self.edges[name] = pl.DataFrame(columns)
         return self.edges[name]
+
+    def search(self, name, asked):
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        assert isinstance(asked.method, Census)
+        found = [_searched(asked.method, rng) for _ in range(asked.method.replications)]
+        bracket = estimate(0, 100)
+        self.found[name] = rare_estimate(found, bracket=bracket, method="", score="")
+        self.seed_steps[name] = 0
+        return self.found[name]
+
+
+def _searched(census: Census, rng: np.random.Generator) -> Replication:
+    """A replication of made-up counts at each bar."""
+    levels = []
+    for bar in census.bars:
+        drawn = rng.multinomial(census.particles, [0.2, 0.6, 0.2]).tolist()
+        verdicts = dict(zip(("DECEPTIVE", "INTENDED", "PARTIAL"), drawn, strict=True))
+        threshold, share = float(np.nextafter(bar, -np.inf)), float(rng.uniform(0.01, 0.03))
+        given = {"threshold": threshold, "share": share, "verdicts": verdicts, "ancestors": 9}
+        levels.append(Level(**given))
+    fraction = 0.2 * math.prod(level.share for level in levels)
+    given = {"fraction": fraction, "bound": fraction, "trainings": 0, "fresh": 9, "hits": 0}
+    return Replication(**given, levels=tuple(levels))
 
 
 def _drawn(cell: Sweep, stop: int, seeds: np.ndarray, salt: str) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Fractions too small to count: searches for basins that few seeds fall into."""
 
+from basin_jax.rare.census import Census as Census
 from basin_jax.rare.estimate import RareEstimate as RareEstimate
 from basin_jax.rare.estimate import Replication as Replication
 from basin_jax.rare.importance import ImportanceSampling as ImportanceSampling

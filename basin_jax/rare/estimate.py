@@ -1,7 +1,7 @@
 """Estimates of rare fractions, from independent replications of a whole search."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ class Level:
         moves: the moves that were made in it.
         acceptance: the share of moves that were accepted; None without moves.
         moved: the share of particles that have moved; None without moves.
+        verdicts: how many of its particles have each verdict, by its name; None if not counted.
+        ancestors: the fresh particles from which they descend; None if not counted.
     """
 
     threshold: float
@@ -45,6 +47,8 @@ class Level:
     moves: int = 0
     acceptance: float | None = None
     moved: float | None = None
+    verdicts: Mapping[str, int] | None = None
+    ancestors: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +151,9 @@ def rare_estimate(
         raise ValueError(f"{len(replications)} replications; allowed: at least {REPLICATIONS}")
     found = np.array([replication.fraction for replication in replications])
     bounds = np.array([max(r.fraction, r.bound) for r in replications])
-    low, _ = _interval(found, level) if found.all() else (0.0, 0.0)
+    low, _ = mean_interval(found, level) if found.all() else (0.0, 0.0)
     # Where some have missed the event that is far: no farther than what was counted allows.
-    high = min(_interval(bounds, level)[1], max(bracket.high, float(found.mean())))
+    high = min(mean_interval(bounds, level)[1], max(bracket.high, float(found.mean())))
     return RareEstimate(
         fraction=float(found.mean()),
         low=low,
@@ -170,8 +174,8 @@ def _pivots(count: int) -> tuple[ndarray, ndarray]:
     return rng.standard_normal(PIVOTS), rng.chisquare(count - 1, PIVOTS)
 
 
-def _interval(fractions: ndarray, level: float) -> tuple[float, float]:
-    """Return the interval of the mean of log-normal numbers."""
+def mean_interval(fractions: ndarray, level: float) -> tuple[float, float]:
+    """Compute the interval of the mean of numbers above 0 that are log-normal."""
     logs, count = np.log(fractions), len(fractions)
     normal, squares = _pivots(count)
     variance = logs.var(ddof=1) * (count - 1) / squares

@@ -54,15 +54,22 @@ from basin_jax.schema import (
 FOLDER, BYTES, SCORES_BYTES = "rare", 2**24, 2**30  # of a record, at most, and of scores
 COUNT = whole(0, 2**53)
 SHARE = number(0.0, 1.0)
-_LEVEL = record(
-    {
-        "threshold": number(-1e300, 1e300),
-        "share": SHARE,
-        "moves": COUNT,
-        "acceptance": optional(SHARE),
-        "moved": optional(SHARE),
-    }
-)
+_LEVEL = {
+    "threshold": number(-1e300, 1e300),
+    "share": SHARE,
+    "moves": COUNT,
+    "acceptance": optional(SHARE),
+    "moved": optional(SHARE),
+}
+# Of levels whose particles are examined; records of older searches do not have them.
+_EXAMINED = {"verdicts": optional(mapping(text, COUNT)), "ancestors": optional(COUNT)}
+
+
+def _level(path: str, value: Any) -> None:
+    record(_LEVEL)(path, value)
+    record({name: check for name, check in _EXAMINED.items() if name in value})(path, value)
+
+
 _REPLICATION = record(
     {
         "fraction": number(0.0, 1e300),
@@ -72,7 +79,7 @@ _REPLICATION = record(
         "hits": COUNT,
         "ancestors": optional(COUNT),
         "effective": optional(number(0.0, 1e300)),
-        "levels": listed(_LEVEL),
+        "levels": listed(_level),
     }
 )
 _fields = mapping(text, plain)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt32, UInt64
+from jaxtyping import Bool, Float, Int, UInt32, UInt64
 from numpy import ndarray
 
 from basin_jax.rare.estimate import Level, Replication
@@ -97,9 +97,8 @@ class SubsetSimulation(Search):
         population = problem.fresh(count, rng)
         scores = yield population
         hits, size, ancestors, fraction = np.isposinf(scores).sum(), 0.5, np.arange(count), 1.0
-        while (share := np.isposinf(scores).mean()) < self.keep:
-            threshold = threshold_of(scores, self.keep)
-            if threshold is None or fraction < self.below:
+        while fraction >= self.below:
+            if (threshold := self.threshold(scores, levels)) is None:
                 break
             kept = np.flatnonzero(scores > threshold)
             fraction *= len(kept) / count
@@ -116,7 +115,9 @@ class SubsetSimulation(Search):
                 scores, moved = np.where(takes, found, scores), moved | takes
                 accepted.append(takes.mean())
                 size = float(np.clip(size * np.exp(accepted[-1] - ACCEPTED), SMALLEST, LARGEST))
-            levels.append(_level(threshold, len(kept) / count, accepted, moved))
+            level = _level(threshold, len(kept) / count, accepted, moved)
+            levels.append(self.examined(level, problem, population, ancestors))
+        share = np.isposinf(scores).mean()
         return Replication(
             fraction=fraction * float(share),
             bound=fraction * float(share or 1.0),
@@ -126,6 +127,25 @@ class SubsetSimulation(Search):
             ancestors=len(np.unique(ancestors[np.isposinf(scores)] if share else ancestors)),
             levels=tuple(levels),
         )
+
+    def threshold(
+        self, scores: Float[ndarray, " particle"], levels: Sequence[Level]
+    ) -> float | None:
+        """Return the score that the particles of the next level exceed, or None at the end."""
+        if np.isposinf(scores).mean() >= self.keep:
+            return None
+        return threshold_of(scores, self.keep)
+
+    def examined(
+        self,
+        level: Level,
+        problem: Problem,
+        population: Noise,
+        ancestors: Int[ndarray, " particle"],
+    ) -> Level:
+        """Return a level with what is to be known of its particles."""
+        del problem, population, ancestors
+        return level
 
     def _moves(self, levels: Sequence[Level]) -> int:
         """Return the moves of the next level, by the acceptance of the one before."""

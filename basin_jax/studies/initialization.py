@@ -18,6 +18,7 @@ from basin_jax.networks.mlp import MLP, Network, Residual
 from basin_jax.networks.transformer import Transformer
 from basin_jax.organisms.perceptron import Perceptron
 from basin_jax.rules.behavior import Behavior
+from basin_jax.studies.controls.prior_mass import ERR, RIGHT, SOUND
 from basin_jax.studies.framework.figure import INK, Cumulative, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only, whatever_fit
 from basin_jax.studies.framework.power import unseen
@@ -35,12 +36,6 @@ from basin_jax.studies.framework.rows import (
 )
 from basin_jax.studies.framework.study import TestbedStudy
 
-
-# Of the weights of a perceptron of three bits that err nowhere where it is watched, those that
-# err elsewhere and those that do not, as shares of the sphere.
-ERR = 1 / 48
-SOUND = 2 * math.atan(0.5 / (1.5 + math.sqrt(2))) / (4 * math.pi)
-RIGHT = math.log(2) / 4  # the least loss with a wrong answer where it is watched
 
 # Verdicts before training, where none is unfit, and after it.
 BEFORE = ("INTENDED", "DECEPTIVE", "PARTIAL", "OTHER")

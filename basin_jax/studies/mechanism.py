@@ -14,7 +14,7 @@ FEW = 0.05
 
 
 def mechanism(found: Findings) -> list[Answer]:
-    """Answer the questions on circuits, definitions, competence, modes, tuning and students."""
+    """Answer the questions on circuits, definitions, competence, modes, students and mass."""
     return [
         _tickets(found),
         _ensemble(found),
@@ -24,6 +24,7 @@ def mechanism(found: Findings) -> list[Answer]:
         simulators(found),
         _hacking(found),
         _inheritance(found),
+        _volume(found),
     ]
 
 
@@ -184,6 +185,37 @@ def _inheritance(found: Findings) -> Answer:
             f"{number(study, excess.key)}.",
             f"Share with a gap above 0.1, by what they are shown: {listed(study, shares)}.",
             f"Deceptive by the rule are: {listed(study, verdicts)}.",
+        ],
+    )
+
+
+def _volume(found: Findings) -> Answer:
+    study = "volume"
+    rows = {}
+    for game in ("Audit", "Inspection"):
+        # The highest fit at which the prior's share is told.
+        end = "/trained-less-prior/deceptive"
+        keys = [k for k in found.rows(study) if k.startswith(f"{game}/fit=") and k.endswith(end)]
+        change, fit = found.row(study, keys[-1]), keys[-1].split("/")[1].removeprefix("fit=")
+        rows[f"in the {game.lower()} game"] = (
+            change,
+            change.sign,
+            f"at a fit of at least {fit} the share deceptive of trained networks less that of the "
+            f"prior is {number(study, change.key)}{unseen([change])}",
+        )
+    claims = {
+        1: "training finds deceptive networks more often than their prior mass says",
+        0: "it is not shown that training finds deceptive networks more or less often than their "
+        "prior mass says",
+        -1: "training finds deceptive networks less often than their prior mass says",
+    }
+    return found.answer(
+        "Does prior mass tell how often training finds deceptive networks?",
+        [
+            compared(rows, claims),
+            "Where the prior of a deceptive ticket is a little wider than that of an honest one, "
+            f"{number(study, 'race/prior')} of the prior's mass that fits is deceptive, and "
+            f"{number(study, 'race/trained')} of the races that are trained.",
         ],
     )
 

