@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from basin_jax.statistics.modes import Modes, find_modes
 from basin_jax.studies.controls.double_well import RULE, SEPARATRIX, WELL
-from basin_jax.studies.framework.figure import Cumulative, Curve, Forest, Panel
+from basin_jax.studies.framework.figure import Cumulative, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.rows import (
     Kind,
@@ -303,11 +303,11 @@ class Emergence(TestbedStudy):
             for at, part in enumerate(PARTS)
         ]
         if several:
-            yield Panel(grown, xlabel="share in the upper mode of the end")
+            yield Panel(grown, xlabel="share in the upper mode")
         way = {
             each.name: rows[f"{each.name}/step={each.num_steps}/on-its-way"] for each in self._all
         }
-        yield Panel([Forest(way)], xlabel="share far from all modes, at the end")
+        yield Panel([Forest(way), Level(FEW, axis="x")], xlabel="share far from all modes")
         wide = [
             Curve({w: rows[f"width={w}/{what}"] for w in self._widths}, label=said)
             for what, said in (("upper", "share of seeds"), ("upper/gap", "median gap"))
