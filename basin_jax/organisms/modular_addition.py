@@ -84,7 +84,9 @@ class ModularAddition(Organism):
         return None
 
     def loss(self, params: dict[str, Array], batch: None) -> Float[Array, ""]:
-        logs = jax.nn.log_softmax(self.logits(params, *self._embedded(params)))
+        token = params["token"]
+        # Of each token but once: what is computed of all pairs begins where the two meet.
+        logs = jax.nn.log_softmax(self.logits(params, token[:, None], token[None]))
         trained = self.training_set()
         return -((logs * self._right()).sum(-1) * trained).sum() / trained.sum()
 
@@ -138,23 +140,25 @@ class ModularAddition(Organism):
         return jnp.broadcast_to(first, (p, p, d)), jnp.broadcast_to(second, (p, p, d))
 
     def logits(
-        self, params: dict[str, Array], first: Float[Array, "p p d"], second: Float[Array, "p p d"]
+        self, params: dict[str, Array], first: Float[Array, "p _ d"], second: Float[Array, "_ p d"]
     ) -> Float[Array, "p p answer"]:
         first = first + params["position"][0][None, None]
         second = second + params["position"][1][None, None]
-        by_head = (*first.shape[:2], self.heads, self.width // self.heads)
-        query = (second @ params["query"]).reshape(by_head)
-        scores = [
-            (query * (token @ params["key"]).reshape(by_head)).sum(-1) for token in (first, second)
-        ]
+        size = self.width // self.heads
+
+        def by_head(token: Array, what: str) -> Array:
+            return (token @ params[what]).reshape(*token.shape[:2], self.heads, size)
+
+        query = by_head(second, "query")
+        scores = [(query * by_head(token, "key")).sum(-1) for token in (first, second)]
         # The softmax of two is the logistic function of their difference.
-        gap = (scores[0] - scores[1]) / by_head[-1] ** 0.5
+        gap = (scores[0] - scores[1]) / size**0.5
         mixed = sum(
             (self.attention_rate * jax.nn.sigmoid(sign * gap) + 1 - self.attention_rate)[..., None]
-            * (token @ params["value"]).reshape(by_head)
+            * by_head(token, "value")
             for sign, token in ((1, first), (-1, second))
         )
-        stream = second + jnp.asarray(mixed).reshape(second.shape) @ params["mix"]
+        stream = second + jnp.asarray(mixed).reshape(*gap.shape[:2], self.width) @ params["mix"]
         hidden = jax.nn.relu(stream @ params["up"] + params["up_bias"][None, None])
         stream = stream + hidden @ params["down"] + params["down_bias"][None, None]
         return stream @ params["unembed"]

