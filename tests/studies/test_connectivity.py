@@ -1,5 +1,7 @@
 """The study of connectivity: which pairs it joins, and what it reads on their lines."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -95,14 +97,20 @@ def test_ends_are_corrected_alike_but_for_the_push():
         assert start.of == tuned["barrier"].replace(num_steps=spell, save_at=())
 
 
+def fields(plugin: Any) -> Any:
+    """A plug-in, whose fields differ by its kind."""
+    return plugin
+
+
 def rate_of(sweep):
     method = sweep.method
-    return getattr(method, "method", method).rate if isinstance(method, Correction) else method.rate
+    return fields(method.method if isinstance(method, Correction) else method).rate
 
 
 def test_a_backdoor_is_corrected_without_a_triggered_input():
     for cell in fine_tuning.groups(TINY, 48)["backdoor_tuned"].cells.values():
-        assert (cell.organism.trigger_weight, cell.method.along.trigger_weight) == (0, 0)
+        shown = cell.organism, fields(cell.method).along
+        assert [float(fields(one).trigger_weight) for one in shown] == [0, 0]
 
 
 @pytest.mark.ci
