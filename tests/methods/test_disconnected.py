@@ -7,6 +7,7 @@ import pytest
 
 from basin_jax import Organism
 from basin_jax.methods import Disconnected, Gradient, GuessAndCheck
+from basin_jax.methods.disconnected import DisconnectedState
 
 
 KEY = jax.random.key(0)
@@ -82,10 +83,9 @@ def test_it_leaves_a_minimum_from_the_known_rate_on(share, over, leaves):
     # Of one curvature k, a step multiplies the distance by (1 - ηk)·(1 + rate·t²·k).
     flat = raised(over * RATE / share**2 / (1 - RATE), near=share, far=share)
     method = flat.replace(along=Bowl())
-    start, key = np.zeros(3, np.float32), KEY
-    state = method.init(key, jnp.asarray(start), Bowl())
-    moved = state._replace(method=state.method._replace(params=jnp.array([0.0, 1e-3, 0.0])))
-    found = jax.lax.fori_loop(0, 400, lambda n, s: method.step(key, n, s, Bowl()), moved)
+    inside = INSIDE.init(KEY, jnp.array([0.0, 1e-3, 0.0]), Bowl())
+    moved = DisconnectedState(inside, jnp.zeros(3))
+    found = jax.lax.fori_loop(0, 400, lambda n, s: method.step(KEY, n, s, Bowl()), moved)
     factor = (1 - RATE) * (1 + method.rate * share**2)
     assert (found.params[1] > 1e-3) == leaves
     np.testing.assert_allclose(found.params[1], 1e-3 * factor**400, rtol=1e-3)
