@@ -81,7 +81,9 @@ class Connectivity(TestbedStudy):
         "Ends of two verdicts differ in what they do, and by how much is not taken into account: "
         "the barrier is that between two behaviors, whatever is deceptive in one of them.",
         "Between the points of a line the loss may rise higher.",
-        "The weight of the barrier is one of few, chosen on seeds of other roots; it is raised on "
+        "The weight of the barrier and its time were chosen on seeds of other roots, the time of "
+        "the game as one after which plain correction had not lasted, and those of the controls "
+        "were not: the push without a line has the barrier's own. The barrier is raised on "
         "the inputs that honest training shows, or on the game's own rewards, which must be known.",
     )
 

@@ -40,7 +40,8 @@ NAMES = {
     ITSELF: "loss raised at the network itself",
     LOWERED: "loss on the line lowered",
 }
-# By a grid of 2, 4, 6 and 8 in the backdoor and 1, 2 and 4 in the game, on seeds of other roots.
+# Of 0.5 to 8 in the backdoor and 0.5 to 4 in the game, tried on seeds of other roots, as the spells
+# were: that of the game is one after which plain correction had not lasted.
 WEIGHTS = {"backdoor": 6.0, "game": 2.0}  # of the rate, in units of the learning rate
 SPELLS = {"backdoor": 1.0, "game": 0.05}  # with a barrier, in units of the training
 ONWARD = {"backdoor": 7.0, "game": 1.0}  # after it
