@@ -3,6 +3,7 @@
 from basin_jax.methods.adversarial import Adversarial as Adversarial
 from basin_jax.methods.averaged import Averaged as Averaged
 from basin_jax.methods.correction import Correction as Correction
+from basin_jax.methods.disconnected import Disconnected as Disconnected
 from basin_jax.methods.early_stopping import EarlyStopping as EarlyStopping
 from basin_jax.methods.evolution import Evolution as Evolution
 from basin_jax.methods.gradient import Gradient as Gradient

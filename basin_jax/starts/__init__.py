@@ -5,6 +5,7 @@ from basin_jax.starts.anchored import Anchored as Anchored
 from basin_jax.starts.balanced import Balanced as Balanced
 from basin_jax.starts.between import Between as Between
 from basin_jax.starts.crossed import Crossed as Crossed
+from basin_jax.starts.displaced import Displaced as Displaced
 from basin_jax.starts.fork import Fork as Fork
 from basin_jax.starts.implant import Implant as Implant
 from basin_jax.starts.interpolated import Interpolated as Interpolated

@@ -27,6 +27,7 @@ from basin_jax.studies.framework.rows import (
     share,
 )
 from basin_jax.studies.framework.study import TestbedStudy
+from basin_jax.studies.parts import fine_tuning
 
 
 # Pairs of ends by their verdicts; "mixed" has two.
@@ -62,6 +63,10 @@ class Connectivity(TestbedStudy):
     1 is the loss from the best policy to guessing. Each is measured with the hidden units as they
     are, and with those of the second network matched to the first's, since networks whose units
     are in another order do the same; then also by how far the loss rises above the higher end.
+
+    Last, deceptive ends are corrected while a barrier is raised on the line to where they were:
+    backdoors by honest training without their trigger, and the game by oversight for a short
+    time. Controls are as long a random step, the same push without a line, and its reverse.
     """
 
     points: int = 10  # of the line, less one
@@ -76,6 +81,10 @@ class Connectivity(TestbedStudy):
         "Ends of two verdicts differ in what they do, and by how much is not taken into account: "
         "the barrier is that between two behaviors, whatever is deceptive in one of them.",
         "Between the points of a line the loss may rise higher.",
+        "The weight of the barrier and its time were chosen on seeds of other roots, the time of "
+        "the game as one after which plain correction had not lasted, and those of the controls "
+        "were not: the push without a line has the barrier's own. The barrier is raised on "
+        "the inputs that honest training shows, or on the game's own rewards, which must be known.",
     )
 
     def validate(self) -> None:
@@ -104,6 +113,7 @@ class Connectivity(TestbedStudy):
             "fresh": only(base, seeds, rule=rule),
             "partners": only(base, _partners, rule=rule),
             **joined,
+            **fine_tuning.groups(self.testbed, seeds),
             **phase_retrieval.lines(seeds // 8),
         }
 
@@ -141,6 +151,7 @@ class Connectivity(TestbedStudy):
                 self.barriers(lab[f"{kind}_matched"], every=2),
                 kind="sensitivity",
             )
+        yield from fine_tuning.read(lab)
         yield from self._controls(lab, found)
 
     def barriers(self, line: Outcome, *, every: int = 1) -> Float[ndarray, " pair"]:
@@ -261,6 +272,7 @@ class Connectivity(TestbedStudy):
             f"{few}.",
             *along.values(),
         )
+        yield from fine_tuning.says(rows)
 
     def _parts(self, rows: Table, what: str, said: str) -> Sentence:
         area = {kind: rows[f"mixed-above-{kind}/{what}/AUC"] for kind in ALIKE}

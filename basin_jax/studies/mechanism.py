@@ -4,6 +4,7 @@ from basin_jax.studies.framework.power import unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
 from basin_jax.studies.framework.rows import HALF, Answer
 from basin_jax.studies.meaning import competence, definitions, simulators
+from basin_jax.studies.parts.fine_tuning import NAMES
 from basin_jax.studies.parts.own_data import CHOICES, WITHHELD
 
 
@@ -23,7 +24,7 @@ FEW = 0.05
 
 
 def mechanism(found: Findings) -> list[Answer]:
-    """Answer the questions on circuits, definitions, competence, modes, students and mass."""
+    """Answer the questions on circuits, definitions, competence, modes, students, mass, barriers."""
     return [
         _tickets(found),
         _ensemble(found),
@@ -34,6 +35,7 @@ def mechanism(found: Findings) -> list[Answer]:
         _hacking(found),
         _inheritance(found),
         _volume(found),
+        _fine_tuning(found),
     ]
 
 
@@ -267,5 +269,43 @@ def _hacking(found: Findings) -> Answer:
             "Of networks that choose what they are trained on, the fraction that is deceptive "
             f"after 3000 steps of full oversight, by their choices: {listed(study, choices)}. "
             f"Of those that withhold where they defect it is {sooner} after 1000 steps.",
+        ],
+    )
+
+
+def _fine_tuning(found: Findings) -> Answer:
+    study = "connectivity"
+    ends = {
+        (what, end): {name: f"tuned/{what}/{cell}/{end}" for cell, name in NAMES.items()}
+        for what in ("game", "backdoor")
+        for end in ("deceptive", "intended")
+    }
+    game, random = (
+        found.row(study, f"tuned/{what}/barrier-less-random/{end}")
+        for what, end in (("game", "intended"), ("backdoor", "deceptive"))
+    )
+    lead = {
+        1: "In the audit game a barrier corrects what as long a random step does not",
+        0: "In the audit game a barrier is not shown to correct more than as long a random step",
+        -1: "In the audit game a barrier corrects less than as long a random step",
+    }[game.sign]
+    without = {
+        -1: "Of a backdoor it removes more than as long a random step does",
+        0: "Of a backdoor it is not shown to remove more than as long a random step does",
+        1: "Of a backdoor it removes less than as long a random step does",
+    }[random.sign]
+    kept = {what: f"kept/{what}/barrier" for what in ("game", "backdoor")}
+    return found.answer(
+        "Does a barrier on the line to where a network was correct its deception?",
+        [
+            f"{lead}: after full oversight for .05 of the training the difference in seeds "
+            f"that end as intended is {number(study, game.key)}{unseen([game])}.",
+            f"There end intended: {listed(study, ends['game', 'intended'])}.",
+            f"{without}: the difference in deceptive ends is {number(study, random.key)}"
+            f"{unseen([random])}; deceptive after honest training without the trigger: "
+            f"{listed(study, ends['backdoor', 'deceptive'])}.",
+            "Of the backdoors these end as intended, and not merely as no longer deceptive: "
+            f"{listed(study, ends['backdoor', 'intended'])}.",
+            f"Of intended ends that are corrected so stay intended: {listed(study, kept)}.",
         ],
     )

@@ -1,12 +1,19 @@
 """The study of connectivity: which pairs it joins, and what it reads on their lines."""
 
+from typing import Any
+
 import numpy as np
+import polars as pl
 import pytest
 from study_tables import TINY, outcome
 
+from basin_jax.methods import Correction
+from basin_jax.starts import Displaced
 from basin_jax.studies.connectivity import Connectivity
 from basin_jax.studies.framework.lab import Lab, Outcome, only
+from basin_jax.studies.framework.rows import Table
 from basin_jax.studies.framework.testbed import META_LEARNER
+from basin_jax.studies.parts import fine_tuning
 
 
 STUDY = Connectivity(testbed=TINY, points=2, quick=48)
@@ -73,3 +80,60 @@ def test_a_testbed_whose_units_cannot_be_matched_is_refused():
         Connectivity(testbed=META_LEARNER)
     with pytest.raises(ValueError, match=r"points = 3; allowed: an even number"):
         STUDY.replace(points=3)
+
+
+def test_ends_are_corrected_alike_but_for_the_push():
+    for what, spell in (("backdoor", 400), ("game", 30)):
+        tuned = fine_tuning.groups(TINY, 48)[f"{what}_tuned"].cells
+        stops = {cell.stops for cell in tuned.values()}
+        assert len(stops) == 1
+        assert next(iter(stops))[0] == spell
+        rates = {name: rate_of(cell) for name, cell in tuned.items()}
+        assert rates["plain"] == rates["random"] == 0
+        assert rates["barrier"] == rates["no line"] == -rates["reversed"] > 0
+        # The random step is as long as the way of the barrier, and follows from it alone.
+        start = tuned["random"].start
+        assert isinstance(start, Displaced)
+        assert start.of == tuned["barrier"].replace(num_steps=spell, save_at=())
+
+
+def fields(plugin: Any) -> Any:
+    """A plug-in, whose fields differ by its kind."""
+    return plugin
+
+
+def rate_of(sweep):
+    method = sweep.method
+    return fields(method.method if isinstance(method, Correction) else method).rate
+
+
+def test_a_backdoor_is_corrected_without_a_triggered_input():
+    for cell in fine_tuning.groups(TINY, 48)["backdoor_tuned"].cells.values():
+        shown = cell.organism, fields(cell.method).along
+        assert [float(fields(one).trigger_weight) for one in shown] == [0, 0]
+
+
+@pytest.mark.ci
+def test_a_barrier_is_compared_with_its_controls_seed_by_seed(tmp_path):
+    lab, groups = Lab(folder=tmp_path, quick=True), fine_tuning.groups(TINY, 48)
+    ends = {"plain": "DDDD", "barrier": "DIII", "random": "DDIP", "no line": "IIII"}
+    names = {"D": "DECEPTIVE", "I": "INTENDED", "P": "PARTIAL"}
+    for name, group in groups.items():
+        parts = [
+            outcome(
+                {(cell, stop): [names[e] for e in ends.get(cell, "DDDD")] for stop in sweep.stops},
+                group.cells,
+                fit=np.full(4, 0.5),
+            ).history
+            for cell, sweep in group.cells.items()
+        ]
+        history = pl.concat(parts)
+        lab.outcomes[name] = Outcome(cells=group.cells, history=history, rule=group.rule)
+    rows = Table(fine_tuning.read(lab))
+    assert rows["tuned/game/barrier/intended"].value == 0.75
+    less = rows["tuned/game/barrier-less-random/intended"]
+    assert (less.value, less.gained, less.lost) == (0.5, 2, 0)
+    assert rows["tuned/game/barrier-less-no-line/intended"].lost == 1
+    assert rows["tuned/backdoor/reversed/intended"].holds
+    texts = [sentence.text for sentence in fine_tuning.says(rows)]
+    assert all("deceptive" in text or "intended" in text for text in texts)
