@@ -24,7 +24,7 @@ FEW = 0.05
 
 
 def mechanism(found: Findings) -> list[Answer]:
-    """Answer the questions on circuits, definitions, competence, modes, students, mass, barriers."""
+    """Answer the questions on circuits, competence, modes, students, prior mass and barriers."""
     return [
         _tickets(found),
         _ensemble(found),
