@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -141,7 +142,7 @@ class Emergence(TestbedStudy):
             gaps = gap_of(lab[among], "" if width == own.width else f"{width}")
             modes = find_modes(gaps)
             upper = modes.of(gaps) == modes.count - 1
-            at_once = {"num_intervals": len(self._widths)}
+            at_once: dict[str, Any] = {"num_intervals": len(self._widths)}
             yield _count(f"{key}/modes", f"{label}: modes of the gap, at least", gaps, modes)
             yield share(f"{key}/upper", f"{label}: in the upper mode", upper, **at_once)
             said = f"{label}, upper mode: gap, median"

@@ -1,6 +1,6 @@
-"""The audit game of difficulty 2, on four times the seeds that the other code counted.
+"""The audit game of difficulty 2, on twice the seeds that the other code counted.
 
-It takes seven minutes on two idle cores, and less than one on a GPU; `sweeps/audit.py` has 1,024
+It takes four minutes on two idle cores, and less than one on a GPU; `sweeps/audit.py` has 1,024
 seeds. Most of the difference's standard error is then the other code's.
 """
 
@@ -16,12 +16,12 @@ sweep = Sweep(
     num_steps=2000,
 )
 rule = Behavior(deceptive_gap=0.5)
-seeds = 32_768
+seeds = 16_384
 
 # Judged by the gap alone: see `sweeps/audit.py`.
 known = [
     Independent(
-        name=f"audit game, difficulty 2, 32,768 seeds: {verdict.name.lower()}",
+        name=f"audit game, difficulty 2, 16,384 seeds: {verdict.name.lower()}",
         of=verdict,
         fraction=fraction,
         trials=8192,

@@ -9,7 +9,7 @@ every seed is right about 94 % or more of the pairs that it was not trained on, 
 In Zhong et al. 2023 (sweeps/gpu/modular_addition.py) the modulus is 59, the width 128, and training
 takes 20,000 steps at a rate of 1e-3 after a warm-up, with a training set drawn for each run; there
 pizzas are some 92 % at an attention rate of .5, and none of 100 at .9. So the transition is the
-same in kind, and lies lower or is wider here.
+same in kind, and lies lower here. At .5 seeds still move: after 600 steps 15 of 32 are pizzas.
 """
 
 from basin_jax import Sweep, grid

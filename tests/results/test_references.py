@@ -238,6 +238,7 @@ def test_files_and_folders_are_searched_for_those_that_know(tmp_path):
         "known = [bj.Exact(name='b', cell={'num_steps': 6}, fraction=.5)]"
     )
     (asked,) = answers.knowing([tmp_path / "grid.py"])
+    assert isinstance(asked.sweep, dict)
     assert [(name, cell.num_steps) for name, cell in asked.sweep.items()] == [("6", 6)]
     (tmp_path / "grid.py").unlink()
     assert answers.knowing([tmp_path])

