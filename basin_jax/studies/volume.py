@@ -74,7 +74,9 @@ class Volume(TestbedStudy):
         "Networks have 8 units a layer, where masses can be measured; what holds at larger widths "
         "is not known.",
         "Replications that have all missed a kind of network agree without it; where they differ "
-        "too much no share is told.",
+        "too much no share is told. In the audit game four times the particles raised the "
+        "deceptive share of the prior at a fit of .5 from .21 to .51, and at .6 from .52 to .78: "
+        "true shares may be higher still.",
     )
 
     def validate(self) -> None:
