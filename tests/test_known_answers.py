@@ -44,7 +44,7 @@ FEW = {
     "known_answers/ticket_race.py": 3000,
     "methods/guess_and_check.py": 1000,
     "published/relu_xor.py": 500,
-    "published/spurious_minima.py": 1000,
+    "published/spurious_minima.py": 200,
 }
 SEEDS = np.arange(100_000, dtype=np.uint64)
 

@@ -44,8 +44,9 @@ def find_modes(
     there are at least as many with a probability of `level`. Whether k modes are enough is tested
     by the least bandwidth at which a Gaussian kernel density of the values has no more: k are
     rejected where few samples of that density, smoothed by as much, have more (Silverman 1981,
-    "Using kernel density estimates to investigate multimodality"). The test is conservative: modes
-    of few values may be missed.
+    "Using kernel density estimates to investigate multimodality"). Of smooth peaks the test is
+    conservative: modes of few values may be missed. Of flat ones, or of those with an edge, it is
+    not: the study `emergence` counts how often one is given several modes.
 
     Args:
         values: finite ones.

@@ -88,6 +88,8 @@ class Emergence(TestbedStudy):
     quick: int = 768
 
     limits = (
+        "Samples of one peak that is flat, or has an edge, are given several modes more often than "
+        "the level of the test allows: two modes may be one.",
         "Modes are of the gap; networks of one gap may differ in all else.",
         "There are at least as many modes as are counted: modes that few seeds are in, or that lie "
         "within a bandwidth of .01, are not told apart.",

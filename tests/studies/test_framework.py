@@ -301,8 +301,8 @@ SETTINGS: dict[str, Any] = {
 
 
 # Whose programs take ten seconds or more to trace.
-DEAR = ("connectivity", "ensemble", "gradient_hacking", "inheritance", "initialization")
-DEAR += ("preservation", "simulators", "tickets", "way_back")
+DEAR = ("connectivity", "emergence", "ensemble", "gradient_hacking", "inheritance")
+DEAR += ("initialization", "preservation", "simulators", "tickets", "way_back")
 
 
 def in_the_small(name):
