@@ -48,6 +48,7 @@ def test_options_that_fit_together_are_taken(engine, options):
     check_options(engine, **(NONE | options))
 
 
+@pytest.mark.ci
 def test_an_engine_reports_beside_a_worker_that_died_elsewhere(tmp_path, monkeypatch, capsys):
     file, folder = tmp_path / "well.py", tmp_path / "out"
     file.write_text(FILE)

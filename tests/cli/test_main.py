@@ -187,7 +187,7 @@ def test_a_second_run_trains_nothing_and_a_longer_one_only_the_rest(made):
     assert basin_jax.load(made / "runs/longer").frame.height == 3 * 400
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_until_width_stops_there_and_says_so(made):
     basin("run", "mine.py", "--until-width", "0.2", "--lanes", "16", "--out", "u", cwd=made)
     records = basin_jax.load(made / "u")
@@ -316,6 +316,7 @@ except BaseException:
 """
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("instead", ["pass", "raise ImportError('no numpy')", "raise KeyError(1)"])
 def test_a_signal_during_an_import_that_swallows_it_stops_the_command(made, tmp_path, instead):
     (made / "swallowed.py").write_text(SWALLOWED.format(instead))

@@ -103,7 +103,7 @@ def test_programs(first):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     sizes=st.tuples(*[st.integers(1, 40)] * 3),

@@ -83,6 +83,7 @@ def test_an_edge_leads_to_the_saddle_which_has_one_unstable_direction(left):
     assert (found.step < 1e-4).all()
 
 
+@pytest.mark.ci
 def test_the_ends_of_both_sides_are_the_bottoms_of_the_wells(left):
     ends = tracked(left, rounds=1).ends
     np.testing.assert_allclose(ends[:, 0], -0.87888507, atol=1e-4)

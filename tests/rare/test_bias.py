@@ -24,12 +24,14 @@ def expect_mean(found: np.ndarray, truth: float, *, bias: float = 0.0) -> None:
     assert abs(found.mean() / truth - 1) < bias + 4 * error / truth, found.mean() / truth
 
 
+@pytest.mark.ci
 def test_few_chains_have_little_bias():
     # With the lowest kept score as the threshold, and moves until enough have moved: 42 %.
     found = fractions(tail(1e-6, 2), rare.SubsetSimulation(particles=100), 240)
     expect_mean(found, 1e-6, bias=0.08)
 
 
+@pytest.mark.ci
 def test_splitting_is_unbiased_where_scores_are_tied_and_errors_stay():
     walks = Walks()
     assert walks.fraction < 1e-3

@@ -63,6 +63,7 @@ def test_the_score_is_chosen_on_a_pilot(xor):
     assert xor.trainings == sum(r.trainings for r in xor.replications)
 
 
+@pytest.mark.ci
 def test_subset_simulation_finds_the_tail_of_a_race():
     # Shares of paths of depth 2 are conserved, and Beta(1/2, 12/2).
     found = rare.fraction(RACE, rule=ANY_FIT, method=CHAINS, score=rare.Peak(), lanes=64)

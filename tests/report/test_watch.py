@@ -70,6 +70,7 @@ def test_it_only_answers_to_reads_by_its_own_name(ask):
     assert ask("/", host="attacker.example")[0].status == 421
 
 
+@pytest.mark.ci
 def test_a_report_is_made_anew_when_its_folder_has_changed_and_nothing_is_written(store, tmp_path):
     shutil.copytree(store.folder, tmp_path / "sweep")
     own = Store(tmp_path / "sweep")

@@ -232,7 +232,7 @@ def start(url: str, seeds: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", RUN, url, str(seeds)], stderr=subprocess.PIPE)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_workers_of_which_one_is_killed_fill_a_bucket_as_one_does_a_folder(server, url, tmp_path):
     seeds = 64 * 40
     workers = [start(url, seeds) for _ in range(2)]

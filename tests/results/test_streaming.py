@@ -128,6 +128,7 @@ def expect(found: pl.DataFrame, rows) -> None:
     )
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("requests", "rule"),
     [([ALL], None), ([CHOSEN], None), ([ALL, PILOT], Behavior(min_fit=None, deceptive_gap=0.3))],
@@ -146,6 +147,7 @@ def test_estimates_are_those_of_the_table_of_all_rows(tmp_path, requests, rule):
     assert records.left_out == (20 if PILOT in requests else 0)
 
 
+@pytest.mark.ci
 def test_estimates_from_several_folders_are_those_of_one(tmp_path):
     one = bj.load(made(tmp_path / "one", CHUNKS).folder)
     shards = [made(tmp_path / str(n), [own[n::2] for own in CHUNKS]).folder for n in range(2)]

@@ -206,6 +206,7 @@ def test_the_report_warns_where_many_seeds_lie_near_a_threshold(edge, tmp_path):
     assert not [said for said in warnings(wide) if "deceptive_gap" in said]
 
 
+@pytest.mark.ci
 def test_the_report_shows_the_gap_with_its_thresholds(edge, tmp_path):
     page = write_report(edge, tmp_path)
     assert page.with_name("gap.png").stat().st_size

@@ -72,7 +72,7 @@ def test_processes_share_a_folder_and_give_the_bits_of_one(expected, tmp_path):
     assert run(WELL, SEEDS, tmp_path, lanes=8, progress=False).frame.equals(expected)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_what_a_process_has_committed_outlives_another(expected, tmp_path):
     processes = start_all(tmp_path, dying=1)
     _, errors = processes[1].communicate(timeout=300)

@@ -153,6 +153,7 @@ def test_the_commands_of_a_report_repeat_every_run(wells, tmp_path):
     assert all(command in page for command in commands)
 
 
+@pytest.mark.ci
 def test_a_parent_that_other_code_has_trained_is_no_condition(wells, tmp_path):
     parent, other = (bj.run(wells[:1], 8, tmp_path / name, lanes=8) for name in ("a", "b"))
     child = bj.run(

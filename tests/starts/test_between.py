@@ -69,6 +69,7 @@ def test_partners_of_children_are_children_of_other_parents():
     assert np.array_equal(found, evidence(child, PARTNERS)["margin"])
 
 
+@pytest.mark.ci
 def test_a_pair_of_which_one_diverged_has_diverged():
     wide = PHASE.replace(organism=PhaseRetrieval(scale=1.0))
     ends = [evidence(wide, seeds)["fit"][:, -1] for seeds in (SEEDS, PARTNERS)]

@@ -113,7 +113,7 @@ def test_a_backdoor_is_corrected_without_a_triggered_input():
         assert [float(fields(one).trigger_weight) for one in shown] == [0, 0]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_a_barrier_is_compared_with_its_controls_seed_by_seed(tmp_path):
     lab, groups = Lab(folder=tmp_path, quick=True), fine_tuning.groups(TINY, 48)
     ends = {"plain": "DDDD", "barrier": "DIII", "random": "DDIP", "no line": "IIII"}

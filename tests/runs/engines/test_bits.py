@@ -38,6 +38,7 @@ def alone(tmp_path_factory):
     return run(source.cells, SEEDS, folder, lanes=8, progress=False).store.frame()
 
 
+@pytest.mark.slow
 def test_a_local_worker_that_is_killed_starts_again_and_changes_no_bit(alone, tmp_path):
     told = train(Local(), tmp_path / "out", kill_first)
     assert [line for line in told.lines if "was ended by SIGKILL, and starts again" in line]
