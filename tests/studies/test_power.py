@@ -64,6 +64,10 @@ def test_many_other_seeds_are_told_apart_about_as_often_as_enumerated():
     assert seen_beside(*many) == pytest.approx(seen_beside(*few) * shrinks, rel=0.03)
 
 
+def test_no_difference_is_told_that_fractions_cannot_have():
+    assert seen_beside(fraction(1, 1), fraction(110, 11_000)) == math.inf
+
+
 def test_a_distance_that_is_told_as_about_is_seen_no_less_often_than_told():
     rng = np.random.default_rng(7)
     half = fraction(60, 120)

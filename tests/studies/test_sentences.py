@@ -29,7 +29,7 @@ from basin_jax.studies.framework.quotes import number as place
 from basin_jax.studies.framework.rows import Finding, Row, Table
 from basin_jax.studies.framework.study import Study
 from basin_jax.studies.registry import STUDIES
-from basin_jax.studies.synthesis import synthesis
+from basin_jax.studies.synthesis import ANSWERS, synthesis
 
 
 SHIFTS = (moved, far, below, unclear)
@@ -77,16 +77,16 @@ def test_a_number_that_no_row_has_is_found():
 
 @pytest.mark.ci
 def test_the_argument_rests_on_rows_and_moves_with_each(monkeypatch):
-    monkeypatch.setattr(power, "CHEAP", 0)  # what would have been seen, approximately
     found = {one.name: one for one in committed()}
-    for at, answer in enumerate(synthesis([*found.values()])):
-        for which, said in enumerate(answer.sentences):
+    monkeypatch.setattr(power, "CHEAP", 0)  # what would have been seen, approximately
+    for answer in ANSWERS:
+        for which, said in enumerate(answer(Findings([*found.values()])).sentences):
             names = [name.split(": ") for name in said.rests_on]
             assert not unsupported(said.text, [found[study].rows[key] for study, key in names])
             for study, key in names:
                 other = with_row(found[study], moved(found[study].rows[key]))
-                others = (found | {study: other}).values()
-                assert synthesis([*others])[at].sentences[which].text != said.text, key
+                others = Findings([*(found | {study: other}).values()])
+                assert answer(others).sentences[which].text != said.text, key
 
 
 def answered(question: str, *changed: tuple[str, str, Any]) -> str:

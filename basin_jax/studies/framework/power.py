@@ -48,12 +48,16 @@ def seen_beside(first: Row, second: Row) -> float:
 
     It does with a probability of `POWER`, where the first fraction is as measured, and the second
     is above it or below. It is exact for up to `CHEAP` seeds.
+
+    Returns:
+        The difference; infinite where none is possible that would have been seen.
     """
     counts, errors = (first.seeds, second.seeds), (_error(first), _error(second))
     if max(counts) > CHEAP:
         wide = [max(one.high - one.value, one.value - one.low) for one in (first, second)]
         spread = math.hypot(*(w / ndtri(1 - e / 2) for w, e in zip(wide, errors, strict=True)))
-        return sum(wide) + float(ndtri(POWER)) * spread
+        found = sum(wide) + float(ndtri(POWER)) * spread
+        return found if found <= max(first.value, 1 - first.value) else math.inf
     return min(_unpaired(p, counts, errors) for p in (first.value, 1 - first.value))
 
 
