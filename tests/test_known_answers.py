@@ -42,6 +42,7 @@ FEW = {
     "known_answers/perceptron.py": 300_000,
     "known_answers/relu_xor.py": 1000,
     "known_answers/ticket_race.py": 3000,
+    "known_answers/two_sides.py": 3000,
     "methods/guess_and_check.py": 1000,
     "published/relu_xor.py": 500,
     "published/spurious_minima.py": 200,

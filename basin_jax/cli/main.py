@@ -17,11 +17,12 @@ import typer
 from basin_jax import __version__
 from basin_jax.cli.bench import bench
 from basin_jax.cli.forecast import forecast
+from basin_jax.cli.known import known
 from basin_jax.cli.plan import plan
 from basin_jax.cli.plugins import list_, new
 from basin_jax.cli.runs import runs
 from basin_jax.cli.studies import studies, study
-from basin_jax.cli.sweeps import known, recheck, replay, report, run, status, verify, watch
+from basin_jax.cli.sweeps import recheck, replay, report, run, status, verify, watch
 from basin_jax.interrupts import PARENT, GaveUp, Stop, end, interruptible, stop_with_parent
 
 

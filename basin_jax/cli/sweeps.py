@@ -21,12 +21,12 @@ from basin_jax.cli.rare import (
     search_cells,
     search_of,
 )
+from basin_jax.cli.train import train
 
 
 if TYPE_CHECKING:
     from basin_jax.core.verdict import Rule
     from basin_jax.results.records import Records
-    from basin_jax.runs.sweepfile import SweepFile
 
 
 File = Annotated[Path, typer.Argument(help="A Python file that defines `sweep`.", metavar="FILE")]
@@ -145,7 +145,7 @@ def run(
         told = {"seeds": count, "out": folder, **given}
         records = train_by_engine(engine, source, told, workers=workers, **places)
     else:
-        records = _train(source, count, folder, shard=shard, **given)
+        records = train(source, count, folder, shard=shard, **given)
     _end(records, source.rule, folder, by_engine=engine is not None)
 
 
@@ -323,78 +323,3 @@ def verify(folder: Folder) -> None:
     counts += [f"{searched} records of searches"] * (searched > 0)
     notices = store.notices() if trained else []
     typer.echo("\n".join([f"{folder}: {', '.join(counts)}, all sound", *notices]))
-
-
-def known(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Sweep files, or folders of them.  [default: sweeps]"),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="The number of seeds of each cell.  [default: each file's own]"),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The folder of the results and the table.")] = Path(
-        "runs/known"
-    ),
-) -> None:
-    """Compare sweeps with their known answers."""
-    from basin_jax.report import known_answers as answers
-    from basin_jax.results.references import compare
-
-    frames, machine = [], {}
-    for source in answers.knowing(paths or [Path("sweeps")]):
-        folder = out / answers.folder_of(source)
-        records = _train(source, source.seeds if seeds is None else seeds, str(folder))
-        frames.append(compare(records, source.known))
-        machine = records.machine
-    frame = answers.by_kind(frames)
-    command = " ".join(["basin-jax known", *map(str, paths or [])])
-    made = f"Made by `{command}` on {machine['device']}, JAX {machine['jax']}."
-    say(f"Table: {answers.write_answers(frame, out, made=made)}")
-    print_table(answers.text_table(frame), width=140)
-    if not frame["agrees"].all():
-        raise typer.Exit(1)
-
-
-def _train(
-    source: "SweepFile",
-    seeds: int | None,
-    folder: str,
-    *,
-    until: float | None = None,
-    pilot: str | None = None,
-    note: str | None = None,
-    lanes: int | None = None,
-    shard: str | None = None,
-    retry_errors: bool = False,
-    patience: float | None = None,
-) -> "Records":
-    """Run a sweep file and show its progress."""
-    from rich.console import Console
-
-    from basin_jax.results.store import Store
-    from basin_jax.runs.progress import progress_for
-    from basin_jax.runs.run import run as run_sweep
-    from basin_jax.runs.shard import Shard
-    from basin_jax.runs.sweepfile import remember
-
-    remember(source.file)
-    count = len(source.cells)
-    say(f"{source.file}: {count} cell{'s' if count > 1 else ''}, into {folder}")
-    with progress_for(Console(stderr=True)) as progress:
-        return run_sweep(
-            source.sweep,
-            seeds,
-            folder,
-            rule=source.rule,
-            until=until,
-            pilot=pilot,
-            note=note,
-            lanes=lanes,
-            shard=None if shard is None else Shard.parse(shard),
-            retry_errors=retry_errors,
-            patience=patience,
-            progress=progress,
-            origin=source.origin(Store(folder).folder),
-        )

@@ -2,15 +2,17 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 
-# Bins of a density's grid, to one resolution; maxima below a share of the highest are rounding.
-BINS, ROUNDING = 8, 1e-9
-HALVINGS = 24
+# The quantiles of the dip of 10,000 uniform values times the root of their number, by level, from
+# 150,000 samples (standard errors below .004). Of fewer values they are smaller.
+QUANTILES = {0.5: 0.377, 0.9: 0.501, 0.95: 0.543, 0.99: 0.629, 0.999: 0.736}
+FAR = 1e6  # spreads of the values, over which a tail is level
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Modes:
     """The modes of a sample.
 
     Attributes:
-        count: their number, at least: one less is rejected.
+        count: their number, at least: no distribution with fewer is near enough to the sample.
         between: the values that part them, one less than there are modes.
     """
 
@@ -30,107 +32,98 @@ class Modes:
         return np.searchsorted(self.between, values)
 
 
+class _Knot(NamedTuple):
+    """A point of the plane that a distribution function may not pass on one side."""
+
+    value: float
+    height: float
+
+
 def find_modes(
-    values: Float[ndarray, " seed"],
-    *,
-    level: float = 0.95,
-    resolution: float = 0.01,
-    samples: int = 500,
-    most: int = 10,
+    values: Float[ndarray, " seed"], *, level: float = 0.95, resolution: float = 0.01
 ) -> Modes:
     """Count the modes of the distribution that values are drawn from.
 
-    One mode is tested, then two, and so on: the first number that is not rejected is returned. So
-    there are at least as many with a probability of `level`. Whether k modes are enough is tested
-    by the least bandwidth at which a Gaussian kernel density of the values has no more: k are
-    rejected where few samples of that density, smoothed by as much, have more (Silverman 1981,
-    "Using kernel density estimates to investigate multimodality"). Of smooth peaks the test is
-    conservative: modes of few values may be missed. Of flat ones, or of those with an edge, it is
-    not: the study `emergence` counts how often one is given several modes.
+    They are the fewest of any distribution within `radius` of the values, by the largest difference
+    of the distribution functions, where each value is moved by up to half of the resolution; those
+    of the taut string (Davies and Kovac 2001, "Local extremes, runs, strings and multiresolution").
+    So there are at least as many with a probability of `level`. One mode or several is decided as
+    by the dip test (Hartigan and Hartigan 1985, "The dip test of unimodality"), whose level is that
+    of a uniform distribution, which of those with one mode has the largest dips. Of several modes
+    each has a part of the seeds, and the level is higher. A mode that holds a share below twice the
+    radius may be missed.
 
     Args:
         values: finite ones.
-        level: the probability that no mode too many is counted.
-        resolution: the bandwidth below which nothing is told apart.
-        samples: how many are drawn in each test, of random numbers that are always the same.
-        most: the number of modes at which the count ends.
+        level: the probability that no mode too many is counted; one of `QUANTILES`.
+        resolution: the distance within which nothing is told apart.
 
     Raises:
-        ValueError: if there are fewer than two values, or one is not finite.
+        ValueError: if there are fewer than two values, or one is not finite; if the level is none
+            of those, or the resolution is not positive.
     """
+    values = np.asarray(values, float)
     if len(values) < 2 or not np.isfinite(values).all():
         raise ValueError(f"values = {values!r}; allowed: two or more, all finite")
-    density = _Density(np.asarray(values, float), resolution)
-    rng = np.random.default_rng(0)
-    for count in range(1, most):
-        bandwidth = density.critical(count)
-        if bandwidth <= resolution:
-            break
-        more = np.mean([density.drawn(bandwidth, rng) > count for _ in range(samples)])
-        if more > 1 - level:
-            break
-    else:
-        count, bandwidth = most, density.critical(most)
-    return Modes(count, density.valleys(bandwidth))
+    if not resolution > 0:
+        raise ValueError(f"resolution = {resolution!r}; allowed: above 0")
+    bends = _bends(values, radius(len(values), level), resolution)
+    # The slope falls after a point that the string passes above, and rises after one below.
+    between = [
+        (one.value + other.value) / 2
+        for (one, above), (other, next_above) in itertools.pairwise(bends)
+        if above and not next_above
+    ]
+    return Modes(len(between) + 1, tuple(between))
 
 
-class _Density:
-    """A Gaussian kernel density of values, on a grid."""
+def radius(seeds: int, level: float) -> float:
+    """Return the distance within which a distribution with no more modes is, by level.
 
-    def __init__(self, values: Float[ndarray, " seed"], resolution: float):
-        self.values, self.resolution = values, resolution
-        self._spread = max(float(np.ptp(values)), resolution)
-        self._width = resolution / BINS
-        # With room on both sides: the transform is periodic, and a kernel up to two spreads wide.
-        ends = values.min() - 4 * self._spread, values.max() + 4 * self._spread
-        count = 2 ** int(np.ceil(np.log2((ends[1] - ends[0]) / self._width)))
-        self._edges = ends[0] + self._width * np.arange(count + 1)
-        self._frequencies = np.fft.rfftfreq(count, self._width)
+    Raises:
+        ValueError: if the level is none of `QUANTILES`.
+    """
+    if level not in QUANTILES:
+        raise ValueError(f"level = {level!r}; allowed: {', '.join(map(str, QUANTILES))}")
+    return QUANTILES[level] / seeds**0.5
 
-    def on_grid(self, values: ndarray, bandwidth: float) -> Float[ndarray, " bin"]:
-        """Return the density of values at each bin, up to a factor."""
-        counts = np.histogram(values, self._edges)[0]
-        kernel = np.exp(-2 * (np.pi * self._frequencies * bandwidth) ** 2)
-        return np.fft.irfft(np.fft.rfft(counts) * kernel, len(counts))
 
-    def turns(self, values: ndarray, bandwidth: float) -> tuple[ndarray, ndarray]:
-        """Return the bins of the maxima, and those of the minima between them."""
-        density = self.on_grid(values, bandwidth)
-        density = np.where(density > ROUNDING * density.max(), density, 0.0)
-        steps = np.diff(density)
-        moving = np.flatnonzero(steps)
-        rises = steps[moving] > 0
-        turned = np.flatnonzero(rises[1:] != rises[:-1])
-        # Of a level stretch, the middle.
-        bins = (moving[turned] + 1 + moving[turned + 1]) // 2
-        peaks = rises[turned]
-        return bins[peaks], bins[~peaks]
+def _bends(
+    values: Float[ndarray, " seed"], radius: float, resolution: float
+) -> list[tuple[_Knot, bool]]:
+    """Find the points at which the taut string bends, and whether it passes above each.
 
-    def critical(self, count: int) -> float:
-        """Return the least bandwidth with no more modes than that, at least the resolution.
+    It is the shortest way from no seed to all of them between the points that a distribution
+    function has to pass above, and those that it has to pass below. It is found with a funnel: the
+    shortest ways from the last bend that is certain to the latest points of both kinds.
+    """
+    places, counts = np.unique(values, return_counts=True)
+    ends = counts.cumsum() / len(values)
+    begins = ends - counts / len(values)
+    above = [(_Knot(*at), True) for at in zip(places + resolution / 2, ends - radius, strict=True)]
+    below = [
+        (_Knot(*at), False) for at in zip(places - resolution / 2, begins + radius, strict=True)
+    ]
+    away = FAR * (places[-1] - places[0] + resolution)
+    start, end = _Knot(places[0] - away, 0.0), _Knot(places[-1] + away, 1.0)
+    knots = sorted(above + below, key=lambda knot: knot[0].value)
+    ways: dict[bool, list[_Knot]] = {True: [start], False: [start]}
+    bends = []
+    for knot, over in [*knots, (end, False)]:
+        own, other = ways[over], ways[not over]
+        sign = 1 if over else -1
+        while len(own) > 1 and sign * _turn(own[-2], own[-1], knot) >= 0:
+            own.pop()
+        own.append(knot)
+        while len(own) == 2 and len(other) > 1 and sign * _turn(own[0], other[1], knot) > 0:
+            bends.append((other[1], not over))
+            other.pop(0)
+            own[0] = other[0]
+    return bends + [(knot, False) for knot in ways[False][1:-1]]
 
-        The number of modes falls as the bandwidth rises, since the kernel is Gaussian.
-        """
-        low, high = self.resolution, 2 * self._spread
-        if len(self.turns(self.values, low)[0]) <= count:
-            return low
-        for _ in range(HALVINGS):
-            middle = (low * high) ** 0.5
-            enough = len(self.turns(self.values, middle)[0]) <= count
-            low, high = (low, middle) if enough else (middle, high)
-        return high
 
-    def drawn(self, bandwidth: float, rng: np.random.Generator) -> int:
-        """Draw a sample of the density, and count its modes."""
-        drawn = rng.choice(self.values, len(self.values))
-        drawn += bandwidth * rng.standard_normal(len(drawn))
-        return len(self.turns(drawn, bandwidth)[0])
-
-    def valleys(self, bandwidth: float) -> tuple[float, ...]:
-        """Return the places of the minima between modes."""
-        peaks, minima = self.turns(self.values, bandwidth)
-        centers = (self._edges[1:] + self._edges[:-1]) / 2
-        return tuple(
-            float(centers[minima[(minima > one) & (minima < next_)]].mean())
-            for one, next_ in itertools.pairwise(peaks)
-        )
+def _turn(first: _Knot, second: _Knot, third: _Knot) -> float:
+    """Return a number above 0 if the way through three points turns left, so that it steepens."""
+    return (second.value - first.value) * (third.height - second.height) - (
+        second.height - first.height
+    ) * (third.value - second.value)

