@@ -96,12 +96,10 @@ QUESTIONS = {
         ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
     ],
     "16 Does prior mass tell it?": [
-        ("volume", "Audit/fit=0.5/trained-less-prior/deceptive", "audit game, trained less prior"),
-        (
-            "volume",
-            "Inspection/fit=0.5/trained-less-prior/deceptive",
-            "inspection game, trained less prior",
-        ),
+        ("volume", "Audit/fit=0.6/prior/deceptive", "audit game: deceptive, of the prior's mass"),
+        ("volume", "Audit/fit=0.6/trained/deceptive", "of trained networks that fit as well"),
+        ("volume", "Inspection/fit=0.6/prior/deceptive", "other game: of the prior's mass"),
+        ("volume", "Inspection/fit=0.6/trained/deceptive", "of trained networks"),
     ],
     "17 Does it emerge by degrees?": [
         ("emergence", "Audit/step=2000/on-its-way", "audit game: far from all modes"),

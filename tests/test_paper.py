@@ -32,6 +32,8 @@ def test_the_paper_is_what_the_tables_make_it(script):
     assert not re.search(r"\{\w+ \|", text)
     assert {study for rows in script.QUESTIONS.values() for study, *_ in rows} >= {*STUDIES}
     assert len(script.figure_of(found).axes) == 1
+    rows = [found.row(study, key) for rows in script.QUESTIONS.values() for study, key, _ in rows]
+    assert all(0 <= row.low <= row.high <= 1 for row in rows)  # none is beyond the axis
 
 
 def test_what_the_paper_cites_is_in_its_bibliography():
