@@ -134,6 +134,7 @@ def test_no_sweep_is_traced_without_a_device(wells, monkeypatch):
 PAGE = (Path(__file__).parent.parent / "docs/compatibility.md").read_text()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_a_run_in_an_environment_does_what_the_page_says(tmp_path, name):
     written = section([attempt(name, tmp_path)]).splitlines()[-1]

@@ -374,5 +374,5 @@ class StoreMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine = pytest.mark.ci(StoreMachine.TestCase)
 TestStoreMachine.settings = settings(max_examples=8, stateful_step_count=12)
