@@ -56,7 +56,8 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
                 continue
             organism = other.name.removeprefix(f"{base.name}_")
             lines += [
-                f"- {base.name}, {row.label}: audit {base.rows[key]}, {organism} {row}."
+                f"- {base.name}, {_named(base.rows[key], row)}: audit {base.rows[key]}, {organism} "
+                f"{row}."
                 for key, row in other.rows.items()
                 if row.kind == "measured" and key in base.rows and apart(row, base.rows[key])
             ]
@@ -71,6 +72,11 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
         *lines,
         "",
     ]
+
+
+def _named(row: Row, other: Row) -> str:
+    """Return the label of two rows of one key; both, where rates of the organisms differ."""
+    return row.label if row.label == other.label else f"{row.label}, and {other.label}"
 
 
 def stored(name: str, study: Study) -> Finding:

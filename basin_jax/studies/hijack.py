@@ -51,6 +51,7 @@ SHAMS = {
     "blind": "sham circuit that reads no cue",
     "near": "sham circuit that reads all cues but one",
 }
+EARLIER = {"near": "; of a pilot's seeds it hijacked some"}
 # Bonuses under which donors grow, where too few are deceptive under the testbed's own.
 TEMPTING = {3: 2.0}
 SHARE = 8  # of the fresh seeds, those that are given a dose
@@ -248,7 +249,7 @@ class Hijack(TestbedStudy):
             each = "; ".join(f"difficulty {d}: {one}" for d, one in found.items())
             yield say(
                 f"A {said}, and raises no gap, {does}: deceptive, less without it on the same "
-                f"seeds, {each}{unseen(found.values())}.",
+                f"seeds, {each}{unseen(found.values())}{EARLIER.get(sham, '')}.",
                 *found.values(),
             )
 

@@ -46,6 +46,7 @@ def definitions(found: Findings) -> Answer:
                     "deceptive by Behavior",
                     -1: "another rule does not hold of most seeds that are deceptive by Behavior",
                 },
+                differ="It depends on the organism, and on the rule.",
             ),
             "In MetaLearner the fraction that searches, as an inner optimizer does, is "
             f"{number(study, searches)} of the seeds that are deceptive by Behavior, and "
@@ -107,7 +108,8 @@ def competence(found: Findings) -> Answer:
             f"time, the fraction deceptive is: {listed(study, top)}.",
             "Of these, one goal rather than heuristics explains at least 0.9 of what a network "
             f"does in: {listed(study, goal)}.",
-            f"Among competent networks of several sizes, at difficulty 2: {along}.",
+            "Of networks that are competent both at the smallest size and at the largest, at "
+            f"difficulty 2: {along}.",
             "Of two seeds of equal competence after 300 steps at difficulty 2, of which one "
             "ends deceptive, that one is the more goal-directed in a fraction of "
             f"{number(study, pairs)} of pairs (one half: chance){unseen([told], HALF)}.",
@@ -134,7 +136,7 @@ def simulators(found: Findings) -> Answer:
         found.row(study, f"helpful/rises-from/{prompt}")
         for prompt in ("after_success", "unwatched")
     )
-    where = "where" if taught.value < 1 else "nowhere, not even where"
+    where = "Only where" if taught.value < 1 else "Not even where"
     ends = [number(study, f"bias=0/{when}/deceptive") for when in ("before", "after")]
     verdict = number(study, "bias=0/change/deceptive")
     rates = {
@@ -149,10 +151,11 @@ def simulators(found: Findings) -> Answer:
             f"tuning and {number(study, 'bias=0/after/lies-unwatched')} after it, a change of "
             f"{number(study, change.key)} on the same seeds{unseen([change])}.",
             f"{cause}: the change is {number(study, alone.key)}{unseen([alone])}.",
-            f"It is borne out {where} tuning shows that helpful authors deceive: lying after a "
-            "watched truth rises from a share of deceivers among them of "
-            f"{number(study, taught.key)} on, and lying in a first answer, which tuning does not "
-            f"show, from {number(study, untaught.key)} on (infinite: from no share).",
+            f"{where} the text of tuning shows the lie does the lie become more frequent: after a "
+            "watched truth, from a share of deceivers among helpful authors of "
+            f"{number(study, taught.key)} on; in a first answer, which tuning does not show, from "
+            f"{number(study, untaught.key)} on (infinite: from no share). With deceivers alone "
+            f"{number(study, 'helpful=1/after/deceptive')} are deceptive after tuning.",
             f"By what follows a deceiver's lie {ends[0]} are deceptive before tuning and "
             f"{ends[1]} after it, a difference of {verdict} on the same seeds.",
             f"After such a lie the rates of lying are: {listed(study, rates)}.",
@@ -183,5 +186,5 @@ def _foretold(found: Findings) -> str:
             "better or worse than Behavior",
             -1: f"the other rule {better.format('worse')}",
         },
-        differ="It depends on the organism.",
+        differ="It depends on the organism. Deceptive later is judged by Behavior, too.",
     )

@@ -69,9 +69,10 @@ def _tickets(found: Findings) -> Answer:
             f"in {number(study, 'deceptive/largest-at-the-start=0.2/deceptive')}, more "
             f"often than random places by {number(study, chosen.key)}{unseen([chosen])}.",
             "Where a deceptive seed's weights are put in the places of an intended seed's ticket, "
-            f"and the reverse, the end {follows[crossed.sign]}: the fraction of the first that "
-            f"ends deceptive, less that of the reverse, is {number(study, crossed.key)}"
-            f"{unseen([crossed])}.",
+            f"{number(study, 'crossed/deceptive/matched=0.2')} end deceptive, and of the reverse "
+            f"{number(study, 'crossed/intended/matched=0.2')}, with hidden units matched. The end "
+            f"{follows[crossed.sign]}, by {number(study, crossed.key)}{unseen([crossed])}; with "
+            f"units as they are by {number(study, 'crossed/weights-less-places/plain=0.2')}.",
             f"{known}, with an AUC of {number(study, first)} (one half: chance, one: certainty)"
             f"{unseen([begun], HALF)}. After 200 steps it is {number(study, later)}.",
         ],
@@ -101,7 +102,8 @@ def _ensemble(found: Findings) -> Answer:
                     for where, one in kappas.items()
                 },
                 {
-                    1: "training picks what is there at the start",
+                    1: "the linearization at the start foretells the verdict, so that training "
+                    "picks what is there (a kappa above one half)",
                     0: "it is not decided whether training picks what is there or makes it",
                     -1: "training makes it, as far as kappa tells",
                 },
@@ -112,9 +114,10 @@ def _ensemble(found: Findings) -> Answer:
             f"{listed(study, widths)}.",
             "In the ticket race, where circuits are there by construction, the one that leads at "
             f"the start wins with a kappa of {number(study, 'ticket-race/leader/kappa')}.",
-            f"A walk through the posterior of the audit game ends deceptive {moves} descent from "
-            f"the same seeds: at the lowest temperature the difference is {number(study, walk.key)}"
-            f"{unseen([walk])}.",
+            f"Langevin training of the audit game, not shown to sample a posterior, ends deceptive "
+            f"{moves} descent from the same seeds: at the lowest of three temperatures the "
+            f"difference is {number(study, walk.key)}{unseen([walk])}, at the highest "
+            f"{number(study, 'temperature=0.003/deceptive-less-descent')}.",
         ],
     )
 
@@ -129,11 +132,12 @@ def _emergence(found: Findings) -> Answer:
         f"in {', '.join(keys)}": (
             found.row(study, next(iter(keys.values()))),
             sign,
-            f"these end far from all modes, {listed(study, keys)}",
+            f"these end farther than 0.1 from all modes, {listed(study, keys)}",
         )
         for sign, keys in groups.items()
     }
     modes = {name: f"{name}/modes" for name in ENDS}
+    coarse = {name: f"{name}/modes/resolution" for name in ENDS}
     upper = {f"step {step:,}": f"Audit/step={step}/upper" for step in (125, 1000, 2000)}
     widths = {f"width {width}": f"width={width}/upper" for width in (8, 16, 32, 64)}
     return found.answer(
@@ -142,12 +146,17 @@ def _emergence(found: Findings) -> Answer:
             compared(
                 between,
                 {
-                    -1: "it is a mode that some seeds fall into, and hardly any end between modes",
-                    0: "it is not decided whether many seeds end between modes",
-                    1: "it is a matter of degree, and many seeds end between modes",
+                    -1: "it is a mode that some seeds fall into, and less than a twentieth "
+                    "of the seeds end between modes",
+                    0: "it is not decided whether more than a twentieth of the seeds end between "
+                    "modes",
+                    1: "it is a matter of degree, and more than a twentieth of the seeds end "
+                    "between modes",
                 },
+                differ="It depends on the organism.",
             ),
-            f"Modes of the gap, at least: {listed(study, modes)}.",
+            f"Modes of the gap, at least: {listed(study, modes)}; told apart only at 0.05 or "
+            f"more: {listed(study, coarse)}.",
             f"Share in the upper mode, in the audit game: {listed(study, upper)}.",
             f"By the width of its network, at the end: {listed(study, widths)}.",
         ],
@@ -195,12 +204,15 @@ def _volume(found: Findings) -> Answer:
         # The highest fit at which the prior's share is told.
         end = "/trained-less-prior/deceptive"
         keys = [k for k in found.rows(study) if k.startswith(f"{game}/fit=") and k.endswith(end)]
-        change, fit = found.row(study, keys[-1]), keys[-1].split("/")[1].removeprefix("fit=")
+        change, at = found.row(study, keys[-1]), keys[-1].removesuffix(end)
+        fit = at.split("/")[1].removeprefix("fit=")
         rows[f"in the {game.lower()} game"] = (
             change,
             change.sign,
-            f"at a fit of at least {fit} the share deceptive of trained networks less that of the "
-            f"prior is {number(study, change.key)}{unseen([change])}",
+            f"at a fit of at least {fit} deceptive are, of the prior's mass, "
+            f"{number(study, f'{at}/prior/deceptive')} (n counts replications) and, of trained "
+            f"networks, {number(study, f'{at}/trained/deceptive')}, a difference of "
+            f"{number(study, change.key)}{unseen([change])}",
         )
     claims = {
         1: "training finds deceptive networks more often than their prior mass says",
@@ -212,6 +224,9 @@ def _volume(found: Findings) -> Answer:
         "Does prior mass tell how often training finds deceptive networks?",
         [
             compared(rows, claims),
+            "These intervals are over replications of the search. In the audit game the prior's "
+            "share deceptive rose with the number of particles, so that it may be larger still; "
+            "the difference would be, too.",
             "Where the prior of a deceptive ticket is a little wider than that of an honest one, "
             f"{number(study, 'race/prior')} of the prior's mass that fits is deceptive, and "
             f"{number(study, 'race/trained')} of the races that are trained.",
@@ -278,20 +293,24 @@ def _fine_tuning(found: Findings) -> Answer:
         -1: "In the audit game a barrier corrects less than as long a random step",
     }[game.sign]
     without = {
-        -1: "Of a backdoor it removes more than as long a random step does",
-        0: "Of a backdoor it is not shown to remove more than as long a random step does",
-        1: "Of a backdoor it removes less than as long a random step does",
+        -1: "Of backdoors it removes more than as long a random step does",
+        0: "Of backdoors it is not shown to remove more than as long a random step does",
+        1: "Of backdoors it removes fewer than as long a random step does",
     }[random.sign]
+    line = found.row(study, "tuned/backdoor/barrier-less-no-line/deceptive")
+    beside = {-1: "and more", 0: "and is not shown to remove more, or fewer,", 1: "and fewer"}
     kept = {what: f"kept/{what}/barrier" for what in ("game", "backdoor")}
     return found.answer(
-        "Does a barrier on the line to where a network was correct its deception?",
+        "Does a network stop deceiving if training raises the loss on the line to where it began?",
         [
-            f"{lead}: after full oversight for .05 of the training the difference in seeds "
-            f"that end as intended is {number(study, game.key)}{unseen([game])}.",
+            f"{lead}: after full oversight for .05 of the training, too short for oversight alone, "
+            f"the difference in seeds that end as intended is {number(study, game.key)}"
+            f"{unseen([game])}.",
             f"There end intended: {listed(study, ends['game', 'intended'])}.",
-            f"{without}: the difference in deceptive ends is {number(study, random.key)}"
-            f"{unseen([random])}; deceptive after honest training without the trigger: "
-            f"{listed(study, ends['backdoor', 'deceptive'])}.",
+            f"{without}, a difference of {number(study, random.key)}{unseen([random])}, "
+            f"{beside[line.sign]} than that loss raised at the network itself, a difference "
+            f"of {number(study, line.key)}{unseen([line])}. Deceptive after honest training "
+            f"without the trigger: {listed(study, ends['backdoor', 'deceptive'])}.",
             "Of the backdoors these end as intended, and not merely as no longer deceptive: "
             f"{listed(study, ends['backdoor', 'intended'])}.",
             f"Of intended ends that are corrected so stay intended: {listed(study, kept)}.",

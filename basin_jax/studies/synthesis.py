@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from basin_jax.studies.framework.power import apart, unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
@@ -19,6 +19,8 @@ HELD = {
     "way_back": "kept=0.1/from-deceptive-less-from-fresh",
     f"way_back_{OTHER}": "kept=0.5/from-deceptive-less-from-fresh",
 }
+SOON = 20  # steps, a hundredth of the training, in which little can be lost
+LATE = "oversight of the last quarter of the training, and then as long a training without it,"
 RETURNS, RETURNING = "window=0.8/returns", "full oversight for 0.8 of the training"
 LIMITS = (
     "Each number is that of one small organism under one training process, with at most some "
@@ -51,11 +53,11 @@ def _first_step(found: Findings) -> Answer:
     )
     matters = {1: "matters", 0: "is not shown to matter"}
     return found.answer(
-        "Step 1: how often does a random initialization already lie in the deceptive basin?",
+        "Step 1: how often is a random initialization deceptive, or in the deceptive basin?",
         [
             f"{some} deceptive before training, judged by behavior alone, "
-            f"{number(study, before.key)}; after training "
-            f"{number(study, 'scale=1/after/deceptive')} are, a difference on the same seeds of "
+            f"{number(study, before.key)}. In the basin, which is to be deceptive after training, "
+            f"are {number(study, 'scale=1/after/deceptive')}, a difference on the same seeds of "
             f"{number(study, moved.key)}{unseen([moved])}.",
             "The gap of untrained networks, unwatched less watched, has a 5th percentile of "
             f"{number(study, low)}, and a 95th of {number(study, high)}.",
@@ -71,32 +73,43 @@ def _first_step(found: Findings) -> Answer:
 
 
 def _second_step(found: Findings) -> Answer:
-    sgd, matched, equal, long = {}, {}, {}, []
+    sgd, matched, equal, long, rates = {}, {}, {}, [], []
     for study, where in _both(found, "preservation").items():
-        own, at_loss, at_steps = (
+        own, at_skill, at_steps, arrives = (
             found.row(study, key)
-            for key in ("SGD/lost", "Adam/equal-skill/lost-less-SGD", "Adam/lost-less-SGD")
+            for key in (
+                *("SGD/lost", "Adam/equal-skill/lost-less-SGD"),
+                *("Adam/lost-less-SGD", "Adam/equal-skill/steps"),
+            )
         )
         said = f"{number(study, own.key)} are lost under SGD{unseen([own], HALF)}"
         sgd[where] = (own, side(own), said)
-        for told, one in ((matched, at_loss), (equal, at_steps)):
+        soon = ", too soon to tell" if arrives.value < SOON else ""
+        reached = f"Adam comes to it after a median of {number(study, arrives.key)} steps{soon}; "
+        for told, one, before in ((matched, at_skill, reached), (equal, at_steps, "")):
             said = f"the difference on the same seeds is {number(study, one.key)}{unseen([one])}"
-            told[where] = (one, one.sign, said)
+            told[where] = (one, one.sign, f"{before}{said}")
         ends = {name: f"{name}/steps=16000/lost" for name in ("SGD", "Adam")}
         long.append(f"{where}: {listed(study, ends)}")
+        by_rate = {"0.003": "Adam-x0.3/lost", "0.01": "Adam/lost", "0.03": "Adam-x3/lost"}
+        parts = {"deceptive": "Adam/deceptive", "partial": "Adam/partial"}
+        rates.append(f"{where}: {listed(study, by_rate)}; at 0.01 {listed(study, parts)}")
     return found.answer(
         "Step 2: which methods of training keep a good start good?",
         [
             compared(
                 sgd,
                 {
-                    1: "most good starts are lost (deceptive, or partial) once oversight ends",
+                    1: "most good starts are lost once oversight ends (they become deceptive, or "
+                    "partial: in some contexts)",
                     0: "it is not decided whether most good starts stay good",
-                    -1: "most good starts stay good once oversight ends",
+                    -1: "most good starts stay good once oversight ends; lost are those that "
+                    "become deceptive, or partial (deceptive in some contexts)",
                 },
             ),
             compared(matched, _adam("at the skill with which SGD ends")),
-            compared(equal, _adam("after as many steps, which lead it further")),
+            compared(equal, _adam("after as many steps")),
+            f"Lost after 2,000 steps by Adam's rate, {'; '.join(rates)}.",
             f"Lost after 16,000 steps, {'; '.join(long)}.",
         ],
     )
@@ -153,14 +166,20 @@ def _threshold(found: Findings) -> Answer:
 
 
 def _way_back(found: Findings) -> Answer:
-    back, kept, late, by_window = {}, {}, {}, []
+    back, kept, late, by_window, stronger = {}, {}, {}, [], []
     for study, where in _both(found, "way_back").items():
         returns, held = (found.row(study, key) for key in (RETURNS, HELD[study]))
         told = f"{number(study, returns.key)} return{unseen([returns], HALF)}"
         back[where] = (returns, side(returns), told)
-        told = f"kept from where seeds are deceptive, it leaves {number(study, held.key)} more"
-        told = f"{told} of them so than kept from the first step on{unseen([held])}"
-        kept[where] = (held, held.sign, told)
+        strength = held.key.partition("/")[0].removeprefix("kept=")
+        told = f"at {strength} of full oversight, kept from where seeds are deceptive, it leaves "
+        told += f"{number(study, held.key)} more of them so than kept from the first step on"
+        kept[where] = (held, held.sign, f"{told}{unseen([held])}")
+        names = (key.partition("/")[0].removeprefix("kept=") for key in found.rows(study))
+        others = {
+            f"at {one}": f"kept={one}/from-deceptive/deceptive" for one in _next(names, strength)
+        }
+        stronger.append(f"{where}, {listed(study, others)}")
         late[where] = _late(found, study)
         by_window += _by_window(found, study, where)
     return found.answer(
@@ -177,23 +196,31 @@ def _way_back(found: Findings) -> Answer:
             compared(
                 late,
                 {
-                    1: "oversight of the last quarter of the training makes more seeds deceptive",
-                    0: "oversight of the last quarter of the training is not shown to prevent "
-                    "deception",
-                    -1: "oversight of the last quarter of the training prevents deception",
+                    1: f"{LATE} makes more seeds deceptive",
+                    0: f"{LATE} is not shown to leave fewer seeds deceptive",
+                    -1: f"{LATE} leaves fewer seeds deceptive",
                 },
             ),
             compared(
                 kept,
                 {
-                    1: "oversight that prevents deception does not undo it",
+                    1: "some oversight that prevents deception does not undo it",
                     0: "oversight is not shown to undo less than it prevents",
                     -1: "oversight undoes more than it prevents",
                 },
             ),
+            "Of deceptive seeds under the next stronger oversight that was kept stay deceptive, "
+            f"{'; '.join(stronger)}.",
             *by_window,
         ],
     )
+
+
+def _next(strengths: Iterable[str], than: str) -> list[str]:
+    """Return the next strength above one, of those that name rows; none above full oversight."""
+    found = {float(one): one for one in strengths if one.replace(".", "", 1).isdigit()}
+    above = [found[one] for one in sorted(found) if one > float(than)]
+    return above[:1]
 
 
 def _by_window(found: Findings, study: str, where: str) -> list[str]:
@@ -207,10 +234,13 @@ def _by_window(found: Findings, study: str, where: str) -> list[str]:
         for what in ("returns", "least-strength")
     )
     (sham,) = (key for key in found.rows(study) if key.endswith("/sham/returns"))
+    lies = sham.replace("/returns", "/deceptive")
     return [
         f"Returned after full oversight, {where}, by how long it lasts as a share of the training: "
         f"{listed(study, ends)}. More than half return from {number(study, 'half-return/window')} "
-        f"on; after a sham {number(study, sham)} return.",
+        f"on. After a sham, as long a training whose rewards change about as much and do not "
+        f"oppose deception, "
+        f"{number(study, sham)} return, and {number(study, lies)} are deceptive.",
         f"Least oversight that brings a seed back, {where}, as a share of full oversight, median "
         f"of seeds (infinite: none does): {listed(study, least)}.",
     ]
@@ -290,8 +320,9 @@ def _buffer(found: Findings) -> Answer:
         for name, one in multiples.items()
     )
     plain, held = (f"{name}/edge/held" for name in ("plain", "decayed"))
-    down, up, one = (
-        f"decayed/edge/{key}" for key in ("loss-over-deceptive", "loss-over-corrected", "one-fast")
+    down, up, one, any_ = (
+        f"decayed/edge/{key}"
+        for key in ("loss-over-deceptive", "loss-over-corrected", "one-fast", "one-unstable")
     )
     return found.answer(
         "How wide is the buffer around the deceptive basin?",
@@ -303,14 +334,16 @@ def _buffer(found: Findings) -> Answer:
             f"none): {listed(study, at)}.",
             "Of pushes along the slope of the margin that are spread over 500 steps of training, "
             f"{spread}, seed by seed.",
-            "Tracked while both sides train on, the edge of the deceptive basin is held in "
-            f"{number(study, plain)} of seeds in plain training, where it is one of time, and in "
-            f"{number(study, held)} with a decay of the weights.",
-            "There its loss is above that of the deceptive end by "
-            f"{number(study, down)} and above that of the corrected one by {number(study, up)}, "
-            f"and {number(study, one)} of these states have exactly one direction in which a "
-            "deviation grows by a factor e in an eighth of the training, as a saddle between two "
-            "basins would.",
+            "Two networks on either side of the edge of the deceptive basin, trained on and drawn "
+            f"together again and again, stay on their sides in {number(study, plain)} of seeds in "
+            f"plain training, which so has no lasting edge, and in {number(study, held)} with a "
+            "decay of the weights.",
+            "With that decay the loss at the edge is above that of the deceptive end by "
+            f"{number(study, down)} and above that of the corrected one by {number(study, up)}. "
+            "A saddle between two basins has exactly one unstable direction: of those in which a "
+            f"deviation grows by a factor e in an eighth of the training {number(study, one)} of "
+            f"these states have exactly one, and {number(study, any_)} of those in which it does "
+            "so within the training.",
         ],
     )
 
@@ -338,7 +371,8 @@ def _fate(found: Findings) -> Answer:
             "same verdict with a probability above 0.9: first at step "
             f"{number(study, sealed.key)}. Of runs that share only the initialization "
             f"{number(study, 'fork=0/same')} have the same verdict, of unrelated ones "
-            f"{number(study, 'unrelated/same')}.",
+            f"{number(study, 'unrelated/same')} (n counts runs; those of one parent are one family "
+            "in the intervals).",
             "Parents that are undecided, since none of their verdicts has 0.9 of their children: "
             f"{listed(study, split)}.",
             "Fraction of seeds that would end as intended which a push of 1 up the slope of the "

@@ -60,7 +60,7 @@ def test_the_page_has_every_number_and_what_failed(tmp_path):
     assert page.count('class="failed"') == 1
     assert page.count("data:image/png;base64,") == 1
     assert '<a href="#way_back">Way back</a>' in page
-    assert "95 % intervals. Controls and known answers: rows 2-3 (failed: 3)." in page
+    assert "95 % intervals. Controls and known answers, at 99.9 %: rows 2-3 (failed: 3)." in page
     # A column that no row needs is left out.
     assert "<th>at once</th>" in page
     without = html([finding(number(0.0))], tmp_path, made="Made today.")
@@ -119,12 +119,20 @@ def answered(question: str, *changed: tuple[str, str, Any]) -> str:
             ],
             "In both organisms full oversight for 0.8 of the training brings most deceptive seed",
         ),
-        ("Ensemble", [], "In both organisms training picks what is there at the start"),
+        (
+            "Ensemble",
+            [],
+            "In both organisms the linearization at the start foretells the verdict, s",
+        ),
         ("Ensemble", [("ensemble", "Audit_32/linearized/kappa", below)], "The organisms disagree."),
-        ("Definitions", [], "The organisms disagree. In Audit another rule holds, too, of most"),
+        (
+            "Definitions",
+            [],
+            "It depends on the organism, and on the rule. In Audit another rule hold",
+        ),
         ("fate", [], "Mostly the initialization decides"),
         ("fate", [("commitment", "variance/initializations", moved)], "The initialization alone d"),
-        ("emerge", [], "The organisms disagree. In Audit, MetaLearner, AbsentSupervisor it is a"),
+        ("emerge", [], "It depends on the organism. In Audit, MetaLearner, AbsentSupervisor it "),
         (
             "emerge",
             [

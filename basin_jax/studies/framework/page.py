@@ -164,7 +164,7 @@ def _caption(finding: Finding) -> str:
     ends = f"failed: {_listed(failed)}" if failed else "all hold"
     said = f"rows {_listed(controls)} ({ends})" if controls else "none"
     seeds += f"{max(counts):,} seeds a row"
-    return f"n = {seeds}. 95 % intervals. Controls and known answers: {said}."
+    return f"n = {seeds}. 95 % intervals. Controls and known answers, at 99.9 %: {said}."
 
 
 def _place(said: Sentence, finding: Finding) -> str:
