@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from study_tables import committed
 
+from basin_jax.studies.framework.quotes import Findings
 from basin_jax.studies.overview import QUESTIONS, overview
 from basin_jax.studies.published import TABLES
 from basin_jax.studies.registry import STUDIES
@@ -40,6 +42,8 @@ def test_the_figure_has_an_answer_of_each_study_and_none_beyond_its_axis(script)
     rows = [found.row(study, key) for study, key, _ in told]
     assert all(0 <= row.low <= row.high <= 1 for row in rows)
     assert len(overview(found).axes[0].collections) == len(told)
+    fewer = Findings([one for one in committed() if one.name != "volume"])
+    assert len(overview(fewer).axes[0].collections) == len(told) - 4
 
 
 def test_what_the_paper_cites_is_in_its_bibliography():

@@ -1,5 +1,6 @@
 """The command that compares sweeps with their known answers."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,8 @@ def known(
         frames.append(compare(records, source.known))
         machine = records.machine
     frame = answers.by_kind(frames)
-    command = " ".join(["basin-jax known", *map(str, paths or [])])
+    asked = [] if seeds is None else ["--seeds", str(seeds)]
+    command = shlex.join(["basin-jax", "known", *map(str, paths or []), *asked])
     made = f"Made by `{command}` on {machine['device']}, JAX {machine['jax']}."
     table = answers.write_answers(frame, out, made=made)
     say(f"Table: {table}")

@@ -72,6 +72,8 @@ class Disconnected(MethodWrapper):
             point = jax.tree.map(lambda a, b: a + share * (b - a), state.origin, params)
             return jnp.abs(self.height - self.along.loss(point, batch))
 
-        rate = jnp.where(step < self.end, self.rate, 0)
-        params = optax.tree.add_scale(after.params, -rate, jax.grad(lack)(after.params))
+        moved = optax.tree.add_scale(after.params, -self.rate, jax.grad(lack)(after.params))
+        # Not a rate of 0 then: a gradient on the line need not be finite.
+        raised = (step < self.end) & (jnp.asarray(self.rate) != 0)
+        params = jax.tree.map(lambda a, b: jnp.where(raised, a, b), moved, after.params)
         return DisconnectedState(with_params(after, params), state.origin)

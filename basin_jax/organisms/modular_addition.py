@@ -54,8 +54,8 @@ class ModularAddition(Organism):
         self.require(even, "width", f"a multiple of heads = {self.heads}")
         self.require(0 <= self.attention_rate <= 1, "attention_rate", "0 to 1")
         count = self.modulus**2
-        some = self.train_rate * count >= 1 and self.train_rate < 1
-        self.require(some, "train_rate", f"1/{count} or more, and below 1")
+        some = 1 <= self.train_rate * count <= count - 1
+        self.require(some, "train_rate", f"1/{count} to {count - 1}/{count}")
         self.require(self.split >= 0, "split", "at least 0")
 
     def init(self, key: Key[Array, ""]) -> dict[str, Array]:

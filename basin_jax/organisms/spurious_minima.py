@@ -73,7 +73,7 @@ def _kernel(
 
 @_kernel.defjvp
 def _kernel_jvp(primals, tangents):
-    # That of the root in `_angles` is infinite where weights are parallel; this one never.
+    # That of the root in `_angles` is infinite where weights are parallel; this one where one is 0.
     products, squares = primals
     sines, angles = _angles(products, squares)
     of_products, of_squares = (jnp.pi - angles), sines / (2 * squares)

@@ -15,6 +15,9 @@ from basin_jax.rare.problem import Noise, Problem
 from basin_jax.rare.subset import SubsetSimulation, threshold_of
 
 
+ROUNDING = 1e-12
+
+
 class Census(SubsetSimulation):
     """Search by levels as subset simulation does, and count verdicts at given scores.
 
@@ -60,6 +63,9 @@ class Census(SubsetSimulation):
         if level.threshold not in map(_below, self.bars):
             return level
         evidence = problem.particles.evidence(*population)
+        own = problem.score.of(evidence, problem.particles.sweep.stops)
+        if own.min() <= level.threshold:
+            self.refuse("bars", f"scores that all of the event have; {own.min():g} is among them")
         names = [
             Verdict(verdict).name
             for verdict in judge(self.by, {n: x[:, -1] for n, x in evidence.items()})
@@ -71,7 +77,7 @@ class Census(SubsetSimulation):
 def mass_at(found: RareEstimate, bar: float, *, error: float) -> tuple[float, float, float]:
     """Estimate the prior's mass of scores of at least a bar, with its interval.
 
-    It is 0 with an interval to 1 where a replication has not come so far.
+    The interval reaches from 0 to 1 where a replication has not come so far.
     """
     masses, _ = counted(found, bar, ())
     if not masses.all():
@@ -86,8 +92,9 @@ def share_at(
 
     Replications count by their masses, so that many of few particles agree with one of many. The
     interval is Student's, of the ratio's jackknife over replications. Where all of them have the
-    share 0, or 1, it is the exact one of as many trials, since shares vary no more than these.
-    It is undefined, NaN, where no replication has come so far.
+    share 0, or 1, it is the exact one of as many trials as have come so far. It tells how
+    replications differ, and holds in that sense: it is too short where few of them carry most of
+    the mass, or where all miss a kind. It is undefined, NaN, where fewer than two have come so far.
     """
     masses, parts = counted(found, bar, of)
     return ratio_interval(masses, parts, error=error)
@@ -101,8 +108,8 @@ def ratio_interval(
 ) -> tuple[float, float, float]:
     """Return the ratio of the sums of parts and of their masses, with its interval."""
     masses, parts = masses / masses.max(initial=1e-300), parts / masses.max(initial=1e-300)
-    count, whole = len(masses), masses.sum()
-    if np.count_nonzero(masses) < 2:
+    count, whole = np.count_nonzero(masses), masses.sum()
+    if count < 2:
         return math.nan, 0.0, 1.0
     ratio = float(parts.sum() / whole)
     least = (error / 2) ** (1 / count)
@@ -110,7 +117,10 @@ def ratio_interval(
         return 0.0, 0.0, 1 - least
     if np.array_equal(parts, masses):
         return 1.0, least, 1.0
-    without = (parts.sum() - parts) / (whole - masses)
+    rest = whole - masses
+    if (rest <= ROUNDING * whole).any():  # all but one replication hold nothing
+        return ratio, 0.0, 1.0
+    without = (parts.sum() - parts)[masses > 0] / rest[masses > 0]
     spread = math.sqrt((count - 1) * without.var())
     reach = float(t.isf(error / 2, count - 1)) * spread
     return ratio, max(ratio - reach, 0.0), min(ratio + reach, 1.0)

@@ -33,7 +33,7 @@ from basin_jax.rare.scores import At, Logistic, Mean, Peak, Score, SettlingTime
 from basin_jax.results.folder import StoreError
 from basin_jax.results.place import place_of
 from basin_jax.results.rule import rule_identity
-from basin_jax.runs.provenance import machine_identity
+from basin_jax.runs.provenance import machine_identity, package_identity
 from basin_jax.schema import (
     Check,
     listed,
@@ -61,6 +61,8 @@ _LEVEL = {
     "acceptance": optional(SHARE),
     "moved": optional(SHARE),
 }
+# The code that decides a search, beside that of training.
+CODE = ("rare/run", "rare/census")
 # Of levels whose particles are examined; records of older searches do not have them.
 _EXAMINED = {"verdicts": optional(mapping(text, COUNT)), "ancestors": optional(COUNT)}
 
@@ -222,6 +224,7 @@ def identity_of(
     sweep: Sweep, rule: Rule, of: Verdict, method: Search, score: Score | None, root: int
 ) -> dict[str, Any]:
     """Return all that decides a search."""
+    values = [getattr(method, field.name) for field in dataclasses.fields(method)]
     return {
         "sweep": digest_of(sweep),
         "fields": sweep.fields(),
@@ -230,7 +233,8 @@ def identity_of(
         "method": _named(method),
         "score": None if score is None else _named(score),
         "root": root,
-        "machine": machine_identity(),
+        "machine": machine_identity() | {"basin_jax": package_identity(*CODE)},
+        "rules": [rule_identity(one) for one in values if isinstance(one, Rule)],
     }
 
 

@@ -64,7 +64,7 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
 def _asked_of(source: SweepFile) -> SweepFile:
     cells = {digest_of(cell): cell.fields() for cell in source.cells}
     asked = {cell_of(one, cells) for one in source.known}
-    kept = [digest in asked for digest in cells]
+    kept = [digest_of(cell) in asked for cell in source.cells]
     names = tuple(compress(source.names, kept))
     return replace(source, cells=tuple(compress(source.cells, kept)), names=names)
 

@@ -81,8 +81,8 @@ class Connectivity(TestbedStudy):
         "Ends of two verdicts differ in what they do, and by how much is not taken into account: "
         "the barrier is that between two behaviors, whatever is deceptive in one of them.",
         "Between the points of a line the loss may rise higher.",
-        "The weight of the barrier and its time were chosen on seeds of other roots, the time of "
-        "the game as one after which plain correction had not lasted, and those of the controls "
+        "The weight of the barrier and its time were chosen on seeds of other roots, in the audit "
+        "game, the time as one after which plain correction had not lasted. Those of the controls "
         "were not: the push without a line has the barrier's own. The barrier is raised on "
         "the inputs that honest training shows, or on the game's own rewards, which must be known.",
     )
@@ -94,6 +94,8 @@ class Connectivity(TestbedStudy):
             self.require(getattr(self, name) >= SHARE, name, f"at least {SHARE}")
         network = getattr(self.testbed.organism, "network", None)
         self.require(isinstance(network, MLP), "testbed", "one whose network is an MLP")
+        paced = "method.learning_rate" in self.testbed.sweep.fields()
+        self.require(paced, "testbed", "one whose method has a learning_rate")
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -124,7 +124,13 @@ def _ensemble(found: Findings) -> Answer:
 
 def _emergence(found: Findings) -> Answer:
     study = "emergence"
-    ends = {name: f"{name}/step={step}/on-its-way" for name, step in ENDS.items()}
+    modes = {name: f"{name}/modes" for name in ENDS}
+    ends = {
+        name: f"{name}/step={step}/on-its-way"
+        for name, step in ENDS.items()
+        if found.row(study, modes[name]).value > 1
+    }
+    single = ", ".join(name for name in ENDS if name not in ends) or "none"
     groups: dict[int, dict[str, str]] = {}
     for name, key in ends.items():
         groups.setdefault(side(found.row(study, key), FEW), {})[name] = key
@@ -136,7 +142,6 @@ def _emergence(found: Findings) -> Answer:
         )
         for sign, keys in groups.items()
     }
-    modes = {name: f"{name}/modes" for name in ENDS}
     coarse = {name: f"{name}/modes/resolution" for name in ENDS}
     upper = {f"step {step:,}": f"Audit/step={step}/upper" for step in (125, 1000, 2000)}
     widths = {f"width {width}": f"width={width}/upper" for width in (8, 16, 32, 64)}
@@ -155,8 +160,9 @@ def _emergence(found: Findings) -> Answer:
                 },
                 differ="It depends on the organism.",
             ),
-            f"Modes of the gap, at least: {listed(study, modes)}; told apart only at 0.05 or "
-            f"more: {listed(study, coarse)}.",
+            f"With one mode, and so a matter of degree as far as is shown: {single}. Modes of the "
+            f"gap, at least: {listed(study, modes)}; told apart only at 0.05 or more: "
+            f"{listed(study, coarse)}.",
             f"Share in the upper mode, in the audit game: {listed(study, upper)}.",
             f"By the width of its network, at the end: {listed(study, widths)}.",
         ],

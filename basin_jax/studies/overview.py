@@ -99,11 +99,12 @@ QUESTIONS = {
 def overview(found: Findings) -> Figure:
     """Draw the answers as rows of fractions with intervals, grouped by their questions.
 
-    Rows of studies that were not made are left out.
+    Rows that are not there are left out: those of a study that was not made, or that tells less.
     """
     color = LOOKS[Verdict.DECEPTIVE][0]
     questions = {
-        question: [row for row in rows if row[0] in found] for question, rows in QUESTIONS.items()
+        question: [row for row in rows if row[0] in found and row[1] in found.rows(row[0])]
+        for question, rows in QUESTIONS.items()
     }
     lines = sum(map(len, questions.values())) + len(questions)
     figure = Figure(figsize=(FULL, 0.155 * lines + 0.5))

@@ -23,6 +23,7 @@ from basin_jax.rare.census import (
 from basin_jax.rare.estimate import REPLICATIONS, RareEstimate
 from basin_jax.rare.problem import FEWEST
 from basin_jax.results.chunk import KEYS
+from basin_jax.rules.behavior import Behavior
 from basin_jax.statistics.intervals import bonferroni_error
 from basin_jax.studies.controls import prior_mass
 from basin_jax.studies.framework.figure import INK, Curve, Forest, Panel
@@ -73,6 +74,9 @@ class Volume(TestbedStudy):
         "that what fits deceives, whatever finds it.",
         "Networks have 8 units a layer, where masses can be measured; what holds at larger widths "
         "is not known.",
+        "Intervals of the prior tell how 16 replications differ. In simulations those of 95 % hold "
+        "in 91 % of cases where the masses of replications differ by a factor of 1.8, and in 85 % "
+        "where they do by 2.5.",
         "Replications that have all missed a kind of network agree without it; where they differ "
         "too much no share is told. In the audit game four times the particles raised the "
         "deceptive share of the prior at a fit of .5 from .21 to .51, and at .6 from .52 to .78: "
@@ -86,8 +90,12 @@ class Volume(TestbedStudy):
         self.require(least, "replications", f"at least {REPLICATIONS}")
         apart = self.testbed.name != self.other.name
         self.require(apart, "other", f"another organism than {self.testbed.name}")
+        for name in ("testbed", "other"):
+            plain = type(getattr(self, name).rule) is Behavior
+            self.require(plain, name, "one whose rule is Behavior, all that a census measures for")
         rise = len(self.bars) > 1 and [*self.bars] == sorted(set(self.bars))
         self.require(rise, "bars", "at least two fits, each above the one before")
+        self.require(max(self.bars) < 1, "bars", "fits below 1, the highest there is")
 
     @property
     def games(self) -> dict[str, Testbed]:

@@ -119,7 +119,7 @@ REFUSED = [
     ("ModularAddition", {"width": 9}, "allowed: a multiple of heads = 2"),
     ("ModularAddition", {"heads": 0}, "allowed: at least 1"),
     ("ModularAddition", {"attention_rate": 1.5}, "allowed: 0 to 1"),
-    ("ModularAddition", {"train_rate": 1.0}, "allowed: 1/121 or more, and below 1"),
+    ("ModularAddition", {"train_rate": 1.0}, "allowed: 1/121 to 120/121"),
     ("ModularAddition", {"split": -1}, "allowed: at least 0"),
     ("Narrow", {"salience": -1.0}, "allowed: a number of at least 0"),
     ("Narrow", {"tuning": 1.1}, "allowed: 0 to 1"),

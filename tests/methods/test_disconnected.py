@@ -35,6 +35,13 @@ class Bowl(Organism):
         return {"fit": params.sum()}
 
 
+class Nowhere(Bowl):
+    """Have a loss that is no number."""
+
+    def loss(self, params, batch):
+        return jnp.nan * params.sum()
+
+
 def raised(rate, *, height=1e6, near=0.5, far=0.5, end=1000):
     along = Bowl(center=0.25)
     fields = {"height": height, "near": near, "far": far, "end": end}
@@ -71,6 +78,8 @@ def test_steps_climb_at_the_point_of_the_line_up_to_the_height(rate, share, heig
 def test_at_a_rate_of_zero_and_after_its_end_it_is_the_method_inside():
     # To rounding: XLA joins the products of a step in another way.
     np.testing.assert_allclose(after(raised(0.0), 20), after(INSIDE, 20), rtol=1e-6)
+    # Also where the loss on the line has no gradient.
+    assert np.isfinite(after(raised(0.0).replace(along=Nowhere()), 3)).all()
     begun = after(raised(0.3, end=5), 5)
     assert not np.allclose(begun, after(INSIDE, 5), atol=1e-3)
     found = after(raised(0.3, end=5), 25)

@@ -102,6 +102,11 @@ def test_where_all_replications_agree_the_interval_is_that_of_as_many_trials():
     masses = np.array([1e-30, 3e-30, 2e-30, 1e-30])
     assert ratio_interval(masses, 0 * masses, error=0.05) == (0.0, 0.0, 1 - 0.025**0.25)
     assert ratio_interval(masses, masses, error=0.05) == (1.0, 0.025**0.25, 1.0)
+    # One that has not come so far is no trial.
+    masses[0] = 0.0
+    assert ratio_interval(masses, 0 * masses, error=0.05) == (0.0, 0.0, 1 - 0.025 ** (1 / 3))
+    # Where one holds all there is nothing to compare.
+    assert ratio_interval(np.array([1, 1e-20]), np.array([0.5, 0]), error=0.05) == (0.5, 0, 1)
 
 
 def test_replications_count_by_their_masses():
@@ -110,6 +115,13 @@ def test_replications_count_by_their_masses():
     assert value == pytest.approx(0.75)
     # Student's t of one degree of freedom is 1 at this error, and shares without one are 1 and 0.
     assert (low, high) == (pytest.approx(0.25), 1.0)
+
+
+def test_an_event_with_scores_below_a_bar_is_refused():
+    search = rare.Census(particles=200, by=First(), bars=BARS[:1], below=1e-100)
+    problem = replace(problem_of(Starts(2, two_ways)), rule=First())
+    with pytest.raises(ValueError, match=r"Census\.bars = .*; allowed: scores that all of"):
+        [*search.replicate(problem, [Attempt(rng=np.random.default_rng(0))])]
 
 
 @pytest.mark.slow

@@ -240,6 +240,13 @@ def test_files_and_folders_are_searched_for_those_that_know(tmp_path):
     (asked,) = answers.knowing([tmp_path / "grid.py"])
     assert isinstance(asked.sweep, dict)
     assert [(name, cell.num_steps) for name, cell in asked.sweep.items()] == [("6", 6)]
+    # Also where two cells are equal.
+    (tmp_path / "grid.py").write_text(
+        sweep + "sweep = [sweep, sweep, sweep.replace(num_steps=6)]\n"
+        "known = [bj.Exact(name='b', cell={'num_steps': 6}, fraction=.5)]"
+    )
+    (asked,) = answers.knowing([tmp_path / "grid.py"])
+    assert [cell.num_steps for cell in asked.cells] == [6]
     (tmp_path / "grid.py").unlink()
     assert answers.knowing([tmp_path])
     with pytest.raises(ValueError, match=r"a\.py knows no fractions beforehand; allowed"):

@@ -84,6 +84,8 @@ def test_the_way_leads_from_the_deceptive_end():
 def test_a_testbed_whose_units_cannot_be_matched_is_refused():
     with pytest.raises(ValueError, match=r"Connectivity\.testbed = .*; allowed: one whose network"):
         Connectivity(testbed=META_LEARNER)
+    with pytest.raises(ValueError, match=r"testbed = .*; allowed: one whose method has a learning"):
+        Connectivity(testbed=TINY.replace(method=TINY.overseen_by()))
     with pytest.raises(ValueError, match=r"points = 3; allowed: an even number"):
         STUDY.replace(points=3)
 
@@ -142,4 +144,5 @@ def test_a_barrier_is_compared_with_its_controls_seed_by_seed(tmp_path):
     assert rows["tuned/game/barrier-less-no-line/intended"].lost == 1
     assert rows["tuned/backdoor/reversed/intended"].holds
     texts = [sentence.text for sentence in fine_tuning.says(rows)]
-    assert all("deceptive" in text or "intended" in text for text in texts)
+    assert any(f"{rows['tuned/game/barrier/intended']}" in text for text in texts)
+    assert any(f"{less}" in text for text in texts)

@@ -9,6 +9,7 @@ from basin_jax.core.verdict import Verdict
 from basin_jax.rules import Behavior
 from basin_jax.studies.controls import prior_mass
 from basin_jax.studies.framework.rows import Table, numbers
+from basin_jax.studies.parts.other_testbeds import COIN
 from basin_jax.studies.registry import make
 from basin_jax.studies.volume import Volume, first_at, less
 
@@ -92,6 +93,8 @@ def test_a_share_is_told_as_far_as_there_are_rows():
         ({"replications": 7}, "replications = 7; allowed: at least 8"),
         ({"bars": (0.5,)}, r"bars = \(0.5,\); allowed: at least two fits"),
         ({"bars": (0.5, 0.2)}, "allowed: at least two fits, each above the one before"),
+        ({"bars": (0.5, 1.5)}, "allowed: fits below 1"),
+        ({"other": COIN}, "Volume.other = .*; allowed: one whose rule is Behavior"),
     ],
 )
 def test_too_little_is_refused(wrong, said):

@@ -47,7 +47,7 @@ SPELLS = {"backdoor": 1.0, "game": 0.05}  # with a barrier, in units of the trai
 ONWARD = {"backdoor": 7.0, "game": 1.0}  # after it
 SAID = {
     "backdoor": "backdoor, honest training without its trigger",
-    "game": "audit game, full oversight for .05 of the training, then as before",
+    "game": "full oversight for .05 of the training, then as before",
 }
 ENDS = ("deceptive", "intended")
 
