@@ -121,7 +121,7 @@ def test_an_event_with_scores_below_a_bar_is_refused():
     search = rare.Census(particles=200, by=First(), bars=BARS[:1], below=1e-100)
     problem = replace(problem_of(Starts(2, two_ways)), rule=First())
     with pytest.raises(ValueError, match=r"Census\.bars = .*; allowed: scores that all of"):
-        [*search.replicate(problem, [Attempt(rng=np.random.default_rng(0))])]
+        list(search.replicate(problem, [Attempt(rng=np.random.default_rng(0))]))
 
 
 @pytest.mark.slow
