@@ -56,8 +56,7 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
                 continue
             organism = other.name.removeprefix(f"{base.name}_")
             lines += [
-                f"- {base.name}, {_named(base.rows[key], row)}: audit {base.rows[key]}, {organism} "
-                f"{row}."
+                f"- {base.name}: {_beside({'audit': base.rows[key], organism: row})}."
                 for key, row in other.rows.items()
                 if row.kind == "measured" and key in base.rows and apart(row, base.rows[key])
             ]
@@ -74,9 +73,12 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def _named(row: Row, other: Row) -> str:
-    """Return the label of two rows of one key; both, where rates of the organisms differ."""
-    return row.label if row.label == other.label else f"{row.label}, and {other.label}"
+def _beside(rows: dict[str, Row]) -> str:
+    """List rows of one key by organism; with a label for each where they differ, as rates do."""
+    labels = {row.label for row in rows.values()}
+    if len(labels) == 1:
+        return f"{labels.pop()}: {', '.join(f'{name} {row}' for name, row in rows.items())}"
+    return "; ".join(f"{name}, {row.label}: {row}" for name, row in rows.items())
 
 
 def stored(name: str, study: Study) -> Finding:

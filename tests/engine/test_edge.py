@@ -61,7 +61,7 @@ def tracked(seeds, sweep=LINE, **changes):
     return track_edge(sweep, seeds, **{**given, **changes})
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_an_edge_leads_to_the_saddle_which_has_one_unstable_direction(left):
     edge = tracked(left)
     assert edge.held.all()

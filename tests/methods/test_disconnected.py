@@ -100,7 +100,7 @@ def test_it_leaves_a_minimum_from_the_known_rate_on(share, over, leaves):
     np.testing.assert_allclose(found.params[1], 1e-3 * factor**400, rtol=1e-3)
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_points_are_drawn_anew_between_near_and_far():
     def share(number):
         method = raised(0.1, near=0.25, far=0.75)

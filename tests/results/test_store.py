@@ -375,4 +375,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = pytest.mark.ci(StoreMachine.TestCase)
-TestStoreMachine.settings = settings(max_examples=8, stateful_step_count=12)
+TestStoreMachine.settings = settings(max_examples=5, stateful_step_count=12)

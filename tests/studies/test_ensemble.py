@@ -147,7 +147,7 @@ def table(tmp_path_factory):
     return find("ensemble", Ensemble(quick=256), lab).rows
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_what_is_said_follows_the_intervals(table):
     few, many = SOME & (np.arange(120) < 20), SOME | (np.arange(120) > 20)
     for before, after, said in (

@@ -301,7 +301,7 @@ SETTINGS: dict[str, Any] = {
 
 
 # Whose programs take ten seconds or more to trace.
-DEAR = ("connectivity", "emergence", "ensemble", "gradient_hacking", "inheritance")
+DEAR = ("commitment", "connectivity", "emergence", "ensemble", "gradient_hacking", "inheritance")
 DEAR += ("initialization", "preservation", "simulators", "tickets", "way_back")
 
 
