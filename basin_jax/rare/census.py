@@ -15,7 +15,7 @@ from basin_jax.rare.problem import Noise, Problem
 from basin_jax.rare.subset import SubsetSimulation, threshold_of
 
 
-ROUNDING = 1e-12
+ROUNDING = 1e-12  # of a sum, below which a part is nothing
 
 
 class Census(SubsetSimulation):
@@ -65,7 +65,8 @@ class Census(SubsetSimulation):
         evidence = problem.particles.evidence(*population)
         own = problem.score.of(evidence, problem.particles.sweep.stops)
         if own.min() <= level.threshold:
-            self.refuse("bars", f"scores that all of the event have; {own.min():g} is among them")
+            least = f"{own.min():g} or lower"
+            self.refuse("bars", f"scores up to the least of the event, which is {least}")
         names = [
             Verdict(verdict).name
             for verdict in judge(self.by, {n: x[:, -1] for n, x in evidence.items()})

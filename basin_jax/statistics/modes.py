@@ -51,9 +51,9 @@ def find_modes(
     So there are at least as many with a probability of `level`, or more. The distance to those with
     one mode is the dip (Hartigan and Hartigan 1985, "The dip test of unimodality"). It is compared
     not with that of a uniform distribution, but with what is larger: the distance to densities that
-    fall, to which it comes where a peak at the edge of a flat density leaves the mode no choice. Of
-    several modes each has a part of the seeds, and errs less. A mode that holds a share below twice
-    the radius may be missed.
+    fall, to which it comes where a peak at the edge of a flat density leaves the mode no choice.
+    That no other shape strays farther is not proved. Of several modes each has a part of the seeds,
+    and errs less. A mode that holds a share below twice the radius may be missed.
 
     Args:
         values: finite ones.
@@ -80,7 +80,7 @@ def find_modes(
 
 
 def radius(seeds: int, level: float) -> float:
-    """Return the distance within which a distribution with no more modes is, by level.
+    """Return how far a sample strays from distributions with as many modes, at most, by level.
 
     Raises:
         ValueError: if the level is none of `QUANTILES`.

@@ -120,7 +120,7 @@ def test_replications_count_by_their_masses():
 def test_an_event_with_scores_below_a_bar_is_refused():
     search = rare.Census(particles=200, by=First(), bars=BARS[:1], below=1e-100)
     problem = replace(problem_of(Starts(2, two_ways)), rule=First())
-    with pytest.raises(ValueError, match=r"Census\.bars = .*; allowed: scores that all of"):
+    with pytest.raises(ValueError, match=r"Census\.bars = .*; allowed: scores up to the"):
         list(search.replicate(problem, [Attempt(rng=np.random.default_rng(0))]))
 
 
