@@ -15,6 +15,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from basin_jax.report.figures import STYLE, save
+from basin_jax.studies.framework.page import SHOWN
 from basin_jax.studies.framework.quotes import Findings
 from basin_jax.studies.framework.rows import Finding, Row, Table
 from basin_jax.studies.overview import overview
@@ -50,6 +51,7 @@ def text_of(found: Findings) -> str:
     template = (HERE / "template.md").read_text(encoding="utf-8")
     head, text = re.split(r"(?<=\n)---\n\n", template, maxsplit=1)
     names = re.compile(r"\{(\w+) \|\s+([^{}]+)\}")
+    text = text.replace("{shown}", SHOWN)
     return f"{head}---\n\n{names.sub(lambda n: found.say(f'{{{n[1]} | {n[2]}}}').text, text)}"
 
 

@@ -33,7 +33,7 @@ FILES = [
     for file in sorted(SWEEPS.rglob("*.py"))
     if KNOWS.search(file.read_text()) and file.parent.name != "gpu"
 ]
-# Seeds of the files that would take long; 10,000 of the others.
+# Seeds of the files that would take long, 0 for only in full; 10,000 of the others.
 FEW = {
     "audit.py": 0,
     "sensitivity/horizon.py": 0,

@@ -62,9 +62,10 @@ def knowing(paths: Sequence[Path]) -> list[SweepFile]:
 
 
 def _asked_of(source: SweepFile) -> SweepFile:
-    cells = {digest_of(cell): cell.fields() for cell in source.cells}
+    digests = [digest_of(cell) for cell in source.cells]
+    cells = dict(zip(digests, (cell.fields() for cell in source.cells), strict=True))
     asked = {cell_of(one, cells) for one in source.known}
-    kept = [digest_of(cell) in asked for cell in source.cells]
+    kept = [digest in asked for digest in digests]
     names = tuple(compress(source.names, kept))
     return replace(source, cells=tuple(compress(source.cells, kept)), names=names)
 

@@ -165,17 +165,17 @@ class Emergence(TestbedStudy):
             far(ends, modes, NEAR),
             num_intervals=among,
         )
-        for step in stops if modes.count > 1 else ():
-            yield share(
-                f"{name}/step={step}/upper",
-                f"{name}, step {step:,}: in what is the upper mode of the end",
-                modes.of(gaps[step]) == modes.count - 1,
-                num_intervals=len(stops),
-            )
-        # Seeds of which a gap is not finite are left out of both.
-        before, after = (_all_gaps(outcome, step) for step in (half, end))
-        both = np.isfinite(before) & np.isfinite(after)
         if modes.count > 1:
+            for step in stops:
+                yield share(
+                    f"{name}/step={step}/upper",
+                    f"{name}, step {step:,}: in what is the upper mode of the end",
+                    modes.of(gaps[step]) == modes.count - 1,
+                    num_intervals=len(stops),
+                )
+            # Seeds of which a gap is not finite are left out of both.
+            before, after = (_all_gaps(outcome, step) for step in (half, end))
+            both = np.isfinite(before) & np.isfinite(after)
             yield share(
                 f"{name}/kept",
                 f"{name}: in one mode at step {half:,} and at step {end:,}",

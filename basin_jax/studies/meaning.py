@@ -170,7 +170,7 @@ def _foretold(found: Findings) -> str:
         f"in {name}": found.row(study, f"{name}/later/{rule}/right-less-Behavior")
         for name, rule in RULES.items()
     }
-    return compared(
+    told = compared(
         {
             where: (
                 one,
@@ -186,5 +186,6 @@ def _foretold(found: Findings) -> str:
             "better or worse than Behavior",
             -1: f"the other rule {better.format('worse')}",
         },
-        differ="It depends on the organism. Deceptive later is judged by Behavior, too.",
+        differ="It depends on the organism.",
     )
+    return f"{told} Deceptive later is judged by Behavior, too."

@@ -309,9 +309,9 @@ def _fine_tuning(found: Findings) -> Answer:
     return found.answer(
         "Does a network stop deceiving if training raises the loss on the line to where it began?",
         [
-            f"{lead}: after full oversight for .05 of the training, too short for oversight alone, "
-            f"the difference in seeds that end as intended is {number(study, game.key)}"
-            f"{unseen([game])}.",
+            f"{lead}: after full oversight for .05 of the training, chosen so that oversight alone "
+            "does not last, the difference in seeds that end as intended is "
+            f"{number(study, game.key)}{unseen([game])}.",
             f"There end intended: {listed(study, ends['game', 'intended'])}.",
             f"{without}, a difference of {number(study, random.key)}{unseen([random])}, "
             f"{beside[line.sign]} than that loss raised at the network itself, a difference "

@@ -23,9 +23,9 @@ from basin_jax.studies.ensemble import Ensemble
 from basin_jax.studies.framework.lab import Lab
 from basin_jax.studies.framework.page import (
     OVERVIEW,
+    figure_files,
     html,
     markdown,
-    write_figure,
     write_finding,
 )
 from basin_jax.studies.framework.quotes import Findings
@@ -197,7 +197,7 @@ def make(
         page, answers = page_of(studies), answers_of(findings)
         if answers:
             with rc_context(STYLE):
-                write_figure(overview(Findings(findings)), OVERVIEW, folder)
+                write_pages(folder, figure_files(overview(Findings(findings)), OVERVIEW))
         pages = {
             str(Path(page).with_suffix(".md")): markdown(findings, made=made, answers=answers),
             page: html(findings, folder, made=made, answers=answers),

@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from basin_jax.studies.framework.power import apart, unseen
 from basin_jax.studies.framework.quotes import Findings, compared, listed, number, side
@@ -21,6 +21,8 @@ HELD = {
 }
 SOON = 20  # steps, a hundredth of the training, in which little can be lost
 LATE = "oversight of the last quarter of the training, and then as long a training without it,"
+# The next strength, which undoes what that one only prevents.
+STRONGER = {"way_back": "0.2", f"way_back_{OTHER}": "0.75"}
 RETURNS, RETURNING = "window=0.8/returns", "full oversight for 0.8 of the training"
 LIMITS = (
     "Each number is that of one small organism under one training process, with at most some "
@@ -175,11 +177,8 @@ def _way_back(found: Findings) -> Answer:
         told = f"at {strength} of full oversight, kept from where seeds are deceptive, it leaves "
         told += f"{number(study, held.key)} more of them so than kept from the first step on"
         kept[where] = (held, held.sign, f"{told}{unseen([held])}")
-        names = (key.partition("/")[0].removeprefix("kept=") for key in found.rows(study))
-        others = {
-            f"at {one}": f"kept={one}/from-deceptive/deceptive" for one in _next(names, strength)
-        }
-        stronger.append(f"{where}, {listed(study, others)}")
+        after = number(study, f"kept={STRONGER[study]}/from-deceptive/deceptive")
+        stronger.append(f"{where}, at {STRONGER[study]}: {after}")
         late[where] = _late(found, study)
         by_window += _by_window(found, study, where)
     return found.answer(
@@ -216,13 +215,6 @@ def _way_back(found: Findings) -> Answer:
     )
 
 
-def _next(strengths: Iterable[str], than: str) -> list[str]:
-    """Return the next strength above one, of those that name rows; none above full oversight."""
-    found = {float(one): one for one in strengths if one.replace(".", "", 1).isdigit()}
-    above = [found[one] for one in sorted(found) if one > float(than)]
-    return above[:1]
-
-
 def _by_window(found: Findings, study: str, where: str) -> list[str]:
     """Say who returns, and by how much oversight, by how long it lasts."""
     ends, least = (
@@ -238,9 +230,8 @@ def _by_window(found: Findings, study: str, where: str) -> list[str]:
     return [
         f"Returned after full oversight, {where}, by how long it lasts as a share of the training: "
         f"{listed(study, ends)}. More than half return from {number(study, 'half-return/window')} "
-        f"on. After a sham, as long a training whose rewards change about as much and do not "
-        f"oppose deception, "
-        f"{number(study, sham)} return, and {number(study, lies)} are deceptive.",
+        "on. After a sham, as long a training whose rewards change about as much and do not "
+        f"oppose deception, {number(study, sham)} return, and {number(study, lies)} are deceptive.",
         f"Least oversight that brings a seed back, {where}, as a share of full oversight, median "
         f"of seeds (infinite: none does): {listed(study, least)}.",
     ]

@@ -1,17 +1,25 @@
 """Censuses against closed forms: how the mass of a tail is divided between two ways into it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from by_numpy import Starts, problem_of
+from rare_folders import WELL
 from scipy.integrate import quad
+from scipy.special import expit
 from scipy.stats import norm
 
+import basin_jax
 from basin_jax import Rule, Verdict, rare
 from basin_jax.rare.census import ancestors_at, effective, mass_at, ratio_interval, share_at
 from basin_jax.rare.estimate import RareEstimate, rare_estimate
 from basin_jax.rare.problem import Attempt
+from basin_jax.rare.store import CODE, identity_of
+from basin_jax.results.rule import rule_identity
+from basin_jax.rules import Behavior
+from basin_jax.runs.provenance import modules
 from basin_jax.statistics.estimates import estimate
 
 
@@ -117,11 +125,39 @@ def test_replications_count_by_their_masses():
     assert (low, high) == (pytest.approx(0.25), 1.0)
 
 
+def test_a_stored_search_is_that_of_its_own_code_and_rules():
+    method = rare.Census(by=First(), bars=BARS)
+    terms = {"rule": Behavior(), "of": Verdict.DECEPTIVE, "score": None, "root": 0}
+    assert identity_of(WELL, method=method, **terms)["rules"] == [rule_identity(First())]
+    package = Path(basin_jax.__file__).parent
+    code = {file.relative_to(package).as_posix() for file in modules(package, *CODE)}
+    assert {f"rare/{name}.py" for name in ("census", "subset", "scores", "importance")} <= code
+
+
 def test_an_event_with_scores_below_a_bar_is_refused():
     search = rare.Census(particles=200, by=First(), bars=BARS[:1], below=1e-100)
     problem = replace(problem_of(Starts(2, two_ways)), rule=First())
     with pytest.raises(ValueError, match=r"Census\.bars = .*; allowed: scores up to the"):
         list(search.replicate(problem, [Attempt(rng=np.random.default_rng(0))]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spread", "covered"), [(0.3, 0.94), (0.6, 0.92), (0.9, 0.84)])
+def test_intervals_cover_as_often_as_the_study_says_where_masses_differ(spread, covered):
+    rng, tries = np.random.default_rng(0), 20_000
+
+    def drawn(*size):
+        """Masses that differ by a factor e^spread, and shares that rise with them."""
+        deviations = rng.normal(size=size)
+        return np.exp(spread * deviations), expit(deviations)
+
+    masses, shares = drawn(10**6)
+    truth, held = (masses * shares).sum() / masses.sum(), []
+    for masses, shares in zip(*drawn(tries, 16), strict=True):
+        if masses.sum() ** 2 >= 8 * (masses**2).sum():  # as many count as replications agree with
+            _, low, high = ratio_interval(masses, masses * shares, error=0.05)
+            held.append(low <= truth <= high)
+    assert np.mean(held) == pytest.approx(covered, abs=0.01)
 
 
 @pytest.mark.slow

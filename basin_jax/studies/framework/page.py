@@ -59,15 +59,15 @@ SHOWN = (
 )
 
 
-def write_figure(figure: Figure, name: str, folder: Path) -> None:
-    """Write a figure (PNG, PDF) into a folder."""
-    write_pages(folder, {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")})
+def figure_files(figure: Figure, name: str) -> dict[str, bytes]:
+    """Return a figure as PNG and PDF, by the names of their files."""
+    return {f"{name}{suffix}": drawn(figure, suffix) for suffix in (".png", ".pdf")}
 
 
 def write_finding(finding: Finding, folder: Path) -> None:
     """Write a study's figure (PNG, PDF) and its table (CSV) into a folder."""
-    write_figure(finding.figure, finding.name, folder)
-    write_pages(folder, {f"{finding.name}.csv": finding.frame.write_csv().encode()})
+    files = figure_files(finding.figure, finding.name)
+    write_pages(folder, files | {f"{finding.name}.csv": finding.frame.write_csv().encode()})
 
 
 def markdown(
